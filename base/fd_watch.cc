@@ -1,0 +1,85 @@
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include "base/loop_asio.h"
+
+namespace fanfare {
+
+struct FdWatch::State : Loop::Impl::Rearming, std::enable_shared_from_this<FdWatch::State> {
+  using Wait = boost::asio::posix::stream_descriptor::wait_type;
+
+  // One of the two directions: wanted by the user, and whether a wait for it is under way.
+  struct Direction {
+    Wait wait_for;
+    std::function<void()> fn;
+    bool wanted;
+    bool waiting = false;
+  };
+
+  State(Loop& on_loop, int fd, std::function<void()> on_readable, std::function<void()> on_writable)
+      : loop(on_loop.impl()),
+        descriptor(io_context_of(on_loop), fd),
+        read{Wait::wait_read, std::move(on_readable), true},
+        write{Wait::wait_write, std::move(on_writable), false} {}
+
+  void rearm() override {
+    queued = false;
+    if (!alive) return;
+    arm(read);
+    arm(write);
+  }
+
+  void arm(Direction& direction) {
+    if (!direction.wanted || direction.waiting) return;
+    direction.waiting = true;
+    descriptor.async_wait(direction.wait_for,
+                          [self = shared_from_this(), &direction](const auto& error) {
+                            direction.waiting = false;
+                            if (!self->alive || error) return;
+                            self->arm_at_end_of_turn();
+                            if (direction.wanted) direction.fn();
+                          });
+  }
+
+  void arm_at_end_of_turn() {
+    if (queued) return;
+    queued = true;
+    loop.rearming.push_back(shared_from_this());
+  }
+
+  void want(Direction& direction, bool wanted) {
+    if (direction.wanted == wanted) return;
+    direction.wanted = wanted;
+    // A wait for something no longer wanted is left to end by itself.
+    if (wanted && !queued) arm(direction);
+  }
+
+  void close() {
+    alive = false;
+    descriptor.release();  // leaves the descriptor open: it is not ours
+  }
+
+  Loop::Impl& loop;
+  boost::asio::posix::stream_descriptor descriptor;
+  Direction read, write;
+  bool alive = true;
+  bool queued = false;
+};
+
+FdWatch::FdWatch(Loop& loop, int fd, std::function<void()> on_readable,
+                 std::function<void()> on_writable)
+    : state_(std::make_shared<State>(loop, fd, std::move(on_readable), std::move(on_writable))) {
+  state_->arm(state_->read);
+}
+
+FdWatch::~FdWatch() {
+  state_->close();
+}
+
+void FdWatch::want_read(bool wanted) {
+  state_->want(state_->read, wanted);
+}
+void FdWatch::want_write(bool wanted) {
+  state_->want(state_->write, wanted);
+}
+
+}  // namespace fanfare

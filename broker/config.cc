@@ -1,0 +1,80 @@
+#include "broker/config.h"
+
+#include <fmt/format.h>
+
+#include <random>
+
+namespace fanfare::broker {
+
+using namespace std::chrono_literals;
+
+ConfigSpec config_spec(Config& c) {
+  ConfigSpec spec;
+  spec.describe_section("broker", "fanfare-broker: accepts, journals, routes and lends deliveries");
+  spec.text("broker", "endpoint", &c.endpoint, "ipc:///run/fanfare/broker.ipc",
+            "Where publishers and workers connect: ipc:///path or tcp://127.0.0.1:port.");
+  spec.text("broker", "redis", &c.redis, "unix:///run/redis/redis-server.sock",
+            "The Redis that keeps the journal: unix:///path or redis://host:port.");
+  spec.choice("broker", "durability", &c.durability, "fsync",
+              "What an acknowledgement promises: fsync (on disk), everysec (in Redis; a crash may\n"
+              "lose the last seconds), memory (in the broker; a crash loses it).",
+              {"fsync", "everysec", "memory"});
+  spec.size("broker", "max_event_bytes", &c.max_event_bytes, "1MiB",
+            "Largest data of one event; more is refused as too_large.",
+            {.min = 1, .max = 8u << 20});
+  spec.integer("broker", "queue_max", &c.queue_max, 10'000'000,
+               "Deliveries waiting per function before publishers are told queue_full.",
+               {.min = 1, .max = 1'000'000'000});
+  spec.size("broker", "intake_bytes_max", &c.intake_bytes_max, "64MiB",
+            "Events accepted but not yet journaled, before publishers are told queue_full.",
+            {.min = 1 << 20, .max = 4ull << 30});
+  spec.duration("broker", "heartbeat", &c.heartbeat, "2s", "How often workers report.",
+                {.min = 50ms, .max = 60s});
+  spec.duration("broker", "lease", &c.lease, "30s",
+                "A worker silent for so long is lost; what it held goes to others.",
+                {.min = 200ms, .max = 1h});
+  spec.duration("broker", "announce_grace", &c.announce_grace, "300ms",
+                "How long a restarted broker waits for known workers to say what they hold.",
+                {.min = 0ms, .max = 5min});
+  spec.integer("broker", "max_worker_losses", &c.max_worker_losses, 5,
+               "A delivery whose worker vanished so often becomes a dead letter.",
+               {.min = 1, .max = 1000});
+  spec.text("broker", "metrics", &c.metrics, "",
+            "host:port of the HTTP endpoint with /metrics, /healthz and /readyz; empty = none.");
+  spec.text("broker", "log_level", &c.log_level, "info", "trace, debug, info, warn, error or off.");
+  spec.choice("broker", "log_format", &c.log_format, "text", "text or json.", {"text", "json"});
+  return spec;
+}
+
+Result<CoreOptions> core_options(const Config& c) {
+  const auto durability = parse_durability(c.durability);
+  if (!durability) return durability.error();
+  if (c.lease < 2 * c.heartbeat) {
+    return reject(fmt::format("[broker] lease ({}) must be at least two heartbeats ({} each)",
+                              format_duration(c.lease), format_duration(c.heartbeat)));
+  }
+  CoreOptions options;
+  options.durability = *durability;
+  options.event_bytes_max = c.max_event_bytes;
+  options.queue_max = c.queue_max;
+  options.intake_bytes_max = c.intake_bytes_max;
+  options.heartbeat = c.heartbeat;
+  options.lease = c.lease;
+  options.announce_grace = c.announce_grace;
+  options.worker_losses_max = c.max_worker_losses;
+  options.seed = std::random_device{}();
+  return options;
+}
+
+Result<void> check_endpoint(const std::string& endpoint) {
+  const std::string_view text = endpoint;
+  if (text.starts_with("ipc://") || text.starts_with("tcp://127.") ||
+      text.starts_with("tcp://localhost:") || text.starts_with("tcp://[::1]:")) {
+    return {};
+  }
+  return reject(fmt::format(
+      "[broker] endpoint '{}' is beyond this machine; use ipc:///path or tcp://127.0.0.1:port",
+      endpoint));
+}
+
+}  // namespace fanfare::broker

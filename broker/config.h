@@ -1,0 +1,35 @@
+// Settings of fanfare-broker: section [broker] of fanfare.toml, FANFARE_BROKER_<KEY> in the
+// environment. The sample file is made from these rows.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/config.h"
+#include "broker/core.h"
+
+namespace fanfare::broker {
+
+struct Config {
+  std::string endpoint;    // ipc:///path or tcp://127.0.0.1:port; beyond loopback is refused
+  std::string redis;       // unix:///path or redis://host:port
+  std::string durability;  // fsync | everysec | memory
+  std::string metrics;     // host:port of the HTTP endpoint, empty = none
+  std::string log_level, log_format;
+  std::uint64_t max_event_bytes = 0;
+  std::uint32_t queue_max = 0;
+  std::uint64_t intake_bytes_max = 0;
+  Duration heartbeat{}, lease{}, announce_grace{};
+  std::uint32_t max_worker_losses = 0;
+};
+
+// Rows bound to `config`, which must stay where it is.
+ConfigSpec config_spec(Config& config);
+
+// What the core is told; rejects what contradicts itself (a lease shorter than two heartbeats).
+Result<CoreOptions> core_options(const Config& config);
+
+// Loopback and ipc only: anything else would let strangers publish and join as workers.
+Result<void> check_endpoint(const std::string& endpoint);
+
+}  // namespace fanfare::broker

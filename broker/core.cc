@@ -1,0 +1,277 @@
+#include "broker/core.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace fanfare::broker {
+
+std::string_view to_string(Durability durability) {
+  switch (durability) {
+    case Durability::kFsync:
+      return "fsync";
+    case Durability::kEverysec:
+      return "everysec";
+    case Durability::kMemory:
+      return "memory";
+  }
+  return "unknown";
+}
+
+Result<Durability> parse_durability(std::string_view text) {
+  for (const auto durability : {Durability::kFsync, Durability::kEverysec, Durability::kMemory}) {
+    if (text == to_string(durability)) return durability;
+  }
+  return reject(fmt::format("'{}' is not a durability class; use fsync, everysec or memory", text));
+}
+
+Core::Core(CoreOptions options, Now now)
+    : options_(std::move(options)),
+      random_(options_.seed),
+      started_at_(now.steady),
+      ticked_at_(now.steady) {
+  call(store::Begin{}, ForBegin{});
+}
+
+Core::~Core() = default;
+
+// ---- plumbing ----
+
+void Core::send(const Peer& peer, const protocol::Message& message) {
+  frames_.push_back({peer, protocol::encode(message)});
+}
+
+void Core::refuse(const Peer& peer, std::uint64_t request, protocol::Refusal code,
+                  std::string message) {
+  send(peer, protocol::Refused{request, code, std::move(message)});
+}
+
+void Core::call(store::Call call, Purpose purpose) {
+  const Ticket ticket{next_ticket_++};
+  purposes_.emplace(ticket, std::move(purpose));
+  calls_.push_back({ticket, std::move(call)});
+}
+
+void Core::end(Error error) {
+  if (!ended_) ended_ = std::move(error);
+}
+
+FunctionState* Core::find_function(std::string_view name) {
+  const auto at = functions_.find(std::string(name));
+  return at == functions_.end() ? nullptr : at->second.get();
+}
+
+void Core::touch(FunctionState& function) {
+  if (std::find(touched_.begin(), touched_.end(), &function) == touched_.end()) {
+    touched_.push_back(&function);
+  }
+}
+
+// ---- in ----
+
+// What each message does; one line each, the work is elsewhere.
+struct Core::FrameHandler {
+  Core& core;
+  const Peer& peer;
+  Session* session;
+  Now now;
+
+  void operator()(protocol::Invoke& m) { core.on_invoke(peer, m, now); }
+  void operator()(protocol::Await& m) { core.on_await(peer, m, now); }
+  void operator()(protocol::Admin& m) { core.on_admin(peer, m, now); }
+  void operator()(protocol::Hello& m) { core.on_hello(peer, std::move(m), now); }
+  void operator()(protocol::Credit& m) {
+    if (known()) core.on_credit(*session, m);
+  }
+  void operator()(protocol::Done& m) {
+    if (known()) core.on_done(*session, m, now);
+  }
+  void operator()(protocol::Heartbeat& m) {
+    if (!known()) return;
+    session->load = std::move(m.rows);
+    core.send(peer, protocol::HeartbeatAck{session->id.value(), session->done_number});
+  }
+  void operator()(protocol::Bye&) {
+    if (session) core.lose_session(session->id, protocol::Outcome::kDrained, now);
+  }
+  // The rest travels the other way.
+  template <typename Other>
+  void operator()(Other&) {
+    ++core.counters_.frames_malformed;
+    core.refuse(peer, 0, protocol::Refusal::kMalformed, "a broker does not take this message");
+  }
+
+  // A worker we do not know (any more) must introduce itself before anything it says counts.
+  bool known() {
+    if (!session) core.send(peer, protocol::Reset{});
+    return session != nullptr;
+  }
+};
+
+// What each answer of the store belongs to.
+struct Core::AnswerHandler {
+  Core& core;
+  Result<store::Answer>& answer;
+  Now now;
+
+  template <typename T>
+  T* got() {
+    return answer ? std::get_if<T>(&*answer) : nullptr;
+  }
+  // Without these a broker cannot start: what Redis refused is a person's business.
+  void must() {
+    if (!answer) core.end(fatal(answer.error().message));
+  }
+  void operator()(ForBegin&) {
+    if (auto* begun = got<store::Begun>()) return core.on_begun(*begun, now);
+    must();
+  }
+  void operator()(ForRegistry&) {
+    if (auto* list = got<store::FunctionList>()) return core.on_registry(std::move(*list), now);
+    must();
+  }
+  void operator()(ForWorkers&) {
+    if (auto* list = got<store::WorkerList>()) {
+      core.awaited_workers_ = std::move(list->names);
+      return core.maybe_open_dispatch(now);
+    }
+    must();
+  }
+  void operator()(ForNote&) {}
+  void operator()(ForSurvey& p) {
+    if (auto* surveyed = got<store::Surveyed>()) return core.on_surveyed(*p.function, *surveyed);
+    if (!p.function->surveyed) must();
+  }
+  void operator()(ForAppend& p) { core.on_appended(std::move(p.chunk), answer, now); }
+  void operator()(ForLook& p) { core.on_looked(p, answer, now); }
+  void operator()(ForPage& p) {
+    if (auto* paged = got<store::Paged>()) {
+      return core.on_paged(*p.function, p.lane, std::move(*paged), now);
+    }
+    p.function->queue.on_page_failed(p.lane);
+    core.touch(*p.function);
+  }
+  void operator()(ForDue& p) {
+    p.function->reading_due = false;
+    if (auto* rows = got<store::DueRows>()) {
+      core.on_due(*p.function, std::move(*rows), now);
+    }
+    p.function->placed_while_reading.reset();
+    p.function->ended_while_reading.clear();
+  }
+  void operator()(ForPostpone& p) { core.on_postponed(p, answer, now); }
+  void operator()(ForBury& p) { core.on_buried(p, answer, now); }
+  void operator()(ForRecall& p) { core.on_recalled(p.peer, p.frame, answer, now); }
+  void operator()(ForDeploy& p) { core.on_deployed(p, answer, now); }
+  void operator()(ForRemove& p) { core.on_removed(p, answer); }
+};
+
+void Core::on_frame(const Peer& peer, std::string_view frame, Now now) {
+  // The one message whose volume matters is read in place.
+  if (protocol::peek_kind(frame) == 1) return on_publish(peer, frame, now);
+
+  auto message = protocol::decode(frame);
+  if (!message) {
+    ++counters_.frames_malformed;
+    return send(peer, protocol::refusal_of(frame, message.error()));
+  }
+  Session* session = session_of(peer);
+  if (session) session->heard = now.steady;
+
+  std::visit(FrameHandler{*this, peer, session, now}, *message);
+}
+
+void Core::on_answer(Ticket ticket, Result<store::Answer> answer, Now now) {
+  const auto at = purposes_.find(ticket);
+  if (at == purposes_.end()) return;
+  Purpose purpose = std::move(at->second);
+  purposes_.erase(at);
+
+  if (!answer &&
+      (answer.error().kind == ErrorKind::kStale || answer.error().kind == ErrorKind::kFatal)) {
+    end(answer.error());
+  }
+
+  std::visit(AnswerHandler{*this, answer, now}, purpose);
+}
+
+void Core::on_peer_gone(const Peer& peer, Now now) {
+  ++counters_.sends_failed;
+  // A worker's connection is gone, but the worker may live: it will say Hello again and name what
+  // it holds. Until then its leases stand; its pidfd or the lease's end decide.
+  if (const auto at = session_by_peer_.find(peer); at != session_by_peer_.end()) {
+    for (auto& [name, function] : functions_) {
+      std::erase_if(function->credit, [&](const CreditLine& l) { return l.session == at->second; });
+    }
+    session_by_peer_.erase(at);
+  }
+  std::erase_if(waiters_, [&](const Waiter& waiter) { return waiter.peer == peer; });
+  (void)now;
+}
+
+void Core::on_worker_died(SessionId session, Now now) {
+  lose_session(session, protocol::Outcome::kWorkerLost, now);
+}
+
+void Core::tick(Now now) {
+  ticked_at_ = now.steady;
+  maybe_open_dispatch(now);
+
+  std::vector<SessionId> silent;
+  for (const auto& [id, session] : sessions_) {
+    if (now.steady - session.heard >= options_.lease) silent.push_back(id);
+  }
+  for (const SessionId id : silent) lose_session(id, protocol::Outcome::kWorkerLost, now);
+
+  expire_waits(now);
+
+  for (auto& repeat : std::exchange(repeat_later_, {})) {
+    if (repeat.at <= now.steady) {
+      call(std::move(repeat.call), std::move(repeat.purpose));
+    } else {
+      repeat_later_.push_back(std::move(repeat));
+    }
+  }
+  for (auto& [name, function] : functions_) {
+    read_on(*function, now);
+    recount_if_idle(*function, now);
+    // Time alone can make these lendable, or expired.
+    if (function->waiting() > 0) touch(*function);
+  }
+}
+
+void Core::flush(Now now) {
+  if (ended_) return;
+  cut_chunks(now);
+  if (phase_ == Phase::kRunning) {
+    for (FunctionState* function : std::exchange(touched_, {})) {
+      dispatch(*function, now);
+      read_on(*function, now);
+    }
+  }
+  flush_endings();
+}
+
+void Core::begin_drain() {
+  draining_ = true;
+}
+
+// Counted from the last tick, not from now: a caller that asks after every turn must not put the
+// next one off for ever.
+Duration Core::until_next_tick(Now now) const {
+  using namespace std::chrono_literals;
+  const Duration pause = phase_ == Phase::kRecovering ? 5ms : 100ms;
+  Duration wait = ticked_at_ + pause - now.steady;
+  const std::int64_t now_ms = to_ms(now.wall);
+  for (const auto& [name, function] : functions_) {
+    if (!may_read_due(*function)) continue;
+    wait = std::min<Duration>(wait, std::chrono::milliseconds{*function->next_due_ms - now_ms});
+  }
+  return std::max(wait, Duration::zero());
+}
+
+bool Core::settled() const {
+  return purposes_.empty() && incoming_.empty() && repeat_later_.empty() && endings_.empty();
+}
+
+}  // namespace fanfare::broker

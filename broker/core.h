@@ -1,0 +1,387 @@
+// The broker's decisions: what is journaled, acknowledged, lent, taken back, retried and buried.
+//
+// A message, an answer of the store or a tick goes in, together with `now`; frames to send and
+// calls to make come out. No sockets, no Redis, no clock, no threads: one caller drives it (the
+// shell's loop, a test, the simulation), so every hard case is a short test.
+//
+// A turn: any number of on_…() calls, then flush(), then take_frames() and take_calls(). Grouping
+// happens in flush(): all events of the turn are journaled together, all deliveries of the turn
+// lent together.
+//
+// What holds, whatever happens:
+// - A publisher is answered only after the journal's answer (class memory: never journaled).
+// - A delivery is in exactly one place: unread in the journal, waiting here, lent, or moving.
+// - What is lent returns when its worker is lost, drains or reports anew without it. Only failures
+// of
+//   the function itself use up its retries.
+// - Nothing here cannot be rebuilt from Redis: see start() and survey in core_store.cc.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "broker/answer.h"
+#include "broker/counters.h"
+#include "broker/function_state.h"
+#include "broker/retry.h"
+#include "broker/router.h"
+#include "protocol/event.h"
+#include "protocol/messages.h"
+#include "store/calls.h"
+
+namespace fanfare::broker {
+
+enum class Durability { kFsync, kEverysec, kMemory };
+std::string_view to_string(Durability durability);
+Result<Durability> parse_durability(std::string_view text);
+
+// Switched off one by one in tests that show what each protects against. All on in production.
+struct Protections {
+  bool acknowledge_after_journal = true;  // else publishers are answered as soon as a chunk is cut
+  bool take_back_from_lost_workers = true;
+  bool losses_spare_the_budget = true;  // else a vanished worker counts as a failed attempt
+  bool repeat_guard = true;             // else a repeated batch is journaled again
+  bool unique_tokens = true;            // else every attempt carries the same token
+  bool wait_for_announcements = true;   // else a restarted broker lends at once
+};
+
+struct CoreOptions {
+  Durability durability = Durability::kFsync;
+  std::size_t event_bytes_max = protocol::kEventDataBytesMax;  // data of one event
+  std::uint64_t queue_max = 10'000'000;      // waiting deliveries per function, then queue_full
+  std::size_t intake_bytes_max = 64u << 20;  // events not yet journaled, then queue_full
+  std::size_t memory_queue_bytes_max = 512u
+                                       << 20;  // class memory: waiting deliveries of all functions
+  std::size_t invocations_max = 10'000;        // synchronous calls waiting per function
+  std::size_t waits_max = 100'000;             // Await requests at once
+  std::uint32_t appends_in_flight_max = 32;    // full chunks; a partial one waits until none is
+  std::size_t leased_bytes_max = 64u << 20;    // per function, lent and not yet done
+  WindowLimits window;
+  Duration heartbeat = std::chrono::seconds{2};
+  Duration lease = std::chrono::seconds{30};  // a worker silent for so long is lost
+  Duration announce_grace = std::chrono::milliseconds{300};
+  std::uint32_t worker_losses_max = 5;  // then a delivery is buried: it may kill workers
+  std::uint64_t seed = 1;               // of the retry jitter
+  Protections protections;
+};
+
+using Ticket = StrongId<struct TicketTag, std::uint64_t>;
+
+struct OutgoingFrame {
+  Peer peer;
+  std::string frame;
+};
+struct OutgoingCall {
+  Ticket ticket;
+  store::Call call;
+};
+
+// A worker connection that said Hello.
+struct Session {
+  SessionId id;
+  Peer peer;
+  protocol::Hello hello;  // without `held`
+  TimePoint heard;
+  std::uint64_t done_number = 0;  // of the latest Done taken
+  std::uint64_t delivers_sent = 0;
+  std::size_t suspects_lent = 0;
+  std::vector<protocol::Heartbeat::Row> load;
+};
+
+class Core {
+ public:
+  Core(CoreOptions options, Now now);
+  ~Core();
+
+  // ---- in ----
+  void on_frame(const Peer& peer, std::string_view frame, Now now);
+  void on_answer(Ticket ticket, Result<store::Answer> answer, Now now);
+  // ZeroMQ could not deliver to this peer: it is gone, or does not read.
+  void on_peer_gone(const Peer& peer, Now now);
+  // A worker on this host ended (seen through its pidfd); harmless if the session is gone already.
+  void on_worker_died(SessionId session, Now now);
+  void tick(Now now);   // leases, timeouts, due retries
+  void flush(Now now);  // the end of a turn
+  void begin_drain();   // no new events or invocations; what is journaled stays there
+
+  // ---- out ----
+  std::vector<OutgoingFrame> take_frames() { return std::exchange(frames_, {}); }
+  std::vector<OutgoingCall> take_calls() { return std::exchange(calls_, {}); }
+  // Sessions that joined since the last call, so that the shell can watch those on its own host.
+  std::vector<Session> take_joined() { return std::exchange(joined_, {}); }
+  Duration until_next_tick(Now now) const;
+
+  // Set once this broker can do no more good: another one took over, or Redis refused for good.
+  const std::optional<Error>& ended() const { return ended_; }
+  bool accepting() const { return phase_ != Phase::kStarting && !draining_ && !ended_; }
+  bool settled() const;  // Redis owes no answer: a draining broker may end
+
+  const Counters& counters() const { return counters_; }
+  std::uint32_t epoch() const { return epoch_; }
+  const std::map<std::string, std::unique_ptr<FunctionState>>& functions() const {
+    return functions_;
+  }
+  const std::map<SessionId, Session>& sessions() const { return sessions_; }
+  const CoreOptions& options() const { return options_; }
+
+ private:
+  enum class Phase { kStarting, kRecovering, kRunning };
+
+  // The functions of a route, resolved once per route.
+  struct Target {
+    std::vector<std::string> names;
+    std::vector<FunctionState*> functions;
+  };
+  using BatchId = StrongId<struct BatchTag, std::uint64_t>;
+  struct Batch {
+    Peer peer;
+    std::string client;
+    std::uint64_t sequence = 0;
+    std::size_t unanswered = 0;  // events
+    protocol::Published answer;
+  };
+  // One event on its way into the journal, or a refusal keeping its place in the answer.
+  struct Incoming {
+    BatchId batch;
+    std::string packed_event;
+    std::shared_ptr<const Target> target;
+    protocol::Lane lane;
+    std::int64_t due_ms = 0, expires_ms = 0;
+    std::optional<protocol::PublishError> refusal;
+  };
+  struct Offer {  // what a chunk brings one lane of one function
+    FunctionState* function;
+    protocol::Lane lane;
+    std::vector<Pending> deliveries;
+  };
+  struct Chunk {
+    protocol::EntryId entry;
+    std::vector<std::pair<BatchId, std::size_t>> shares;  // events per batch, in order
+    std::vector<protocol::Published> parts;               // one per share
+    std::vector<Offer> offers;
+    std::size_t bytes = 0;
+    std::uint64_t events = 0, unmatched = 0;
+  };
+  struct Waiter {
+    Peer peer;
+    std::uint64_t request;
+    protocol::EventId event;
+    std::string function;
+    TimePoint deadline;
+  };
+  struct AdminRequest {
+    Peer peer;
+    std::uint64_t request;
+    std::string function;
+  };
+  // What an answer of the store belongs to.
+  struct ForBegin {};
+  struct ForRegistry {};
+  struct ForWorkers {};
+  struct ForNote {};
+  struct ForSurvey {
+    FunctionState* function;
+  };
+  struct ForAppend {
+    std::unique_ptr<Chunk> chunk;
+  };
+  struct ForLook {
+    std::unique_ptr<Chunk> chunk;
+    Error error;
+  };
+  struct ForPage {
+    FunctionState* function;
+    protocol::Lane lane;
+  };
+  struct ForDue {
+    FunctionState* function;
+  };
+  struct ForPostpone {
+    FunctionState* function;
+    store::Postpone call;
+  };
+  struct ForBury {
+    FunctionState* function;
+    store::Bury call;
+  };
+  struct ForRecall {
+    Peer peer;
+    std::string frame;
+  };
+  struct ForDeploy {
+    AdminRequest admin;
+    store::Deploy call;
+  };
+  struct ForRemove {
+    AdminRequest admin;
+  };
+  using Purpose =
+      std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForSurvey, ForAppend, ForLook,
+                   ForPage, ForDue, ForPostpone, ForBury, ForRecall, ForDeploy, ForRemove>;
+
+  // core.cc: start, time, plumbing
+  struct FrameHandler;
+  struct AnswerHandler;
+  void send(const Peer& peer, const protocol::Message& message);
+  void refuse(const Peer& peer, std::uint64_t request, protocol::Refusal code, std::string message);
+  void call(store::Call call, Purpose purpose);
+  void end(Error error);
+  FunctionState* find_function(std::string_view name);
+  void touch(FunctionState& function);
+
+  // core_publish.cc: from a publisher's batch to journaled deliveries
+  void on_publish(const Peer& peer, std::string_view frame, Now now);
+  bool answer_repeat(const Peer& peer, const protocol::PublishView& publish);
+  void on_recalled(const Peer& peer, std::string_view frame, Result<store::Answer>& answer,
+                   Now now);
+  void take_batch(const Peer& peer, const protocol::PublishView& publish,
+                  protocol::Published so_far, Now now);
+  Incoming admit(std::string_view packed, BatchId batch, Now now);
+  std::shared_ptr<const Target> target_of(const protocol::EventView& event);
+  void cut_chunks(Now now);
+  std::unique_ptr<Chunk> cut_chunk(Now now, store::Append& append);
+  void on_appended(std::unique_ptr<Chunk> chunk, const Result<store::Answer>& answer, Now now);
+  void finish_chunk(Chunk& chunk, const Result<void>& appended, Now now);
+  void look_for(std::unique_ptr<Chunk> chunk, const Error& error);
+  void on_looked(ForLook& purpose, const Result<store::Answer>& answer, Now now);
+  void accept_chunk(Chunk& chunk, Now now);
+  void refuse_chunk(Chunk& chunk, const Error& error);
+  void answer_part(BatchId id, std::size_t events, const protocol::Published& part);
+  void remember_answer(const std::string& client, const protocol::Published& answer);
+  protocol::EntryId next_entry(Now now);
+
+  // core_dispatch.cc: from waiting to lent
+  void dispatch(FunctionState& function, Now now);
+  CreditLine* choose_worker(FunctionState& function);
+  bool take_next(FunctionState& function, Session& session, Now now, Pending& out);
+  void lend(FunctionState& function, Session& session, std::vector<Pending> deliveries, Now now);
+  bool make_ready(FunctionState& function, Pending delivery, Now now);
+  void read_on(FunctionState& function, Now now);
+  static bool may_read_due(const FunctionState& function);
+  void on_invoke(const Peer& peer, const protocol::Invoke& invoke, Now now);
+
+  // core_workers.cc: sessions, reports, losses
+  void on_hello(const Peer& peer, protocol::Hello hello, Now now);
+  void on_credit(Session& session, const protocol::Credit& credit);
+  void on_done(Session& session, protocol::Done& done, Now now);
+  void on_done_row(Session& session, protocol::Done::Row& row, Now now);
+  void on_failure(FunctionState& function, Lease lease, protocol::Done::Row& row, Now now);
+  void settle(FunctionState& function, const protocol::EventId& id);
+  void take_back(FunctionState& function, Lease lease, protocol::Outcome why, Now now);
+  void lose_session(SessionId id, protocol::Outcome why, Now now);
+  void adopt(FunctionState& function, const protocol::HeldDelivery& held, SessionId session,
+             Now now);
+  void grant(FunctionState& function, Pending delivery, SessionId session,
+             protocol::AttemptToken token, Now now);
+  void wait_again(FunctionState& function, Pending delivery);
+  bool lend_if_announced(FunctionState& function, Pending& delivery, Now now);
+  Session* session_of(const Peer& peer);
+  void broadcast_functions();
+  std::vector<protocol::FunctionSpec> function_specs() const;
+
+  // core_endings.cc: retries, dead letters
+  void postpone(FunctionState& function, Pending delivery, protocol::AttemptToken token,
+                std::int64_t due_ms);
+  void bury(FunctionState& function, Pending delivery, protocol::AttemptToken token,
+            protocol::DeadReason reason, const protocol::Failure& failure, std::string log_tail,
+            Now now);
+  void flush_endings();
+  void count_as_succeeded(FunctionState& function, protocol::Origin origin);
+  void on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now now);
+  void on_buried(ForBury& purpose, Result<store::Answer>& answer, Now now);
+  protocol::AttemptToken own_token() const;
+
+  // core_store.cc: recovery and reading
+  void on_begun(const store::Begun& begun, Now now);
+  void on_registry(store::FunctionList list, Now now);
+  void on_surveyed(FunctionState& function, const store::Surveyed& surveyed);
+  void recount_if_idle(FunctionState& function, Now now);
+  void on_paged(FunctionState& function, protocol::Lane lane, store::Paged paged, Now now);
+  void on_due(FunctionState& function, store::DueRows rows, Now now);
+  void register_function(store::Registered registered);
+  void rebuild_router();
+  void maybe_open_dispatch(Now now);
+
+  // core_await.cc, core_admin.cc
+  void on_await(const Peer& peer, const protocol::Await& await, Now now);
+  void notify_waiters(const protocol::EventId& id, const std::string& function);
+  void expire_waits(Now now);
+  void expire_invocations(FunctionState& function, Now now);
+  void on_admin(const Peer& peer, const protocol::Admin& admin, Now now);
+  void on_deployed(ForDeploy& purpose, const Result<store::Answer>& answer, Now now);
+  void on_removed(ForRemove& purpose, const Result<store::Answer>& answer);
+
+  CoreOptions options_;
+  Phase phase_ = Phase::kStarting;
+  bool draining_ = false;
+  std::optional<Error> ended_;
+  std::uint32_t epoch_ = 0;
+  Counters counters_;
+  std::mt19937_64 random_;
+  TimePoint started_at_;
+  TimePoint ticked_at_;
+  TimePoint dispatch_opens_at_;
+  std::vector<std::string> awaited_workers_;
+
+  std::vector<OutgoingFrame> frames_;
+  std::vector<OutgoingCall> calls_;
+  std::vector<Session> joined_;
+  std::uint64_t next_ticket_ = 1;
+  std::unordered_map<Ticket, Purpose> purposes_;
+  struct Postponed {
+    TimePoint at;
+    store::Call call;
+    Purpose purpose;
+  };
+  std::vector<Postponed> repeat_later_;  // calls Redis could not take for now
+
+  Router router_;
+  std::unordered_map<const Route*, std::shared_ptr<const Target>> targets_;
+  std::map<std::string, std::unique_ptr<FunctionState>> functions_;
+  std::vector<FunctionState*> touched_;  // may have something to lend
+
+  std::deque<Incoming> incoming_;
+  std::size_t incoming_bytes_ = 0;
+  std::size_t memory_bytes_ = 0;
+  std::uint32_t appends_in_flight_ = 0;
+  std::size_t appending_bytes_ = 0;
+  std::uint64_t next_batch_ = 1;
+  std::unordered_map<BatchId, Batch> batches_;
+  std::unordered_map<std::string, BatchId> open_batches_;  // by client
+  // The latest answer per client, in two generations so that old clients are forgotten.
+  std::unordered_map<std::string, protocol::Published> answers_, older_answers_;
+  protocol::EntryId last_entry_;
+
+  std::uint64_t next_session_ = 1;
+  std::map<SessionId, Session> sessions_;
+  std::unordered_map<Peer, SessionId> session_by_peer_;
+  std::uint64_t next_invocation_ = 1;
+  std::vector<Waiter> waiters_;
+
+  struct Endings {
+    store::Postpone postpone;
+    store::Bury bury;
+  };
+  // By name, not by address: the same inputs give the same calls in the same order.
+  struct ByName {
+    bool operator()(const FunctionState* a, const FunctionState* b) const {
+      return a->name < b->name;
+    }
+  };
+  std::map<FunctionState*, Endings, ByName> endings_;
+};
+
+}  // namespace fanfare::broker

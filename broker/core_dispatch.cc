@@ -1,0 +1,214 @@
+// From waiting to lent: which delivery goes to which worker.
+#include <algorithm>
+#include <limits>
+
+#include "broker/core.h"
+#include "protocol/deliver_view.h"
+
+namespace fanfare::broker {
+namespace {
+
+// Bounds of one Deliver message: large enough to spare messages, small enough to start work early.
+constexpr std::size_t kDeliverCountMax = 512;
+constexpr std::size_t kDeliverBytesMax = 512 * 1024;
+constexpr std::uint32_t kDueRowsMax = 256;
+constexpr std::size_t kLaterHeldMax = 2048;  // due rows here at once, per function
+
+}  // namespace
+
+// A delivery may be lent from now on, unless its time lies ahead or a worker has it already. False
+// if it went elsewhere.
+bool Core::make_ready(FunctionState& function, Pending delivery, Now now) {
+  if (delivery.origin != protocol::Origin::kLater && delivery.due_ms > to_ms(now.wall)) {
+    const std::int64_t due_ms = delivery.due_ms;
+    postpone(function, std::move(delivery), own_token(), due_ms);
+    return false;
+  }
+  if (lend_if_announced(function, delivery, now)) return false;
+  if (delivery.worker_losses > 0) {
+    function.suspects.push_back(std::move(delivery));
+  } else {
+    function.queue.push(std::move(delivery));
+  }
+  touch(function);
+  return true;
+}
+
+// Warm workers first: a start costs more than anything else here. Among equals the one that may be
+// sent most, which spreads bursts over the workers.
+CreditLine* Core::choose_worker(FunctionState& function) {
+  CreditLine* best = nullptr;
+  for (CreditLine& line : function.credit) {
+    if (line.available() == 0) continue;
+    if (!best || (line.warm && !best->warm) ||
+        (line.warm == best->warm && line.available() > best->available())) {
+      best = &line;
+    }
+  }
+  return best;
+}
+
+bool Core::take_next(FunctionState& function, Session& session, Now now, Pending& out) {
+  const std::int64_t now_ms = to_ms(now.wall);
+  const auto max_age_ms = static_cast<std::int64_t>(to_ms(function.manifest.retry.max_age));
+  if (!function.invocations.empty()) {
+    out = std::move(function.invocations.front());
+    function.invocations.pop_front();
+    return true;
+  }
+  while (true) {
+    std::optional<Pending> next;
+    if (!function.suspects.empty() && session.suspects_lent == 0) {
+      next = std::move(function.suspects.front());
+      function.suspects.pop_front();
+    } else {
+      next = function.queue.take();
+    }
+    if (!next) return false;
+    const bool expired = (next->expires_ms != 0 && next->expires_ms <= now_ms) ||
+                         now_ms - next->accepted_ms > max_age_ms;
+    if (!expired) {
+      out = *std::move(next);
+      return true;
+    }
+    bury(function, *std::move(next), own_token(), protocol::DeadReason::kExpired,
+         {.type = "Expired",
+          .message = "not started before its expiry",
+          .retryable = false,
+          .retry_after_ms = {}},
+         {}, now);
+  }
+}
+
+void Core::dispatch(FunctionState& function, Now now) {
+  expire_invocations(function, now);
+  if (function.registered.paused) return;
+  const std::size_t running_max = function.manifest.max_concurrency > 0
+                                      ? function.manifest.max_concurrency
+                                      : std::numeric_limits<std::size_t>::max();
+  std::vector<Pending> batch;
+  while (function.waiting() > 0 && function.leases.size() < running_max) {
+    CreditLine* line = choose_worker(function);
+    if (!line) return;
+    Session& session = sessions_.at(line->session);
+    const std::size_t room = std::min<std::size_t>(
+        {line->available(), kDeliverCountMax, running_max - function.leases.size()});
+    std::size_t bytes = 0;
+    Pending next;
+    while (batch.size() < room && bytes < kDeliverBytesMax &&
+           take_next(function, session, now, next)) {
+      bytes += next.packed_event.size();
+      if (next.worker_losses > 0) ++session.suspects_lent;
+      batch.push_back(std::move(next));
+    }
+    if (batch.empty()) return;  // only expired ones, or suspects waiting for their turn
+    lend(function, session, std::exchange(batch, {}), now);
+  }
+}
+
+void Core::lend(FunctionState& function, Session& session, std::vector<Pending> deliveries,
+                Now now) {
+  CreditLine* line = function.credit_of(session.id);
+  line->sent += deliveries.size();
+  counters_.deliveries_dispatched += deliveries.size();
+  ++session.delivers_sent;
+
+  std::size_t bytes = 0;
+  for (const Pending& pending : deliveries) bytes += pending.packed_event.size() + 64;
+  protocol::DeliverWriter message(function.name, bytes);
+  for (Pending& pending : deliveries) {
+    ++pending.dispatches;
+    const auto token =
+        protocol::make_token(epoch_, options_.protections.unique_tokens ? pending.dispatches : 1);
+    message.add({.id = pending.id,
+                 .slot = pending.slot,
+                 .entry_size = pending.entry_size,
+                 .lane = pending.lane,
+                 .origin = pending.origin,
+                 .token = token,
+                 .attempt = pending.attempts + 1,
+                 .accepted_ms = pending.accepted_ms,
+                 .packed_ledger = pending.packed_ledger,
+                 .packed_event = pending.packed_event});
+    const protocol::EventId id = pending.id;
+    function.leases.insert_or_assign(id,
+                                     Lease{std::move(pending), session.id, token, to_ms(now.wall)});
+  }
+  frames_.push_back({session.peer, message.take()});
+}
+
+bool Core::may_read_due(const FunctionState& function) {
+  return function.next_due_ms && !function.reading_due &&
+         function.later_held.size() < kLaterHeldMax;
+}
+
+// Keeps the windows filled: pages of the journal, and the rows of `later` whose time has come.
+void Core::read_on(FunctionState& function, Now now) {
+  if (phase_ == Phase::kStarting || ended_) return;
+  while (auto page = function.queue.next_page(function.name)) {
+    const protocol::Lane lane = page->lane;
+    ++counters_.pages_read;
+    call(*std::move(page), ForPage{&function, lane});
+  }
+  const std::int64_t now_ms = to_ms(now.wall);
+  if (!may_read_due(function) || *function.next_due_ms > now_ms) return;
+  function.reading_due = true;
+  call(store::Due{.function = function.name,
+                  .from_ms = function.cursor_ms,
+                  .until_ms = now_ms,
+                  .after = function.cursor_id,
+                  .rows_max = kDueRowsMax},
+       ForDue{&function});
+}
+
+// ---- synchronous invocations ----
+
+void Core::on_invoke(const Peer& peer, const protocol::Invoke& invoke, Now now) {
+  using protocol::Refusal;
+  const auto no = [&](Refusal code, std::string message) {
+    ++counters_.invocations_refused;
+    refuse(peer, invoke.request, code, std::move(message));
+  };
+  if (!accepting()) return no(Refusal::kUnavailable, "the broker is starting or shutting down");
+  FunctionState* function = find_function(invoke.function);
+  if (!function || !function->deployed) {
+    return no(Refusal::kNoSuchFunction,
+              "no function is named '" + invoke.function + "'; see `fanfare functions list`");
+  }
+  if (function->invocations.size() >= options_.invocations_max) {
+    return no(Refusal::kQueueFull, "too many invocations of this function wait already");
+  }
+  const auto event = protocol::view_event(invoke.packed_event);
+  if (!event) return no(Refusal::kMalformed, event.error().message);
+  if (event->data.size() > options_.event_bytes_max) {
+    return no(Refusal::kTooLarge, "the data is larger than max_event_bytes");
+  }
+  if (invoke.timeout_ms == 0) return no(Refusal::kInvalid, "the timeout must be at least 1 ms");
+
+  Pending pending;
+  pending.id = {{next_invocation_++, 0}, 0};
+  pending.origin = protocol::Origin::kInvoke;
+  pending.accepted_ms = to_ms(now.wall);
+  pending.packed_event = invoke.packed_event;
+  function->callers[pending.id] = {peer, invoke.request,
+                                   now.steady + std::chrono::milliseconds{invoke.timeout_ms}};
+  function->invocations.push_back(std::move(pending));
+  ++counters_.invocations;
+  touch(*function);
+}
+
+// Callers whose time is up get their answer; what runs for them goes on and its result is dropped.
+void Core::expire_invocations(FunctionState& function, Now now) {
+  std::erase_if(function.callers, [&](const auto& entry) {
+    const auto& [id, invocation] = entry;
+    if (invocation.deadline > now.steady) return false;
+    ++counters_.invocations_timed_out;
+    refuse(invocation.caller, invocation.request, protocol::Refusal::kTimeout,
+           function.leases.contains(id) ? "the function did not finish in time"
+                                        : "no worker was free in time");
+    std::erase_if(function.invocations, [&](const Pending& p) { return p.id == id; });
+    return true;
+  });
+}
+
+}  // namespace fanfare::broker

@@ -1,0 +1,176 @@
+// Retries and dead letters: deliveries leave the broker for `later` or for good.
+//
+// Both are gathered during a turn and sent in groups. Until Redis has answered, a delivery is in
+// `moving`: neither lent nor waiting, so it cannot be in two places.
+#include <algorithm>
+
+#include "broker/core.h"
+
+namespace fanfare::broker {
+namespace {
+
+using namespace std::chrono_literals;
+using store::Verdict;
+
+constexpr std::size_t kItemsMax = 256;
+constexpr std::size_t kBytesMax = 256 * 1024;
+constexpr Duration kRepeatPause = 1s;  // when Redis is full or loading
+
+bool moved(Verdict verdict) {
+  return verdict == Verdict::kOk || verdict == Verdict::kDuplicate;
+}
+
+// Cuts `whole` into calls of at most kItemsMax items and kBytesMax, one larger item alone.
+template <typename Call, typename Emit>
+void emit_in_groups(Call whole, Emit emit) {
+  auto items = std::exchange(whole.items, {});
+  std::size_t bytes = 0;
+  for (auto& item : items) {
+    if (!whole.items.empty() &&
+        (whole.items.size() >= kItemsMax || bytes + item.packed_event.size() > kBytesMax)) {
+      Call group = whole;
+      emit(std::move(group));
+      whole.items.clear();
+      bytes = 0;
+    }
+    bytes += item.packed_event.size();
+    whole.items.push_back(std::move(item));
+  }
+  if (!whole.items.empty()) emit(std::move(whole));
+}
+
+protocol::Status status_of(protocol::DeadReason reason) {
+  return reason == protocol::DeadReason::kExpired ? protocol::Status::kExpired
+                                                  : protocol::Status::kFailed;
+}
+
+}  // namespace
+
+// The token of moves that no attempt caused: dispatch number 0 is never lent.
+protocol::AttemptToken Core::own_token() const {
+  return protocol::make_token(epoch_, 0);
+}
+
+void Core::postpone(FunctionState& function, Pending delivery, protocol::AttemptToken token,
+                    std::int64_t due_ms) {
+  endings_[&function].postpone.items.push_back({.id = delivery.id,
+                                                .slot = delivery.slot,
+                                                .entry_size = delivery.entry_size,
+                                                .lane = delivery.lane,
+                                                .origin = delivery.origin,
+                                                .token = token,
+                                                .due_ms = due_ms,
+                                                .attempts = delivery.attempts,
+                                                .accepted_ms = delivery.accepted_ms,
+                                                .packed_ledger = delivery.packed_ledger,
+                                                .packed_event = delivery.packed_event});
+  const protocol::EventId id = delivery.id;
+  delivery.due_ms = due_ms;
+  function.moving.insert_or_assign(id, std::move(delivery));
+}
+
+void Core::bury(FunctionState& function, Pending delivery, protocol::AttemptToken token,
+                protocol::DeadReason reason, const protocol::Failure& failure, std::string log_tail,
+                Now now) {
+  protocol::ResultRecord record;
+  record.status = status_of(reason);
+  record.error_type = failure.type;
+  record.error_message = failure.message;
+  record.ledger = delivery.packed_ledger;
+  record.log_tail = std::move(log_tail);
+  record.accepted_ms = delivery.accepted_ms;
+  record.ended_ms = to_ms(now.wall);
+  record.memory_limit_mb = static_cast<std::uint32_t>(function.manifest.memory_bytes >> 20);
+  record.reason = reason;
+
+  store::Bury& bury = endings_[&function].bury;
+  bury.now_ms = to_ms(now.wall);
+  bury.result_ttl_ms = static_cast<std::int64_t>(to_ms(function.manifest.result_ttl));
+  bury.items.push_back({.id = delivery.id,
+                        .slot = delivery.slot,
+                        .entry_size = delivery.entry_size,
+                        .lane = delivery.lane,
+                        .origin = delivery.origin,
+                        .token = token,
+                        .status = record.status,
+                        .reason = reason,
+                        .record = protocol::pack(record),
+                        .packed_event = delivery.packed_event});
+  const protocol::EventId id = delivery.id;
+  function.moving.insert_or_assign(id, std::move(delivery));
+}
+
+void Core::flush_endings() {
+  for (auto& [function, endings] : std::exchange(endings_, {})) {
+    FunctionState* owner = function;
+    endings.postpone.epoch = endings.bury.epoch = epoch_;
+    endings.postpone.function = endings.bury.function = owner->name;
+    emit_in_groups(std::move(endings.postpone),
+                   [&](store::Postpone group) { call(group, ForPostpone{owner, group}); });
+    emit_in_groups(std::move(endings.bury),
+                   [&](store::Bury group) { call(group, ForBury{owner, group}); });
+  }
+}
+
+// A move that is fenced came too late: a worker that had been given up has committed.
+void Core::count_as_succeeded(FunctionState& function, protocol::Origin origin) {
+  ++counters_.moves_fenced;
+  ++function.counts.succeeded;
+  --(origin == protocol::Origin::kLater ? function.counts.later : function.counts.open);
+}
+
+void Core::on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now now) {
+  FunctionState& function = *purpose.function;
+  const auto* result = answer ? std::get_if<store::Moved>(&*answer) : nullptr;
+  if (!result) {
+    store::Call repeat = purpose.call;
+    repeat_later_.push_back({now.steady + kRepeatPause, std::move(repeat), std::move(purpose)});
+    return;
+  }
+  for (std::size_t i = 0; i < purpose.call.items.size() && i < result->verdicts.size(); ++i) {
+    const auto& item = purpose.call.items[i];
+    function.moving.erase(item.id);
+    if (item.origin == protocol::Origin::kMemory) memory_bytes_ -= item.packed_event.size();
+    if (!moved(result->verdicts[i])) {
+      count_as_succeeded(function, item.origin);
+      settle(function, item.id);
+      continue;
+    }
+    function.later_held.erase(item.id);
+    if (item.origin != protocol::Origin::kLater) {
+      --function.counts.open;
+      ++function.counts.later;
+    }
+    function.note_due(item.due_ms);
+    if (function.reading_due) {
+      auto& placed = function.placed_while_reading;
+      placed = std::min(placed.value_or(item.due_ms), item.due_ms);
+    }
+  }
+}
+
+void Core::on_buried(ForBury& purpose, Result<store::Answer>& answer, Now now) {
+  FunctionState& function = *purpose.function;
+  const auto* result = answer ? std::get_if<store::Moved>(&*answer) : nullptr;
+  if (!result) {
+    store::Call repeat = purpose.call;
+    repeat_later_.push_back({now.steady + kRepeatPause, std::move(repeat), std::move(purpose)});
+    return;
+  }
+  for (std::size_t i = 0; i < purpose.call.items.size() && i < result->verdicts.size(); ++i) {
+    const auto& item = purpose.call.items[i];
+    function.moving.erase(item.id);
+    if (item.origin == protocol::Origin::kMemory) memory_bytes_ -= item.packed_event.size();
+    if (moved(result->verdicts[i])) {
+      --(item.origin == protocol::Origin::kLater ? function.counts.later : function.counts.open);
+      const bool expired = item.status == protocol::Status::kExpired;
+      ++(expired ? counters_.deliveries_expired : counters_.deliveries_dead);
+      ++(expired ? function.counts.expired : function.counts.dead);
+    } else {
+      count_as_succeeded(function, item.origin);
+    }
+    settle(function, item.id);
+  }
+}
+
+}  // namespace fanfare::broker

@@ -1,0 +1,413 @@
+// From a publisher's batch to journaled deliveries: admit, cut into chunks, append, acknowledge.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "broker/answer.h"
+#include "broker/core.h"
+
+namespace fanfare::broker {
+namespace {
+
+using protocol::Refusal;
+
+constexpr std::size_t kRememberedAnswersMax = 4096;
+constexpr std::size_t kBatchEventsMax = 4096;
+
+std::uint64_t* refusal_counter(Counters& counters, Refusal code) {
+  switch (code) {
+    case Refusal::kTooLarge:
+      return &counters.events_refused_too_large;
+    case Refusal::kQueueFull:
+      return &counters.events_refused_queue_full;
+    case Refusal::kUnavailable:
+      return &counters.events_refused_unavailable;
+    case Refusal::kUnsupported:
+      return &counters.events_refused_unsupported;
+    default:
+      return &counters.events_refused_malformed;
+  }
+}
+
+// What Redis could not take is the publisher's to repeat; what it would never take, is not.
+Refusal refusal_of(const Error& error) {
+  const bool full = error.kind == ErrorKind::kRetryLater || error.kind == ErrorKind::kReconnect;
+  return full ? Refusal::kQueueFull : Refusal::kUnavailable;
+}
+
+}  // namespace
+
+void Core::on_publish(const Peer& peer, std::string_view frame, Now now) {
+  auto publish = protocol::view_publish(frame);
+  if (!publish) {
+    ++counters_.frames_malformed;
+    return send(peer, protocol::refusal_of(frame, publish.error()));
+  }
+  if (!accepting()) {
+    counters_.events_refused_unavailable += publish->packed_events.size();
+    return refuse(peer, publish->sequence, Refusal::kUnavailable,
+                  draining_ ? "the broker is shutting down; publish again to its successor"
+                            : "the broker is starting; try again");
+  }
+  if (publish->repeat && options_.protections.repeat_guard) {
+    if (answer_repeat(peer, *publish)) return;
+    if (options_.durability != Durability::kMemory) {
+      return call(store::Recall{std::string(publish->client), publish->sequence},
+                  ForRecall{peer, std::string(frame)});
+    }
+  }
+  take_batch(peer, *publish,
+             {.sequence = publish->sequence, .runs = {}, .routes = {}, .errors = {}}, now);
+}
+
+// A repeated batch that this broker knows: on its way into the journal, or answered lately.
+bool Core::answer_repeat(const Peer& peer, const protocol::PublishView& publish) {
+  const std::string client(publish.client);
+  if (const auto open = open_batches_.find(client); open != open_batches_.end()) {
+    Batch& batch = batches_.at(open->second);
+    if (batch.sequence == publish.sequence) {
+      batch.peer = peer;  // the answer goes to wherever the publisher is now
+      return true;
+    }
+  }
+  for (const auto* answers : {&answers_, &older_answers_}) {
+    const auto at = answers->find(client);
+    if (at == answers->end() || at->second.sequence != publish.sequence) continue;
+    ++counters_.batches_repeated;
+    send(peer, at->second);
+    return true;
+  }
+  return false;
+}
+
+void Core::on_recalled(const Peer& peer, std::string_view frame, Result<store::Answer>& answer,
+                       Now now) {
+  const auto publish = protocol::view_publish(frame);
+  // The publisher may have repeated its batch once more while Redis was asked.
+  if (!publish || answer_repeat(peer, *publish)) return;
+  const auto* recalled = answer ? std::get_if<store::Recalled>(&*answer) : nullptr;
+  auto so_far = recalled ? unpack_guard_parts(publish->sequence, recalled->packed_runs)
+                         : Result<protocol::Published>(answer.error());
+  if (!so_far) {
+    counters_.events_refused_unavailable += publish->packed_events.size();
+    return refuse(peer, publish->sequence, Refusal::kUnavailable, so_far.error().message);
+  }
+  take_batch(peer, *publish, *std::move(so_far), now);
+}
+
+void Core::take_batch(const Peer& peer, const protocol::PublishView& publish,
+                      protocol::Published so_far, Now now) {
+  const std::size_t answered = events_answered(so_far);
+  if (answered > 0) ++counters_.batches_repeated;
+  const std::size_t events = publish.packed_events.size();
+  if (answered >= events || events == 0) return send(peer, so_far);
+
+  std::size_t bytes = 0;
+  for (const auto packed : publish.packed_events) bytes += packed.size();
+  if (events > kBatchEventsMax) {
+    counters_.events_refused_too_large += events - answered;
+    return refuse(peer, publish.sequence, Refusal::kTooLarge,
+                  fmt::format("{} events in one batch; {} at most", events, kBatchEventsMax));
+  }
+  const bool full = incoming_bytes_ + appending_bytes_ + bytes > options_.intake_bytes_max ||
+                    (options_.durability == Durability::kMemory &&
+                     memory_bytes_ + bytes > options_.memory_queue_bytes_max);
+  if (full) {
+    counters_.events_refused_queue_full += events - answered;
+    return refuse(peer, publish.sequence, Refusal::kQueueFull,
+                  "the broker holds as many events as it may; publish again a little later");
+  }
+
+  const BatchId id{next_batch_++};
+  Batch& batch = batches_[id];
+  batch = {peer, std::string(publish.client), publish.sequence, events - answered,
+           std::move(so_far)};
+  open_batches_[batch.client] = id;
+  for (std::size_t i = answered; i < events; ++i) {
+    incoming_.push_back(admit(publish.packed_events[i], id, now));
+    incoming_bytes_ += incoming_.back().packed_event.size();
+  }
+}
+
+// Reads what the event is routed by. A bad event is refused alone, in its place in the batch.
+Core::Incoming Core::admit(std::string_view packed, BatchId batch, Now now) {
+  const auto refused = [&](Refusal code, std::string message) {
+    ++*refusal_counter(counters_, code);
+    Incoming incoming;
+    incoming.batch = batch;
+    incoming.refusal = protocol::PublishError{code, std::move(message)};
+    return incoming;
+  };
+  const auto event = protocol::view_event(packed);
+  if (!event) return refused(Refusal::kMalformed, event.error().message);
+  if (event->data.size() > options_.event_bytes_max) {
+    return refused(Refusal::kTooLarge, fmt::format("{} bytes of data; max_event_bytes is {}",
+                                                   event->data.size(), options_.event_bytes_max));
+  }
+
+  Incoming incoming;
+  incoming.batch = batch;
+  if (!event->packed_options.empty()) {
+    const auto options = protocol::unpack_options(event->packed_options);
+    if (!options) return refused(Refusal::kMalformed, options.error().message);
+    if (!options->ordering_key.empty() || !options->idempotency_key.empty()) {
+      return refused(Refusal::kUnsupported,
+                     "this broker keeps no ordering keys and no idempotency keys; leave them out");
+    }
+    if (options->priority > 9) return refused(Refusal::kInvalid, "priority is 0 to 9");
+    const std::int64_t now_ms = to_ms(now.wall);
+    incoming.due_ms = options->deliver_at.value_or(options->delay ? now_ms + *options->delay : 0);
+    incoming.expires_ms =
+        options->expires_at.value_or(options->max_age ? now_ms + *options->max_age : 0);
+    incoming.lane = protocol::lane_of(options->priority, options->tenant);
+  }
+  incoming.target = target_of(*event);
+  for (const FunctionState* function : incoming.target->functions) {
+    const std::uint64_t waiting = function->unfinished();
+    if (waiting >= options_.queue_max) {
+      return refused(Refusal::kQueueFull,
+                     fmt::format("function {} has {} deliveries waiting (queue_max)",
+                                 function->name, waiting));
+    }
+  }
+  incoming.packed_event = packed;
+  return incoming;
+}
+
+std::shared_ptr<const Core::Target> Core::target_of(const protocol::EventView& event) {
+  const Route& route = router_.route(event);
+  auto& target = targets_[&route];
+  if (!target) {
+    auto resolved = std::make_shared<Target>();
+    resolved->names = route.functions;
+    for (const auto& name : route.functions) resolved->functions.push_back(find_function(name));
+    target = std::move(resolved);
+  }
+  return target;
+}
+
+protocol::EntryId Core::next_entry(Now now) {
+  const auto ms = static_cast<std::uint64_t>(std::max<std::int64_t>(to_ms(now.wall), 1));
+  // Ids only grow, also when the clock steps back or another broker's clock was ahead.
+  last_entry_ = ms > last_entry_.ms ? protocol::EntryId{ms, 0}
+                                    : protocol::EntryId{last_entry_.ms, last_entry_.seq + 1};
+  return last_entry_;
+}
+
+// Group commit: while appends are in flight the next ones accumulate, but full chunks need not
+// wait.
+void Core::cut_chunks(Now now) {
+  const bool memory = options_.durability == Durability::kMemory;
+  while (!incoming_.empty()) {
+    const bool chunk_is_full = incoming_.size() >= protocol::kChunkEventsMax ||
+                               incoming_bytes_ >= protocol::kChunkBytesMax;
+    if (!memory && appends_in_flight_ > 0 &&
+        !(chunk_is_full && appends_in_flight_ < options_.appends_in_flight_max)) {
+      return;
+    }
+    store::Append append{.epoch = epoch_, .entry = {}, .streams = {}, .guards = {}};
+    auto chunk = cut_chunk(now, append);
+    if (memory) {
+      accept_chunk(*chunk, now);
+      continue;
+    }
+    if (!options_.protections.acknowledge_after_journal) {
+      for (std::size_t i = 0; i < chunk->parts.size(); ++i) {
+        answer_part(chunk->shares[i].first, chunk->shares[i].second, chunk->parts[i]);
+      }
+    }
+    ++appends_in_flight_;
+    appending_bytes_ += chunk->bytes;
+    ++counters_.chunks_appended;
+    call(std::move(append), ForAppend{std::move(chunk)});
+  }
+}
+
+std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
+  const bool memory = options_.durability == Durability::kMemory;
+  auto chunk = std::make_unique<Chunk>();
+  chunk->entry = append.entry = next_entry(now);
+  const std::int64_t accepted_ms = to_ms(now.wall);
+
+  std::uint32_t index = 0;
+  while (!incoming_.empty() && index < protocol::kChunkEventsMax) {
+    Incoming& incoming = incoming_.front();
+    const std::size_t bytes = incoming.packed_event.size();
+    if (index > 0 && chunk->bytes + bytes > protocol::kChunkBytesMax) break;
+    chunk->bytes += bytes;
+    incoming_bytes_ -= bytes;
+
+    if (chunk->shares.empty() || chunk->shares.back().first != incoming.batch) {
+      chunk->shares.emplace_back(incoming.batch, 0);
+      chunk->parts.emplace_back();
+    }
+    ++chunk->shares.back().second;
+    if (incoming.refusal) {
+      add_refused(chunk->parts.back(), incoming.refusal->code, incoming.refusal->message);
+      incoming_.pop_front();
+      continue;
+    }
+
+    const protocol::EventId id{chunk->entry, static_cast<std::uint8_t>(index++)};
+    add_accepted(chunk->parts.back(), id, incoming.target->names);
+    ++chunk->events;
+    if (incoming.target->functions.empty()) ++chunk->unmatched;
+    for (FunctionState* function : incoming.target->functions) {
+      auto offer = std::find_if(chunk->offers.begin(), chunk->offers.end(), [&](const Offer& o) {
+        return o.function == function && o.lane == incoming.lane;
+      });
+      if (offer == chunk->offers.end()) {
+        offer = chunk->offers.insert(offer, Offer{function, incoming.lane, {}});
+        if (!memory) append.streams.push_back({function->name, incoming.lane, {}});
+      }
+      const auto stream = static_cast<std::size_t>(offer - chunk->offers.begin());
+      Pending& pending = offer->deliveries.emplace_back();
+      pending.id = id;
+      pending.slot = static_cast<std::uint8_t>(offer->deliveries.size() - 1);
+      pending.lane = incoming.lane;
+      pending.origin = memory ? protocol::Origin::kMemory : protocol::Origin::kJournal;
+      pending.accepted_ms = accepted_ms;
+      pending.due_ms = incoming.due_ms;
+      pending.expires_ms = incoming.expires_ms;
+      pending.packed_event = incoming.packed_event;
+      if (!memory) append.streams[stream].items.push_back({id.index, incoming.packed_event});
+    }
+    incoming_.pop_front();
+  }
+  for (Offer& offer : chunk->offers) {
+    for (Pending& pending : offer.deliveries) {
+      pending.entry_size = static_cast<std::uint16_t>(offer.deliveries.size());
+    }
+  }
+  if (!memory) {
+    for (std::size_t i = 0; i < chunk->shares.size(); ++i) {
+      const Batch& batch = batches_.at(chunk->shares[i].first);
+      append.guards.push_back({batch.client, batch.sequence, pack_guard_part(chunk->parts[i])});
+    }
+  }
+  return chunk;
+}
+
+void Core::on_appended(std::unique_ptr<Chunk> chunk, const Result<store::Answer>& answer, Now now) {
+  if (!answer && answer.error().kind == ErrorKind::kReconnect) {
+    return look_for(std::move(chunk), answer.error());
+  }
+  finish_chunk(*chunk, answer ? Result<void>{} : Result<void>{answer.error()}, now);
+}
+
+void Core::finish_chunk(Chunk& chunk, const Result<void>& appended, Now now) {
+  --appends_in_flight_;
+  appending_bytes_ -= chunk.bytes;
+  if (appended) return accept_chunk(chunk, now);
+  ++counters_.appends_failed;
+  // A broker that was replaced cannot know whether its first try was in time. Its successor can: it
+  // has the repeat guard, and publishers that got no answer ask it.
+  if (!ended_) refuse_chunk(chunk, appended.error());
+}
+
+// Whether the append was applied is unknown, and Redis will not say by taking it again. The journal
+// knows: what was applied is there, since nobody has been lent any of it.
+void Core::look_for(std::unique_ptr<Chunk> chunk, const Error& error) {
+  if (chunk->offers.empty()) return finish_chunk(*chunk, error, {});
+  const Offer& offer = chunk->offers.front();
+  const protocol::EntryId entry = chunk->entry;
+  const protocol::EntryId before = entry.seq > 0 ? protocol::EntryId{entry.ms, entry.seq - 1}
+                                                 : protocol::EntryId{entry.ms - 1, UINT64_MAX};
+  store::Page page{offer.function->name, offer.lane, before, 1};
+  call(std::move(page), ForLook{std::move(chunk), error});
+}
+
+void Core::on_looked(ForLook& purpose, const Result<store::Answer>& answer, Now now) {
+  const auto* paged = answer ? std::get_if<store::Paged>(&*answer) : nullptr;
+  if (!paged) {
+    if (!ended_) look_for(std::move(purpose.chunk), purpose.error);
+    return;
+  }
+  const bool there = !paged->entries.empty() && paged->entries[0].entry == purpose.chunk->entry;
+  finish_chunk(*purpose.chunk, there ? Result<void>{} : Result<void>{purpose.error}, now);
+}
+
+void Core::accept_chunk(Chunk& chunk, Now now) {
+  counters_.events_accepted += chunk.events;
+  counters_.events_unmatched += chunk.unmatched;
+  for (Offer& offer : chunk.offers) {
+    FunctionState& function = *offer.function;
+    const auto count = static_cast<std::int64_t>(offer.deliveries.size());
+    counters_.deliveries_created += offer.deliveries.size();
+    function.counts.accepted += count;
+    function.counts.open += count;
+    touch(function);
+    if (options_.durability == Durability::kMemory) {
+      for (Pending& pending : offer.deliveries) {
+        memory_bytes_ += pending.packed_event.size();
+        make_ready(function, std::move(pending), now);
+      }
+      continue;
+    }
+    // A delivery whose time lies ahead leaves the journal for `later` at once; it must not pass
+    // through the window, where it would be lent.
+    const std::int64_t now_ms = to_ms(now.wall);
+    std::vector<Pending> ready;
+    ready.reserve(offer.deliveries.size());
+    std::vector<Pending> ahead;
+    for (Pending& pending : offer.deliveries) {
+      (pending.due_ms > now_ms ? ahead : ready).push_back(std::move(pending));
+    }
+    if (!function.queue.offer(offer.lane, chunk.entry, ready)) continue;  // read again from Redis
+    for (Pending& pending : ahead) {
+      const std::int64_t due_ms = pending.due_ms;
+      postpone(function, std::move(pending), own_token(), due_ms);
+    }
+  }
+  if (options_.durability != Durability::kMemory &&
+      !options_.protections.acknowledge_after_journal) {
+    return;  // answered when it was cut
+  }
+  for (std::size_t i = 0; i < chunk.parts.size(); ++i) {
+    answer_part(chunk.shares[i].first, chunk.shares[i].second, chunk.parts[i]);
+  }
+}
+
+void Core::refuse_chunk(Chunk& chunk, const Error& error) {
+  const Refusal code = refusal_of(error);
+  *refusal_counter(counters_, code) += chunk.events;
+  for (std::size_t i = 0; i < chunk.shares.size(); ++i) {
+    protocol::Published part;
+    for (const protocol::PublishRun& run : chunk.parts[i].runs) {
+      for (std::uint32_t n = 0; n < run.count; ++n) {
+        if (run.fate == protocol::PublishRun::Fate::kRefused) {
+          const auto& refused = chunk.parts[i].errors[run.detail];
+          add_refused(part, refused.code, refused.message);
+        } else {
+          add_refused(part, code, error.message);
+        }
+      }
+    }
+    answer_part(chunk.shares[i].first, chunk.shares[i].second, part);
+  }
+}
+
+void Core::answer_part(BatchId id, std::size_t events, const protocol::Published& part) {
+  const auto at = batches_.find(id);
+  if (at == batches_.end()) return;
+  Batch& batch = at->second;
+  merge(batch.answer, part);
+  batch.unanswered -= events;
+  if (batch.unanswered > 0) return;
+
+  batch.answer.sequence = batch.sequence;
+  send(batch.peer, batch.answer);
+  remember_answer(batch.client, batch.answer);
+  if (const auto open = open_batches_.find(batch.client);
+      open != open_batches_.end() && open->second == id) {
+    open_batches_.erase(open);
+  }
+  batches_.erase(at);
+}
+
+void Core::remember_answer(const std::string& client, const protocol::Published& answer) {
+  if (answers_.size() >= kRememberedAnswersMax) older_answers_ = std::exchange(answers_, {});
+  answers_[client] = answer;
+}
+
+}  // namespace fanfare::broker

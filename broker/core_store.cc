@@ -1,0 +1,177 @@
+// Taking office, reading back what Redis holds, and the registry of functions.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "broker/core.h"
+
+namespace fanfare::broker {
+namespace {
+
+constexpr Duration kRecountPause = std::chrono::seconds{1};
+
+}  // namespace
+
+// The order of a start: epoch (fences every older broker) → functions → intake opens, while each
+// function is surveyed and the workers of the former broker are waited for → lending opens.
+void Core::on_begun(const store::Begun& begun, Now now) {
+  epoch_ = begun.epoch;
+  last_entry_ = begun.last_entry;
+  dispatch_opens_at_ = now.steady + options_.announce_grace;
+  call(store::ListWorkers{}, ForWorkers{});
+  call(store::ListFunctions{}, ForRegistry{});
+}
+
+void Core::on_registry(store::FunctionList list, Now now) {
+  for (auto& registered : list.functions) register_function(std::move(registered));
+  rebuild_router();
+  if (phase_ == Phase::kStarting) phase_ = Phase::kRecovering;
+  maybe_open_dispatch(now);
+}
+
+void Core::register_function(store::Registered registered) {
+  auto& function = functions_[registered.name];
+  if (!function) function = std::make_unique<FunctionState>(registered.name, options_.window);
+  auto manifest =
+      protocol::parse_manifest(registered.manifest_toml, "function.toml", registered.name);
+  if (!manifest) {
+    // Deployed by a version that knew more: its events keep queueing, nothing else stops.
+    spdlog::error("function {}: its stored manifest cannot be read, it will not run: {}",
+                  registered.name, manifest.error().message);
+  }
+  function->deployed = manifest.has_value();
+  if (manifest) function->manifest = *std::move(manifest);
+  function->registered = std::move(registered);
+  if (!function->surveyed) call(store::Survey{function->name}, ForSurvey{function.get()});
+  touch(*function);
+}
+
+void Core::rebuild_router() {
+  targets_.clear();
+  router_ = Router{};
+  for (const auto& [name, function] : functions_) {
+    if (!function->deployed) continue;
+    for (const auto& text : function->manifest.patterns) {
+      auto pattern = compile_pattern(text);
+      if (pattern) {
+        router_.subscribe(name, *std::move(pattern));
+      } else {
+        spdlog::error("function {}: a stored pattern cannot be used: {}", name,
+                      pattern.error().message);
+      }
+    }
+  }
+}
+
+void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed) {
+  function.counts = surveyed.counts;
+  if (std::exchange(function.surveyed, true)) return;  // only counted anew
+  // What this broker appended before the survey's answer came is in both: the window refuses what
+  // it has read, because a lane marked unread is read from where the window stands.
+  for (const auto lane : surveyed.lanes) function.queue.mark_unread(lane);
+  if (surveyed.next_due_ms) {
+    function.next_due_ms =
+        std::min(function.next_due_ms.value_or(*surveyed.next_due_ms), *surveyed.next_due_ms);
+  }
+  touch(function);
+}
+
+// A delivery that ended without this broker's hearing of it (its worker committed, and died or was
+// given up before it said so) stays in the counts kept here. When nothing is held they are read
+// anew.
+void Core::recount_if_idle(FunctionState& function, Now now) {
+  const bool idle = function.surveyed && function.leases.empty() && function.moving.empty() &&
+                    function.waiting() == 0 && !function.queue.has_unread() &&
+                    !function.next_due_ms && !function.reading_due;
+  const bool in_doubt = function.counts.open != 0 || function.counts.later != 0;
+  if (!idle || !in_doubt || now.steady < function.recount_at) return;
+  function.recount_at = now.steady + kRecountPause;
+  call(store::Survey{function.name}, ForSurvey{&function});
+}
+
+// Deliveries wait until the workers that were registered have said what they hold, or for the grace
+// time, so that a restart of the broker does not run everything twice.
+void Core::maybe_open_dispatch(Now now) {
+  if (phase_ != Phase::kRecovering) return;
+  const bool surveyed = std::all_of(functions_.begin(), functions_.end(),
+                                    [](const auto& f) { return f.second->surveyed; });
+  const bool all_here = awaited_workers_.empty();
+  const bool waited =
+      now.steady >= dispatch_opens_at_ || !options_.protections.wait_for_announcements;
+  if (!surveyed || !(all_here || waited)) return;
+  phase_ = Phase::kRunning;
+  for (auto& [name, function] : functions_) touch(*function);
+}
+
+void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged paged, Now now) {
+  std::vector<Pending> ready;
+  protocol::EntryId last;
+  for (auto& entry : paged.entries) {
+    last = entry.entry;
+    for (auto& item : entry.open) {
+      Pending pending;
+      pending.id = {entry.entry, item.index};
+      pending.slot = item.slot;
+      pending.entry_size = entry.entry_size;
+      pending.lane = lane;
+      pending.accepted_ms = static_cast<std::int64_t>(entry.entry.ms);
+      pending.packed_event = std::move(item.packed_event);
+      if (const auto event = protocol::view_event(pending.packed_event);
+          event && !event->packed_options.empty()) {
+        if (const auto options = protocol::unpack_options(event->packed_options)) {
+          const std::int64_t at = pending.accepted_ms;
+          pending.due_ms = options->deliver_at.value_or(options->delay ? at + *options->delay : 0);
+          pending.expires_ms =
+              options->expires_at.value_or(options->max_age ? at + *options->max_age : 0);
+        }
+      }
+      if (function.leases.contains(pending.id) || function.moving.contains(pending.id)) continue;
+      if (pending.due_ms > to_ms(now.wall)) {
+        const std::int64_t due_ms = pending.due_ms;
+        postpone(function, std::move(pending), own_token(), due_ms);
+      } else if (!lend_if_announced(function, pending, now)) {
+        ready.push_back(std::move(pending));
+      }
+    }
+  }
+  function.queue.on_paged(lane, last, paged.more, std::move(ready));
+  touch(function);
+}
+
+void Core::on_due(FunctionState& function, store::DueRows rows, Now now) {
+  for (auto& row : rows.rows) {
+    function.cursor_ms = row.due_ms;
+    function.cursor_id = row.id;
+    if (function.later_held.contains(row.id) || function.moving.contains(row.id) ||
+        function.ended_while_reading.contains(row.id)) {
+      continue;
+    }
+    function.later_held.emplace(row.id, row.due_ms);
+    Pending pending;
+    pending.id = row.id;
+    pending.origin = protocol::Origin::kLater;
+    pending.attempts = row.attempts;
+    pending.accepted_ms = row.accepted_ms;
+    pending.due_ms = row.due_ms;
+    pending.moved_by = row.token;
+    // Attempts go on being numbered where this broker's last one stopped: no token twice.
+    if (row.token.value >> 12 == epoch_) pending.dispatches = row.token.value & 0xFFFu;
+    pending.packed_ledger = std::move(row.packed_ledger);
+    pending.packed_event = std::move(row.packed_event);
+    if (const auto event = protocol::view_event(pending.packed_event);
+        event && !event->packed_options.empty()) {
+      if (const auto options = protocol::unpack_options(event->packed_options)) {
+        pending.expires_ms = options->expires_at.value_or(
+            options->max_age ? pending.accepted_ms + *options->max_age : 0);
+        pending.lane = protocol::lane_of(options->priority, options->tenant);
+      }
+    }
+    make_ready(function, std::move(pending), now);
+  }
+  // Nothing left: what is postponed from now on says when the next one is due.
+  function.next_due_ms = rows.next_due_ms;
+  if (function.placed_while_reading) function.note_due(*function.placed_while_reading);
+}
+
+}  // namespace fanfare::broker

@@ -1,0 +1,320 @@
+// Workers come, report, and vanish.
+#include <algorithm>
+
+#include "broker/core.h"
+
+namespace fanfare::broker {
+
+using protocol::Outcome;
+
+namespace {
+
+bool same_origin(const protocol::Hello& a, const protocol::Hello& b) {
+  return a.host == b.host && a.pid == b.pid && a.pid_started == b.pid_started;
+}
+
+}  // namespace
+
+Session* Core::session_of(const Peer& peer) {
+  const auto at = session_by_peer_.find(peer);
+  return at == session_by_peer_.end() ? nullptr : &sessions_.at(at->second);
+}
+
+void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
+  if (phase_ == Phase::kStarting || ended_) {
+    return refuse(peer, 0, protocol::Refusal::kUnavailable,
+                  "the broker is starting; say hello again");
+  }
+  // A worker that was here before under this name: what it still holds moves to the new session,
+  // the rest was lost on the way to it and goes back.
+  std::vector<SessionId> former;
+  for (const auto& [id, session] : sessions_) {
+    if (session.hello.name == hello.name || session.peer == peer) former.push_back(id);
+  }
+  const SessionId id{next_session_++};
+  const std::vector<protocol::HeldDelivery> held = std::move(hello.held);
+  hello.held.clear();
+  Session session;
+  session.id = id;
+  session.peer = peer;
+  session.heard = now.steady;
+  // Done batches that were taken but not yet acknowledged arrive again; their rows are stale then.
+  session.hello = std::move(hello);
+  sessions_.emplace(id, session);
+  session_by_peer_[peer] = id;
+  ++counters_.workers_joined;
+
+  for (const auto& one : held) {
+    if (FunctionState* function = find_function(one.function)) adopt(*function, one, id, now);
+  }
+  for (const SessionId old : former) {
+    // What the same process does not name never reached it. Another process under this name means
+    // that the former one died with all it had, perhaps of one of them.
+    const bool same_process = same_origin(sessions_.at(old).hello, session.hello);
+    lose_session(old, same_process ? Outcome::kDrained : Outcome::kWorkerLost, now);
+  }
+
+  send(peer,
+       protocol::Welcome{.session = id.value(),
+                         .epoch = epoch_,
+                         .heartbeat_ms = static_cast<std::uint32_t>(to_ms(options_.heartbeat)),
+                         .lease_ms = static_cast<std::uint32_t>(to_ms(options_.lease)),
+                         .functions = function_specs()});
+  call(store::NoteWorker{epoch_, session.hello.name, {}, false}, ForNote{});
+  joined_.push_back(sessions_.at(id));
+  std::erase(awaited_workers_, session.hello.name);
+  maybe_open_dispatch(now);
+}
+
+// A worker says that it holds this delivery.
+void Core::adopt(FunctionState& function, const protocol::HeldDelivery& held, SessionId session,
+                 Now now) {
+  if (const auto lease = function.leases.find(held.id); lease != function.leases.end()) {
+    // Lent to its former session: it stays lent. To another worker: both run, the first commit
+    // wins.
+    if (lease->second.token != held.token) return;
+    lease->second.session = session;
+    if (lease->second.delivery.worker_losses > 0) ++sessions_.at(session).suspects_lent;
+    return;
+  }
+  if (function.moving.contains(held.id)) return;
+  auto waiting = function.queue.take_by_id(held.id);
+  if (!waiting) {
+    const auto suspect = std::find_if(function.suspects.begin(), function.suspects.end(),
+                                      [&](const Pending& one) { return one.id == held.id; });
+    if (suspect != function.suspects.end()) {
+      waiting = std::move(*suspect);
+      function.suspects.erase(suspect);
+    }
+  }
+  if (waiting) {
+    if (held.token > waiting->moved_by) {
+      return grant(function, *std::move(waiting), session, held.token, now);
+    }
+    // That attempt's failure has been counted, only its worker does not know yet.
+    return wait_again(function, *std::move(waiting));
+  }
+  // Not read from the journal yet; what ended meanwhile will never be read, so this may stay for
+  // good. It goes with the session. Of several attempts, unconfirmed reports among them, only the
+  // latest can be going on.
+  auto& announced = function.announced[held.id];
+  if (held.token > announced.second) announced = {session, held.token};
+}
+
+bool Core::lend_if_announced(FunctionState& function, Pending& delivery, Now now) {
+  const auto at = function.announced.find(delivery.id);
+  if (at == function.announced.end()) return false;
+  const auto [session, token] = at->second;
+  function.announced.erase(at);
+  if (token <= delivery.moved_by) return false;
+  grant(function, std::move(delivery), session, token, now);
+  return true;
+}
+
+// The worker has it already, under this token; further attempts must not repeat it.
+void Core::grant(FunctionState& function, Pending delivery, SessionId session,
+                 protocol::AttemptToken token, Now now) {
+  delivery.dispatches = std::max(delivery.dispatches, token.value & 0xFFFu);
+  if (delivery.worker_losses > 0) ++sessions_.at(session).suspects_lent;
+  const protocol::EventId id = delivery.id;
+  function.leases.insert_or_assign(id, Lease{std::move(delivery), session, token, to_ms(now.wall)});
+}
+
+// Back among those that wait; one that was there when a worker vanished goes on alone.
+void Core::wait_again(FunctionState& function, Pending delivery) {
+  if (delivery.worker_losses > 0) {
+    function.suspects.push_back(std::move(delivery));
+  } else {
+    function.queue.put_back(std::move(delivery));
+  }
+  touch(function);
+}
+
+void Core::on_credit(Session& session, const protocol::Credit& credit) {
+  for (const auto& row : credit.rows) {
+    FunctionState* function = find_function(row.function);
+    if (!function) continue;
+    CreditLine* line = function->credit_of(session.id);
+    if (!line) {
+      function->credit.push_back({session.id, 0, 0, false});
+      line = &function->credit.back();
+    }
+    line->total = std::max(line->total, row.total);
+    line->warm = row.warm;
+    touch(*function);
+  }
+}
+
+void Core::on_done(Session& session, protocol::Done& done, Now now) {
+  session.done_number = std::max(session.done_number, done.number);
+  for (auto& row : done.rows) on_done_row(session, row, now);
+}
+
+void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
+  FunctionState* function = find_function(row.function);
+  if (!function) {
+    ++counters_.reports_stale;
+    return;
+  }
+  const auto at = function->leases.find(row.id);
+  if (at == function->leases.end() || at->second.token != row.token ||
+      at->second.session != session.id) {
+    // Another attempt holds it, or it has ended. If this one committed, the journal says so already
+    // and whoever reads or runs it again will find out.
+    ++counters_.reports_stale;
+    // What was announced and has ended is not held any more; a failure that came too early to be
+    // counted costs another attempt.
+    if (const auto announced = function->announced.find(row.id);
+        announced != function->announced.end() && announced->second.second == row.token) {
+      function->announced.erase(announced);
+    }
+    return;
+  }
+  Lease lease = std::move(at->second);
+  function->leases.erase(at);
+  touch(*function);
+  if (lease.delivery.worker_losses > 0 && session.suspects_lent > 0) --session.suspects_lent;
+
+  if (lease.delivery.origin == protocol::Origin::kInvoke && row.outcome != Outcome::kDrained) {
+    if (const auto caller = function->callers.find(row.id); caller != function->callers.end()) {
+      send(caller->second.caller, protocol::Invoked{caller->second.request, std::move(row.record)});
+      function->callers.erase(caller);
+    }
+    return;
+  }
+  if (row.outcome != Outcome::kOk) return on_failure(*function, std::move(lease), row, now);
+
+  ++counters_.deliveries_succeeded;
+  ++function->counts.succeeded;
+  --(lease.delivery.origin == protocol::Origin::kLater ? function->counts.later
+                                                       : function->counts.open);
+  if (lease.delivery.origin == protocol::Origin::kMemory) {
+    memory_bytes_ -= lease.delivery.packed_event.size();
+  }
+  settle(*function, row.id);
+}
+
+// The delivery has ended for good.
+void Core::settle(FunctionState& function, const protocol::EventId& id) {
+  if (function.later_held.erase(id) > 0 && function.reading_due) {
+    function.ended_while_reading.insert(id);
+  }
+  if (!waiters_.empty()) notify_waiters(id, function.name);
+}
+
+void Core::on_failure(FunctionState& function, Lease lease, protocol::Done::Row& row, Now now) {
+  if (!protocol::counts_against_budget(row.outcome)) {
+    return take_back(function, std::move(lease), row.outcome, now);
+  }
+  ++counters_.attempts_failed;
+  Pending delivery = std::move(lease.delivery);
+  ++delivery.attempts;
+  delivery.packed_ledger += row.packed_row;
+  const auto verdict = decide_retry(function.manifest.retry,
+                                    {.attempts = delivery.attempts,
+                                     .accepted_ms = delivery.accepted_ms,
+                                     .now_ms = to_ms(now.wall),
+                                     .retryable = row.failure.retryable,
+                                     .retry_after_ms = row.failure.retry_after_ms},
+                                    std::uniform_real_distribution<double>(0, 1)(random_));
+  if (const auto* retry = std::get_if<RetryAt>(&verdict)) {
+    ++counters_.deliveries_retried;
+    return postpone(function, std::move(delivery), lease.token, retry->due_ms);
+  }
+  bury(function, std::move(delivery), lease.token, std::get<GiveUp>(verdict).reason, row.failure,
+       std::move(row.log_tail), now);
+}
+
+// A delivery comes back that did not fail by its own doing. A drained one may run anywhere; one
+// whose worker vanished may have been the reason, so it goes on alone, and not for ever.
+void Core::take_back(FunctionState& function, Lease lease, Outcome why, Now now) {
+  Pending delivery = std::move(lease.delivery);
+  if (delivery.origin == protocol::Origin::kInvoke) {
+    const auto caller = function.callers.find(delivery.id);
+    if (caller == function.callers.end()) return;
+    if (why == Outcome::kDrained) {  // it had not run: somebody else may
+      function.invocations.push_front(std::move(delivery));
+      return touch(function);
+    }
+    ++counters_.invocations_lost;
+    refuse(caller->second.caller, caller->second.request, protocol::Refusal::kUnavailable,
+           "the worker that ran the function vanished; it may or may not have finished");
+    function.callers.erase(caller);
+    return;
+  }
+  protocol::AttemptRow row;
+  row.number = delivery.attempts + 1;
+  row.outcome = why;
+  row.started_ms = lease.lent_ms;
+  if (const auto session = sessions_.find(lease.session); session != sessions_.end()) {
+    row.worker = session->second.hello.name;
+  }
+  if (why == Outcome::kWorkerLost) {
+    ++counters_.attempts_worker_lost;
+    protocol::append_row(delivery.packed_ledger, row);
+    ++delivery.worker_losses;
+    if (!options_.protections.losses_spare_the_budget) ++delivery.attempts;
+    if (delivery.worker_losses >= options_.worker_losses_max) {
+      return bury(function, std::move(delivery), lease.token, protocol::DeadReason::kWorkerLosses,
+                  {.type = "WorkerLosses",
+                   .message = "its worker vanished each time it was lent",
+                   .retryable = false,
+                   .retry_after_ms = {}},
+                  {}, now);
+    }
+    function.suspects.push_back(std::move(delivery));
+  } else {
+    ++counters_.attempts_drained;
+    return wait_again(function, std::move(delivery));
+  }
+  touch(function);
+}
+
+// The session is over: everything lent to it comes back, in the order it was accepted.
+void Core::lose_session(SessionId id, Outcome why, Now now) {
+  const auto at = sessions_.find(id);
+  if (at == sessions_.end()) return;
+  if (why == Outcome::kWorkerLost) ++counters_.workers_lost;
+  for (auto& [name, function] : functions_) {
+    std::vector<Lease> lost;
+    if (options_.protections.take_back_from_lost_workers) {
+      std::erase_if(function->leases, [&](auto& entry) {
+        if (entry.second.session != id) return false;
+        lost.push_back(std::move(entry.second));
+        return true;
+      });
+    }
+    std::sort(lost.begin(), lost.end(),
+              [](const Lease& a, const Lease& b) { return a.delivery.id < b.delivery.id; });
+    for (Lease& lease : lost) take_back(*function, std::move(lease), why, now);
+    std::erase_if(function->credit, [&](const CreditLine& line) { return line.session == id; });
+    std::erase_if(function->announced, [&](const auto& entry) { return entry.second.first == id; });
+  }
+  const std::string name = at->second.hello.name;
+  if (const auto peer = session_by_peer_.find(at->second.peer);
+      peer != session_by_peer_.end() && peer->second == id) {
+    session_by_peer_.erase(peer);
+  }
+  sessions_.erase(at);
+  const bool came_back = std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& other) {
+    return other.second.hello.name == name;
+  });
+  if (!came_back) call(store::NoteWorker{epoch_, name, {}, true}, ForNote{});
+}
+
+std::vector<protocol::FunctionSpec> Core::function_specs() const {
+  std::vector<protocol::FunctionSpec> specs;
+  for (const auto& [name, function] : functions_) {
+    if (!function->deployed) continue;
+    const auto& registered = function->registered;
+    specs.push_back({name, registered.manifest_toml, registered.digest, registered.generation});
+  }
+  return specs;
+}
+
+void Core::broadcast_functions() {
+  const protocol::Functions message{function_specs()};
+  for (const auto& [id, session] : sessions_) send(session.peer, message);
+}
+
+}  // namespace fanfare::broker

@@ -1,0 +1,48 @@
+// Everything the broker accepted, refused, dropped or gave up, counted by reason.
+#pragma once
+
+#include <cstdint>
+
+namespace fanfare::broker {
+
+struct Counters {
+  std::uint64_t events_accepted = 0;
+  std::uint64_t events_unmatched = 0;  // accepted, delivered to nobody
+  std::uint64_t events_refused_malformed = 0;
+  std::uint64_t events_refused_too_large = 0;
+  std::uint64_t events_refused_queue_full = 0;
+  std::uint64_t events_refused_unavailable = 0;
+  std::uint64_t events_refused_unsupported = 0;
+  std::uint64_t batches_repeated = 0;  // answered from the repeat guard
+  std::uint64_t frames_malformed = 0;
+  std::uint64_t frames_wrong_version = 0;
+
+  std::uint64_t chunks_appended = 0;
+  std::uint64_t appends_failed = 0;
+  std::uint64_t pages_read = 0;
+
+  std::uint64_t deliveries_created = 0;
+  std::uint64_t deliveries_dispatched = 0;  // attempts begun, as far as the broker knows
+  std::uint64_t deliveries_succeeded = 0;
+  std::uint64_t deliveries_retried = 0;
+  std::uint64_t deliveries_dead = 0;
+  std::uint64_t deliveries_expired = 0;
+  std::uint64_t attempts_failed =
+      0;  // function_error, timeout, crashed, out_of_memory, init_failed
+  std::uint64_t attempts_worker_lost = 0;
+  std::uint64_t attempts_drained = 0;
+  std::uint64_t reports_stale = 0;  // Done rows of attempts that no longer hold the lease
+  std::uint64_t moves_fenced = 0;   // postpone or bury found that another attempt had ended it
+
+  std::uint64_t invocations = 0;
+  std::uint64_t invocations_timed_out = 0;
+  std::uint64_t invocations_refused = 0;
+  std::uint64_t invocations_lost = 0;  // their worker vanished: whether they ran is unknown
+  std::uint64_t waits_refused = 0;
+
+  std::uint64_t workers_joined = 0;
+  std::uint64_t workers_lost = 0;
+  std::uint64_t sends_failed = 0;
+};
+
+}  // namespace fanfare::broker

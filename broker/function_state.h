@@ -1,0 +1,109 @@
+// Everything the broker knows of one function: its manifest, what waits, what is lent to workers.
+//
+// Plain data for the broker's core, without behaviour beyond what keeps it consistent.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "broker/delivery_queue.h"
+#include "protocol/manifest.h"
+#include "store/calls.h"
+
+namespace fanfare::broker {
+
+using Peer = std::string;  // ZeroMQ's routing id of a connection, opaque bytes
+using SessionId = StrongId<struct SessionTag, std::uint64_t>;
+
+// A delivery lent to a worker.
+struct Lease {
+  Pending delivery;
+  SessionId session;
+  protocol::AttemptToken token;
+  std::int64_t lent_ms = 0;  // Unix ms, for the ledger
+};
+
+// A synchronous invocation that waits or runs. Its delivery's id is (number, 0).0.
+struct Invocation {
+  Peer caller;
+  std::uint64_t request = 0;
+  TimePoint deadline;
+};
+
+// What a worker may still be sent of one function.
+struct CreditLine {
+  SessionId session;
+  std::uint64_t total = 0;  // as the worker last said
+  std::uint64_t sent = 0;
+  bool warm = false;  // it has an idle instance
+  std::uint64_t available() const { return total > sent ? total - sent : 0; }
+};
+
+struct FunctionState {
+  FunctionState(std::string function_name, WindowLimits limits)
+      : name(std::move(function_name)), queue(limits) {}
+
+  std::string name;
+  store::Registered registered;
+  protocol::Manifest manifest;
+  bool deployed = false;           // false after remove: its queue stays, nothing new arrives
+  bool surveyed = false;           // what the journal holds has been read
+  store::Surveyed::Counts counts;  // as far as this broker has heard
+  TimePoint recount_at;            // not before
+
+  DeliveryQueue queue;
+  std::deque<Pending> invocations;  // origin kInvoke, first come first served
+  std::deque<Pending> suspects;     // were running when a worker vanished: lent one at a time
+  std::unordered_map<protocol::EventId, Lease> leases;
+  std::unordered_map<protocol::EventId, Invocation> callers;
+  std::vector<CreditLine> credit;
+
+  // Deliveries on their way to `later` or to the dead letters: the call is under way.
+  std::unordered_map<protocol::EventId, Pending> moving;
+
+  // Reading `later`: rows behind (cursor_ms, cursor_id) have not been read, but for those in
+  // `later_held`. A row that is put before the cursor moves it back, see note_due.
+  std::unordered_map<protocol::EventId, std::int64_t> later_held;  // id → its due time
+  std::optional<std::int64_t> next_due_ms;
+  std::int64_t cursor_ms = 0;
+  std::optional<protocol::EventId> cursor_id;
+  bool reading_due = false;
+  // The earliest due time put there while a Due was under way: its answer may not know of it.
+  std::optional<std::int64_t> placed_while_reading;
+  std::unordered_set<protocol::EventId> ended_while_reading;  // its answer may still have them
+
+  // Named by a worker's Hello before this broker had read them: lent to it as soon as they appear.
+  std::unordered_map<protocol::EventId, std::pair<SessionId, protocol::AttemptToken>> announced;
+
+  // Accepted and not ended; never below zero, whatever the counts missed.
+  std::uint64_t unfinished() const {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(0, counts.open + counts.later));
+  }
+  std::size_t waiting() const { return queue.size() + invocations.size() + suspects.size(); }
+  CreditLine* credit_of(SessionId session);
+  void note_due(std::int64_t due_ms);  // there is a row with this due time, perhaps unread
+};
+
+inline void FunctionState::note_due(std::int64_t due_ms) {
+  next_due_ms = std::min(next_due_ms.value_or(due_ms), due_ms);
+  if (due_ms > cursor_ms) return;
+  cursor_ms = due_ms;
+  cursor_id.reset();
+}
+
+inline CreditLine* FunctionState::credit_of(SessionId session) {
+  for (CreditLine& line : credit) {
+    if (line.session == session) return &line;
+  }
+  return nullptr;
+}
+
+}  // namespace fanfare::broker

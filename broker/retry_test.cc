@@ -1,0 +1,61 @@
+#include "broker/retry.h"
+
+#include <gtest/gtest.h>
+
+namespace fanfare::broker {
+namespace {
+
+using namespace std::chrono_literals;
+using protocol::DeadReason;
+using protocol::RetryPolicy;
+
+FailedDelivery after(std::uint32_t attempts) {
+  return {.attempts = attempts, .accepted_ms = 1'000'000, .now_ms = 1'060'000};
+}
+
+TEST(Retry, StandardBackoffDoublesFromOneSecondUpToFiveMinutes) {
+  const RetryPolicy standard;
+  EXPECT_EQ(backoff_ceiling(standard, 1), 1s);
+  EXPECT_EQ(backoff_ceiling(standard, 2), 2s);
+  EXPECT_EQ(backoff_ceiling(standard, 9), 256s);
+  EXPECT_EQ(backoff_ceiling(standard, 10), 5min);
+  EXPECT_EQ(backoff_ceiling(standard, 4'000'000'000u), 5min);
+}
+
+TEST(Retry, JitterSpreadsOverTheWholeRange) {
+  const auto low = decide_retry({}, after(3), 0.0);
+  const auto high = decide_retry({}, after(3), 0.999);
+  EXPECT_EQ(std::get<RetryAt>(low).due_ms, 1'060'000);
+  EXPECT_EQ(std::get<RetryAt>(high).due_ms, 1'060'000 + 3996);
+}
+
+TEST(Retry, LambdaProfileWaitsOneMinuteThenTwo) {
+  const RetryPolicy lambda{
+      .profile = "lambda", .max_attempts = 3, .base = 1min, .cap = 2min, .max_age = 6h};
+  EXPECT_EQ(std::get<RetryAt>(decide_retry(lambda, after(1), 0.1)).due_ms, 1'060'000 + 60'000);
+  EXPECT_EQ(std::get<RetryAt>(decide_retry(lambda, after(2), 0.1)).due_ms, 1'060'000 + 120'000);
+  EXPECT_EQ(std::get<GiveUp>(decide_retry(lambda, after(3), 0.1)).reason,
+            DeadReason::kRetriesExhausted);
+}
+
+TEST(Retry, AFailureThatSaysItIsFinalIsNotTriedAgain) {
+  auto failed = after(1);
+  failed.retryable = false;
+  EXPECT_EQ(std::get<GiveUp>(decide_retry({}, failed, 0.5)).reason, DeadReason::kNotRetryable);
+}
+
+TEST(Retry, TheFunctionsOwnPauseWins) {
+  auto failed = after(1);
+  failed.retry_after_ms = 7'000;
+  EXPECT_EQ(std::get<RetryAt>(decide_retry({}, failed, 0.5)).due_ms, 1'067'000);
+}
+
+TEST(Retry, NothingIsTriedAfterItsMaximumAge) {
+  auto failed = after(2);
+  failed.now_ms = failed.accepted_ms + 24 * 3600 * 1000;
+  failed.retry_after_ms = 1;
+  EXPECT_TRUE(std::holds_alternative<GiveUp>(decide_retry({}, failed, 0.0)));
+}
+
+}  // namespace
+}  // namespace fanfare::broker

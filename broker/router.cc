@@ -1,0 +1,221 @@
+#include "broker/router.h"
+
+#include <simdjson.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <unordered_map>
+
+namespace fanfare::broker {
+namespace {
+
+struct Subscription {
+  std::uint32_t function = 0;
+  Pattern pattern;
+  bool only_type = false;  // the pattern says nothing but what types it wants
+};
+
+// The event's data as JSON, parsed when first asked for and at most once.
+class LazyData {
+ public:
+  LazyData(simdjson::dom::parser& parser, const protocol::EventView& event)
+      : parser_(parser), event_(event) {}
+
+  const simdjson::dom::element* root() {
+    if (!tried_) {
+      tried_ = true;
+      simdjson::dom::element element;
+      const simdjson::padded_string padded(event_.data);
+      // Parsed strings live in the parser, so the padded copy may go.
+      if (parser_.parse(padded).get(element) == simdjson::SUCCESS) root_ = element;
+    }
+    return root_ ? &*root_ : nullptr;
+  }
+
+ private:
+  simdjson::dom::parser& parser_;
+  const protocol::EventView& event_;
+  bool tried_ = false;
+  std::optional<simdjson::dom::element> root_;
+};
+
+bool any_matches(const FieldTest& test, std::string_view text) {
+  return std::any_of(test.alternatives.begin(), test.alternatives.end(),
+                     [&](const Alternative& a) { return matches(a, text); });
+}
+
+bool leaf_matches(const Alternative& alternative, const simdjson::dom::element& leaf) {
+  using Kind = Alternative::Kind;
+  switch (alternative.kind) {
+    case Kind::kString:
+    case Kind::kPrefix: {
+      std::string_view text;
+      return leaf.get(text) == simdjson::SUCCESS && matches(alternative, text);
+    }
+    case Kind::kNumber: {
+      double number = 0;
+      return leaf.get(number) == simdjson::SUCCESS && number == alternative.number;
+    }
+    case Kind::kBool: {
+      bool flag = false;
+      return leaf.get(flag) == simdjson::SUCCESS && flag == alternative.flag;
+    }
+    case Kind::kNull:
+      return leaf.is_null();
+  }
+  return false;
+}
+
+// An array in the event matches if one of its elements does.
+bool value_matches(const FieldTest& test, const simdjson::dom::element& value) {
+  simdjson::dom::array elements;
+  if (value.get(elements) == simdjson::SUCCESS) {
+    for (const simdjson::dom::element element : elements) {
+      if (!element.is_array() && !element.is_object() && value_matches(test, element)) return true;
+    }
+    return false;
+  }
+  return std::any_of(test.alternatives.begin(), test.alternatives.end(),
+                     [&](const Alternative& a) { return leaf_matches(a, value); });
+}
+
+bool data_matches(const FieldTest& test, LazyData& data) {
+  const simdjson::dom::element* root = data.root();
+  if (!root) return false;
+  simdjson::dom::element at = *root;
+  for (std::size_t i = 1; i < test.path.size(); ++i) {
+    simdjson::dom::object object;
+    if (at.get(object) != simdjson::SUCCESS) return false;
+    if (object.at_key(test.path[i]).get(at) != simdjson::SUCCESS) return false;
+  }
+  return value_matches(test, at);
+}
+
+// An absent attribute matches nothing: not even "".
+std::optional<std::string_view> attribute(const protocol::EventView& event, std::string_view name) {
+  std::string_view value;
+  if (name == "type") value = event.type;
+  if (name == "source") value = event.source;
+  if (name == "subject") value = event.subject;
+  if (name == "id") value = event.id;
+  if (name == "time") value = event.time;
+  if (name == "datacontenttype") value = event.content_type;
+  if (name == "dataschema") value = event.data_schema;
+  if (value.empty()) return std::nullopt;
+  return value;
+}
+
+bool holds(const Pattern& pattern, const protocol::EventView& event, LazyData& data) {
+  for (const FieldTest& test : pattern.tests) {
+    if (test.path.front() == "data") {
+      if (!data_matches(test, data)) return false;
+      continue;
+    }
+    const auto value = test.path.size() == 1 ? attribute(event, test.path.front()) : std::nullopt;
+    if (!value || !any_matches(test, *value)) return false;
+  }
+  return true;
+}
+
+struct TextHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view text) const {
+    return std::hash<std::string_view>{}(text);
+  }
+};
+
+}  // namespace
+
+struct Router::Impl {
+  std::vector<std::string> functions;
+  std::vector<Subscription> subscriptions;
+  std::unordered_map<std::string, std::vector<std::uint32_t>, TextHash, std::equal_to<>> by_type;
+  std::vector<std::uint32_t> by_type_prefix;  // those with at least one prefix alternative
+  std::vector<std::uint32_t> any_type;
+
+  std::map<std::vector<std::uint32_t>, std::unique_ptr<Route>> routes;
+  // Types whose candidates look at nothing else. Bounded: publishers choose types.
+  static constexpr std::size_t kRememberedTypesMax = 4096;
+  std::unordered_map<std::string, const Route*, TextHash, std::equal_to<>> remembered;
+
+  simdjson::dom::parser parser;
+  std::vector<std::uint32_t> candidates, matched;  // kept for their capacity
+
+  const Route& intern(const std::vector<std::uint32_t>& function_numbers) {
+    auto& route = routes[function_numbers];
+    if (!route) {
+      route = std::make_unique<Route>();
+      for (const auto number : function_numbers) route->functions.push_back(functions[number]);
+      std::sort(route->functions.begin(), route->functions.end());
+    }
+    return *route;
+  }
+
+  void collect_candidates(std::string_view type) {
+    candidates = any_type;
+    if (const auto exact = by_type.find(type); exact != by_type.end()) {
+      candidates.insert(candidates.end(), exact->second.begin(), exact->second.end());
+    }
+    for (const auto number : by_type_prefix) {
+      if (any_matches(*subscriptions[number].pattern.test_of("type"), type)) {
+        candidates.push_back(number);
+      }
+    }
+  }
+};
+
+Router::Router() : impl_(std::make_unique<Impl>()) {}
+Router::~Router() = default;
+Router::Router(Router&&) noexcept = default;
+Router& Router::operator=(Router&&) noexcept = default;
+
+void Router::subscribe(const std::string& function, Pattern pattern) {
+  Impl& me = *impl_;
+  const auto known = std::find(me.functions.begin(), me.functions.end(), function);
+  const auto function_number = static_cast<std::uint32_t>(known - me.functions.begin());
+  if (known == me.functions.end()) me.functions.push_back(function);
+
+  const auto number = static_cast<std::uint32_t>(me.subscriptions.size());
+  Subscription subscription{function_number, std::move(pattern), false};
+  const FieldTest* type = subscription.pattern.test_of("type");
+  subscription.only_type = type && subscription.pattern.tests.size() == 1;
+  if (!type) {
+    me.any_type.push_back(number);
+  } else if (std::any_of(type->alternatives.begin(), type->alternatives.end(),
+                         [](const auto& a) { return a.kind == Alternative::Kind::kPrefix; })) {
+    me.by_type_prefix.push_back(number);
+  } else {
+    for (const Alternative& alternative : type->alternatives) {
+      me.by_type[alternative.text].push_back(number);
+    }
+  }
+  me.subscriptions.push_back(std::move(subscription));
+  me.remembered.clear();
+}
+
+const Route& Router::route(const protocol::EventView& event) {
+  Impl& me = *impl_;
+  if (const auto hit = me.remembered.find(event.type); hit != me.remembered.end()) {
+    return *hit->second;
+  }
+  me.collect_candidates(event.type);
+  me.matched.clear();
+  LazyData data(me.parser, event);
+  bool only_type = true;
+  for (const auto number : me.candidates) {
+    const Subscription& subscription = me.subscriptions[number];
+    only_type = only_type && subscription.only_type;
+    if (holds(subscription.pattern, event, data)) me.matched.push_back(subscription.function);
+  }
+  std::sort(me.matched.begin(), me.matched.end());
+  me.matched.erase(std::unique(me.matched.begin(), me.matched.end()), me.matched.end());
+
+  const Route& route = me.intern(me.matched);
+  if (only_type && me.remembered.size() < Impl::kRememberedTypesMax) {
+    me.remembered.emplace(event.type, &route);
+  }
+  return route;
+}
+
+}  // namespace fanfare::broker

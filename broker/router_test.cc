@@ -1,0 +1,99 @@
+#include "broker/router.h"
+
+#include <gtest/gtest.h>
+
+namespace fanfare::broker {
+namespace {
+
+protocol::EventView event_of(std::string_view type, std::string_view data = {}) {
+  protocol::EventView event;
+  event.type = type;
+  event.source = "/tests";
+  event.data = data;
+  return event;
+}
+
+Pattern pattern(std::string_view json) {
+  auto compiled = compile_pattern(json);
+  EXPECT_TRUE(compiled) << compiled.error().message;
+  return *std::move(compiled);
+}
+
+using Names = std::vector<std::string>;
+
+TEST(Router, SendsAnEventToEveryFunctionWhosePatternNamesItsType) {
+  Router router;
+  router.subscribe("mail", pattern(R"({"type":["form.submitted"]})"));
+  router.subscribe("keep", pattern(R"({"type":["form.submitted","form.updated"]})"));
+  router.subscribe("thumb", pattern(R"({"type":["storage.object.created"]})"));
+  EXPECT_EQ(router.route(event_of("form.submitted")).functions, (Names{"keep", "mail"}));
+  EXPECT_EQ(router.route(event_of("form.updated")).functions, (Names{"keep"}));
+}
+
+TEST(Router, AnUnknownTypeHasAnEmptyRoute) {
+  Router router;
+  router.subscribe("mail", pattern(R"({"type":["form.submitted"]})"));
+  EXPECT_TRUE(router.route(event_of("form.submitted.twice")).functions.empty());
+}
+
+TEST(Router, PrefixesMatchTheBeginningOnly) {
+  Router router;
+  router.subscribe("all-forms", pattern(R"({"type":[{"prefix":"form."}]})"));
+  EXPECT_EQ(router.route(event_of("form.submitted")).functions, (Names{"all-forms"}));
+  EXPECT_TRUE(router.route(event_of("a.form.submitted")).functions.empty());
+}
+
+TEST(Router, FieldsOfTheDataMustAllHold) {
+  Router router;
+  router.subscribe(
+      "urgent", pattern(R"({"type":["ticket"],"data":{"level":[1,2],"team":[{"prefix":"ops"}]}})"));
+  EXPECT_EQ(router.route(event_of("ticket", R"({"level":2.0,"team":"ops-eu"})")).functions,
+            (Names{"urgent"}));
+  EXPECT_TRUE(router.route(event_of("ticket", R"({"level":3,"team":"ops-eu"})")).functions.empty());
+  EXPECT_TRUE(router.route(event_of("ticket", R"({"level":"2","team":"ops"})")).functions.empty());
+}
+
+TEST(Router, AnArrayInTheEventMatchesIfOneElementDoes) {
+  Router router;
+  router.subscribe("red", pattern(R"({"data.tags":["red"]})"));
+  EXPECT_EQ(router.route(event_of("x", R"({"tags":["blue","red"]})")).functions, (Names{"red"}));
+  EXPECT_TRUE(router.route(event_of("x", R"({"tags":["blue"]})")).functions.empty());
+}
+
+TEST(Router, DataThatIsNotJsonStillMatchesAttributePatterns) {
+  Router router;
+  router.subscribe("any", pattern(R"({"source":["/tests"]})"));
+  router.subscribe("json-only", pattern(R"({"data":{"a":[1]}})"));
+  EXPECT_EQ(router.route(event_of("x", "\x01\x02 not json")).functions, (Names{"any"}));
+}
+
+TEST(Router, TheSameTypeIsJudgedByItsDataEachTime) {
+  Router router;
+  router.subscribe("one", pattern(R"({"type":["t"],"data":{"n":[1]}})"));
+  EXPECT_EQ(router.route(event_of("t", R"({"n":1})")).functions.size(), 1u);
+  EXPECT_EQ(router.route(event_of("t", R"({"n":2})")).functions.size(), 0u);
+}
+
+TEST(Router, TwoPatternsOfAFunctionAreAlternativesAndGiveOneDelivery) {
+  Router router;
+  router.subscribe("f", pattern(R"({"type":["a"]})"));
+  router.subscribe("f", pattern(R"({"source":["/tests"]})"));
+  EXPECT_EQ(router.route(event_of("a")).functions, (Names{"f"}));
+}
+
+TEST(Pattern, RefusesWhatItCannotKeepAndNamesTheField) {
+  for (const std::string_view bad :
+       {R"({"data":{"n":[{"numeric":["=",1]}]}})", R"({"data":{"n":[]}})", R"({"data":{"n":5}})",
+        R"({"data":{"n":[[1]]}})"}) {
+    const auto compiled = compile_pattern(bad);
+    ASSERT_FALSE(compiled) << bad;
+    EXPECT_NE(compiled.error().message.find("data.n"), std::string::npos)
+        << compiled.error().message;
+  }
+  EXPECT_FALSE(compile_pattern("{}"));
+  EXPECT_FALSE(compile_pattern("[]"));
+  EXPECT_FALSE(compile_pattern("{"));
+}
+
+}  // namespace
+}  // namespace fanfare::broker

@@ -1,0 +1,164 @@
+#include "broker/shell.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+
+#include "store/check.h"
+
+namespace fanfare::broker {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kDrainMax = 10s;  // how long a stopping broker waits for Redis' answers
+
+}  // namespace
+
+Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config) {
+  if (auto fine = check_endpoint(config.endpoint); !fine) return fine.error();
+  auto options = core_options(config);
+  if (!options) return options.error();
+  auto redis = parse_redis_url(config.redis);
+  if (!redis) return redis.error();
+  if (auto fine = store::check_server(*redis, config.durability); !fine) return fine.error();
+
+  std::unique_ptr<Shell> shell(new Shell(loop, config, *options, *redis));
+  if (auto listening = shell->listen(); !listening) return listening.error();
+  return shell;
+}
+
+Shell::Shell(Loop& loop, const Config& config, CoreOptions options, RedisOptions redis)
+    : loop_(loop), config_(config), tick_(loop, [this] { core_->tick(loop_.now()); }) {
+  if (auto id = this_boot_id()) boot_id_ = *id;
+  store_ = std::make_unique<store::RedisStore>(
+      loop_, std::move(redis),
+      store::RedisStore::Hooks{.on_ready = [] { spdlog::info("connected to Redis"); },
+                               .on_down =
+                                   [this](const Error& error) {
+                                     if (error.kind == ErrorKind::kFatal) return fail(error);
+                                     if (auto swallowed = redis_log_.allow(loop_.now().steady)) {
+                                       spdlog::warn("Redis: {}; trying again, nothing is lost",
+                                                    error.message);
+                                     }
+                                   }});
+  socket_ = std::make_unique<ZmqSocket>(
+      loop_, context_,
+      ZmqOptions{.kind = ZmqKind::kRouter,
+                 .message_bytes_max = static_cast<std::int64_t>(protocol::kMessageBytesMax)},
+      ZmqSocket::Handlers{
+          .on_message =
+              [this](const PeerId& peer, std::string_view frame) {
+                core_->on_frame(peer.value(), frame, loop_.now());
+              },
+          .on_malformed =
+              [this](const PeerId&) {
+                if (auto swallowed = peer_log_.allow(loop_.now().steady)) {
+                  spdlog::warn("a peer sent something that is not one frame; it was dropped");
+                }
+              }});
+  outbox_ = std::make_unique<Outbox>(*socket_, [this](const std::string& peer) {
+    loop_.post([this, peer] { core_->on_peer_gone(peer, loop_.now()); });
+  });
+  core_ = std::make_unique<Core>(std::move(options), loop_.now());
+  turn_hook_ = loop_.before_wait([this] { turn(); });
+}
+
+Shell::~Shell() = default;
+
+Result<void> Shell::listen() {
+  if (auto bound = socket_->bind(config_.endpoint); !bound) return bound;
+  if (!config_.metrics.empty()) {
+    auto server = MetricsServer::start(loop_, config_.metrics,
+                                       {.metrics = [this] { return metrics_text(*core_); },
+                                        .ready = [this] { return core_->accepting(); }});
+    if (!server) return server.error();
+    metrics_ = *std::move(server);
+  }
+  service_.keep_watchdog(loop_);
+  return {};
+}
+
+void Shell::turn() {
+  core_->flush(loop_.now());
+  carry_out();
+  if (!announced_ready_ && core_->accepting()) {
+    announced_ready_ = true;
+    service_.ready(fmt::format("taking events on {}", config_.endpoint));
+    spdlog::info("taking events on {}, class {}, epoch {}, {} functions", config_.endpoint,
+                 config_.durability, core_->epoch(), core_->functions().size());
+  }
+  if (core_->ended()) fail(*core_->ended());
+  if (draining_) stop_when_drained();
+  arm_tick();
+}
+
+// Set again only to ring earlier: setting a timer anew is a turn of the loop by itself.
+void Shell::arm_tick() {
+  const Now& now = loop_.now();
+  const TimePoint wanted = now.steady + core_->until_next_tick(now);
+  if (tick_.running() && tick_at_ <= wanted) return;
+  tick_at_ = wanted;
+  tick_.start_after(wanted - now.steady);
+}
+
+void Shell::fail(const Error& error) {
+  if (failure_) return;
+  failure_ = error;
+  spdlog::error("{}", error.message);
+  loop_.stop();
+}
+
+// The core's wishes, until it has no more: an answer may come back at once.
+void Shell::carry_out() {
+  outbox_->retry();
+  for (auto& out : core_->take_frames()) outbox_->send(out.peer, std::move(out.frame));
+  for (auto& out : core_->take_calls()) {
+    store_->call(std::move(out.call), [this, ticket = out.ticket](Result<store::Answer> answer) {
+      core_->on_answer(ticket, std::move(answer), loop_.now());
+    });
+  }
+  watch_joined();
+}
+
+// A worker on this machine is watched by its pidfd: its death is known at once, not after a lease.
+void Shell::watch_joined() {
+  for (const Session& session : core_->take_joined()) {
+    spdlog::info("worker {} joined with {} slots", session.hello.name, session.hello.slots);
+    if (session.hello.host != boot_id_ || boot_id_.empty()) continue;
+    const SessionId id = session.id;
+    const auto died = [this, id, name = session.hello.name] {
+      spdlog::warn("worker {} ended; what it held goes to others", name);
+      core_->on_worker_died(id, loop_.now());
+      loop_.post([this, id] { watched_.erase(id); });
+    };
+    auto watch = PidWatch::open(loop_, session.hello.pid, died);
+    const auto started = process_start_time(session.hello.pid);
+    const bool same = started && *started == session.hello.pid_started;
+    if (watch && same) {
+      watched_[id] = *std::move(watch);
+    } else {
+      loop_.post(died);
+    }
+  }
+  std::erase_if(watched_,
+                [&](const auto& entry) { return !core_->sessions().contains(entry.first); });
+}
+
+void Shell::on_signal(int signal) {
+  if (signal == SIGHUP) return;  // nothing of the broker's settings changes while it runs
+  if (draining_) return loop_.stop();
+  draining_ = true;
+  drain_ends_at_ = loop_.now().steady + kDrainMax;
+  spdlog::info("stopping: no new events; what is journaled stays in Redis");
+  service_.stopping("waiting for Redis");
+  core_->begin_drain();
+}
+
+// Everything acknowledged is in Redis already; only calls under way are waited for.
+void Shell::stop_when_drained() {
+  if (core_->settled() || loop_.now().steady >= drain_ends_at_) loop_.stop();
+}
+
+}  // namespace fanfare::broker

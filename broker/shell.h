@@ -1,0 +1,68 @@
+// The broker's I/O: sockets, Redis, clock, signals. Every decision is the core's.
+//
+// A turn of the loop: frames and Redis' answers go into the core as they arrive; at the end of the
+// turn the core is flushed once, and what it wants sent goes out. So all events of a turn share one
+// journal write, and all deliveries of a turn one message per worker.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/daemon.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/process.h"
+#include "base/zmq_socket.h"
+#include "broker/config.h"
+#include "broker/core.h"
+#include "broker/metrics_server.h"
+#include "broker/outbox.h"
+#include "broker/status.h"
+#include "store/redis_store.h"
+
+namespace fanfare::broker {
+
+class Shell {
+ public:
+  // Checks Redis (waiting for it if it is not there yet), binds, takes office.
+  static Result<std::unique_ptr<Shell>> start(Loop& loop, const Config& config);
+  ~Shell();
+
+  // Ends the loop when draining is done or the broker was replaced.
+  void on_signal(int signal);
+  // Why the loop ended, if not because it was asked to.
+  const std::optional<Error>& failure() const { return failure_; }
+
+ private:
+  Shell(Loop& loop, const Config& config, CoreOptions options, RedisOptions redis);
+  Result<void> listen();
+  void turn();
+  void fail(const Error& error);
+  void carry_out();
+  void arm_tick();
+  void watch_joined();
+  void stop_when_drained();
+
+  Loop& loop_;
+  Config config_;
+  std::string boot_id_;
+  ServiceManager service_;
+  ZmqContext context_;
+  std::unique_ptr<ZmqSocket> socket_;
+  std::unique_ptr<Outbox> outbox_;
+  std::unique_ptr<store::RedisStore> store_;
+  std::unique_ptr<Core> core_;
+  std::unique_ptr<MetricsServer> metrics_;
+  std::map<SessionId, std::unique_ptr<PidWatch>> watched_;
+  Timer tick_;
+  TimePoint tick_at_;
+  Loop::Hook turn_hook_;
+  bool announced_ready_ = false;
+  bool draining_ = false;
+  TimePoint drain_ends_at_;
+  LogThrottle peer_log_, redis_log_;
+  std::optional<Error> failure_;
+};
+
+}  // namespace fanfare::broker

@@ -1,0 +1,177 @@
+#include "broker/status.h"
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "broker/core.h"
+
+namespace fanfare::broker {
+namespace {
+
+using nlohmann::json;
+
+struct Load {
+  std::uint32_t instances = 0, busy = 0, queued = 0;
+};
+
+std::map<std::string, Load> load_by_function(const Core& core) {
+  std::map<std::string, Load> load;
+  for (const auto& [id, session] : core.sessions()) {
+    for (const auto& row : session.load) {
+      Load& sum = load[row.function];
+      sum.instances += row.instances;
+      sum.busy += row.busy;
+      sum.queued += row.queued;
+    }
+  }
+  return load;
+}
+
+// `ready` is everything open that no worker has: the windows and the unread rest of the journal.
+std::int64_t ready_of(const FunctionState& function) {
+  const auto lent_or_moving =
+      std::count_if(function.leases.begin(), function.leases.end(), [](const auto& l) {
+        return l.second.delivery.origin == protocol::Origin::kJournal ||
+               l.second.delivery.origin == protocol::Origin::kMemory;
+      });
+  return std::max<std::int64_t>(0, function.counts.open - lent_or_moving);
+}
+
+}  // namespace
+
+std::string status_json(const Core& core, Now now) {
+  const auto load = load_by_function(core);
+  json functions = json::array();
+  for (const auto& [name, function] : core.functions()) {
+    const auto at = load.find(name);
+    const Load sum = at == load.end() ? Load{} : at->second;
+    const std::int64_t oldest = function->queue.oldest_ms();
+    functions.push_back(
+        {{"name", name},
+         {"state", !function->deployed           ? "removed"
+                   : function->registered.paused ? "paused"
+                                                 : "active"},
+         {"generation", function->registered.generation},
+         {"ready", ready_of(*function)},
+         {"running", function->leases.size()},
+         {"later", function->counts.later},
+         {"dead", function->counts.dead},
+         {"succeeded", function->counts.succeeded},
+         {"accepted", function->counts.accepted},
+         {"expired", function->counts.expired},
+         {"cancelled", function->counts.cancelled},
+         {"oldest_ms", oldest == 0 ? 0 : std::max<std::int64_t>(0, to_ms(now.wall) - oldest)},
+         {"instances", sum.instances},
+         {"busy", sum.busy}});
+  }
+  json workers = json::array();
+  for (const auto& [id, session] : core.sessions()) {
+    std::size_t lent = 0;
+    for (const auto& [name, function] : core.functions()) {
+      lent += static_cast<std::size_t>(
+          std::count_if(function->leases.begin(), function->leases.end(),
+                        [&](const auto& l) { return l.second.session == id; }));
+    }
+    workers.push_back({{"id", session.hello.name},
+                       {"pid", session.hello.pid},
+                       {"slots", session.hello.slots},
+                       {"running", lent},
+                       {"heard_ms", to_ms(now.steady - session.heard)}});
+  }
+  const Counters& c = core.counters();
+  const json broker = {{"state", core.accepting() ? "accepting" : "not accepting"},
+                       {"durability", to_string(core.options().durability)},
+                       {"epoch", core.epoch()},
+                       {"events_accepted", c.events_accepted},
+                       {"events_unmatched", c.events_unmatched}};
+  return json{{"broker", broker}, {"workers", workers}, {"functions", functions}}.dump();
+}
+
+std::string metrics_text(const Core& core) {
+  prometheus::Registry registry;
+  const Counters& c = core.counters();
+  const auto counter =
+      [&](const char* name, const char* help,
+          std::vector<std::pair<std::map<std::string, std::string>, std::uint64_t>> rows) {
+        auto& family = prometheus::BuildCounter().Name(name).Help(help).Register(registry);
+        for (const auto& [labels, value] : rows)
+          family.Add(labels).Increment(static_cast<double>(value));
+      };
+  counter("fanfare_events_accepted_total", "Events acknowledged to publishers.",
+          {{{}, c.events_accepted}});
+  counter("fanfare_events_unmatched_total", "Accepted events that no subscription matched.",
+          {{{}, c.events_unmatched}});
+  counter("fanfare_events_refused_total", "Events refused, by reason.",
+          {{{{"reason", "malformed"}}, c.events_refused_malformed},
+           {{{"reason", "too_large"}}, c.events_refused_too_large},
+           {{{"reason", "queue_full"}}, c.events_refused_queue_full},
+           {{{"reason", "unavailable"}}, c.events_refused_unavailable},
+           {{{"reason", "unsupported"}}, c.events_refused_unsupported}});
+  counter("fanfare_frames_refused_total", "Frames that could not be read, by reason.",
+          {{{{"reason", "malformed"}}, c.frames_malformed},
+           {{{"reason", "version"}}, c.frames_wrong_version}});
+  counter("fanfare_batches_repeated_total", "Publish batches answered from the repeat guard.",
+          {{{}, c.batches_repeated}});
+  counter("fanfare_journal_chunks_total", "Chunks sent to the journal.", {{{}, c.chunks_appended}});
+  counter("fanfare_journal_failures_total", "Chunks the journal refused.",
+          {{{}, c.appends_failed}});
+  counter("fanfare_journal_pages_total", "Pages read back from the journal.", {{{}, c.pages_read}});
+  counter("fanfare_deliveries_created_total", "Deliveries made of accepted events.",
+          {{{}, c.deliveries_created}});
+  counter("fanfare_deliveries_dispatched_total", "Deliveries lent to workers.",
+          {{{}, c.deliveries_dispatched}});
+  counter("fanfare_deliveries_ended_total", "Deliveries that ended, by how.",
+          {{{{"status", "succeeded"}}, c.deliveries_succeeded},
+           {{{"status", "dead"}}, c.deliveries_dead},
+           {{{"status", "expired"}}, c.deliveries_expired}});
+  counter("fanfare_deliveries_retried_total", "Failed attempts that will be tried again.",
+          {{{}, c.deliveries_retried}});
+  counter("fanfare_attempts_lost_total", "Attempts that ended through no fault of the function.",
+          {{{{"reason", "worker_lost"}}, c.attempts_worker_lost},
+           {{{"reason", "drained"}}, c.attempts_drained}});
+  counter("fanfare_attempts_failed_total", "Attempts that failed by the function's own doing.",
+          {{{}, c.attempts_failed}});
+  counter("fanfare_reports_stale_total", "Reports of attempts that no longer held their delivery.",
+          {{{}, c.reports_stale}});
+  counter("fanfare_moves_fenced_total", "Retries and burials of deliveries that had ended already.",
+          {{{}, c.moves_fenced}});
+  counter("fanfare_invocations_total", "Synchronous invocations, by how they were answered.",
+          {{{{"result", "taken"}}, c.invocations},
+           {{{"result", "timed_out"}}, c.invocations_timed_out},
+           {{{"result", "refused"}}, c.invocations_refused},
+           {{{"result", "lost"}}, c.invocations_lost}});
+  counter("fanfare_waits_refused_total", "Waits for a result that were refused: too many at once.",
+          {{{}, c.waits_refused}});
+  counter("fanfare_workers_joined_total", "Worker sessions opened.", {{{}, c.workers_joined}});
+  counter("fanfare_workers_lost_total", "Workers that vanished.", {{{}, c.workers_lost}});
+  counter("fanfare_sends_failed_total", "Messages to peers that were gone or did not read.",
+          {{{}, c.sends_failed}});
+
+  auto& depth = prometheus::BuildGauge()
+                    .Name("fanfare_deliveries")
+                    .Help("Deliveries by function and state.")
+                    .Register(registry);
+  auto& workers = prometheus::BuildGauge()
+                      .Name("fanfare_workers")
+                      .Help("Workers connected.")
+                      .Register(registry);
+  workers.Add({}).Set(static_cast<double>(core.sessions().size()));
+  for (const auto& [name, function] : core.functions()) {
+    const auto set = [&](const char* state, double value) {
+      depth.Add({{"function", name}, {"state", state}}).Set(value);
+    };
+    set("ready", static_cast<double>(ready_of(*function)));
+    set("running", static_cast<double>(function->leases.size()));
+    set("later", static_cast<double>(function->counts.later));
+    set("dead", static_cast<double>(function->counts.dead));
+  }
+  return prometheus::TextSerializer().Serialize(registry.Collect());
+}
+
+}  // namespace fanfare::broker

@@ -1,0 +1,168 @@
+#include "cli/bench.h"
+
+#include <fmt/format.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+namespace fanfare::cli {
+namespace {
+
+using nlohmann::ordered_json;
+using Measure = Result<BenchRun> (*)(BenchInstallation&, const BenchCommand&);
+
+struct Mode {
+  const char* name;
+  Measure measure;
+  std::uint64_t events;  // by default
+  const char* manifest;  // what the function needs beside the usual
+  const char* latency;   // of what
+};
+constexpr Mode kModes[] = {
+    {"throughput", measure_throughput, 300'000, "", "publish → acknowledged, at full load"},
+    {"latency", measure_latency, 2'000, "", "publish → handler entered"},
+    {"invoke", measure_invoke, 5'000, "", "invoke → answer"},
+    {"cold-start", measure_cold_start, 100, "keep_alive = \"10ms\"",
+     "arrival without an instance → handler entered"},
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values.empty() ? 0 : values[values.size() / 2];
+}
+
+template <typename Get>
+double median_of(const std::vector<BenchRun>& runs, Get get) {
+  std::vector<double> values;
+  for (const BenchRun& run : runs) values.push_back(get(run));
+  return median(std::move(values));
+}
+
+std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with("model name")) continue;
+    const std::size_t colon = line.find(": ");
+    if (colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
+ordered_json machine() {
+  utsname kernel{};
+  uname(&kernel);
+  return {{"cpus", std::thread::hardware_concurrency()},
+          {"model", cpu_model()},
+          {"kernel", kernel.release}};
+}
+
+ordered_json report(const Mode& mode, const BenchCommand& command, const std::string& durability,
+                    const std::vector<BenchRun>& runs) {
+  const auto round = [](double value) { return std::round(value * 10) / 10; };
+  ordered_json json{{"mode", mode.name},
+                    {"events", command.events},
+                    {"size", command.size},
+                    {"durability", durability}};
+  if (mode.measure == measure_throughput) {
+    json["publishers"] = command.publishers;
+    json["publish_per_s"] = round(median_of(runs, [](const auto& r) { return r.publish_per_s; }));
+    json["end_to_end_per_s"] =
+        round(median_of(runs, [](const auto& r) { return r.end_to_end_per_s; }));
+  }
+  json["latency_us"] = {
+      {"p50", round(median_of(runs, [](const auto& r) { return r.latency_us.p50; }))},
+      {"p99", round(median_of(runs, [](const auto& r) { return r.latency_us.p99; }))},
+      {"p999", round(median_of(runs, [](const auto& r) { return r.latency_us.p999; }))}};
+  json["runs"] = runs.size();
+  json["machine"] = machine();
+  return json;
+}
+
+void print_report(const Mode& mode, const ordered_json& json) {
+  fmt::print("{}: {} events of {} bytes, {} class, median of {} runs\n", mode.name,
+             json["events"].dump(), json["size"].dump(), json["durability"].get<std::string>(),
+             json["runs"].dump());
+  if (json.contains("publish_per_s")) {
+    fmt::print("  acknowledged   {:>10.0f} events/s by {} publishers\n",
+               json["publish_per_s"].get<double>(), json["publishers"].dump());
+    fmt::print("  end to end     {:>10.0f} events/s, result committed\n",
+               json["end_to_end_per_s"].get<double>());
+  }
+  const auto& latency = json["latency_us"];
+  fmt::print("  latency        p50 {:.0f} µs, p99 {:.0f} µs, p99.9 {:.0f} µs ({})\n",
+             latency["p50"].get<double>(), latency["p99"].get<double>(),
+             latency["p999"].get<double>(), mode.latency);
+  fmt::print("  machine        {} × {}, Linux {}\n", json["machine"]["cpus"].dump(),
+             json["machine"]["model"].get<std::string>(),
+             json["machine"]["kernel"].get<std::string>());
+}
+
+}  // namespace
+
+Percentiles percentiles(std::vector<double>& values) {
+  if (values.empty()) return {};
+  std::sort(values.begin(), values.end());
+  const auto at = [&](double share) {
+    const auto index = static_cast<std::size_t>(share * static_cast<double>(values.size()));
+    return values[std::min(index, values.size() - 1)];
+  };
+  return {at(0.5), at(0.99), at(0.999)};
+}
+
+std::string bench_event(std::uint64_t size) {
+  protocol::Event event;
+  event.source = "/bench";
+  event.type = kBenchType;
+  event.content_type = "application/octet-stream";
+  event.data.assign(size, 'x');
+  return protocol::pack(event);
+}
+
+std::int64_t monotonic_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000LL + now.tv_nsec;
+}
+
+std::int64_t entered_ns(const std::string& output) {
+  std::int64_t ns = 0;
+  if (output.size() < sizeof ns) return 0;
+  std::memcpy(&ns, output.data(), sizeof ns);
+  return ns;
+}
+
+int run_bench(const Common& common, const BenchCommand& given) {
+  const Mode* mode = std::find_if(std::begin(kModes), std::end(kModes),
+                                  [&](const Mode& m) { return given.mode == m.name; });
+  BenchCommand command = given;
+  if (command.events == 0) command.events = mode->events;
+  auto bench = BenchInstallation::open(common, command);
+  if (!bench) return fail(common.output, bench.error());
+  if (auto deployed = (*bench)->deploy(mode->manifest); !deployed) {
+    return fail(common.output, deployed.error());
+  }
+  BenchCommand warm_up = command;
+  warm_up.events = std::max<std::uint64_t>(command.events / 20, 10);
+  if (auto run = mode->measure(**bench, warm_up); !run) return fail(common.output, run.error());
+  std::vector<BenchRun> runs;
+  for (std::uint32_t i = 0; i < command.runs; ++i) {
+    auto run = mode->measure(**bench, command);
+    if (!run) return fail(common.output, run.error());
+    runs.push_back(*run);
+  }
+  const ordered_json json = report(*mode, command, (*bench)->durability(), runs);
+  if (common.output.json) {
+    print_line(json.dump());
+  } else {
+    print_report(*mode, json);
+  }
+  return kDone;
+}
+
+}  // namespace fanfare::cli

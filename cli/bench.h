@@ -1,0 +1,42 @@
+// One run of each kind of measurement; bench.cc repeats them and prints the medians.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/bench_installation.h"
+
+namespace fanfare::cli {
+
+struct Percentiles {
+  double p50 = 0, p99 = 0, p999 = 0;
+};
+// Sorts its argument; zeros if there are none.
+Percentiles percentiles(std::vector<double>& values);
+
+struct BenchRun {
+  double publish_per_s = 0;     // acknowledged
+  double end_to_end_per_s = 0;  // result committed
+  Percentiles latency_us;
+};
+
+// An event of the bench's type with that much data, packed.
+std::string bench_event(std::uint64_t size);
+std::int64_t monotonic_ns();
+// When the no-op function was entered (CLOCK_MONOTONIC), as the first 8 bytes of its output say,
+// little end first; 0 if there are none.
+std::int64_t entered_ns(const std::string& output);
+
+// Publishers push as fast as they are acknowledged; latency is that of the acknowledgement.
+Result<BenchRun> measure_throughput(BenchInstallation& bench, const BenchCommand& command);
+// Events at a steady rate, however long each takes; latency from publish to the handler's first
+// line.
+Result<BenchRun> measure_latency(BenchInstallation& bench, const BenchCommand& command);
+// Synchronous calls, one after the other; latency of the round trip.
+Result<BenchRun> measure_invoke(BenchInstallation& bench, const BenchCommand& command);
+// Events so far apart that each finds no instance; latency from arrival at the worker to the
+// handler.
+Result<BenchRun> measure_cold_start(BenchInstallation& bench, const BenchCommand& command);
+
+}  // namespace fanfare::cli

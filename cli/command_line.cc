@@ -1,0 +1,346 @@
+#include "cli/command_line.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/nearest.h"
+#include "cli/verbs.h"
+
+namespace fanfare::cli {
+namespace {
+
+constexpr const char* kDefaultWait = "30s";
+
+// The verb that was chosen, ready to run.
+using Run = std::function<int(const Common&)>;
+
+// Everything the flags are read into; lives until the verb has run.
+struct Parsed {
+  Common common;
+  std::string output = "table";
+  bool json = false;
+  PublishCommand publish;
+  InvokeCommand invoke;
+  ResultCommand result;
+  StatusCommand status;
+  DlqCommand dlq;
+  UpCommand up;
+  BenchCommand bench;
+  std::string name;  // of a function
+  std::vector<std::string> folders;
+  std::string wait, timeout = "30s";  // durations
+  Run run;
+};
+
+std::string check_duration(const std::string& text) {
+  const auto duration = parse_duration(text);
+  return duration ? std::string{} : duration.error().message;
+}
+
+CLI::Validator duration_like() {
+  return CLI::Validator(check_duration, "DURATION");
+}
+
+// --wait stands for --wait=30s; an option with an optional value would swallow the next word.
+std::vector<std::string> arguments_of(int argc, char** argv) {
+  std::vector<std::string> arguments;
+  bool flags = true;
+  for (int i = 1; i < argc; ++i) {
+    arguments.emplace_back(argv[i]);
+    flags = flags && arguments.back() != "--";
+    if (flags && arguments.back() == "--wait")
+      arguments.back() = fmt::format("--wait={}", kDefaultWait);
+  }
+  return arguments;
+}
+
+void add_delivery_flags(CLI::App& verb, EventFlags& event) {
+  verb.add_option("--delay", event.delay, "Deliver not before this much later, e.g. 90s")
+      ->check(duration_like());
+  verb.add_option("--max-age", event.max_age, "Give up deliveries that have not ended by then")
+      ->check(duration_like());
+  verb.add_option("--priority", event.priority, "0 to 9, 9 first (default 4)")
+      ->check(CLI::Range(0, 9));
+  verb.add_option("--ordering-key", event.ordering_key, "In order, one at a time per key");
+  verb.add_option("--idempotency-key", event.idempotency_key, "The same key is the same event");
+  verb.add_option("--tenant", event.tenant, "Fair share per tenant");
+}
+
+void add_event_flags(CLI::App& verb, EventFlags& event) {
+  verb.add_option("--source", event.source, "CloudEvents source, a URI reference")
+      ->capture_default_str();
+  verb.add_option("--subject", event.subject, "CloudEvents subject");
+  verb.add_option("--id", event.id, "Your own CloudEvents id");
+  verb.add_option("--data", event.data, "Text, @FILE, or - for standard input");
+  verb.add_option("--content-type", event.content_type,
+                  "Default: application/json if it parses, text/plain if it is text");
+}
+
+void add_publish(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = app.add_subcommand("publish", "Publish an event");
+  PublishCommand& command = parsed.publish;
+  verb->add_option("--type", command.event.type, "CloudEvents type, e.g. order.placed")->required();
+  add_event_flags(*verb, command.event);
+  add_delivery_flags(*verb, command.event);
+  verb->add_option("--wait", parsed.wait,
+                   "Wait for the results, --wait=DURATION for how long (30s)")
+      ->check(duration_like());
+  verb->add_flag("--lines", command.lines, "One event per line of standard input");
+  verb->add_option("--rate", command.rate, "With --lines: events per second, e.g. 100 or 100/s")
+      ->transform(CLI::Validator(
+          [](std::string& text) {
+            if (text.ends_with("/s")) text.resize(text.size() - 2);
+            return std::string{};
+          },
+          "N/s"))
+      ->check(CLI::PositiveNumber);
+  verb->callback([&parsed] {
+    if (parsed.publish.lines && parsed.publish.event.data) {
+      throw CLI::ValidationError("--lines takes its data from standard input; leave out --data");
+    }
+    if (parsed.publish.lines && !parsed.wait.empty()) {
+      throw CLI::ValidationError("--lines does not wait; look at results with `fanfare result`");
+    }
+    if (!parsed.wait.empty()) parsed.publish.wait = *parse_duration(parsed.wait);
+    parsed.run = [&parsed](const Common& common) { return run_publish(common, parsed.publish); };
+  });
+}
+
+void add_invoke(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = app.add_subcommand("invoke", "Run a function now and print what it returns");
+  verb->add_option("function", parsed.invoke.function, "The function's name")->required();
+  verb->add_option("--type", parsed.invoke.event.type,
+                   "CloudEvents type (default function.invoked)");
+  add_event_flags(*verb, parsed.invoke.event);
+  verb->add_option("--timeout", parsed.timeout, "Waiting for a free worker included")
+      ->check(duration_like())
+      ->capture_default_str();
+  verb->add_flag("--log", parsed.invoke.log, "Print what the function logged, on standard error");
+  verb->callback([&parsed] {
+    parsed.invoke.timeout = *parse_duration(parsed.timeout);
+    if (parsed.invoke.timeout < std::chrono::milliseconds{1} ||
+        parsed.invoke.timeout > std::chrono::hours{24}) {
+      throw CLI::ValidationError("--timeout: 1 ms to 24 h");
+    }
+    parsed.run = [&parsed](const Common& common) { return run_invoke(common, parsed.invoke); };
+  });
+}
+
+void add_result(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = app.add_subcommand("result", "Show what became of an event");
+  verb->add_option("event", parsed.result.event_id, "The id that publish printed")->required();
+  verb->add_option("function", parsed.result.function, "Only this function's result");
+  verb->add_option("--wait", parsed.wait, "Wait until it ended, --wait=DURATION for how long (30s)")
+      ->check(duration_like());
+  verb->callback([&parsed] {
+    if (!parsed.wait.empty()) parsed.result.wait = *parse_duration(parsed.wait);
+    parsed.run = [&parsed](const Common& common) { return run_result(common, parsed.result); };
+  });
+}
+
+void add_functions(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = app.add_subcommand("functions", "List, describe, deploy and remove functions");
+  verb->require_subcommand(1);
+  verb->add_subcommand("list", "The deployed functions")->callback([&parsed] {
+    parsed.run = run_functions_list;
+  });
+  CLI::App* describe = verb->add_subcommand("describe", "Every setting and where it came from");
+  describe->add_option("name", parsed.name)->required();
+  describe->callback([&parsed] {
+    parsed.run = [&parsed](const Common& common) {
+      return run_functions_describe(common, parsed.name);
+    };
+  });
+  CLI::App* deploy =
+      verb->add_subcommand("deploy", "Deploy folders with function.toml and handler");
+  deploy->add_option("folder", parsed.folders)->required();
+  deploy->callback([&parsed] {
+    parsed.run = [&parsed](const Common& common) {
+      return run_functions_deploy(common, parsed.folders);
+    };
+  });
+  CLI::App* remove = verb->add_subcommand("remove", "Events are no longer delivered to it");
+  remove->add_option("name", parsed.name)->required();
+  remove->callback([&parsed] {
+    parsed.run = [&parsed](const Common& common) {
+      return run_functions_remove(common, parsed.name);
+    };
+  });
+}
+
+void add_status(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = app.add_subcommand("status", "Broker, Redis, workers, queues");
+  verb->add_flag("--watch", parsed.status.watch, "Show it again every second");
+  verb->callback([&parsed] {
+    parsed.run = [&parsed](const Common& common) { return run_status(common, parsed.status); };
+  });
+}
+
+void add_dlq(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb =
+      app.add_subcommand("dlq", "Dead letters: deliveries that will not be tried again");
+  verb->require_subcommand(1);
+  CLI::App* list = verb->add_subcommand("list", "The newest letters of a function");
+  list->add_option("function", parsed.dlq.function)->required();
+  list->add_option("--limit", parsed.dlq.limit, "How many at most")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  list->callback([&parsed] {
+    parsed.run = [&parsed](const Common& common) { return run_dlq_list(common, parsed.dlq); };
+  });
+  CLI::App* show =
+      verb->add_subcommand("show", "One letter: its event, every attempt, the last error");
+  show->add_option("function", parsed.dlq.function)->required();
+  show->add_option("event", parsed.dlq.id, "The event's id")->required();
+  show->callback([&parsed] {
+    parsed.run = [&parsed](const Common& common) { return run_dlq_show(common, parsed.dlq); };
+  });
+}
+
+void add_up(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb =
+      app.add_subcommand("up", "Run a whole installation in the foreground; Ctrl-C drains it");
+  UpCommand& command = parsed.up;
+  verb->add_option("--functions", command.functions,
+                   "A folder whose sub-folders are functions to deploy; may be given again");
+  verb->add_option("--slots", command.slots,
+                   "Instances that a worker runs at once (default: its own)")
+      ->check(CLI::Range(1, 10000));
+  verb->add_option("--workers", command.workers, "Worker processes")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  verb->add_option("--durability", command.durability,
+                   "fsync: acknowledged is on disk; everysec: a crash may lose the last seconds; "
+                   "memory: queued events live in the broker only")
+      ->check(CLI::IsMember({"fsync", "everysec", "memory"}))
+      ->capture_default_str();
+  verb->add_flag("!--no-examples", command.examples, "Do not deploy the functions that ship");
+  verb->callback([&parsed] {
+    parsed.run = [&parsed](const Common& common) { return run_up(common, parsed.up); };
+  });
+}
+
+void add_bench(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = app.add_subcommand(
+      "bench",
+      "Measure an installation (or, if none is named, one of its own) with a no-op function");
+  BenchCommand& command = parsed.bench;
+  verb->add_option("mode", command.mode, "throughput, latency, invoke or cold-start")
+      ->check(CLI::IsMember({"throughput", "latency", "invoke", "cold-start"}))
+      ->capture_default_str();
+  verb->add_option("--events", command.events, "Per run")->check(CLI::PositiveNumber);
+  verb->add_option("--size", command.size, "Bytes of data per event")
+      ->check(CLI::Range(8, 1 << 20))
+      ->capture_default_str();
+  verb->add_option("--publishers", command.publishers, "Threads, each with a connection of its own")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  verb->add_option("--rate", command.rate, "Events per second, of latency")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  verb->add_option("--runs", command.runs, "The median of so many")
+      ->check(CLI::Range(1, 99))
+      ->capture_default_str();
+  verb->add_option("--durability", command.durability, "Class of the temporary installation")
+      ->check(CLI::IsMember({"fsync", "everysec", "memory"}));
+  verb->callback([&parsed] {
+    parsed.run = [&parsed](const Common& common) { return run_bench(common, parsed.bench); };
+  });
+}
+
+void add_common_flags(CLI::App& app, Parsed& parsed) {
+  Address& address = parsed.common.address;
+  app.add_option("--data", address.data,
+                 "Directory of a local installation (FANFARE_DATA, else ./fanfare-data)");
+  app.add_option("--broker", address.broker, "A broker elsewhere: ipc:///path or tcp://host:port");
+  app.add_option("--redis", address.redis, "A Redis elsewhere: unix:///path or redis://host:port");
+  app.add_option("--output", parsed.output, "table or json")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str();
+  app.add_flag("--json", parsed.json, "Short for --output json");
+  app.set_version_flag("--version", std::string("fanfare " FANFARE_VERSION));
+}
+
+// Makes every verb take the common flags too. `--data` of an event is another one: it belongs to
+// publish and invoke, where the installation is then named before the verb or by FANFARE_DATA.
+void let_fall_through(CLI::App& app) {
+  for (CLI::App* verb : app.get_subcommands([](CLI::App*) { return true; })) {
+    verb->fallthrough();
+    let_fall_through(*verb);
+  }
+}
+
+std::vector<std::string> verb_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    names.push_back(verb->get_name());
+  }
+  return names;
+}
+
+// The deepest verb that was recognised: where an unknown word was meant to be one of its own.
+const CLI::App& innermost(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  return chosen.empty() ? app : innermost(*chosen.front());
+}
+
+int explain(const CLI::App& app, const CLI::ParseError& error,
+            const std::vector<std::string>& arguments, const Output& output) {
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+    return app.exit(error);  // --help and --version
+  }
+  const CLI::App& verb = innermost(app);
+  const std::vector<std::string> known = verb_names(verb);
+  std::string next = fmt::format("See `{} --help`.", verb.get_display_name() == "fanfare"
+                                                         ? std::string("fanfare")
+                                                         : "fanfare " + verb.get_display_name());
+  for (const std::string& word : arguments) {
+    if (word.starts_with('-') || known.empty()) continue;
+    if (std::find(known.begin(), known.end(), word) != known.end()) break;
+    if (&verb != &app && word == verb.get_name()) continue;
+    const std::string meant = nearest(word, known);
+    print_error(output, fmt::format("unknown verb '{}'", word),
+                meant.empty() ? next : fmt::format("Did you mean `{}`? {}", meant, next));
+    return kUsage;
+  }
+  print_error(output, error.what(), next);
+  return kUsage;
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  Parsed parsed;
+  CLI::App app("Fanfare fans events out to functions.", "fanfare");
+  app.require_subcommand(1);
+  app.footer(
+      "Exit codes: 0 done, 1 the function or event failed, 2 usage, 3 broker or Redis\n"
+      "unreachable, 4 refused. All verbs take --data, --broker, --redis, --output and --json.");
+  add_common_flags(app, parsed);
+  add_up(app, parsed);
+  add_publish(app, parsed);
+  add_invoke(app, parsed);
+  add_result(app, parsed);
+  add_functions(app, parsed);
+  add_status(app, parsed);
+  add_dlq(app, parsed);
+  add_bench(app, parsed);
+  let_fall_through(app);
+
+  std::vector<std::string> arguments = arguments_of(argc, argv);
+  try {
+    std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+    app.parse(std::move(reversed));
+  } catch (const CLI::ParseError& error) {
+    return explain(app, error, arguments, detect_output(false));
+  }
+  parsed.common.output = detect_output(parsed.json || parsed.output == "json");
+  return parsed.run(parsed.common);
+}
+
+}  // namespace fanfare::cli

@@ -1,0 +1,121 @@
+// The `fanfare` program as a shell sees it: exit codes, and errors that say what to do.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "cli/child_output.h"
+#include "cli/exit_code.h"
+
+namespace fanfare::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+const std::string kNowhere = "/tmp/fanfare-nowhere";
+
+ChildOutput fanfare(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), FANFARE_BIN_DIR "/fanfare");
+  auto ended = run_and_capture(arguments, 30s);
+  EXPECT_TRUE(ended);
+  return *std::move(ended);
+}
+
+TEST(Command, SuggestsTheVerbThatWasMeant) {
+  const auto top = fanfare({"pubish", "--type", "x"});
+  EXPECT_EQ(top.exit_code, kUsage);
+  EXPECT_THAT(top.output, HasSubstr("Did you mean `publish`?"));
+  const auto nested = fanfare({"functions", "lst"});
+  EXPECT_EQ(nested.exit_code, kUsage);
+  EXPECT_THAT(nested.output, HasSubstr("Did you mean `list`?"));
+}
+
+TEST(Command, SaysWhichFlagIsMissingOrWrong) {
+  const auto missing = fanfare({"publish"});
+  EXPECT_EQ(missing.exit_code, kUsage);
+  EXPECT_THAT(missing.output, HasSubstr("--type"));
+  const auto unknown = fanfare({"status", "--wach"});
+  EXPECT_EQ(unknown.exit_code, kUsage);
+  EXPECT_THAT(unknown.output, HasSubstr("--wach"));
+  const auto range = fanfare({"publish", "--type", "t", "--priority", "12"});
+  EXPECT_EQ(range.exit_code, kUsage);
+  const auto duration = fanfare({"result", "1-1.1", "--wait=soon"});
+  EXPECT_EQ(duration.exit_code, kUsage);
+  EXPECT_THAT(duration.output, HasSubstr("soon"));
+}
+
+TEST(Command, PrintsHelpAndVersionAsSuccess) {
+  const auto help = fanfare({"publish", "--help"});
+  EXPECT_EQ(help.exit_code, kDone);
+  EXPECT_THAT(help.output, HasSubstr("--ordering-key"));
+  const auto version = fanfare({"--version"});
+  EXPECT_EQ(version.exit_code, kDone);
+  EXPECT_THAT(version.output, HasSubstr("fanfare " FANFARE_VERSION));
+}
+
+TEST(Command, SaysWhatToStartWhenNothingRuns) {
+  for (const std::vector<std::string>& verb : {std::vector<std::string>{"publish", "--type", "t"},
+                                               {"invoke", "f"},
+                                               {"status"},
+                                               {"functions", "list"},
+                                               {"result", "1-1.1"},
+                                               {"dlq", "list", "f"}}) {
+    std::vector<std::string> arguments{"--data", kNowhere};
+    arguments.insert(arguments.end(), verb.begin(), verb.end());
+    const auto ended = fanfare(arguments);
+    EXPECT_EQ(ended.exit_code, kUnreachable) << verb.front();
+    EXPECT_THAT(ended.output, HasSubstr("fanfare up")) << verb.front();
+    EXPECT_THAT(ended.output, HasSubstr(kNowhere)) << verb.front();
+  }
+}
+
+TEST(Command, TakesDataThatLooksLikeAListAsItIs) {
+  // The list must not be torn apart into several values: the broker's absence is then the error.
+  const auto ended = fanfare({"--data", kNowhere, "publish", "--type", "t", "--data", "[1, 2]"});
+  EXPECT_EQ(ended.exit_code, kUnreachable) << ended.output;
+}
+
+TEST(Command, RefusesNamesAndIdsThatCannotBe) {
+  const auto id = fanfare({"--data", kNowhere, "result", "yesterday"});
+  EXPECT_EQ(id.exit_code, kUsage);
+  EXPECT_THAT(id.output, HasSubstr("yesterday"));
+}
+
+TEST(Command, SaysThatADataDirectoryCannotBeWritten) {
+  const auto ended = fanfare({"--data", "/proc/fanfare", "up"});
+  EXPECT_EQ(ended.exit_code, kUsage);
+  EXPECT_THAT(ended.output, HasSubstr("/proc/fanfare"));
+  EXPECT_THAT(ended.output, HasSubstr("--data"));
+}
+
+TEST(Command, SaysThatADataDirectoryIsTooDeepForSockets) {
+  const auto ended = fanfare({"--data", "/tmp/" + std::string(100, 'x'), "up"});
+  EXPECT_EQ(ended.exit_code, kUsage);
+  EXPECT_THAT(ended.output, HasSubstr("too long"));
+}
+
+TEST(Command, RefusesToDeployWhatCouldNotRun) {
+  const auto nothing = fanfare({"functions", "deploy", "/tmp/fanfare-no-such-folder"});
+  EXPECT_EQ(nothing.exit_code, kRefused);
+  EXPECT_THAT(nothing.output, HasSubstr("not a folder"));
+  const auto abi =
+      fanfare({"functions", "deploy", FANFARE_BINARY_DIR "/functions-testing/bad-abi"});
+  EXPECT_EQ(abi.exit_code, kRefused);
+  EXPECT_THAT(abi.output, HasSubstr("AbiMismatch"));
+  const auto symbol =
+      fanfare({"functions", "deploy", FANFARE_BINARY_DIR "/functions-testing/no-symbol"});
+  EXPECT_EQ(symbol.exit_code, kRefused);
+  EXPECT_THAT(symbol.output, HasSubstr("no-symbol.so"));
+}
+
+TEST(Command, KeepsColoursAwayFromPipes) {
+  const auto ended = fanfare({"--data", kNowhere, "status"});
+  EXPECT_THAT(ended.output, Not(HasSubstr("\x1b[")));
+}
+
+}  // namespace
+}  // namespace fanfare::cli

@@ -1,0 +1,99 @@
+#include "cli/deploy.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "base/sha256.h"
+#include "cli/child_output.h"
+#include "cli/installation.h"
+#include "protocol/manifest.h"
+#include "protocol/package.h"
+#include "store/keys.h"
+
+namespace fanfare::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+Result<std::string> read_manifest(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) {
+    return reject(
+        fmt::format("{}: {}; a function's folder holds function.toml (it may be empty) "
+                    "and the handler",
+                    file.string(), std::strerror(errno)));
+  }
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+// Loads the handler as a worker would, in a child.
+Result<void> try_loading(const fs::path& folder, const std::string& handler) {
+  const auto program = find_program("fanfare-instance");
+  if (!program) return program.error();
+  const auto checked =
+      run_and_capture({*program, "--check", (folder / handler).string()}, std::chrono::seconds{30});
+  if (!checked) return checked.error();
+  if (checked->exit_code == 0) return {};
+  std::string reason = checked->output;
+  while (!reason.empty() && reason.back() == '\n') reason.pop_back();
+  if (reason.empty()) reason = "loading it ended with " + checked->how;
+  return reject(fmt::format("{}: {}", (folder / handler).string(), reason));
+}
+
+}  // namespace
+
+Result<Checked> check_function(const std::string& given_folder) {
+  std::error_code error;
+  const fs::path folder = fs::weakly_canonical(given_folder, error);
+  if (error || !fs::is_directory(folder, error)) {
+    return reject(fmt::format("{} is not a folder", given_folder));
+  }
+  const fs::path file = folder / "function.toml";
+  auto manifest_toml = read_manifest(file);
+  if (!manifest_toml) return manifest_toml.error();
+  const auto manifest =
+      protocol::parse_manifest(*manifest_toml, file.string(), folder.filename().string());
+  if (!manifest) return manifest.error();
+  if (manifest->runtime != "native") {
+    return reject(
+        fmt::format("{}: this version runs functions of runtime \"native\" only, not \"{}\"",
+                    file.string(), manifest->runtime));
+  }
+  if (!fs::is_regular_file(folder / manifest->handler, error)) {
+    return reject(fmt::format("{}: no such file; `handler` in {} names it",
+                              (folder / manifest->handler).string(), file.string()));
+  }
+  if (auto loads = try_loading(folder, manifest->handler); !loads) return loads.error();
+  auto package = protocol::pack_directory(folder.string());
+  if (!package) return package.error();
+  std::string digest = sha256_hex(*package);
+  return Checked{manifest->name, *std::move(manifest_toml), *std::move(package), std::move(digest)};
+}
+
+Result<Deployed> deploy_function(const Checked& checked, RedisSync& redis,
+                                 client::BlockingClient& broker) {
+  // The package first: from the broker's word on, workers fetch it.
+  const auto stored = redis.call({"HSETNX", store::kPackagesKey, checked.digest, checked.package});
+  if (!stored) return stored.error();
+  if ((*stored)->is_error()) {
+    return retry_later(
+        fmt::format("Redis does not take the package of {}: {}", checked.name, (*stored)->text()));
+  }
+  const auto answer = broker.admin(
+      "deploy",
+      json{{"name", checked.name}, {"manifest", checked.manifest_toml}, {"digest", checked.digest}}
+          .dump());
+  if (!answer) return answer.error();
+  const json body = json::parse(*answer, nullptr, /*allow_exceptions=*/false);
+  if (!body.is_object()) return reject("the broker's answer is not JSON");
+  return Deployed{body.value("name", checked.name), body.value("generation", std::uint64_t{0})};
+}
+
+}  // namespace fanfare::cli

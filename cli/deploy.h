@@ -1,0 +1,34 @@
+// Deploying a function's folder: checked here, stored in Redis by its digest, announced to the
+// broker.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/redis_sync.h"
+#include "base/result.h"
+#include "client/blocking_client.h"
+
+namespace fanfare::cli {
+
+struct Deployed {
+  std::string name;
+  std::uint64_t generation = 0;
+};
+
+// A folder that has passed every check that needs neither Redis nor a broker.
+struct Checked {
+  std::string name, manifest_toml, package, digest;
+};
+
+// Reads function.toml, packs the folder, and loads the handler in a process of its own (what it
+// runs on loading cannot hurt this one). kReject with the file and the reason: bad manifest,
+// missing handler, wrong ABI, missing symbol, failed init, too large.
+Result<Checked> check_function(const std::string& folder);
+
+// Puts the package into Redis, then tells the broker, which checks the manifest again and hands the
+// function to its workers.
+Result<Deployed> deploy_function(const Checked& checked, RedisSync& redis,
+                                 client::BlockingClient& broker);
+
+}  // namespace fanfare::cli

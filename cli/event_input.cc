@@ -1,0 +1,84 @@
+#include "cli/event_input.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "base/utf8.h"
+#include "protocol/ids.h"
+
+namespace fanfare::cli {
+namespace {
+
+// One byte more than an event may have, so that the sender's own check can say that it is too
+// large.
+constexpr std::size_t kReadMax = protocol::kEventDataBytesMax + 1;
+
+std::string read_at_most(std::istream& in) {
+  std::string data(kReadMax, '\0');
+  in.read(data.data(), static_cast<std::streamsize>(data.size()));
+  data.resize(static_cast<std::size_t>(in.gcount()));
+  return data;
+}
+
+Result<std::string> read_data(const std::string& text) {
+  if (text == "-") return read_at_most(std::cin);
+  if (!text.starts_with('@')) return text;
+  std::ifstream file(text.substr(1), std::ios::binary);
+  if (!file) {
+    return fatal(
+        fmt::format("cannot read --data file '{}': {}", text.substr(1), std::strerror(errno)));
+  }
+  return read_at_most(file);
+}
+
+Result<void> set_duration(std::string_view flag, const std::string& text,
+                          std::optional<std::int64_t>& target) {
+  if (text.empty()) return {};
+  const auto duration = parse_duration(text);
+  if (!duration) return fatal(fmt::format("{}: {}", flag, duration.error().message));
+  target = std::chrono::duration_cast<std::chrono::milliseconds>(*duration).count();
+  return {};
+}
+
+}  // namespace
+
+std::string guess_content_type(std::string_view data) {
+  if (!is_utf8(data)) return "application/octet-stream";
+  if (data.find_first_not_of(" \t\r\n") != data.npos && nlohmann::json::accept(data)) {
+    return "application/json";
+  }
+  return "text/plain";
+}
+
+Result<protocol::Event> make_event(const EventFlags& flags) {
+  protocol::Event event;
+  event.type = flags.type;
+  event.source = flags.source;
+  event.subject = flags.subject;
+  event.id = flags.id;
+  if (flags.data) {
+    auto data = read_data(*flags.data);
+    if (!data) return data.error();
+    event.data = *std::move(data);
+    event.content_type =
+        flags.content_type.empty() ? guess_content_type(event.data) : flags.content_type;
+  }
+  if (auto set = set_duration("--delay", flags.delay, event.options.delay); !set)
+    return set.error();
+  if (auto set = set_duration("--max-age", flags.max_age, event.options.max_age); !set) {
+    return set.error();
+  }
+  if (flags.priority) event.options.priority = static_cast<std::uint8_t>(*flags.priority);
+  event.options.ordering_key = flags.ordering_key;
+  event.options.idempotency_key = flags.idempotency_key;
+  event.options.tenant = flags.tenant;
+  return event;
+}
+
+}  // namespace fanfare::cli

@@ -1,0 +1,148 @@
+#include "cli/installation.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+#include <thread>
+
+namespace fanfare::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string own_directory() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  return self.parent_path().string();
+}
+
+// Asks the kernel whether somebody listens on a Unix socket, which a ZeroMQ connection cannot tell.
+Result<void> probe_unix_socket(const std::string& path, const std::string& what) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) {
+    return fatal(fmt::format("the path {} is too long for a socket", path));
+  }
+  std::memcpy(address.sun_path, path.data(), path.size());
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return fatal(fmt::format("socket: {}", std::strerror(errno)));
+  const int connected = connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int reason = errno;
+  close(fd);
+  if (connected == 0) return {};
+  return reconnect(fmt::format("unreachable: no {} at {} ({})", what, path, std::strerror(reason)));
+}
+
+// A socket that is there but refuses was left behind by a process that died: one that is restarted
+// at once, under `up` or systemd, will be back in a moment. Without a socket nobody is expected.
+Result<void> probe_patiently(const std::string& path, const std::string& what) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{3};
+  for (;;) {
+    auto probed = probe_unix_socket(path, what);
+    if (probed || !fs::exists(path) || std::chrono::steady_clock::now() >= end) return probed;
+    std::this_thread::sleep_for(std::chrono::milliseconds{20});
+  }
+}
+
+}  // namespace
+
+bool names_installation(const Address& address) {
+  const char* data = std::getenv("FANFARE_DATA");
+  return !address.data.empty() || !address.broker.empty() || (data && *data);
+}
+
+Result<Installation> find_installation(const Address& address) {
+  std::string dir = address.data;
+  if (const char* data = std::getenv("FANFARE_DATA"); dir.empty() && data) dir = data;
+  if (dir.empty()) dir = kDefaultDataDir;
+  std::error_code error;
+  dir = fs::absolute(dir, error).lexically_normal().string();
+  while (dir.size() > 1 && dir.back() == '/') dir.pop_back();
+  Installation installation{dir};
+  const std::size_t longest = sizeof(sockaddr_un::sun_path) - 1;
+  const std::size_t needed = installation.broker_endpoint().size() - std::strlen("ipc://");
+  if (needed > longest) {
+    return fatal(fmt::format(
+        "the data directory's path is too long: the sockets in it would need {} bytes, the kernel "
+        "takes {}; choose a shorter one with --data",
+        needed, longest));
+  }
+  return installation;
+}
+
+Result<std::string> broker_endpoint(const Address& address) {
+  if (!address.broker.empty()) return address.broker;
+  const auto installation = find_installation(address);
+  if (!installation) return installation.error();
+  return installation->broker_endpoint();
+}
+
+Result<std::unique_ptr<client::BlockingClient>> connect_broker(const Address& address) {
+  const auto endpoint = broker_endpoint(address);
+  if (!endpoint) return endpoint.error();
+  constexpr std::string_view kIpc = "ipc://";
+  if (endpoint->starts_with(kIpc)) {
+    if (auto probed = probe_patiently(endpoint->substr(kIpc.size()), "broker"); !probed) {
+      return probed.error();
+    }
+  }
+  client::ClientOptions options;
+  options.broker = *endpoint;
+  return client::BlockingClient::open(std::move(options));
+}
+
+Result<std::string> redis_url(const Address& address) {
+  if (!address.redis.empty()) return address.redis;
+  const auto installation = find_installation(address);
+  if (!installation) return installation.error();
+  std::ifstream file(installation->redis_url_file());
+  if (std::string url; file && std::getline(file, url) && !url.empty()) return url;
+  return "unix://" + installation->redis_socket();
+}
+
+Result<RedisSync> connect_redis(const Address& address) {
+  const auto url = redis_url(address);
+  if (!url) return url.error();
+  const auto options = parse_redis_url(*url);
+  if (!options) return fatal(options.error().message);
+  return RedisSync::connect(*options);
+}
+
+Result<std::string> find_program(const std::string& name) {
+  const std::string path = own_directory() + "/" + name;
+  if (access(path.c_str(), X_OK) == 0) return path;
+  return fatal(
+      fmt::format("{} is missing; it belongs beside this program, in {}", name, own_directory()));
+}
+
+std::vector<std::string> shipped_functions(const std::string& group) {
+  const std::string bin = own_directory();
+  // The build tree first, then an installation, with and without Debian's multiarch folder.
+  std::vector<fs::path> candidates{bin + "/../" + group, bin + "/../lib/fanfare/" + group};
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(bin + "/../lib", error)) {
+    candidates.push_back(entry.path() / "fanfare" / group);
+  }
+  for (const auto& candidate : candidates) {
+    std::vector<std::string> folders;
+    for (const auto& entry : fs::directory_iterator(candidate, error)) {
+      if (fs::exists(entry.path() / "function.toml", error)) {
+        folders.push_back(fs::weakly_canonical(entry.path(), error).string());
+      }
+    }
+    std::sort(folders.begin(), folders.end());
+    if (!folders.empty()) return folders;
+  }
+  return {};
+}
+
+}  // namespace fanfare::cli

@@ -1,0 +1,55 @@
+// A local installation in one directory, and where a command finds its broker and its Redis.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/redis_sync.h"
+#include "base/result.h"
+#include "client/blocking_client.h"
+
+namespace fanfare::cli {
+
+inline constexpr std::string_view kDefaultDataDir = "fanfare-data";
+
+// The paths inside a data directory. `dir` is absolute.
+struct Installation {
+  std::string dir;
+
+  std::string run_dir() const { return dir + "/run"; }
+  std::string redis_dir() const { return dir + "/redis"; }
+  std::string storage_dir() const { return dir + "/storage"; }
+  std::string log_dir() const { return dir + "/log"; }
+  std::string redis_socket() const { return run_dir() + "/redis.sock"; }
+  std::string broker_endpoint() const { return "ipc://" + run_dir() + "/broker.ipc"; }
+  std::string config_file() const { return run_dir() + "/fanfare.toml"; }
+  std::string lock_file() const { return run_dir() + "/lock"; }
+  // Holds the URL of a Redis that is not the installation's own; absent otherwise.
+  std::string redis_url_file() const { return run_dir() + "/redis.url"; }
+};
+
+// What --data, --broker and --redis name; empty = not given.
+struct Address {
+  std::string data, broker, redis;
+};
+
+// The data directory: --data, else FANFARE_DATA, else ./fanfare-data; absolute. kFatal if its
+// sockets' paths would be too long for the kernel.
+Result<Installation> find_installation(const Address& address);
+// Whether the caller named one, by flag or environment.
+bool names_installation(const Address& address);
+
+// Connected or able to connect; kReconnect, saying where, when nobody listens there.
+Result<std::unique_ptr<client::BlockingClient>> connect_broker(const Address& address);
+Result<std::string> broker_endpoint(const Address& address);
+Result<RedisSync> connect_redis(const Address& address);
+Result<std::string> redis_url(const Address& address);
+
+// A program of this package: beside this one. kFatal if it is not there.
+Result<std::string> find_program(const std::string& name);
+// Folders of functions that ship with this package, e.g. "functions" or "builtin"; empty if there
+// are none.
+std::vector<std::string> shipped_functions(const std::string& group);
+
+}  // namespace fanfare::cli

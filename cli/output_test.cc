@@ -1,0 +1,38 @@
+#include "cli/output.h"
+
+#include <gtest/gtest.h>
+
+namespace fanfare::cli {
+namespace {
+
+TEST(FormatTable, AlignsColumnsByCharactersNotBytes) {
+  EXPECT_EQ(format_table({"NAME", "STATE"}, {{"naïve", "active"}, {"x", "paused"}}, false),
+            "NAME   STATE\nnaïve  active\nx      paused\n");
+}
+
+TEST(FormatTable, LetsNoCellControlTheTerminal) {
+  EXPECT_EQ(format_table({"A"}, {{"\x1b[2Jgone\n"}}, false), "A\n?[2Jgone?\n");
+}
+
+TEST(Paint, ColoursOnlyWhenAsked) {
+  EXPECT_EQ(paint(Colour::kRed, "x", false), "x");
+  EXPECT_EQ(paint(Colour::kRed, "x", true), "\x1b[31mx\x1b[0m");
+}
+
+TEST(HumanMs, ChoosesTheUnit) {
+  EXPECT_EQ(human_ms(1.25), "1.2 ms");
+  EXPECT_EQ(human_ms(35), "35 ms");
+  EXPECT_EQ(human_ms(1500), "1.5 s");
+  EXPECT_EQ(human_ms(240'000), "4 min");
+  EXPECT_EQ(human_ms(10'000'000), "3 h");
+}
+
+TEST(ExitCodeOf, FollowsTheKindOfTheError) {
+  EXPECT_EQ(exit_code_of(reconnect("")), kUnreachable);
+  EXPECT_EQ(exit_code_of(retry_later("")), kRefused);
+  EXPECT_EQ(exit_code_of(reject("")), kRefused);
+  EXPECT_EQ(exit_code_of(fatal("")), kUsage);
+}
+
+}  // namespace
+}  // namespace fanfare::cli

@@ -1,0 +1,72 @@
+// fanfare publish: one event, or (publish_lines.cc) one per line of standard input.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/event_input.h"
+#include "cli/publish_lines.h"
+#include "cli/receipt_view.h"
+#include "cli/result_view.h"
+#include "cli/results.h"
+#include "cli/verbs.h"
+
+namespace fanfare::cli {
+namespace {
+
+int show_outcomes(const Common& common, const client::Receipt& receipt, const Results& results,
+                  Duration waited) {
+  for (const auto& [function, record] : results) {
+    if (!common.output.json)
+      fmt::print("{}", format_result(function, record, common.output.colour_out));
+  }
+  if (results.size() < receipt.functions->size()) {
+    print_error(common.output,
+                fmt::format("{} of {} deliveries did not end within {}",
+                            receipt.functions->size() - results.size(), receipt.functions->size(),
+                            format_duration(waited)),
+                fmt::format("They go on: look again with `fanfare result {} --wait`.",
+                            to_string(receipt.id)));
+    return kFailed;
+  }
+  for (const auto& [function, record] : results) {
+    if (record.status != protocol::Status::kSucceeded) return kFailed;
+  }
+  return kDone;
+}
+
+// Deliveries whose function stores no results never have one: there is nothing to wait for.
+int wait_and_show(const Common& common, client::BlockingClient& broker,
+                  const client::Receipt& receipt, Duration wait) {
+  auto redis = connect_redis(common.address);
+  if (!redis) return fail(common.output, redis.error());
+  const auto results = wait_results(*redis, broker, *receipt.functions, receipt.id, wait);
+  if (!results) return fail(common.output, results.error());
+  if (common.output.json) {
+    auto json = nlohmann::ordered_json::parse(receipt_json(receipt));
+    json["results"] = nlohmann::ordered_json::parse(results_json(*results, receipt.id));
+    print_line(json.dump());
+  }
+  return show_outcomes(common, receipt, *results, wait);
+}
+
+}  // namespace
+
+int run_publish(const Common& common, const PublishCommand& command) {
+  if (command.lines) return run_publish_lines(common, command);
+  const auto event = make_event(command.event);
+  if (!event) return fail(common.output, event.error());
+  auto broker = connect_broker(common.address);
+  if (!broker) return fail(common.output, broker.error());
+  const auto receipt = (*broker)->publish(*event).get();
+  if (!receipt) return fail(common.output, receipt.error());
+
+  const bool waits = command.wait && !receipt->functions->empty();
+  if (!common.output.json) {
+    fmt::print("{}", format_receipt(*receipt, event->type, common.output.colour_out));
+  } else if (!waits) {
+    print_line(receipt_json(*receipt));
+  }
+  return waits ? wait_and_show(common, **broker, *receipt, *command.wait) : kDone;
+}
+
+}  // namespace fanfare::cli

@@ -1,0 +1,36 @@
+// Reading what became of deliveries, from Redis, and waiting for it with the broker's help.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/redis_sync.h"
+#include "client/blocking_client.h"
+#include "protocol/ids.h"
+#include "protocol/record.h"
+
+namespace fanfare::cli {
+
+// The stored result of one delivery, or nothing if it has not ended or its result has expired.
+Result<std::optional<protocol::ResultRecord>> read_result(RedisSync& redis,
+                                                          const std::string& function,
+                                                          const protocol::EventId& id);
+
+// The names of all deployed functions.
+Result<std::vector<std::string>> function_names(RedisSync& redis);
+
+using Results = std::map<std::string, protocol::ResultRecord>;  // by function
+
+// Results of the event for `functions`, those that are there.
+Result<Results> read_results(RedisSync& redis, const std::vector<std::string>& functions,
+                             const protocol::EventId& id);
+
+// Waits until all of `functions` have a result or the time is up; returns those that have.
+// `unknown_ends`: give up as soon as the broker is sure to hold none of the rest.
+Result<Results> wait_results(RedisSync& redis, client::BlockingClient& broker,
+                             const std::vector<std::string>& functions, const protocol::EventId& id,
+                             Duration timeout);
+
+}  // namespace fanfare::cli

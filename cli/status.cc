@@ -1,0 +1,113 @@
+// fanfare status: what the broker says of itself, its workers and its queues, and what Redis says.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "cli/verbs.h"
+
+namespace fanfare::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+// "used_memory:123" of INFO → "123".
+std::string info_field(std::string_view info, std::string_view name) {
+  const std::string key = fmt::format("\n{}:", name);
+  const std::size_t at = info.find(key);
+  if (at == info.npos) return {};
+  const std::size_t from = at + key.size();
+  return std::string(info.substr(from, info.find_first_of("\r\n", from) - from));
+}
+
+ordered_json redis_status(const Address& address) {
+  const auto url = redis_url(address);
+  ordered_json json{{"url", url ? *url : ""}, {"up", false}};
+  auto redis = connect_redis(address);
+  if (!redis) {
+    json["error"] = redis.error().message;
+    return json;
+  }
+  const auto info = redis->call({"INFO"});
+  if (!info || (*info)->is_error()) return json;
+  const std::string_view text = (*info)->text();
+  json["up"] = true;
+  json["version"] = info_field(text, "redis_version");
+  json["appendonly"] = info_field(text, "aof_enabled") == "1";
+  const std::string memory = info_field(text, "used_memory");
+  json["used_memory_bytes"] = memory.empty() ? 0 : std::stoll(memory);
+  const auto fsync = redis->call({"CONFIG", "GET", "appendfsync"});
+  if (fsync && (*fsync)->size() == 2) json["appendfsync"] = (**fsync)[1].text();
+  return json;
+}
+
+std::string text(const ordered_json& json, const char* key) {
+  const auto at = json.find(key);
+  if (at == json.end()) return "";
+  return at->is_string() ? at->get<std::string>() : at->dump();
+}
+
+double number(const ordered_json& json, const char* key) {
+  const auto at = json.find(key);
+  return at != json.end() && at->is_number() ? at->get<double>() : 0;
+}
+
+std::string format_status(const ordered_json& status, bool colour) {
+  const auto& broker = status["broker"];
+  const auto& redis = status["redis"];
+  std::string out = fmt::format("broker   {}, durability {}, epoch {}\n", text(broker, "state"),
+                                text(broker, "durability"), text(broker, "epoch"));
+  out += redis.value("up", false)
+             ? fmt::format("redis    {} at {}, appendfsync {}, {:.1f} MB\n", text(redis, "version"),
+                           text(redis, "url"), text(redis, "appendfsync"),
+                           number(redis, "used_memory_bytes") / 1e6)
+             : fmt::format("redis    {} {}\n", paint(Colour::kRed, "away:", colour),
+                           text(redis, "error"));
+  for (const auto& worker : status["workers"]) {
+    out += fmt::format("worker   {} pid {}, {} of {} slots running, heard {} ago\n",
+                       text(worker, "id"), text(worker, "pid"), text(worker, "running"),
+                       text(worker, "slots"), human_ms(number(worker, "heard_ms")));
+  }
+  if (status["workers"].empty()) {
+    out += fmt::format("worker   {}\n", paint(Colour::kYellow, "none: deliveries wait", colour));
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& function : status["functions"]) {
+    rows.push_back({text(function, "name"), text(function, "state"), text(function, "ready"),
+                    text(function, "running"), text(function, "later"), text(function, "dead"),
+                    text(function, "succeeded"), text(function, "instances"),
+                    human_ms(number(function, "oldest_ms"))});
+  }
+  return out + format_table({"FUNCTION", "STATE", "READY", "RUNNING", "LATER", "DEAD", "SUCCEEDED",
+                             "INSTANCES", "OLDEST"},
+                            rows, colour);
+}
+
+}  // namespace
+
+int run_status(const Common& common, const StatusCommand& command) {
+  auto broker = connect_broker(common.address);
+  if (!broker) return fail(common.output, broker.error());
+  for (;;) {
+    const auto answer = (*broker)->admin("status", "{}");
+    if (!answer) return fail(common.output, answer.error());
+    ordered_json told = ordered_json::parse(*answer, nullptr, /*allow_exceptions=*/false);
+    if (!told.is_object()) return fail(common.output, reject("the broker's answer is not JSON"));
+    ordered_json status{{"broker", told["broker"]},
+                        {"redis", redis_status(common.address)},
+                        {"workers", told["workers"]},
+                        {"functions", told["functions"]}};
+    if (common.output.json) {
+      print_line(status.dump());
+    } else {
+      if (command.watch && common.output.colour_out) fmt::print("\x1b[H\x1b[2J");
+      fmt::print("{}", format_status(status, common.output.colour_out));
+      std::fflush(stdout);
+    }
+    if (!command.watch) return kDone;
+    std::this_thread::sleep_for(std::chrono::seconds{1});
+  }
+}
+
+}  // namespace fanfare::cli

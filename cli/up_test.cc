@@ -1,0 +1,197 @@
+// A whole installation: real Redis, broker, worker and functions.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cli/child.h"
+#include "cli/child_output.h"
+#include "cli/exit_code.h"
+#include "tests/support/temp_dir.h"
+
+namespace fanfare::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+const std::string kFanfare = FANFARE_BIN_DIR "/fanfare";
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// `fanfare up` on a directory of its own.
+class Up {
+ public:
+  explicit Up(const std::string& directory, std::vector<std::string> more = {})
+      : directory_(directory) {
+    fs::create_directories(directory);
+    std::vector<std::string> command{kFanfare, "--data", directory, "up"};
+    command.insert(command.end(), more.begin(), more.end());
+    log_ = directory + ".log";
+    fs::remove(log_);
+    auto child = Child::start(loop_,
+                              {.name = "up",
+                               .command = command,
+                               .environment = {},
+                               .log_file = log_,
+                               .death_signal = SIGTERM},
+                              [this](const ChildEnd& end) { end_ = end; });
+    if (!child) throw std::runtime_error(child.error().message);
+    child_ = *std::move(child);
+    wait([this] { return end_ || log().find("fanfare: ready") != std::string::npos; });
+  }
+  std::string log() const { return read_file(log_); }
+  int stop() {
+    child_->send_signal(SIGTERM);
+    wait([this] { return end_.has_value(); });
+    return end_ ? end_->exit_code : -1;
+  }
+  void kill_hard() {
+    child_->send_signal(SIGKILL);
+    wait([this] { return end_.has_value(); });
+  }
+  bool wait(const std::function<bool()>& done) {
+    Timer poll(loop_, [] {});
+    poll.start_every(5ms);
+    return loop_.run_until(done, 30s);
+  }
+  ChildOutput run(std::vector<std::string> arguments) const {
+    arguments.insert(arguments.begin(), {kFanfare, "--data", directory_});
+    auto ended = run_and_capture(arguments, 60s);
+    EXPECT_TRUE(ended);
+    return *std::move(ended);
+  }
+  // Programs that work on this directory.
+  std::vector<pid_t> processes() const {
+    std::vector<pid_t> found;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator("/proc", error)) {
+      const std::string name = entry.path().filename();
+      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+      const std::string command = read_file(entry.path() / "cmdline");
+      const bool ours = command.find(directory_ + "/") != std::string::npos;
+      if (ours) found.push_back(std::stoi(name));
+    }
+    return found;
+  }
+  pid_t pid_of(const std::string& program) const {
+    for (const pid_t pid : processes()) {
+      if (read_file("/proc/" + std::to_string(pid) + "/cmdline").find(program) != std::string::npos)
+        return pid;
+    }
+    return -1;
+  }
+
+ private:
+  Loop loop_;
+  std::string directory_, log_;
+  std::optional<ChildEnd> end_;
+  std::unique_ptr<Child> child_;
+};
+
+class UpTest : public ::testing::Test {
+ protected:
+  test::TempDir dir_;
+  std::string data_ = dir_.file("data");
+};
+
+TEST_F(UpTest, RunsAFunctionAndKeepsItsResultInRedis) {
+  Up up(data_);
+  ASSERT_THAT(up.log(), HasSubstr("fanfare: ready"));
+  const auto published = up.run(
+      {"--json", "publish", "--type", "text.submitted", "--data", "to be or not to be", "--wait"});
+  ASSERT_EQ(published.exit_code, kDone) << published.output;
+  const json receipt = json::parse(published.output);
+  EXPECT_EQ(receipt["unmatched"], false);
+  ASSERT_EQ(receipt["deliveries"].size(), 1u);
+  EXPECT_EQ(receipt["deliveries"][0]["function"], "wordcount");
+  EXPECT_EQ(receipt["results"][0]["output"]["words"], 6);
+
+  const auto result = up.run({"--json", "result", receipt["id"], "wordcount"});
+  ASSERT_EQ(result.exit_code, kDone) << result.output;
+  EXPECT_EQ(json::parse(result.output)["status"], "succeeded");
+  const auto all = up.run({"--json", "result", receipt["id"]});
+  EXPECT_EQ(json::parse(all.output).size(), 1u);
+  EXPECT_EQ(up.run({"result", "1-1.1"}).exit_code, kRefused);
+}
+
+TEST_F(UpTest, InvokesWithoutTheJournalAndSaysWhichFunctionIsMissing) {
+  Up up(data_);
+  const auto invoked = up.run({"invoke", "wordcount", "--data", "one two"});
+  EXPECT_EQ(invoked.exit_code, kDone) << invoked.output;
+  EXPECT_EQ(json::parse(invoked.output)["words"], 2);
+  const auto missing = up.run({"invoke", "wordcont"});
+  EXPECT_EQ(missing.exit_code, kRefused);
+  EXPECT_THAT(missing.output, HasSubstr("wordcont"));
+}
+
+TEST_F(UpTest, AcceptsAndNamesEventsThatNobodyWants) {
+  Up up(data_);
+  const auto published = up.run({"--json", "publish", "--type", "nobody.listens"});
+  EXPECT_EQ(published.exit_code, kDone);
+  EXPECT_EQ(json::parse(published.output)["unmatched"], true);
+}
+
+TEST_F(UpTest, RefusesASecondOneOnTheSameDirectory) {
+  Up up(data_, {"--no-examples"});
+  const auto second = up.run({"up"});
+  EXPECT_EQ(second.exit_code, kRefused);
+  EXPECT_THAT(second.output, HasSubstr("in use"));
+}
+
+TEST_F(UpTest, DrainsAndLeavesNothingRunningAndStartsAgainOnItsData) {
+  std::string id;
+  {
+    Up up(data_);
+    const auto published =
+        up.run({"--json", "publish", "--type", "text.submitted", "--data", "a b", "--wait"});
+    id = json::parse(published.output)["id"];
+    EXPECT_EQ(up.stop(), 0) << up.log();
+    EXPECT_TRUE(up.processes().empty());
+  }
+  Up again(data_);
+  const auto result = again.run({"--json", "result", id, "wordcount"});
+  EXPECT_EQ(result.exit_code, kDone) << result.output;
+  EXPECT_EQ(again.stop(), 0);
+}
+
+TEST_F(UpTest, LeavesNothingRunningWhenItIsKilled) {
+  Up up(data_);
+  ASSERT_GE(up.processes().size(), 3u);
+  up.kill_hard();
+  EXPECT_TRUE(up.wait([&] { return up.processes().empty(); }));
+}
+
+TEST_F(UpTest, RestartsAChildThatDiesAndSaysSo) {
+  Up up(data_);
+  for (const std::string program : {"fanfare-worker", "fanfare-broker", "redis-server"}) {
+    const pid_t before = up.pid_of(program);
+    ASSERT_GT(before, 0) << program;
+    kill(before, SIGKILL);
+    EXPECT_TRUE(up.wait([&] {
+      const pid_t now = up.pid_of(program);
+      return now > 0 && now != before;
+    })) << program;
+    const auto published =
+        up.run({"publish", "--type", "text.submitted", "--data", "still here", "--wait=20s"});
+    EXPECT_EQ(published.exit_code, kDone) << program << "\n" << published.output << up.log();
+  }
+  EXPECT_THAT(up.log(), HasSubstr("starting it again"));
+  EXPECT_EQ(up.stop(), 0) << up.log();
+}
+
+}  // namespace
+}  // namespace fanfare::cli

@@ -1,0 +1,96 @@
+// What each verb of the `fanfare` command takes. command_line.cc fills these, one file per verb
+// runs them; each returns an ExitCode.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "cli/installation.h"
+#include "cli/output.h"
+
+namespace fanfare::cli {
+
+// What every verb has.
+struct Common {
+  Address address;
+  Output output;
+};
+
+// The event that publish and invoke describe by flags.
+struct EventFlags {
+  std::string type;
+  std::string source = "/cli";
+  std::string subject;
+  std::string id;
+  std::optional<std::string> data;  // TEXT, @FILE or - for standard input
+  std::string content_type;         // empty = application/json if it parses, else text, else bytes
+  std::string delay, max_age;       // durations
+  std::optional<int> priority;
+  std::string ordering_key, idempotency_key, tenant;
+};
+
+struct PublishCommand {
+  EventFlags event;
+  std::optional<Duration> wait;
+  bool lines = false;  // one event per line of standard input
+  double rate = 0;     // events per second, 0 = as fast as they are acknowledged
+};
+int run_publish(const Common& common, const PublishCommand& command);
+
+struct InvokeCommand {
+  std::string function;
+  EventFlags event;
+  Duration timeout = std::chrono::seconds{30};
+  bool log = false;
+};
+int run_invoke(const Common& common, const InvokeCommand& command);
+
+struct ResultCommand {
+  std::string event_id;
+  std::string function;  // empty = all
+  std::optional<Duration> wait;
+};
+int run_result(const Common& common, const ResultCommand& command);
+
+int run_functions_list(const Common& common);
+int run_functions_describe(const Common& common, const std::string& name);
+int run_functions_deploy(const Common& common, const std::vector<std::string>& folders);
+int run_functions_remove(const Common& common, const std::string& name);
+
+struct StatusCommand {
+  bool watch = false;
+};
+int run_status(const Common& common, const StatusCommand& command);
+
+struct DlqCommand {
+  std::string function;
+  std::string id;            // of one letter: show
+  std::uint64_t limit = 50;  // newest first
+};
+int run_dlq_list(const Common& common, const DlqCommand& command);
+int run_dlq_show(const Common& common, const DlqCommand& command);
+
+struct UpCommand {
+  std::vector<std::string> functions;  // folders of functions' folders
+  std::uint32_t slots = 0;             // instances per worker at once; 0 = the worker's own default
+  std::string durability = "fsync";
+  std::uint32_t workers = 1;
+  bool examples = true;  // deploy the shipped functions
+};
+int run_up(const Common& common, const UpCommand& command);
+
+struct BenchCommand {
+  std::string mode = "throughput";  // throughput | latency | invoke | cold-start
+  std::uint64_t events = 0;         // 0 = the mode's own
+  std::uint64_t size = 200;         // bytes of data
+  std::uint32_t publishers = 2;
+  double rate = 500;  // events per second, of latency
+  std::uint32_t runs = 3;
+  std::string durability;  // of a temporary installation; empty = fsync
+};
+int run_bench(const Common& common, const BenchCommand& command);
+
+}  // namespace fanfare::cli

@@ -1,0 +1,156 @@
+#include "client/client.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace fanfare::client {
+
+Client::Client(Loop& loop, ClientOptions options)
+    : loop_(loop),
+      options_(std::move(options)),
+      queue_(new_client_id(), options_.publish),
+      timer_(loop,
+             [this] {
+               const TimePoint now = loop_.now().steady;
+               queue_.tick(now, options_.broker);
+               requests_.tick(now, options_.broker);
+               wake();
+             }),
+      hook_(loop.before_wait([this] {
+        if (std::exchange(woken_, false)) send_all();
+      })) {}
+
+Client::~Client() = default;
+
+Result<std::unique_ptr<Client>> Client::open(Loop& loop, ZmqContext& zmq, ClientOptions options) {
+  std::unique_ptr<Client> client(new Client(loop, std::move(options)));
+  Client* self = client.get();
+  ZmqSocket::Handlers handlers;
+  handlers.on_message = [self](const PeerId&, std::string_view frame) { self->on_frame(frame); };
+  handlers.on_connected = [self] {
+    self->queue_.on_connected();
+    self->requests_.on_connected();
+    self->wake();
+  };
+  handlers.on_disconnected = [self] {
+    self->requests_.on_disconnected(self->options_.broker);
+    self->wake();
+  };
+  handlers.on_writable = [self] { self->wake(); };
+  client->socket_ = std::make_unique<ZmqSocket>(loop, zmq, ZmqOptions{}, std::move(handlers));
+  if (auto connected = client->socket_->connect(client->options_.broker); !connected) {
+    return connected.error();
+  }
+  return client;
+}
+
+void Client::wake() {
+  if (std::exchange(woken_, true)) return;
+  loop_.post([] {});  // the hook runs at the end of this turn, or of the one that this starts
+}
+
+void Client::send_all() {
+  if (socket_->connected()) {
+    for (auto& [request, frame] : requests_.take_frames()) {
+      if (auto sent = socket_->send(std::move(frame)); !sent) requests_.unsend(request);
+    }
+    if (auto frame = queue_.take_frame(loop_.now().steady)) {
+      if (auto sent = socket_->send(std::move(*frame)); !sent) queue_.unsend();
+    }
+  }
+  arm_timer();
+}
+
+void Client::arm_timer() {
+  const auto batch = queue_.next_deadline();
+  const auto request = requests_.next_deadline();
+  if (!batch && !request) return timer_.stop();
+  const TimePoint at =
+      std::min(batch.value_or(TimePoint::max()), request.value_or(TimePoint::max()));
+  timer_.start_after(std::max(at - loop_.now().steady, Duration{std::chrono::milliseconds{1}}));
+}
+
+void Client::on_frame(std::string_view frame) {
+  auto message = protocol::decode(frame);
+  if (!message) return;  // nothing of ours: the batch or request goes on waiting
+  wake();
+  if (const auto* published = std::get_if<protocol::Published>(&*message)) {
+    return queue_.on_published(*published);
+  }
+  const auto* refused = std::get_if<protocol::Refused>(&*message);
+  if (refused && refused->request < kFirstRequest) {
+    return queue_.on_refused(*refused, loop_.now().steady);
+  }
+  requests_.on_answer(*std::move(message));
+}
+
+Result<void> Client::publish(const protocol::Event& event, OnReceipt on_receipt) {
+  if (event.data.size() > protocol::kEventDataBytesMax) {
+    return to_error(protocol::Refusal::kTooLarge,
+                    "the data is " + std::to_string(event.data.size()) + " bytes long; " +
+                        std::to_string(protocol::kEventDataBytesMax) + " at most");
+  }
+  return publish_packed(protocol::pack(event), std::move(on_receipt));
+}
+
+Result<void> Client::publish_packed(std::string packed_event, OnReceipt on_receipt) {
+  auto added = queue_.add(std::move(packed_event), loop_.now().steady, std::move(on_receipt));
+  if (added) wake();
+  return added;
+}
+
+void Client::add_request(protocol::Message request, Duration timeout,
+                         RequestTable::OnAnswer on_answer) {
+  const TimePoint now = loop_.now().steady;
+  requests_.add(std::move(request), now + options_.connect_timeout, now + timeout,
+                std::move(on_answer));
+  wake();
+}
+
+void Client::invoke(const std::string& function, const protocol::Event& event, Duration timeout,
+                    OnInvoked on_invoked) {
+  protocol::Invoke request;
+  request.function = function;
+  request.timeout_ms = static_cast<std::uint32_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count());
+  request.packed_event = protocol::pack(event);
+  // The broker says when the time is up; the grace is for its word to arrive.
+  add_request(std::move(request), timeout + std::chrono::seconds{2},
+              [tell = std::move(on_invoked)](Result<protocol::Message> answer) {
+                if (!answer) return tell(answer.error());
+                const auto* invoked = std::get_if<protocol::Invoked>(&*answer);
+                if (!invoked) return tell(reject("the broker answered something else"));
+                tell(protocol::unpack_result(invoked->record));
+              });
+}
+
+void Client::await(const protocol::EventId& event, const std::string& function, Duration timeout,
+                   OnAwaited on_awaited) {
+  protocol::Await request;
+  request.event = event;
+  request.function = function;
+  request.timeout_ms = static_cast<std::uint32_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count());
+  add_request(std::move(request), timeout + std::chrono::seconds{2},
+              [tell = std::move(on_awaited)](Result<protocol::Message> answer) {
+                if (!answer) return tell(answer.error());
+                auto* awaited = std::get_if<protocol::Awaited>(&*answer);
+                if (!awaited) return tell(reject("the broker answered something else"));
+                tell(Awaited{std::move(awaited->ended), std::move(awaited->pending)});
+              });
+}
+
+void Client::admin(const std::string& verb, const std::string& body, OnAdmin on_admin) {
+  protocol::Admin request;
+  request.verb = verb;
+  request.data = body;
+  add_request(std::move(request), options_.admin_timeout,
+              [tell = std::move(on_admin)](Result<protocol::Message> answer) {
+                if (!answer) return tell(answer.error());
+                auto* reply = std::get_if<protocol::AdminReply>(&*answer);
+                if (!reply) return tell(reject("the broker answered something else"));
+                tell(std::move(reply->data));
+              });
+}
+
+}  // namespace fanfare::client

@@ -1,0 +1,95 @@
+// The publisher's library on an event loop: publish, invoke, wait, ask.
+//
+// A Client belongs to its loop's thread. It connects by itself, again and again, and answers every
+// call exactly once through its callback, on the loop, never from within the call. Destroying it
+// drops what is pending without calling anybody.
+//
+//   Loop loop;
+//   ZmqContext zmq;
+//   client::Client client(loop, zmq, {.broker = "ipc:///var/lib/fanfare/run/broker.ipc"});
+//   protocol::Event event;
+//   event.source = "/shop";
+//   event.type = "order.placed";
+//   client.publish(event, [](const Result<client::Receipt>& receipt) { … });
+//
+// Without a loop of your own use BlockingClient.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/loop.h"
+#include "base/result.h"
+#include "base/zmq_socket.h"
+#include "client/publish_queue.h"
+#include "client/request_table.h"
+#include "protocol/event.h"
+#include "protocol/messages.h"
+#include "protocol/record.h"
+
+namespace fanfare::client {
+
+struct ClientOptions {
+  std::string broker;  // "ipc:///path" or "tcp://host:port"
+  PublishLimits publish;
+  Duration connect_timeout = std::chrono::seconds{3};  // for invoke, await and admin
+  Duration admin_timeout = std::chrono::seconds{10};
+};
+
+// What ended while somebody waited for it, and what the broker still holds.
+struct Awaited {
+  std::vector<std::string> ended, pending;
+};
+
+class Client {
+ public:
+  // kFatal if the address makes no sense.
+  static Result<std::unique_ptr<Client>> open(Loop& loop, ZmqContext& zmq, ClientOptions options);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  // kReject: too large. kRetryLater: too many events wait here already (see queued()); none of the
+  // two calls back. An empty callback is allowed.
+  Result<void> publish(const protocol::Event& event, OnReceipt on_receipt);
+  // The same for an event packed by protocol::pack.
+  Result<void> publish_packed(std::string packed_event, OnReceipt on_receipt);
+  bool has_room(std::size_t packed_bytes) const { return queue_.has_room(packed_bytes); }
+  std::size_t queued() const { return queue_.queued(); }
+
+  // Runs a function once and gives its result. The function's own failure is a result, too.
+  using OnInvoked = std::function<void(Result<protocol::ResultRecord>)>;
+  void invoke(const std::string& function, const protocol::Event& event, Duration timeout,
+              OnInvoked on_invoked);
+
+  // Waits until a delivery of the event ends: of `function`, or, if that is empty, any.
+  using OnAwaited = std::function<void(Result<Awaited>)>;
+  void await(const protocol::EventId& event, const std::string& function, Duration timeout,
+             OnAwaited on_awaited);
+
+  // Asks the broker; the body is JSON, the answer JSON or text.
+  using OnAdmin = std::function<void(Result<std::string>)>;
+  void admin(const std::string& verb, const std::string& body, OnAdmin on_admin);
+
+  bool connected() const { return socket_->connected(); }
+
+ private:
+  Client(Loop& loop, ClientOptions options);
+  void on_frame(std::string_view frame);
+  void add_request(protocol::Message request, Duration timeout, RequestTable::OnAnswer on_answer);
+  void wake();  // something may have to be sent
+  void send_all();
+  void arm_timer();
+
+  Loop& loop_;
+  ClientOptions options_;
+  PublishQueue queue_;
+  RequestTable requests_;
+  Timer timer_;
+  Loop::Hook hook_;
+  bool woken_ = false;
+  std::unique_ptr<ZmqSocket> socket_;
+};
+
+}  // namespace fanfare::client

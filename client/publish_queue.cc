@@ -1,0 +1,181 @@
+#include "client/publish_queue.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <utility>
+
+namespace fanfare::client {
+
+PublishQueue::PublishQueue(std::string client, PublishLimits limits)
+    : client_(std::move(client)), limits_(limits) {}
+
+bool PublishQueue::has_room(std::size_t packed_bytes) const {
+  if (queued_ == 0) return true;
+  return queued_ < limits_.queued_events_max &&
+         queued_bytes_ + packed_bytes <= limits_.queued_bytes_max;
+}
+
+Result<void> PublishQueue::add(std::string packed_event, TimePoint now, OnReceipt on_receipt) {
+  if (packed_event.size() > limits_.event_bytes_max) {
+    return to_error(protocol::Refusal::kTooLarge,
+                    "the event takes " + std::to_string(packed_event.size()) + " bytes; " +
+                        std::to_string(limits_.event_bytes_max) + " at most");
+  }
+  if (!has_room(packed_event.size())) {
+    return to_error(protocol::Refusal::kQueueFull,
+                    std::to_string(queued_) + " events wait here for the broker's answer");
+  }
+  ++queued_;
+  queued_bytes_ += packed_event.size();
+  waiting_.push_back({std::move(packed_event), now, std::move(on_receipt)});
+  return {};
+}
+
+void PublishQueue::begin_flight() {
+  Flight flight;
+  flight.oldest = waiting_.front().added;
+  flight.batch.client = client_;
+  flight.batch.sequence = next_sequence_++;
+  std::size_t bytes = 0;
+  while (!waiting_.empty() && flight.receipts.size() < limits_.batch_events_max) {
+    Waiting& next = waiting_.front();
+    bytes += next.packed_event.size();
+    if (bytes > limits_.batch_bytes_max && !flight.receipts.empty()) break;
+    flight.batch.packed_events.push_back(std::move(next.packed_event));
+    flight.receipts.push_back(std::move(next.on_receipt));
+    waiting_.pop_front();
+  }
+  flight_ = std::move(flight);
+}
+
+PublishQueue::Flight PublishQueue::end_flight() {
+  Flight flight = std::move(*flight_);
+  flight_.reset();
+  queued_ -= flight.receipts.size();
+  for (const auto& event : flight.batch.packed_events) queued_bytes_ -= event.size();
+  return flight;
+}
+
+std::optional<std::string> PublishQueue::take_frame(TimePoint now) {
+  if (!flight_) {
+    if (waiting_.empty()) return std::nullopt;
+    begin_flight();
+  }
+  if (!flight_->to_send && now < flight_->resend_at) return std::nullopt;
+  flight_->to_send = false;
+  flight_->resend_at = now + limits_.answer_timeout;
+  // Until the first one is known to be sent there is nothing to repeat, and the broker need not
+  // look.
+  flight_->batch.repeat = flight_->ever_sent;
+  flight_->ever_sent = true;
+  return protocol::encode(flight_->batch);
+}
+
+void PublishQueue::unsend() {
+  if (!flight_) return;
+  flight_->to_send = true;
+  flight_->ever_sent = flight_->batch.repeat;
+}
+
+void PublishQueue::on_connected() {
+  if (flight_) flight_->to_send = true;
+}
+
+void PublishQueue::on_published(const protocol::Published& answer) {
+  if (!flight_ || answer.sequence != flight_->batch.sequence) return;  // of a batch given up before
+  const Flight flight = end_flight();
+  std::vector<std::shared_ptr<const std::vector<std::string>>> routes;
+  for (const auto& route : answer.routes) {
+    routes.push_back(std::make_shared<const std::vector<std::string>>(route));
+  }
+  std::size_t at = 0;
+  for (const protocol::PublishRun& run : answer.runs) {
+    for (std::uint32_t n = 0; n < run.count && at < flight.receipts.size(); ++n) {
+      const OnReceipt& tell = flight.receipts[at++];
+      if (!tell) continue;
+      if (run.fate == protocol::PublishRun::Fate::kRefused) {
+        tell(run.detail < answer.errors.size()
+                 ? to_error(answer.errors[run.detail].code, answer.errors[run.detail].message)
+                 : reject("refused without a reason"));
+        continue;
+      }
+      Receipt receipt{run.first, run.detail < routes.size() ? routes[run.detail] : nullptr,
+                      run.fate == protocol::PublishRun::Fate::kDuplicate};
+      receipt.id.index = static_cast<std::uint8_t>(run.first.index + n);
+      if (!receipt.functions)
+        receipt.functions = std::make_shared<const std::vector<std::string>>();
+      tell(receipt);
+    }
+  }
+  for (; at < flight.receipts.size(); ++at) {
+    if (flight.receipts[at])
+      flight.receipts[at](reconnect("the broker's answer left out this event"));
+  }
+}
+
+void PublishQueue::on_refused(const protocol::Refused& refused, TimePoint now) {
+  // A refusal of a malformed frame cannot name the batch, but only one is in flight.
+  if (!flight_ || (refused.request != 0 && refused.request != flight_->batch.sequence)) return;
+  if (refused.code == protocol::Refusal::kUnavailable) {
+    flight_->resend_at = now + limits_.refused_pause;
+    return;
+  }
+  const Flight flight = end_flight();
+  const Result<Receipt> failure = to_error(refused.code, refused.message);
+  for (const OnReceipt& tell : flight.receipts) {
+    if (tell) tell(failure);
+  }
+}
+
+void PublishQueue::tick(TimePoint now, const std::string& broker) {
+  if (flight_ && now >= flight_->oldest + limits_.timeout) {
+    const Flight flight = end_flight();
+    const Result<Receipt> failure = reconnect(
+        "unreachable: no answer from the broker at " + broker + " within " +
+        format_duration(limits_.timeout) +
+        (flight.ever_sent ? "; whether the event was published is unknown" : "; nothing was sent"));
+    for (const OnReceipt& tell : flight.receipts) {
+      if (tell) tell(failure);
+    }
+  }
+  while (!flight_ && !waiting_.empty() && now >= waiting_.front().added + limits_.timeout) {
+    Waiting late = std::move(waiting_.front());
+    waiting_.pop_front();
+    --queued_;
+    queued_bytes_ -= late.packed_event.size();
+    if (!late.on_receipt) continue;
+    late.on_receipt(reconnect("unreachable: no answer from the broker at " + broker + " within " +
+                              format_duration(limits_.timeout) + "; nothing was sent"));
+  }
+}
+
+std::optional<TimePoint> PublishQueue::next_deadline() const {
+  if (flight_) return std::min(flight_->resend_at, flight_->oldest + limits_.timeout);
+  if (!waiting_.empty()) return waiting_.front().added + limits_.timeout;
+  return std::nullopt;
+}
+
+std::string new_client_id() {
+  std::array<unsigned char, 16> bytes{};
+  if (getentropy(bytes.data(), bytes.size()) != 0) std::abort();  // no Linux since 3.17 refuses
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  for (const unsigned char byte : bytes) {
+    hex += kDigits[byte >> 4];
+    hex += kDigits[byte & 15];
+  }
+  return hex;
+}
+
+Error to_error(protocol::Refusal code, const std::string& message) {
+  using protocol::Refusal;
+  const bool passes = code == Refusal::kQueueFull || code == Refusal::kUnavailable ||
+                      code == Refusal::kTimeout || code == Refusal::kInternal;
+  return {passes ? ErrorKind::kRetryLater : ErrorKind::kReject,
+          std::string(protocol::to_string(code)) + ": " + message};
+}
+
+}  // namespace fanfare::client

@@ -1,0 +1,30 @@
+# How everything here is compiled: warnings are errors, ccache and mold when they are there.
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+find_program(MOLD_PROGRAM mold)
+if(MOLD_PROGRAM)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Werror)
+# Members left out of a designated initialiser have their defaults; that is the point of them.
+add_compile_options(-Wno-missing-field-initializers)
+add_compile_definitions(_GLIBCXX_ASSERTIONS _GNU_SOURCE)
+
+if(FANFARE_SANITIZE)
+  add_compile_options(-fsanitize=${FANFARE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${FANFARE_SANITIZE})
+  # GCC 12 sees uninitialised reads that are none once the sanitizers have rewritten the code.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-Wno-maybe-uninitialized)
+  endif()
+endif()

@@ -1,0 +1,144 @@
+// The parts of <fanfare/function.h> that need no process around them.
+
+#include <fanfare/function.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <stdexcept>
+
+namespace {
+
+using fanfare::Failure;
+using fanfare::Output;
+using namespace std::chrono_literals;
+
+// What the trampoline hands to the process that runs a function.
+struct Answered {
+  std::string content_type, data, type, message;
+  std::uint32_t flags = 0;
+  std::int64_t retry_after_ms = 0;
+  int answers = 0;
+};
+
+template <typename Handler>
+Answered run(Handler* handler) {
+  Answered answered;
+  const fanfare::abi::Answer answer{
+      .host = &answered,
+      .output =
+          [](void* host, fanfare::abi::Text content_type, fanfare::abi::Text data) {
+            auto& got = *static_cast<Answered*>(host);
+            got.content_type.assign(content_type.data, content_type.size);
+            got.data.assign(data.data, data.size);
+            ++got.answers;
+          },
+      .failure =
+          [](void* host, fanfare::abi::Text type, fanfare::abi::Text message, std::uint32_t flags,
+             std::int64_t retry_after_ms) {
+            auto& got = *static_cast<Answered*>(host);
+            got.type.assign(type.data, type.size);
+            got.message.assign(message.data, message.size);
+            got.flags = flags;
+            got.retry_after_ms = retry_after_ms;
+            ++got.answers;
+          }};
+  const fanfare::abi::Event event{};
+  const fanfare::abi::Context context{};
+  fanfare::detail::handle(handler, event, context, answer);
+  EXPECT_EQ(answered.answers, 1);
+  return answered;
+}
+
+Output returns_text(const fanfare::Event&) {
+  return "text";
+}
+Output returns_bytes(const fanfare::Event&, fanfare::Context&) {
+  return Output::bytes(std::string("\0\1", 2), "image/png");
+}
+Output returns_failure(const fanfare::Event&) {
+  return Failure{"Bad", "so bad"}.retryable(false).retry_after(3s);
+}
+Output throws_failure(const fanfare::Event&) {
+  throw Failure{"Bad", "so bad"}.retry_after(3s);
+}
+Output throws_exception(const fanfare::Event&) {
+  throw std::out_of_range("too far");
+}
+Output throws_nothing_known(const fanfare::Event&) {
+  throw "a string";
+}
+Output runs_out_of_memory(const fanfare::Event&) {
+  throw std::bad_alloc();
+}
+
+namespace shop {
+struct OutOfStock : std::runtime_error {
+  using runtime_error::runtime_error;
+};
+}  // namespace shop
+Output throws_own(const fanfare::Event&) {
+  throw shop::OutOfStock("no more tea");
+}
+
+TEST(Function, AnswersWhatTheHandlerReturns) {
+  EXPECT_EQ(run(&returns_text).data, "text");
+  EXPECT_EQ(run(&returns_text).content_type, "text/plain; charset=utf-8");
+  EXPECT_EQ(run(&returns_bytes).data, std::string("\0\1", 2));
+  EXPECT_EQ(run(&returns_bytes).content_type, "image/png");
+}
+
+TEST(Function, TreatsAReturnedFailureLikeAThrownOne) {
+  const Answered returned = run(&returns_failure);
+  EXPECT_EQ(returned.type, "Bad");
+  EXPECT_EQ(returned.message, "so bad");
+  EXPECT_EQ(returned.flags, fanfare::abi::kHasRetryAfter);
+  EXPECT_EQ(returned.retry_after_ms, 3000);
+  EXPECT_EQ(run(&throws_failure).flags, fanfare::abi::kHasRetryAfter | fanfare::abi::kRetryable);
+}
+
+TEST(Function, NamesExceptionsByTheirType) {
+  EXPECT_EQ(run(&throws_exception).type, "std::out_of_range");
+  EXPECT_EQ(run(&throws_exception).message, "too far");
+  EXPECT_EQ(run(&throws_exception).flags, fanfare::abi::kRetryable);
+  EXPECT_EQ(run(&throws_own).type, "(anonymous namespace)::shop::OutOfStock");
+  EXPECT_EQ(run(&throws_nothing_known).type, "char const*");
+}
+
+TEST(Function, MarksRunningOutOfMemory) {
+  EXPECT_NE(run(&runs_out_of_memory).flags & fanfare::abi::kOutOfMemory, 0u);
+}
+
+TEST(Function, WritesFlatObjectsAsJson) {
+  const std::string text = "it's";
+  EXPECT_EQ(Output::object({}).data(), "{}");
+  EXPECT_EQ(Output::object({{"int", -3},
+                            {"big", 1ull << 63},
+                            {"half", 0.5},
+                            {"yes", true},
+                            {"text", text},
+                            {"view", std::string_view("v")},
+                            {"literal", "l"}})
+                .data(),
+            R"({"int":-3,"big":9223372036854775808,"half":0.5,"yes":true,)"
+            R"("text":"it's","view":"v","literal":"l"})");
+  EXPECT_EQ(Output::object({{"q\"uo\\te", "line\nend\x01"}}).data(),
+            "{\"q\\\"uo\\\\te\":\"line\\u000aend\\u0001\"}");
+  EXPECT_EQ(Output::object({{"none", std::numeric_limits<double>::infinity()},
+                            {"nan", std::numeric_limits<double>::quiet_NaN()}})
+                .data(),
+            R"({"none":null,"nan":null})");
+  EXPECT_EQ(Output::object({}).content_type(), "application/json");
+}
+
+TEST(Function, FindsAnExtensionByItsName) {
+  fanfare::Event event{};
+  event.extensions = {{"traceparent", "00-ab"}, {"partitionkey", "7"}};
+  EXPECT_EQ(event.extension("partitionkey"), "7");
+  EXPECT_FALSE(event.extension("sequence"));
+}
+
+TEST(Function, DrawsADifferentSeedEachTime) {
+  EXPECT_NE(fanfare::random_seed(), fanfare::random_seed());
+}
+
+}  // namespace

@@ -1,0 +1,388 @@
+// Everything that a Fanfare function sees. A complete one:
+//
+//   #include <fanfare/function.h>
+//
+//   FANFARE_FUNCTION(const fanfare::Event& event) {
+//     if (event.data.empty()) throw std::invalid_argument("nothing to measure");
+//     return fanfare::Output::object({{"bytes", event.data.size()}});
+//   }
+//
+// It is built into a shared object (CMake: fanfare_add_function(name sources…)), loaded once into a
+// warmed parent process, and runs in copies of that process, one event at a time in each. A copy
+// ("instance") serves many events, so globals persist between them; it may also be killed at any
+// time, and an event may be run again after a failure: handlers should be idempotent.
+//
+// Delivery is at least once, results are stored once. Throwing is failing: the failure's type is
+// the exception's type, its message what(). Failures are retried unless marked otherwise.
+#pragma once
+
+#include <sys/random.h>
+
+#include <cxxabi.h>
+#include <charconv>
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <exception>
+#include <initializer_list>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <typeinfo>
+#include <utility>
+#include <vector>
+
+// What crosses the border between a function and the process that loads it: C types only, so that
+// both sides may come from different compilers. Use the classes below instead.
+namespace fanfare::abi {
+
+struct Text {
+  const char* data;
+  std::size_t size;
+};
+
+struct Attribute {
+  Text name, value;
+};
+
+struct Event {
+  Text id, ce_id, source, type, subject, time, content_type, data_schema, data;
+  const Attribute* extensions;
+  std::size_t extension_count;
+};
+
+struct Context {
+  Text function;
+  std::uint32_t attempt;
+  std::int64_t deadline_ns;  // CLOCK_MONOTONIC
+  void* host;
+  void (*log)(void* host, std::uint32_t level, Text text);
+  void (*progress)(void* host, double fraction, Text note);
+};
+
+// The flags of a failure.
+inline constexpr std::uint32_t kRetryable = 1, kHasRetryAfter = 2, kOutOfMemory = 4;
+
+// How the function answers: exactly one call, whose bytes are copied before it returns.
+struct Answer {
+  void* host;
+  void (*output)(void* host, Text content_type, Text data);
+  void (*failure)(void* host, Text type, Text message, std::uint32_t flags,
+                  std::int64_t retry_after_ms);
+};
+
+// High half: counts incompatible changes. Low half: the size of all that is passed.
+inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kStamp =
+    kVersion << 16 | static_cast<std::uint32_t>(sizeof(Event) + sizeof(Context) + sizeof(Answer));
+
+using HandleFn = void(const Event*, const Context*, const Answer*);
+using HookFn = void(const Answer* failed);  // calls failure(), or nothing if all went well
+
+}  // namespace fanfare::abi
+
+namespace fanfare {
+
+// A CloudEvents 1.0 event. The views are valid while the handler runs.
+struct Event {
+  std::string_view id;     // Fanfare's own, unique for ever: the same in every attempt
+  std::string_view ce_id;  // the publisher's, may be empty
+  std::string_view source, type, subject, time, content_type, data_schema;
+  std::string_view data;  // any bytes
+  std::vector<std::pair<std::string_view, std::string_view>> extensions;
+
+  // The value of a CloudEvents extension attribute, such as "traceparent".
+  std::optional<std::string_view> extension(std::string_view name) const {
+    for (const auto& [key, value] : extensions) {
+      if (key == name) return value;
+    }
+    return std::nullopt;
+  }
+};
+
+enum class Level : std::uint32_t { kDebug, kInfo, kWarning, kError };
+
+// What a handler knows about its own run. Valid while the handler runs; its members may be called
+// from threads that the handler started.
+class Context {
+ public:
+  Context(const abi::Context& context, std::string_view event_id)
+      : context_(context), event_id_(event_id) {}
+
+  std::string_view function() const { return {context_.function.data, context_.function.size}; }
+  std::string_view event_id() const { return event_id_; }
+  std::uint32_t attempt() const { return context_.attempt; }  // 1 is the first
+
+  // At the deadline the instance gets SIGTERM, and a little later SIGKILL.
+  std::chrono::steady_clock::time_point deadline() const {
+    return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(context_.deadline_ns));
+  }
+  std::chrono::nanoseconds remaining() const {
+    return deadline() - std::chrono::steady_clock::now();
+  }
+
+  // One line of the attempt's log; whatever is printed to stdout and stderr lands there too.
+  void log(Level level, std::string_view text) {
+    context_.log(context_.host, static_cast<std::uint32_t>(level), {text.data(), text.size()});
+  }
+
+  // Tells observers how far this run is: 0 to 1, and a few words (at most 160 bytes are kept).
+  void progress(double fraction, std::string_view note = {}) {
+    context_.progress(context_.host, fraction, {note.data(), note.size()});
+  }
+
+  // A value of the manifest's [env] table, or of the environment the worker passes on.
+  static std::optional<std::string_view> env(const char* name) {
+    const char* value = std::getenv(name);
+    return value ? std::optional<std::string_view>(value) : std::nullopt;
+  }
+
+ private:
+  const abi::Context& context_;
+  std::string_view event_id_;
+};
+
+// Why an event could not be handled: thrown or returned.
+//
+//   throw fanfare::Failure{"RateLimited", "try later"}.retry_after(5s);
+//   return fanfare::Failure{"ValidationError", "email is missing"}.retryable(false);
+class Failure : public std::exception {
+ public:
+  Failure(std::string type, std::string message)
+      : type_(std::move(type)), message_(std::move(message)) {}
+
+  // No: the event goes to the dead letters at once. The default is yes.
+  Failure& retryable(bool yes) {
+    retryable_ = yes;
+    return *this;
+  }
+  // Not sooner than this; the retry policy may wait longer.
+  Failure& retry_after(std::chrono::milliseconds wait) {
+    retry_after_ = wait;
+    return *this;
+  }
+
+  const std::string& type() const { return type_; }
+  const std::string& message() const { return message_; }
+  bool retryable() const { return retryable_; }
+  std::optional<std::chrono::milliseconds> retry_after() const { return retry_after_; }
+  const char* what() const noexcept override { return message_.c_str(); }
+
+ private:
+  std::string type_, message_;
+  bool retryable_ = true;
+  std::optional<std::chrono::milliseconds> retry_after_;
+};
+
+// A member of a flat JSON object: a name, and a string, number or bool. For more, bring a JSON
+// library and use Output::json.
+class JsonMember {
+ public:
+  JsonMember(std::string_view name, std::string_view value)
+      : text_(quoted(name) + ':' + quoted(value)) {}
+  JsonMember(std::string_view name, const char* value)
+      : JsonMember(name, std::string_view(value)) {}
+  JsonMember(std::string_view name, const std::string& value)
+      : JsonMember(name, std::string_view(value)) {}
+  template <typename T>
+    requires std::integral<T> || std::floating_point<T>
+  JsonMember(std::string_view name, T value) : text_(quoted(name) + ':' + number(value)) {}
+
+  const std::string& text() const { return text_; }
+
+ private:
+  static std::string quoted(std::string_view text) {
+    static constexpr char kHex[] = "0123456789abcdef";
+    std::string out = "\"";
+    for (const char c : text) {
+      if (c == '"' || c == '\\') {
+        out += {'\\', c};
+      } else if (static_cast<unsigned char>(c) < 0x20) {
+        out += {'\\', 'u', '0', '0', kHex[(c >> 4) & 15], kHex[c & 15]};
+      } else {
+        out += c;
+      }
+    }
+    return out += '"';
+  }
+  template <typename T>
+  static std::string number(T value) {
+    if constexpr (std::same_as<T, bool>) {
+      return value ? "true" : "false";
+    } else {
+      if constexpr (std::floating_point<T>) {
+        if (value != value || value - value != T{})
+          return "null";  // JSON knows no NaN, no infinity
+      }
+      char digits[64];
+      const auto end = std::to_chars(digits, digits + sizeof digits, value);
+      return {digits, end.ptr};
+    }
+  }
+  std::string text_;
+};
+
+// What a handler returns: bytes and their content type, or a failure. Text converts by itself.
+class Output {
+ public:
+  Output() = default;  // no bytes at all
+  Output(std::string text) : data_(std::move(text)), content_type_("text/plain; charset=utf-8") {}
+  Output(std::string_view text) : Output(std::string(text)) {}
+  Output(const char* text) : Output(std::string(text)) {}
+  Output(Failure failure) : failure_(std::move(failure)) {}
+
+  // `text` must be JSON: it is passed on as it stands.
+  static Output json(std::string text) { return bytes(std::move(text), "application/json"); }
+  // Output::object({{"words", 3}, {"title", title}})
+  static Output object(std::initializer_list<JsonMember> members) {
+    std::string text = "{";
+    for (const JsonMember& member : members) {
+      if (text.size() > 1) text += ',';
+      text += member.text();
+    }
+    return json(text += '}');
+  }
+  static Output bytes(std::string data, std::string content_type) {
+    Output output;
+    output.data_ = std::move(data);
+    output.content_type_ = std::move(content_type);
+    return output;
+  }
+
+  const std::string& data() const { return data_; }
+  const std::string& content_type() const { return content_type_; }
+  const std::optional<Failure>& failure() const { return failure_; }
+
+ private:
+  std::string data_, content_type_;
+  std::optional<Failure> failure_;
+};
+
+// Fresh randomness for generators of your own. Instances are copies of one process: a generator
+// seeded by FANFARE_INIT would produce the same numbers in each. rand(), random() and drand48() are
+// seeded anew for you; seed others in FANFARE_START.
+inline std::uint64_t random_seed() {
+  std::uint64_t seed = 0;
+  while (::getrandom(&seed, sizeof seed, 0) != static_cast<ssize_t>(sizeof seed)) {
+  }
+  return seed;
+}
+
+namespace detail {
+
+inline abi::Text text(std::string_view view) {
+  return {view.data(), view.size()};
+}
+inline std::string_view view(abi::Text text) {
+  return {text.data, text.size};
+}
+
+inline void answer_failure(const abi::Answer& answer, const Failure& failure) {
+  std::uint32_t flags = failure.retryable() ? abi::kRetryable : 0;
+  if (failure.retry_after()) flags |= abi::kHasRetryAfter;
+  answer.failure(answer.host, text(failure.type()), text(failure.message()), flags,
+                 failure.retry_after().value_or(std::chrono::milliseconds{}).count());
+}
+
+inline std::string current_exception_type() {
+  const std::type_info* type = ::abi::__cxa_current_exception_type();
+  if (!type) return "unknown exception";
+  int status = 0;
+  char* name = ::abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
+  std::string result = status == 0 && name ? name : type->name();
+  std::free(name);
+  return result;
+}
+
+// Called inside a catch block: turns what is being handled into a failure.
+inline void answer_current_exception(const abi::Answer& answer) noexcept {
+  try {
+    throw;
+  } catch (const Failure& failure) {
+    answer_failure(answer, failure);
+  } catch (const std::bad_alloc&) {
+    answer.failure(answer.host, text("std::bad_alloc"), text("the function ran out of memory"),
+                   abi::kRetryable | abi::kOutOfMemory, 0);
+  } catch (const std::exception& exception) {
+    answer_failure(answer, Failure{current_exception_type(), exception.what()});
+  } catch (...) {
+    answer_failure(answer, Failure{current_exception_type(), "thrown, but not a std::exception"});
+  }
+}
+
+template <typename Handler>
+void handle(Handler* handler, const abi::Event& in, const abi::Context& about,
+            const abi::Answer& answer) noexcept {
+  try {
+    Event event{
+        view(in.id),   view(in.ce_id),        view(in.source),      view(in.type), view(in.subject),
+        view(in.time), view(in.content_type), view(in.data_schema), view(in.data), {}};
+    for (std::size_t i = 0; i < in.extension_count; ++i) {
+      event.extensions.emplace_back(view(in.extensions[i].name), view(in.extensions[i].value));
+    }
+    Context context(about, event.id);
+    const Output output = [&]() -> Output {
+      if constexpr (std::is_invocable_v<Handler*, const Event&, Context&>) {
+        return handler(event, context);
+      } else {
+        return handler(event);
+      }
+    }();
+    if (output.failure()) {
+      answer_failure(answer, *output.failure());
+    } else {
+      answer.output(answer.host, text(output.content_type()), text(output.data()));
+    }
+  } catch (...) {
+    answer_current_exception(answer);
+  }
+}
+
+inline void run_hook(void (*hook)(), const abi::Answer& failed) noexcept {
+  try {
+    hook();
+  } catch (...) {
+    answer_current_exception(failed);
+  }
+}
+
+}  // namespace detail
+}  // namespace fanfare
+
+#define FANFARE_EXPORT extern "C" __attribute__((visibility("default")))
+
+// The handler: FANFARE_FUNCTION(const fanfare::Event& event, fanfare::Context& context) { … }
+// The context may be left out. The body returns something that converts to fanfare::Output.
+#define FANFARE_FUNCTION(...)                                                         \
+  static ::fanfare::Output fanfare_user_handler(__VA_ARGS__);                         \
+  FANFARE_EXPORT const std::uint32_t fanfare_abi_version;                             \
+  const std::uint32_t fanfare_abi_version = ::fanfare::abi::kStamp;                   \
+  FANFARE_EXPORT void fanfare_function_handle(const ::fanfare::abi::Event* event,     \
+                                              const ::fanfare::abi::Context* context, \
+                                              const ::fanfare::abi::Answer* answer) { \
+    ::fanfare::detail::handle(&fanfare_user_handler, *event, *context, *answer);      \
+  }                                                                                   \
+  static ::fanfare::Output fanfare_user_handler(__VA_ARGS__)
+
+// Optional: FANFARE_INIT { … } runs once, before the first event, in the parent that all instances
+// are copied from. Load models and tables here: their memory is shared. It must start no threads
+// and should open no connections (copies would share them).
+#define FANFARE_INIT                                                                \
+  static void fanfare_user_init();                                                  \
+  FANFARE_EXPORT void fanfare_function_init(const ::fanfare::abi::Answer* failed) { \
+    ::fanfare::detail::run_hook(&fanfare_user_init, *failed);                       \
+  }                                                                                 \
+  static void fanfare_user_init()
+
+// Optional: FANFARE_START { … } runs in each new instance before its first event: the place for
+// connections, threads and random generators.
+#define FANFARE_START                                                                \
+  static void fanfare_user_start();                                                  \
+  FANFARE_EXPORT void fanfare_function_start(const ::fanfare::abi::Answer* failed) { \
+    ::fanfare::detail::run_hook(&fanfare_user_start, *failed);                       \
+  }                                                                                  \
+  static void fanfare_user_start()

@@ -1,0 +1,93 @@
+#include "protocol/codec.h"
+
+namespace fanfare::protocol {
+namespace {
+
+constexpr const char* kVersionMismatch = "the peer speaks protocol version ";
+
+const MessageCodec* find_codec(std::span<const MessageCodec> codecs, std::uint8_t kind) {
+  for (const MessageCodec& codec : codecs) {
+    if (codec.kind == kind) return &codec;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::string_view to_string(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::kMalformed:
+      return "malformed";
+    case Refusal::kVersion:
+      return "version";
+    case Refusal::kTooLarge:
+      return "too_large";
+    case Refusal::kQueueFull:
+      return "queue_full";
+    case Refusal::kUnavailable:
+      return "unavailable";
+    case Refusal::kNoSuchFunction:
+      return "no_such_function";
+    case Refusal::kInvalid:
+      return "invalid";
+    case Refusal::kUnsupported:
+      return "unsupported";
+    case Refusal::kTimeout:
+      return "timeout";
+    case Refusal::kInternal:
+      return "internal";
+  }
+  return "unknown";
+}
+
+Result<FrameHead> read_head(Decoder& wire, std::size_t frame_bytes) {
+  if (frame_bytes > kMessageBytesMax) return reject("the frame is larger than 16 MiB");
+  FrameHead head;
+  head.elements = wire.cursor().array();
+  const std::uint64_t version = wire.cursor().unsigned_integer();
+  if (!wire.ok()) return wire.failure("not a message");
+  if (version != kProtocolVersion) {
+    return reject(kVersionMismatch + std::to_string(version) + ", this end version " +
+                  std::to_string(kProtocolVersion));
+  }
+  head.kind = static_cast<std::uint8_t>(wire.cursor().unsigned_integer(255));
+  if (!wire.ok()) return wire.failure("not a message");
+  return head;
+}
+
+Result<Message> decode(std::string_view frame) {
+  Decoder wire{frame};
+  const auto head = read_head(wire, frame.size());
+  if (!head) return head.error();
+  if (head->kind == kKind<Deliver>.number) return deliver_codec().decode(wire, head->elements);
+  const auto* codec = find_codec(head->kind < 20 ? client_codecs() : worker_codecs(), head->kind);
+  if (!codec) return reject("unknown kind of message: " + std::to_string(head->kind));
+  return codec->decode(wire, head->elements);
+}
+
+std::string encode(const Message& message) {
+  return std::visit([](const auto& one) { return encode(one); }, message);
+}
+
+std::uint8_t peek_kind(std::string_view frame) {
+  Decoder wire{frame};
+  const auto head = read_head(wire, frame.size());
+  return head ? head->kind : std::uint8_t{0};
+}
+
+Refused refusal_of(std::string_view frame, const Error& error) {
+  Refused refused{0, Refusal::kMalformed, error.message};
+  if (error.message.starts_with(kVersionMismatch)) refused.code = Refusal::kVersion;
+  Cursor cursor{frame};
+  cursor.array();
+  cursor.skip(0);  // the version
+  const std::uint64_t kind = cursor.unsigned_integer();
+  const bool asks =
+      kind == kKind<Invoke>.number || kind == kKind<Await>.number || kind == kKind<Admin>.number;
+  if (const std::uint64_t request = cursor.unsigned_integer(); asks && cursor.ok()) {
+    refused.request = request;
+  }
+  return refused;
+}
+
+}  // namespace fanfare::protocol

@@ -1,0 +1,138 @@
+// The messages between workers and the broker, but for Deliver (codec_deliver.cc).
+#include "protocol/codec_body.h"
+
+namespace fanfare::protocol {
+
+void fields(auto& wire, Like<HeldDelivery> auto& held) {
+  wire.structure("held", 3);
+  wire.str("held.function", held.function);
+  fields(wire, held.id);
+  wire.number("held.token", held.token.value);
+  wire.end_structure();
+}
+
+void body(auto& wire, Like<Hello> auto& m) {
+  wire.str("name", m.name);
+  wire.str("host", m.host);
+  wire.number("pid", m.pid);
+  wire.number("pid_started", m.pid_started);
+  wire.number("slots", m.slots);
+  wire.list("held", m.held, each_fields);
+}
+
+void fields(auto& wire, Like<FunctionSpec> auto& spec) {
+  wire.structure("function", 4);
+  wire.str("function.name", spec.name);
+  wire.str("function.manifest_toml", spec.manifest_toml);
+  wire.str("function.digest", spec.digest);
+  wire.number("function.generation", spec.generation);
+  wire.end_structure();
+}
+
+void body(auto& wire, Like<Welcome> auto& m) {
+  wire.number("session", m.session);
+  wire.number("epoch", m.epoch);
+  wire.number("heartbeat_ms", m.heartbeat_ms);
+  wire.number("lease_ms", m.lease_ms);
+  wire.list("functions", m.functions, each_fields);
+}
+
+void body(auto& wire, Like<Functions> auto& m) {
+  wire.list("functions", m.functions, each_fields);
+}
+
+void fields(auto& wire, Like<Credit::Row> auto& row) {
+  wire.structure("row", 3);
+  wire.str("row.function", row.function);
+  wire.number("row.total", row.total);
+  wire.boolean("row.warm", row.warm);
+  wire.end_structure();
+}
+
+void body(auto& wire, Like<Credit> auto& m) {
+  wire.list("rows", m.rows, each_fields);
+}
+
+void fields(auto& wire, Like<Failure> auto& failure) {
+  wire.structure("failure", 4);
+  wire.text("failure.type", failure.type);
+  wire.text("failure.message", failure.message);
+  wire.boolean("failure.retryable", failure.retryable);
+  wire.optional("failure.retry_after_ms", failure.retry_after_ms);
+  wire.end_structure();
+}
+
+void fields(auto& wire, Like<Done::Row> auto& row) {
+  wire.structure("row", 9);
+  wire.str("row.function", row.function);
+  fields(wire, row.id);
+  wire.number("row.token", row.token.value);
+  wire.enumeration("row.outcome", row.outcome);
+  wire.enumeration("row.final_status", row.final_status);
+  if (wire.present(row.outcome != Outcome::kOk)) fields(wire, row.failure);
+  wire.bin("row.packed_row", row.packed_row);
+  wire.bin("row.log_tail", row.log_tail);
+  wire.bin("row.record", row.record);
+  wire.end_structure();
+}
+
+void body(auto& wire, Like<Done> auto& m) {
+  wire.number("number", m.number);
+  wire.list("rows", m.rows, each_fields);
+}
+
+static std::size_t expected_bytes(const Done& m) {
+  std::size_t bytes = 32;
+  for (const Done::Row& row : m.rows) {
+    bytes +=
+        64 + row.function.size() + row.packed_row.size() + row.log_tail.size() + row.record.size();
+  }
+  return bytes;
+}
+
+void fields(auto& wire, Like<Heartbeat::Row> auto& row) {
+  wire.structure("row", 4);
+  wire.str("row.function", row.function);
+  wire.number("row.instances", row.instances);
+  wire.number("row.busy", row.busy);
+  wire.number("row.queued", row.queued);
+  wire.end_structure();
+}
+
+void body(auto& wire, Like<Heartbeat> auto& m) {
+  wire.number("session", m.session);
+  wire.number("delivered", m.delivered);
+  wire.list("rows", m.rows, each_fields);
+}
+
+void body(auto& wire, Like<HeartbeatAck> auto& m) {
+  wire.number("session", m.session);
+  wire.number("done_number", m.done_number);
+}
+
+void body(auto& wire, Like<Bye> auto& m) {
+  wire.number("session", m.session);
+}
+
+void body(auto&, Like<Reset> auto&) {}
+
+std::span<const MessageCodec> worker_codecs() {
+  static constexpr MessageCodec kCodecs[] = {
+      codec_of<Hello>(),        codec_of<Welcome>(), codec_of<Functions>(),
+      codec_of<Credit>(),       codec_of<Done>(),    codec_of<Heartbeat>(),
+      codec_of<HeartbeatAck>(), codec_of<Bye>(),     codec_of<Reset>(),
+  };
+  return kCodecs;
+}
+
+template std::string encode(const Hello&);
+template std::string encode(const Welcome&);
+template std::string encode(const Functions&);
+template std::string encode(const Credit&);
+template std::string encode(const Done&);
+template std::string encode(const Heartbeat&);
+template std::string encode(const HeartbeatAck&);
+template std::string encode(const Bye&);
+template std::string encode(const Reset&);
+
+}  // namespace fanfare::protocol

@@ -1,0 +1,173 @@
+#include "protocol/event.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <msgpack.hpp>
+#include <random>
+#include <sstream>
+
+#include "protocol/samples.h"
+
+namespace fanfare::protocol {
+namespace {
+
+using namespace std::string_literals;
+
+std::string packed_map(const auto& map) {
+  std::stringstream out;
+  msgpack::pack(out, map);
+  return out.str();
+}
+
+std::string error_of(const Event& event) {
+  const auto view = view_event(pack(event));
+  return view ? "" : view.error().message;
+}
+
+TEST(Event, ComesBackAsItWasPacked) {
+  for (const Event& event : {samples::minimal_event(), samples::full_event()}) {
+    const auto unpacked = unpack_event(pack(event));
+    ASSERT_TRUE(unpacked) << unpacked.error().message;
+    EXPECT_EQ(*unpacked, event);
+  }
+}
+
+TEST(Event, ComesBackWhateverItsDataAre) {
+  std::mt19937 random{11};
+  for (int i = 0; i < 2000; ++i) {
+    Event event = random() % 2 ? samples::full_event() : samples::minimal_event();
+    event.data.resize(random() % 500);
+    for (char& c : event.data) c = static_cast<char>(random());
+    if (random() % 2) event.options.tenant.clear();
+    if (random() % 2) event.options.deliver_at.reset();
+    if (random() % 2) event.subject = std::string(random() % 2048, 's');
+    const auto unpacked = unpack_event(pack(event));
+    ASSERT_TRUE(unpacked) << unpacked.error().message;
+    EXPECT_EQ(*unpacked, event);
+  }
+}
+
+TEST(Event, IsReadInPlace) {
+  const std::string packed = pack(samples::full_event());
+  const auto view = view_event(packed);
+  ASSERT_TRUE(view);
+  EXPECT_EQ(view->type, "form.submitted");
+  EXPECT_EQ(view->data, samples::full_event().data);
+  EXPECT_GE(view->data.data(), packed.data());
+  EXPECT_EQ(*unpack_options(view->packed_options), samples::full_event().options);
+  EXPECT_EQ(view_extensions(*view).size(), 2u);
+}
+
+TEST(Event, IsAppendedToWhatStandsAlready) {
+  std::string out = "before";
+  pack_into(out, samples::full_event());
+  EXPECT_EQ(out, "before" + pack(samples::full_event()));
+}
+
+TEST(Event, IsRefusedWhenItEndsEarlyOrLate) {
+  const std::string packed = pack(samples::full_event());
+  for (std::size_t size = 0; size < packed.size(); ++size) {
+    EXPECT_FALSE(view_event(std::string_view{packed}.substr(0, size))) << size;
+  }
+  EXPECT_FALSE(view_event(packed + '\0'));
+}
+
+TEST(Event, NeedsSourceAndType) {
+  Event event = samples::minimal_event();
+  event.source.clear();
+  EXPECT_EQ(error_of(event), "event: source missing at byte 2");
+  event = samples::minimal_event();
+  event.type.clear();
+  EXPECT_NE(error_of(event).find("type missing"), std::string::npos);
+}
+
+TEST(Event, RefusesAttributesThatAreNotUtf8) {
+  for (auto member : {&Event::source, &Event::type, &Event::subject, &Event::id, &Event::time,
+                      &Event::content_type, &Event::data_schema}) {
+    for (const std::string& bad :
+         {"\xFF"s, "ab\xC3"s, "\xC0\x80"s, "\xED\xA0\x80"s, "12345678\x80"s}) {
+      Event event = samples::full_event();
+      event.*member = bad;
+      EXPECT_NE(error_of(event).find("not UTF-8"), std::string::npos);
+    }
+  }
+}
+
+TEST(Event, BoundsItsAttributes) {
+  Event event = samples::minimal_event();
+  event.subject = std::string(2048, 's');
+  event.source = std::string(2048, 's');
+  event.type = std::string(1024, 't');
+  EXPECT_EQ(error_of(event), "");
+  event.subject += 's';
+  EXPECT_NE(error_of(event).find("too long"), std::string::npos);
+  event = samples::minimal_event();
+  event.type = std::string(1025, 't');
+  EXPECT_NE(error_of(event).find("too long"), std::string::npos);
+}
+
+TEST(Event, BoundsItsExtensions) {
+  Event event = samples::minimal_event();
+  for (int i = 0; i < 64; ++i) event.extensions.emplace_back("x" + std::to_string(i), "v");
+  EXPECT_EQ(error_of(event), "");
+  event.extensions.emplace_back("x64", "v");
+  EXPECT_NE(error_of(event).find("more than 64 extensions"), std::string::npos);
+  for (const std::string& name :
+       {""s, "Upper"s, "with-dash"s, std::string(21, 'a'), "type"s, "data"s}) {
+    event = samples::minimal_event();
+    event.extensions = {{name, "v"}};
+    EXPECT_NE(error_of(event).find("extension names"), std::string::npos) << name;
+  }
+  event.extensions = {{"a", "1"}, {"a", "2"}};
+  EXPECT_NE(error_of(event).find("twice"), std::string::npos);
+}
+
+TEST(Event, AcceptsFieldsOfALaterVersion) {
+  std::string packed = pack(samples::full_event());
+  packed[0] = '\x9B';
+  EXPECT_TRUE(view_event(packed + "\x91\x01"));
+  EXPECT_FALSE(view_event(packed + "\x91\x91\x91\x91\x01")) << "too deep";
+  packed[0] = '\x99';
+  EXPECT_FALSE(view_event(packed)) << "too few";
+}
+
+TEST(Event, RefusesBombs) {
+  EXPECT_FALSE(view_event("\xDD\xFF\xFF\xFF\xFF"s));
+  std::string chain;
+  for (int i = 0; i < 24000; ++i) chain += "\xDC\x00\x0A"s;
+  EXPECT_FALSE(view_event(chain));
+  // Options that nest too deep, behind source and type.
+  std::string deep = "\x9A\xA1s\xA1t\xC0\x81\xA1x"s + std::string(10, '\x91') + "\x01";
+  EXPECT_FALSE(view_event(deep));
+}
+
+TEST(Options, AreTheDefaultsWhenNoneAreGiven) {
+  const auto view = view_event(pack(samples::minimal_event()));
+  EXPECT_FALSE(pack(samples::minimal_event()).empty());
+  const std::string packed = pack(samples::minimal_event());
+  EXPECT_TRUE(view_event(packed)->packed_options.empty());
+  EXPECT_EQ(*unpack_options(""), PublishOptions{});
+}
+
+TEST(Options, IgnoreKeysTheyDoNotKnow) {
+  const auto options =
+      unpack_options(packed_map(std::map<std::string, int>{{"colour", 3}, {"priority", 9}}));
+  ASSERT_TRUE(options);
+  EXPECT_EQ(options->priority, 9);
+}
+
+TEST(Options, RefuseValuesOutOfRange) {
+  using Numbers = std::map<std::string, int>;
+  EXPECT_FALSE(unpack_options(packed_map(Numbers{{"priority", 10}})));
+  EXPECT_FALSE(unpack_options(packed_map(Numbers{{"priority", -1}})));
+  EXPECT_FALSE(unpack_options(packed_map(Numbers{{"delay", -1}})));
+  EXPECT_FALSE(unpack_options(packed_map(Numbers{{"tenant", 1}})));
+  EXPECT_FALSE(unpack_options(packed_map(std::map<std::string, std::string>{{"tenant", "\xFF"}})));
+  EXPECT_FALSE(unpack_options(packed_map(std::map<std::string, double>{{"delay", 1.5}})));
+  const auto wrong = unpack_options(packed_map(Numbers{{"priority", 10}}));
+  EXPECT_EQ(wrong.error().message, "event: option priority: integer out of range at byte 11");
+}
+
+}  // namespace
+}  // namespace fanfare::protocol

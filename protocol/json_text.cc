@@ -1,0 +1,50 @@
+#include "protocol/json_text.h"
+
+#include <algorithm>
+
+namespace fanfare::protocol {
+
+bool nests_within_bounds(std::string_view json) {
+  int depth = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (c == '"') in_string = !in_string;
+    if (in_string) {
+      if (c == '\\') ++i;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kJsonDepthMax) return false;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return true;
+}
+
+bool is_json_type(std::string_view content_type) {
+  std::string type{content_type.substr(0, content_type.find(';'))};
+  while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.pop_back();
+  std::transform(type.begin(), type.end(), type.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return type == "application/json" || type == "text/json" || type.ends_with("+json");
+}
+
+void append_json_string(std::string& json, std::string_view text) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  json += '"';
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      json += '\\';
+      json += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      json += "\\u00";
+      json += kHex[static_cast<unsigned char>(c) >> 4];
+      json += kHex[static_cast<unsigned char>(c) & 15];
+    } else {
+      json += c;
+    }
+  }
+  json += '"';
+}
+
+}  // namespace fanfare::protocol

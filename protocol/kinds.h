@@ -1,0 +1,59 @@
+// The number, name and field count of each kind of message, as they stand on the wire.
+#pragma once
+
+#include <cstdint>
+
+#include "protocol/messages.h"
+
+namespace fanfare::protocol {
+
+struct KindInfo {
+  std::uint8_t number;
+  const char* name;
+  std::uint32_t fields;  // behind version and kind
+};
+
+// kKind<Publish>.number == 1
+template <typename M>
+inline constexpr KindInfo kKind{};
+
+template <>
+inline constexpr KindInfo kKind<Publish>{1, "Publish", 4};
+template <>
+inline constexpr KindInfo kKind<Published>{2, "Published", 4};
+template <>
+inline constexpr KindInfo kKind<Invoke>{3, "Invoke", 4};
+template <>
+inline constexpr KindInfo kKind<Invoked>{4, "Invoked", 2};
+template <>
+inline constexpr KindInfo kKind<Await>{5, "Await", 4};
+template <>
+inline constexpr KindInfo kKind<Awaited>{6, "Awaited", 3};
+template <>
+inline constexpr KindInfo kKind<Admin>{7, "Admin", 3};
+template <>
+inline constexpr KindInfo kKind<AdminReply>{8, "AdminReply", 2};
+template <>
+inline constexpr KindInfo kKind<Refused>{9, "Refused", 3};
+template <>
+inline constexpr KindInfo kKind<Hello>{20, "Hello", 6};
+template <>
+inline constexpr KindInfo kKind<Welcome>{21, "Welcome", 5};
+template <>
+inline constexpr KindInfo kKind<Functions>{22, "Functions", 1};
+template <>
+inline constexpr KindInfo kKind<Credit>{23, "Credit", 1};
+template <>
+inline constexpr KindInfo kKind<Deliver>{24, "Deliver", 2};
+template <>
+inline constexpr KindInfo kKind<Done>{25, "Done", 2};
+template <>
+inline constexpr KindInfo kKind<Heartbeat>{26, "Heartbeat", 3};
+template <>
+inline constexpr KindInfo kKind<HeartbeatAck>{27, "HeartbeatAck", 2};
+template <>
+inline constexpr KindInfo kKind<Bye>{28, "Bye", 1};
+template <>
+inline constexpr KindInfo kKind<Reset>{29, "Reset", 0};
+
+}  // namespace fanfare::protocol

@@ -1,0 +1,99 @@
+// How attempts and deliveries end: the rows of the ledger and the stored result.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "protocol/ids.h"
+
+namespace fanfare::protocol {
+
+// How one attempt ended. The first group, without kOk, counts against the retry budget; the second
+// never does: capacity is never failure.
+enum class Outcome : std::uint8_t {
+  kOk = 0,
+  kFunctionError = 1,
+  kTimeout = 2,
+  kCrashed = 3,
+  kOutOfMemory = 4,
+  kInitFailed = 5,
+  kWorkerLost = 16,
+  kThrottled = 17,
+  kDrained = 18,
+};
+std::string_view to_string(Outcome outcome);  // "ok", "function_error", … as users see them
+constexpr bool counts_against_budget(Outcome o) {
+  return o != Outcome::kOk && static_cast<std::uint8_t>(o) < 16;
+}
+
+enum class Status : std::uint8_t { kSucceeded = 0, kFailed = 1, kExpired = 2, kCancelled = 3 };
+std::string_view to_string(Status status);
+
+enum class DeadReason : std::uint8_t {
+  kRetriesExhausted = 0,
+  kNotRetryable = 1,
+  kExpired = 2,
+  kWorkerLosses = 3,
+  kNoSuchFunction = 4,
+  kTooLarge = 5,
+};
+std::string_view to_string(DeadReason reason);
+
+struct Failure {
+  std::string type;     // "ValidationError", "SIGSEGV", "Timeout", an exception's type name
+  std::string message;  // at most 1 KiB is kept
+  bool retryable = true;
+  std::optional<std::int64_t> retry_after_ms;
+  bool operator==(const Failure&) const = default;
+};
+
+// One execution, as the ledger keeps it.
+struct AttemptRow {
+  std::uint32_t number = 1;  // 1 is the first
+  Outcome outcome = Outcome::kOk;
+  std::int64_t started_ms = 0;  // Unix ms
+  std::uint32_t duration_us = 0;
+  bool cold_start = false;
+  std::uint32_t cold_start_us = 0;  // arrival with no instance → handler entered
+  std::uint32_t peak_memory_kb = 0;
+  std::string worker;
+  std::int32_t instance = 0;              // pid
+  std::string error_type, error_message;  // empty when ok
+  bool operator==(const AttemptRow&) const = default;
+};
+
+// Appends rows to a packed ledger: the ledger is the concatenation of packed rows, so adding one
+// never unpacks the others.
+void append_row(std::string& ledger, const AttemptRow& row);
+Result<std::vector<AttemptRow>> unpack_ledger(std::string_view ledger);
+
+// The final word on a delivery, stored in Redis for `result.ttl` and shown by `fanfare result`.
+// Packed: [status, output bin, content_type, error_type|nil, error_message|nil, ledger bin,
+//          log_tail bin, log_truncated, accepted_ms, ended_ms, memory_limit_mb, reason|nil]
+struct ResultRecord {
+  Status status = Status::kSucceeded;
+  std::string output;
+  std::string content_type;
+  std::string error_type, error_message;
+  std::string ledger;    // packed AttemptRows
+  std::string log_tail;  // the last 4 KiB of the last attempt's output
+  bool log_truncated = false;
+  std::int64_t accepted_ms = 0;  // the entry's ms, unless the broker knows better
+  std::int64_t ended_ms = 0;
+  std::uint32_t memory_limit_mb = 0;
+  std::optional<DeadReason> reason;  // set when it was buried
+  bool operator==(const ResultRecord&) const = default;
+};
+std::string pack(const ResultRecord& record);
+Result<ResultRecord> unpack_result(std::string_view packed);
+
+// {"id","function","status","output","content_type","error":{…}|null,"attempts":[…],"log",
+//  "queued_ms","total_ms","billed_ms","gb_seconds", "reason"}: output is JSON when its content type
+// says so and it parses, text when it is UTF-8, else {"base64":…}.
+std::string to_json(const ResultRecord& record, const EventId& id, std::string_view function);
+
+}  // namespace fanfare::protocol

@@ -1,0 +1,165 @@
+#include "protocol/samples.h"
+
+namespace fanfare::protocol::samples {
+namespace {
+
+constexpr EventId kId{{1795444620125, 3}, 7};
+constexpr AttemptToken kToken{(5u << 12) | 42u};
+const std::string kClient = "00112233445566778899aabbccddeeff";
+const std::string kDigest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+Delivery delivery() {
+  return {.id = kId,
+          .slot = 2,
+          .entry_size = 5,
+          .lane = lane_of(4, ""),
+          .origin = Origin::kJournal,
+          .token = kToken,
+          .attempt = 1,
+          .accepted_ms = 1795444620125,
+          .packed_ledger = "",
+          .packed_event = pack(minimal_event())};
+}
+
+FunctionSpec wordcount() {
+  return {"wordcount", "timeout = \"5s\"\n[[on]]\npattern = '{\"type\":[\"text.submitted\"]}'\n",
+          kDigest, 3};
+}
+
+Done done() {
+  Done::Row ok{.function = "wordcount", .id = kId, .token = kToken};
+  Done::Row failed{.function = "wordcount",
+                   .id = {kId.entry, 8},
+                   .token = {kToken.value + 1},
+                   .outcome = Outcome::kFunctionError,
+                   .final_status = Status::kFailed,
+                   .failure = {"ValidationError", "email is missing", false, 1500}};
+  append_row(failed.packed_row, failed_row());
+  failed.log_tail = "checking the form\n";
+  return {9, {ok, failed}};
+}
+
+}  // namespace
+
+Event minimal_event() {
+  Event event;
+  event.source = "/forms/contact";
+  event.type = "form.submitted";
+  event.content_type = "application/json";
+  event.data = R"({"name":"Ada"})";
+  return event;
+}
+
+Event full_event() {
+  Event event = minimal_event();
+  event.subject = "contact/ü";
+  event.id = "order-7";
+  event.time = "2026-11-23T14:37:00.125Z";
+  event.data_schema = "https://example.org/contact.json";
+  event.extensions = {{"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"},
+                      {"region", "north"}};
+  event.options = {.deliver_at = 1795444680000,
+                   .delay = 60000,
+                   .expires_at = 1795448220000,
+                   .max_age = 3600000,
+                   .priority = 7,
+                   .ordering_key = "customer-12",
+                   .tenant = "acme",
+                   .idempotency_key = "3f1c"};
+  return event;
+}
+
+AttemptRow failed_row() {
+  return {.number = 1,
+          .outcome = Outcome::kFunctionError,
+          .started_ms = 1795444620130,
+          .duration_us = 1250,
+          .cold_start = true,
+          .cold_start_us = 870,
+          .peak_memory_kb = 4096,
+          .worker = "host-1",
+          .instance = 4711,
+          .error_type = "ValidationError",
+          .error_message = "email is missing"};
+}
+
+AttemptRow ok_row() {
+  return {.number = 2,
+          .outcome = Outcome::kOk,
+          .started_ms = 1795444621130,
+          .duration_us = 480,
+          .peak_memory_kb = 4100,
+          .worker = "host-1",
+          .instance = 4712,
+          .error_type = "",
+          .error_message = ""};
+}
+
+ResultRecord succeeded_result() {
+  ResultRecord record;
+  record.output = R"({"words":3})";
+  record.content_type = "application/json";
+  append_row(record.ledger, failed_row());
+  append_row(record.ledger, ok_row());
+  record.log_tail = "counted\n";
+  record.accepted_ms = 1795444620125;
+  record.ended_ms = 1795444621131;
+  record.memory_limit_mb = 256;
+  return record;
+}
+
+ResultRecord failed_result() {
+  ResultRecord record;
+  record.status = Status::kFailed;
+  record.error_type = "ValidationError";
+  record.error_message = "email is missing";
+  append_row(record.ledger, failed_row());
+  record.accepted_ms = 1795444620125;
+  record.ended_ms = 1795444620132;
+  record.memory_limit_mb = 256;
+  record.reason = DeadReason::kNotRetryable;
+  return record;
+}
+
+std::vector<std::pair<std::string, Message>> messages() {
+  using Fate = PublishRun::Fate;
+  return {
+      {"publish", Publish{kClient, 1, false, {pack(minimal_event())}}},
+      {"published", Published{1,
+                              {{Fate::kAccepted, kId, 2, 0}, {Fate::kRefused, {}, 1, 0}},
+                              {{"store-form", "wordcount"}},
+                              {{Refusal::kTooLarge, "data is over 1048576 bytes"}}}},
+      {"invoke", Invoke{7, "wordcount", 30000, pack(minimal_event())}},
+      {"invoked", Invoked{7, pack(failed_result())}},
+      {"await", Await{8, kId, "wordcount", 30000}},
+      {"awaited", Awaited{8, {"wordcount"}, {"store-form"}}},
+      {"admin", Admin{9, "describe", R"({"function":"wordcount"})"}},
+      {"admin_reply", AdminReply{9, "{}"}},
+      {"refused", Refused{7, Refusal::kNoSuchFunction, "no function named worcount"}},
+      {"hello", Hello{"host-1", "8c5f2a1e", 4242, 123456, 4, {{"wordcount", kId, kToken}}}},
+      {"welcome", Welcome{1, 5, 2000, 30000, {wordcount()}}},
+      {"functions", Functions{{wordcount()}}},
+      {"credit", Credit{{{"wordcount", 512, true}}}},
+      {"deliver", Deliver{"wordcount", {delivery()}}},
+      {"done", done()},
+      {"heartbeat", Heartbeat{1, 17, {{"wordcount", 2, 1, 30}}}},
+      {"heartbeat_ack", HeartbeatAck{1, 9}},
+      {"bye", Bye{1}},
+      {"reset", Reset{}},
+  };
+}
+
+std::vector<std::pair<std::string, std::string>> golden_bytes() {
+  std::vector<std::pair<std::string, std::string>> golden;
+  for (const auto& [name, message] : messages()) golden.emplace_back(name, encode(message));
+  golden.emplace_back("event_minimal", pack(minimal_event()));
+  golden.emplace_back("event_full", pack(full_event()));
+  std::string row;
+  append_row(row, failed_row());
+  golden.emplace_back("attempt_row", row);
+  golden.emplace_back("result_succeeded", pack(succeeded_result()));
+  golden.emplace_back("result_failed", pack(failed_result()));
+  return golden;
+}
+
+}  // namespace fanfare::protocol::samples

@@ -1,0 +1,254 @@
+// Everything Fanfare asks of Redis while events flow, as plain values: a call goes out, an answer
+// comes back. The cores speak only these, so a test can answer them from a model, and one shell
+// (redis_store) turns them into FCALLs of the function library in store/library.lua.
+//
+// Every call is atomic, checks everything before its first write, and carries at most 256
+// deliveries and 256 KiB (one larger delivery travels alone). A lost reply is an unknown outcome:
+// the same call goes out again, byte for byte, and is taken once.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "protocol/ids.h"
+#include "protocol/messages.h"
+#include "protocol/record.h"
+
+namespace fanfare::store {
+
+using protocol::AttemptToken;
+using protocol::EntryId;
+using protocol::EventId;
+using protocol::Lane;
+using protocol::Origin;
+
+// The broker takes office: its epoch, one more than the last one's, fences every older broker.
+struct Begin {};
+struct Begun {
+  std::uint32_t epoch = 0;
+  EntryId last_entry;  // ids of new entries must exceed it, whatever the clock says
+};
+
+// One chunk: the same entry id in the journal of every function that gets some of its events.
+// Answer: Appended. `fenced` if the epoch is not the acting one. A repeat (entry ≤ high-water mark)
+// changes nothing and answers `repeated`.
+struct Append {
+  std::uint32_t epoch = 0;
+  EntryId entry;
+  struct Stream {
+    std::string function;
+    Lane lane;
+    struct Item {
+      std::uint8_t index = 0;
+      std::string packed_event;
+    };
+    std::vector<Item> items;  // ascending index; an item's position is its `slot`
+  };
+  std::vector<Stream> streams;  // one function may appear with several lanes
+  // The repeat guard: for each publish batch with events in this chunk, what its answer says of
+  // them (opaque bytes, appended to what the guard holds for the same sequence).
+  struct Guard {
+    std::string client;
+    std::uint64_t sequence = 0;
+    std::string packed_runs;
+  };
+  std::vector<Guard> guards;
+};
+struct Appended {
+  bool repeated = false;
+};
+
+// A worker ends deliveries that succeeded. Not fenced by the epoch: a worker cut off from its
+// broker may still commit what it holds. Answer: Committed, one verdict per item in order of
+// groups.
+struct Commit {
+  std::string function;
+  std::int64_t result_ttl_ms = 0;  // 0 = results are not stored, items carry empty records
+  struct Item {
+    std::uint8_t index = 0;
+    std::uint8_t slot = 0;
+    AttemptToken token;
+    std::string record;  // packed ResultRecord
+  };
+  struct Group {  // of one entry
+    EntryId entry;
+    Lane lane;
+    Origin origin = Origin::kJournal;  // kJournal, kLater or kMemory
+    std::uint16_t entry_size = 1;
+    std::vector<Item> items;
+  };
+  std::vector<Group> groups;
+};
+enum class Verdict : std::uint8_t {
+  kOk = 0,
+  kDuplicate = 1,  // this very attempt had committed: a repeat after a lost reply
+  kFenced = 2,     // another attempt ended or moved the delivery: drop the result
+  kGone = 3,       // the entry is closed and no result tells who did it
+};
+struct Committed {
+  std::vector<Verdict> verdicts;
+};
+
+// Moves deliveries to `later` (retry, delay), or gives those that lie there a new due time.
+// Fenced by the epoch. Answer: Moved.
+struct Postpone {
+  std::uint32_t epoch = 0;
+  std::string function;
+  struct Item {
+    EventId id;
+    std::uint8_t slot = 0;
+    std::uint16_t entry_size = 1;
+    Lane lane;
+    Origin origin = Origin::kJournal;
+    AttemptToken token;          // of the attempt that ended thus; for a repeat to be known
+    std::int64_t due_ms = 0;     // Unix ms
+    std::uint32_t attempts = 0;  // that count against the budget, so far
+    std::int64_t accepted_ms = 0;
+    std::string packed_ledger;
+    std::string packed_event;
+  };
+  std::vector<Item> items;
+};
+
+// Ends deliveries for good without success: a dead letter (kFailed, kExpired with a reason), or
+// kCancelled; stores the result record too. Fenced by the epoch. Answer: Moved.
+struct Bury {
+  std::uint32_t epoch = 0;
+  std::string function;
+  std::int64_t result_ttl_ms = 0;
+  std::int64_t now_ms = 0;  // of the dead letter; letters older than max_age go
+  std::int64_t dead_max_age_ms = 14LL * 24 * 3600 * 1000;
+  std::uint64_t dead_max_count = 100000;
+  struct Item {
+    EventId id;
+    std::uint8_t slot = 0;
+    std::uint16_t entry_size = 1;
+    Lane lane;
+    Origin origin = Origin::kJournal;
+    AttemptToken token;
+    protocol::Status status = protocol::Status::kFailed;
+    protocol::DeadReason reason = protocol::DeadReason::kRetriesExhausted;
+    std::string record;  // packed ResultRecord: ledger, error, log tail
+    std::string packed_event;
+  };
+  std::vector<Item> items;
+};
+struct Moved {
+  std::vector<Verdict> verdicts;
+};
+
+// Reads the next entries of a lane after `after`, oldest first, with their open states. Read only.
+struct Page {
+  std::string function;
+  Lane lane;
+  EntryId after;
+  std::uint32_t entries_max = 16;
+};
+struct Paged {
+  struct Item {
+    std::uint8_t index = 0;
+    std::uint8_t slot = 0;
+    std::string packed_event;
+  };
+  struct Entry {
+    EntryId entry;
+    std::uint16_t entry_size = 1;
+    std::vector<Item> open;  // those not ended or moved yet
+  };
+  std::vector<Entry> entries;
+  bool more = false;  // the lane goes on after the last entry
+};
+
+// Reads rows of `later` that are due from `from_ms` to `until_ms`, earliest first, ids of one
+// instant in the order of their texts. Rows stay until they end; `after` goes on behind one that
+// was read before, whether it is still there or not. Read only.
+struct Due {
+  std::string function;
+  std::int64_t from_ms = 0;      // inclusive
+  std::int64_t until_ms = 0;     // inclusive
+  std::optional<EventId> after;  // with from_ms: only rows behind (from_ms, after)
+  std::uint32_t rows_max = 256;
+};
+struct DueRows {
+  struct Row {
+    EventId id;
+    std::int64_t due_ms = 0;
+    std::uint32_t attempts = 0;
+    std::int64_t accepted_ms = 0;
+    std::string packed_ledger;
+    std::string packed_event;
+    AttemptToken token;  // of the attempt that put it there: the next must not repeat it
+  };
+  std::vector<Row> rows;
+  std::optional<std::int64_t> next_due_ms;  // of the earliest row not returned
+};
+
+// What a starting broker reads of one function. Read only.
+struct Survey {
+  std::string function;
+};
+struct Surveyed {
+  std::vector<Lane> lanes;  // with a journal that is not empty
+  std::optional<std::int64_t> next_due_ms;
+  struct Counts {
+    std::int64_t accepted = 0, open = 0, later = 0, succeeded = 0, dead = 0, expired = 0,
+                 cancelled = 0;
+  } counts;  // accepted = the sum of the others, at any instant
+};
+
+// What the repeat guard holds for a publisher's batch: the runs appended so far. Read only.
+struct Recall {
+  std::string client;
+  std::uint64_t sequence = 0;
+};
+struct Recalled {
+  std::string packed_runs;
+};  // empty: nothing of this batch is in the journal
+
+// The registry of functions.
+struct Registered {
+  std::string name, manifest_toml, digest;
+  std::uint64_t generation = 0;
+  bool paused = false;
+};
+struct ListFunctions {};
+struct FunctionList {
+  std::vector<Registered> functions;
+};
+struct Deploy {
+  std::uint32_t epoch = 0;
+  std::string name, manifest_toml, digest;
+};
+struct Deployed {
+  std::uint64_t generation = 0;
+};  // unchanged digest and manifest: as it was
+struct Remove {
+  std::uint32_t epoch = 0;
+  std::string name;
+};
+struct Removed {
+  bool existed = false;
+};  // queue, results and letters stay until purged
+
+// Who is registered, so that a restarted broker knows whom to wait for.
+struct NoteWorker {
+  std::uint32_t epoch = 0;
+  std::string name;
+  std::string packed;
+  bool gone = false;
+};
+struct ListWorkers {};
+struct WorkerList {
+  std::vector<std::string> names;
+};
+struct Noted {};
+
+using Call = std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Survey, Recall,
+                          ListFunctions, Deploy, Remove, NoteWorker, ListWorkers>;
+using Answer = std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
+                            FunctionList, Deployed, Removed, WorkerList, Noted>;
+
+}  // namespace fanfare::store

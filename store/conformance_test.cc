@@ -1,0 +1,398 @@
+// The model answers as Redis does: both are driven with the same random calls, and every answer and
+// all that lies in them is compared.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+
+#include "store/keys.h"
+#include "store/model_store.h"
+#include "store/row.h"
+#include "store/test_store.h"
+
+namespace fanfare::store::test {
+namespace {
+
+std::string text_of(const Result<Answer>& answer);
+
+// Answers as text, to compare and to print.
+struct Printer {
+  std::string operator()(const Begun& a) const {
+    return fmt::format("begun {} {}", a.epoch, to_string(a.last_entry));
+  }
+  std::string operator()(const Appended& a) const { return fmt::format("appended {}", a.repeated); }
+  std::string operator()(const Committed& a) const { return "committed " + verdicts(a.verdicts); }
+  std::string operator()(const Moved& a) const { return "moved " + verdicts(a.verdicts); }
+  std::string operator()(const Paged& a) const {
+    std::string text = fmt::format("paged {}", a.more);
+    for (const auto& entry : a.entries) {
+      text += fmt::format(" | {} {}", to_string(entry.entry), entry.entry_size);
+      for (const auto& item : entry.open) {
+        text += fmt::format(" {}.{}.{}", item.index, item.slot, item.packed_event);
+      }
+    }
+    return text;
+  }
+  std::string operator()(const DueRows& a) const {
+    std::string text = fmt::format("due, next {}", a.next_due_ms.value_or(-1));
+    for (const auto& row : a.rows) {
+      text += fmt::format(" | {} {:x} {} {} {} {} {}", to_string(row.id), row.token.value, row.due_ms, row.attempts,
+                          row.accepted_ms, row.packed_ledger, row.packed_event);
+    }
+    return text;
+  }
+  std::string operator()(const Surveyed& a) const {
+    std::string text = fmt::format("surveyed, next {}, lanes", a.next_due_ms.value_or(-1));
+    for (const Lane lane : a.lanes) text += fmt::format(" {}", lane.number);
+    const auto& c = a.counts;
+    return text + fmt::format(" counts {} {} {} {} {} {} {}", c.accepted, c.open, c.later,
+                              c.succeeded, c.dead, c.expired, c.cancelled);
+  }
+  std::string operator()(const Recalled& a) const { return "recalled " + a.packed_runs; }
+  std::string operator()(const FunctionList& a) const {
+    std::string text = "functions";
+    for (const auto& f : a.functions) {
+      text += fmt::format(" | {} {} {} {} {}", f.name, f.manifest_toml, f.digest, f.generation,
+                          f.paused);
+    }
+    return text;
+  }
+  std::string operator()(const Deployed& a) const {
+    return fmt::format("deployed {}", a.generation);
+  }
+  std::string operator()(const Removed& a) const { return fmt::format("removed {}", a.existed); }
+  std::string operator()(const WorkerList& a) const {
+    return fmt::format("workers {}", fmt::join(a.names, " "));
+  }
+  std::string operator()(const Noted&) const { return "noted"; }
+
+  static std::string verdicts(const std::vector<Verdict>& all) {
+    std::string text;
+    for (const Verdict verdict : all) text.push_back("odfg"[static_cast<int>(verdict)]);
+    return text;
+  }
+};
+
+std::string text_of(const Result<Answer>& answer) {
+  if (!answer) return fmt::format("refused: {}", to_string(answer.error().kind));
+  return std::visit(Printer{}, *answer);
+}
+
+// Random calls that often meet: few entries, few tokens, repeats, wrong epochs.
+class Caller {
+ public:
+  explicit Caller(std::uint32_t seed) : random_(seed) {}
+
+  Call next() {
+    if (!said_.empty() && chance(12)) return said_[number(0, said_.size() - 1)];
+    Call call = fresh();
+    if (said_.size() < 50) {
+      said_.push_back(call);
+    } else {
+      said_[number(0, said_.size() - 1)] = call;
+    }
+    return call;
+  }
+
+ private:
+  struct Known {
+    std::string function;
+    Lane lane;
+    EntryId entry;
+    std::vector<std::uint8_t> indexes;
+  };
+
+  std::size_t number(std::size_t from, std::size_t to) {
+    return std::uniform_int_distribution<std::size_t>(from, to)(random_);
+  }
+  bool chance(std::size_t percent) { return number(1, 100) <= percent; }
+  std::string function() { return chance(50) ? "a" : "b"; }
+  Lane lane() { return chance(70) ? Lane{} : Lane{7}; }
+  std::uint32_t epoch() { return chance(95) ? epoch_ : epoch_ + 1; }
+  AttemptToken token() { return {static_cast<std::uint32_t>(number(1, 3)) << 24 | 0x1000}; }
+
+  Call fresh() {
+    switch (known_.empty() ? 0 : number(0, 19)) {
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+      case 4:
+        return append();
+      case 5:
+      case 6:
+      case 7:
+      case 8:
+      case 9:
+        return commit();
+      case 10:
+      case 11:
+      case 12:
+        return postpone();
+      case 13:
+      case 14:
+        return bury();
+      case 15:
+        return Page{function(), lane(), {}, static_cast<std::uint32_t>(number(1, 9))};
+      case 16:
+        return due();
+      case 17:
+        return Survey{function()};
+      case 18:
+        return registry();
+      default:
+        return Recall{"client", number(1, sequence_ + 1)};
+    }
+  }
+
+  Call append() {
+    Append append{
+        .epoch = epoch(), .entry = {1000 + ++entries_, number(0, 2)}, .streams = {}, .guards = {}};
+    std::map<std::string, std::set<std::size_t>> taken;
+    for (std::size_t s = number(1, 3); s > 0; --s) {
+      Append::Stream stream{function(), lane(), {}};
+      const bool again = std::ranges::any_of(append.streams, [&](const auto& other) {
+        return other.function == stream.function && other.lane == stream.lane;
+      });
+      if (again) continue;
+      Known known{stream.function, stream.lane, append.entry, {}};
+      const std::size_t most = chance(30) ? 1 : chance(5) ? 256 : 6;
+      for (std::size_t i = 0; i < 256 && stream.items.size() < most; ++i) {
+        // An event reaches a function through one lane only.
+        if (chance(40) || !taken[stream.function].insert(i).second) continue;
+        stream.items.push_back({static_cast<std::uint8_t>(i), fmt::format("event {}", i)});
+        known.indexes.push_back(static_cast<std::uint8_t>(i));
+      }
+      if (stream.items.empty()) continue;
+      append.streams.push_back(std::move(stream));
+      known_.push_back(std::move(known));
+      if (known_.size() > 12) known_.erase(known_.begin());
+    }
+    if (chance(60)) {
+      append.guards.push_back({"client", sequence_ += number(0, 1), fmt::format("<{}>", entries_)});
+    }
+    return append;
+  }
+
+  // A known entry, most often as it is, and which of its deliveries.
+  struct Choice {
+    Known known;
+    Origin origin;
+    std::vector<std::size_t> slots;
+    std::uint16_t entry_size;
+  };
+  Choice choose(const std::string& function) {
+    std::vector<Known> of_function{{function, {}, {1, 0}, {0}}};
+    for (const Known& known : known_) {
+      if (known.function == function) of_function.push_back(known);
+    }
+    Choice choice{of_function[number(0, of_function.size() - 1)], Origin::kJournal, {}, 1};
+    const std::size_t size = choice.known.indexes.size();
+    choice.entry_size = static_cast<std::uint16_t>(chance(2) ? size + 1 : size);
+    if (chance(30)) choice.origin = chance(70) ? Origin::kLater : Origin::kMemory;
+    const std::size_t percent = chance(40) ? 100 : number(10, 90);
+    for (std::size_t i = 0; i < size; ++i) {
+      if (chance(percent)) choice.slots.push_back(i);
+    }
+    if (choice.slots.empty()) choice.slots.push_back(0);
+    if (chance(20)) std::ranges::shuffle(choice.slots, random_);
+    return choice;
+  }
+
+  Call commit() {
+    Commit commit{
+        .function = known_[0].function, .result_ttl_ms = chance(80) ? 3'600'000 : 0, .groups = {}};
+    for (std::size_t g = number(1, 3); g > 0; --g) {
+      const Choice choice = choose(commit.function);
+      Commit::Group group{
+          choice.known.entry, choice.known.lane, choice.origin, choice.entry_size, {}};
+      const AttemptToken one = token();
+      for (const std::size_t slot : choice.slots) {
+        group.items.push_back({choice.known.indexes[slot], static_cast<std::uint8_t>(slot),
+                               chance(90) ? one : token(), fmt::format("record {}", slot)});
+      }
+      commit.groups.push_back(std::move(group));
+    }
+    return commit;
+  }
+
+  template <typename Change, typename Fill>
+  Change change(Fill fill) {
+    Change change;
+    change.epoch = epoch();
+    change.function = function();
+    for (std::size_t g = number(1, 2); g > 0; --g) {
+      const Choice choice = choose(change.function);
+      const AttemptToken one = token();
+      for (const std::size_t slot : choice.slots) {
+        auto& item = change.items.emplace_back();
+        item.id = {choice.known.entry, choice.known.indexes[slot]};
+        item.slot = static_cast<std::uint8_t>(slot);
+        item.entry_size = choice.entry_size;
+        item.lane = choice.known.lane;
+        item.origin = choice.origin;
+        item.token = one;
+        item.packed_event = fmt::format("event {}", item.id.index);
+        fill(item);
+      }
+    }
+    if (change.items.size() > 256) change.items.resize(256);
+    return change;
+  }
+
+  Call postpone() {
+    return change<Postpone>([this](Postpone::Item& item) {
+      item.due_ms = static_cast<std::int64_t>(number(1, 20));
+      item.attempts = static_cast<std::uint32_t>(number(0, 9));
+      item.packed_ledger.assign(number(0, 20), 'l');
+    });
+  }
+
+  Call bury() {
+    auto call = change<Bury>([this](Bury::Item& item) {
+      item.status = static_cast<protocol::Status>(number(1, 3));
+      item.record = fmt::format("record of {}", item.id.index);
+    });
+    call.result_ttl_ms = chance(80) ? 3'600'000 : 0;
+    return call;
+  }
+
+  Call due() {
+    Due due{.function = function(), .until_ms = static_cast<std::int64_t>(number(1, 25))};
+    due.from_ms = static_cast<std::int64_t>(number(0, 20));
+    due.rows_max = static_cast<std::uint32_t>(number(1, 9));
+    const Choice choice = choose(due.function);
+    if (chance(40)) due.after = EventId{choice.known.entry, choice.known.indexes[choice.slots[0]]};
+    return due;
+  }
+
+  Call registry() {
+    const std::string name = chance(50) ? "a" : "b";
+    switch (number(0, 6)) {
+      case 0:
+        return ListFunctions{};
+      case 1:
+        return Remove{epoch(), name};
+      case 2:
+        return NoteWorker{epoch(), name, "packed", chance(40)};
+      case 3:
+        return ListWorkers{};
+      case 4:
+        ++epoch_;
+        return Begin{};
+      default:
+        return Deploy{epoch(), name, fmt::format("v = {}", number(1, 2)), "00"};
+    }
+  }
+
+  std::mt19937 random_;
+  std::uint64_t entries_ = 0, sequence_ = 1;
+  std::uint32_t epoch_ = 1;
+  std::vector<Known> known_;
+  std::vector<Call> said_;
+};
+
+// What lies in the model, in the words of TestStore::snapshot.
+std::map<std::string, std::string> results_of(const ModelStore& model) {
+  std::map<std::string, std::string> all;
+  for (const auto& [name, function] : model.functions()) {
+    for (const auto& [id, stored] : function.results) {
+      all[fmt::format("{} {}", results_key(name, id.entry), id.index)] =
+          fmt::format("{:08x} {}", stored.token.value, stored.record);
+    }
+    std::size_t number = 0;
+    for (const auto& letter : function.dead) {
+      all[fmt::format("{} {}", dead_key(name), number++)] =
+          fmt::format("{} {} {}", to_string(letter.id), letter.record, letter.packed_event);
+    }
+  }
+  return all;
+}
+
+std::map<std::string, std::string> results_of(TestStore& redis) {
+  std::map<std::string, std::string> all;
+  auto connection = RedisSync::connect(redis.server.options());
+  const auto keys = connection->call({"KEYS", "*"});
+  for (std::size_t i = 0; i < (*keys)->size(); ++i) {
+    const std::string key{(**keys)[i].text()};
+    if (key.find(":results:") != std::string::npos) {
+      const auto fields = connection->call({"HGETALL", key});
+      for (std::size_t f = 0; f + 1 < (*fields)->size(); f += 2) {
+        const auto stored = view_stored_result((**fields)[f + 1].text());
+        all[fmt::format("{} {}", key, (**fields)[f].text())] =
+            fmt::format("{:08x} {}", stored->token.value, stored->record);
+      }
+    } else if (key.ends_with(":dead")) {
+      const auto letters = connection->call({"XRANGE", key, "-", "+"});
+      for (std::size_t l = 0; l < (*letters)->size(); ++l) {
+        const RedisReply fields = (**letters)[l][1];
+        all[fmt::format("{} {}", key, l)] =
+            fmt::format("{} {} {}", fields[1].text(), fields[9].text(), fields[11].text());
+      }
+    }
+  }
+  return all;
+}
+
+std::string describe(const Call& call) {
+  std::string text;
+  if (const auto* c = std::get_if<Commit>(&call)) {
+    text = fmt::format("commit {} ttl {}", c->function, c->result_ttl_ms);
+    for (const auto& g : c->groups) {
+      text += fmt::format("\n  {} lane {} origin {} size {}:", to_string(g.entry), g.lane.number,
+                          static_cast<int>(g.origin), g.entry_size);
+      for (const auto& i : g.items) text += fmt::format(" {}@{}", i.index, i.slot);
+    }
+  }
+  if (const auto* c = std::get_if<Append>(&call)) {
+    text = fmt::format("append {} epoch {}", to_string(c->entry), c->epoch);
+    for (const auto& stream : c->streams) {
+      text += fmt::format("\n  {} lane {}:", stream.function, stream.lane.number);
+      for (const auto& i : stream.items) text += fmt::format(" {}", i.index);
+    }
+  }
+  const auto items = [&text](const auto& c) {
+    text = fmt::format("{} items of {}", c.items.size(), c.function);
+    for (const auto& i : c.items) {
+      text += fmt::format("\n  {}@{} lane {} origin {} size {}", to_string(i.id), i.slot,
+                          i.lane.number, static_cast<int>(i.origin), i.entry_size);
+    }
+  };
+  if (const auto* c = std::get_if<Postpone>(&call)) items(*c);
+  if (const auto* c = std::get_if<Bury>(&call)) items(*c);
+  if (const auto* c = std::get_if<Due>(&call)) {
+    text = fmt::format("due of {} from {} until {} after {} rows {}", c->function, c->from_ms,
+                       c->until_ms, c->after ? to_string(*c->after) : "-", c->rows_max);
+  }
+  return text;
+}
+
+class Conformance : public ::testing::TestWithParam<std::uint32_t> {};
+
+TEST_P(Conformance, OfTheModelWithRedis) {
+  TestStore redis({.append_only = false});
+  ModelStore model;
+  Caller caller(GetParam());
+  ASSERT_EQ(text_of(redis.ask(Begin{})), text_of(model.call(Begin{})));
+  for (int step = 0; step < 1500; ++step) {
+    const Call call = caller.next();
+    const std::string ours = text_of(model.call(call));
+    ASSERT_EQ(text_of(redis.ask(call)), ours)
+        << "seed " << GetParam() << ", step " << step << ", call " << call.index() << ": "
+        << describe(call);
+    if (step % 25 != 24) continue;
+    for (const std::string function : {"a", "b"}) {
+      const Call survey = Survey{function};
+      ASSERT_EQ(text_of(redis.ask(survey)), text_of(model.call(survey)))
+          << "seed " << GetParam() << ", step " << step;
+      redis.expect_counts_add_up(function);
+    }
+    ASSERT_EQ(results_of(redis), results_of(model)) << "seed " << GetParam() << ", step " << step;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, Conformance, ::testing::Range(1u, 9u));
+
+}  // namespace
+}  // namespace fanfare::store::test

@@ -1,0 +1,173 @@
+#include "store/decode.h"
+
+#include <algorithm>
+
+#include "store/bytes.h"
+#include "store/grouping.h"
+#include "store/row.h"
+
+namespace fanfare::store {
+namespace {
+
+using Type = RedisReply::Type;
+
+Error unexpected(std::string_view what) {
+  return reject("Redis answered " + std::string{what} + " in a shape that is not the library's");
+}
+
+// The verdicts come in the order of the wire; callers want that of their items.
+Result<std::vector<Verdict>> verdicts(const std::vector<GroupedItem>& items,
+                                      const RedisReply& reply) {
+  const std::string_view bytes = reply.text();
+  if (reply.type() != Type::kString || bytes.size() != items.size()) return unexpected("a change");
+  std::vector<Verdict> all(items.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (static_cast<unsigned char>(bytes[i]) > 3) return unexpected("a verdict");
+    all[items[i].position] = static_cast<Verdict>(bytes[i]);
+  }
+  return all;
+}
+
+Result<Paged::Entry> paged_entry(const RedisReply& reply) {
+  const RedisReply states_reply = reply[1], fields = reply[2];
+  auto id = protocol::parse_entry_id(reply[0].text());
+  if (!id || fields.size() % 2 != 0 || fields.size() == 0 ||
+      fields.size() > 2 * protocol::kChunkEventsMax) {
+    return unexpected("a page");
+  }
+  const std::size_t count = fields.size() / 2;
+  const std::string_view states = states_reply.text();
+  Paged::Entry entry;
+  entry.entry = *id;
+  entry.entry_size = static_cast<std::uint16_t>(count);
+  // Several deliveries and no states: closed, so nothing of it is open. One needs no state.
+  if (count > 1 && states_reply.is_nil()) return entry;
+  if (count > 1 && states.size() != 4 * count) return unexpected("the states of an entry");
+  for (std::size_t slot = 0; slot < count; ++slot) {
+    if (count > 1 && read_big_endian<std::uint32_t>(states.substr(4 * slot)) != 0) continue;
+    const auto index = parse_number<std::uint8_t>(fields[2 * slot].text());
+    if (!index) return unexpected("an index");
+    entry.open.push_back(
+        {*index, static_cast<std::uint8_t>(slot), std::string{fields[2 * slot + 1].text()}});
+  }
+  return entry;
+}
+
+struct Decoder {
+  const RedisReply& reply;
+
+  Result<Answer> operator()(const Begin&) {
+    auto last = protocol::parse_entry_id(reply[1].text());
+    if (reply.size() != 2 || reply[0].integer() <= 0 || !last) return unexpected("begin");
+    return Answer{Begun{static_cast<std::uint32_t>(reply[0].integer()), *last}};
+  }
+  Result<Answer> operator()(const Append&) {
+    if (reply.type() != Type::kInteger) return unexpected("append");
+    return Answer{Appended{reply.integer() != 0}};
+  }
+  Result<Answer> operator()(const Commit& call) {
+    auto all = verdicts(grouped(call), reply);
+    if (!all) return all.error();
+    return Answer{Committed{std::move(*all)}};
+  }
+  Result<Answer> operator()(const Postpone& call) { return moved(call); }
+  Result<Answer> operator()(const Bury& call) { return moved(call); }
+  template <typename T>
+  Result<Answer> moved(const T& call) {
+    auto all = verdicts(grouped(call), reply);
+    if (!all) return all.error();
+    return Answer{Moved{std::move(*all)}};
+  }
+
+  Result<Answer> operator()(const Page&) {
+    if (reply.size() == 0) return unexpected("page");
+    Paged paged;
+    paged.more = reply[0].integer() != 0;
+    paged.entries.reserve(reply.size() - 1);
+    for (std::size_t i = 1; i < reply.size(); ++i) {
+      auto entry = paged_entry(reply[i]);
+      if (!entry) return entry.error();
+      paged.entries.push_back(std::move(*entry));
+    }
+    return Answer{std::move(paged)};
+  }
+
+  Result<Answer> operator()(const Due&) {
+    if (reply.size() % 3 != 1) return unexpected("due");
+    DueRows due;
+    if (!reply[0].is_nil()) {
+      due.next_due_ms = parse_number<std::int64_t>(reply[0].text());
+      if (!due.next_due_ms) return unexpected("a due time");
+    }
+    for (std::size_t i = 1; i < reply.size(); i += 3) {
+      auto id = protocol::parse_event_id(reply[i].text());
+      const auto due_ms = parse_number<std::int64_t>(reply[i + 1].text());
+      auto row = view_later_row(reply[i + 2].text());
+      if (!id || !due_ms || !row) return unexpected("a row of `later`");
+      due.rows.push_back({*id, *due_ms, row->attempts, row->accepted_ms, std::string{row->ledger},
+                          std::string{row->event}, by_attempt(row->token)});
+    }
+    return Answer{std::move(due)};
+  }
+
+  Result<Answer> operator()(const Survey&) {
+    if (reply.size() != 3) return unexpected("survey");
+    Surveyed surveyed;
+    auto& counts = surveyed.counts;
+    std::int64_t* const fields[] = {&counts.accepted,  &counts.open, &counts.later,
+                                    &counts.succeeded, &counts.dead, &counts.expired,
+                                    &counts.cancelled};
+    for (std::size_t i = 0; i < std::size(fields); ++i) {
+      *fields[i] = parse_number<std::int64_t>(reply[0][i].text()).value_or(0);
+    }
+    if (!reply[1].is_nil()) surveyed.next_due_ms = parse_number<std::int64_t>(reply[1].text());
+    for (std::size_t i = 0; i < reply[2].size(); ++i) {
+      surveyed.lanes.push_back(Lane{static_cast<std::uint16_t>(reply[2][i].integer())});
+    }
+    return Answer{std::move(surveyed)};
+  }
+
+  Result<Answer> operator()(const Recall&) {
+    if (!reply.is_array() || reply.size() % 2 != 0) return unexpected("recall");
+    std::vector<std::pair<EntryId, std::string_view>> runs;
+    for (std::size_t i = 0; i < reply.size(); i += 2) {
+      auto entry = protocol::parse_entry_id(reply[i].text());
+      if (!entry) return unexpected("recall");
+      runs.emplace_back(*entry, reply[i + 1].text());
+    }
+    std::ranges::sort(runs);
+    Recalled recalled;
+    for (const auto& [entry, packed] : runs) recalled.packed_runs.append(packed);
+    return Answer{std::move(recalled)};
+  }
+
+  Result<Answer> operator()(const ListFunctions&) {
+    FunctionList list;
+    for (std::size_t i = 0; i + 1 < reply.size(); i += 2) {
+      auto function = unpack_registered(reply[i].text(), reply[i + 1].text());
+      if (!function) return function.error();
+      list.functions.push_back(std::move(*function));
+    }
+    std::ranges::sort(list.functions, {}, &Registered::name);
+    return Answer{std::move(list)};
+  }
+  Result<Answer> operator()(const Deploy&) {
+    return Answer{Deployed{static_cast<std::uint64_t>(reply.integer())}};
+  }
+  Result<Answer> operator()(const Remove&) { return Answer{Removed{reply.integer() != 0}}; }
+  Result<Answer> operator()(const NoteWorker&) { return Answer{Noted{}}; }
+  Result<Answer> operator()(const ListWorkers&) {
+    WorkerList list;
+    for (std::size_t i = 0; i < reply.size(); ++i) list.names.emplace_back(reply[i].text());
+    std::ranges::sort(list.names);
+    return Answer{std::move(list)};
+  }
+};
+
+}  // namespace
+
+Result<Answer> decode(const Call& call, const RedisReply& reply) {
+  return std::visit(Decoder{reply}, call);
+}
+
+}  // namespace fanfare::store

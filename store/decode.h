@@ -1,0 +1,14 @@
+// Redis' replies to calls, as answers.
+#pragma once
+
+#include "base/redis_reply.h"
+#include "base/result.h"
+#include "store/calls.h"
+
+namespace fanfare::store {
+
+// The answer to `call`. The reply is neither lost nor an error; rejects one of another shape than
+// the library gives, naming the call.
+Result<Answer> decode(const Call& call, const RedisReply& reply);
+
+}  // namespace fanfare::store

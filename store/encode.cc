@@ -1,0 +1,354 @@
+#include "store/encode.h"
+
+#include <algorithm>
+
+#include "store/bytes.h"
+#include "store/grouping.h"
+#include "store/keys.h"
+#include "store/row.h"
+
+namespace fanfare::store {
+namespace {
+
+constexpr std::size_t kPageBytesMax = 512 * 1024;
+constexpr std::size_t kDueBytesMax = 256 * 1024;
+constexpr std::size_t kLargestHead = 5 + 6 * protocol::kChunkEventsMax;
+
+void start(Arguments& out, std::string_view name, std::size_t keys, bool reads = false) {
+  out.add(reads ? "FCALL_RO" : "FCALL");
+  out.add(name);
+  out.add_number(keys);
+}
+
+// The groups' keys, and later their entries and heads, shared by commit, postpone and bury.
+class Groups {
+ public:
+  explicit Groups(const std::vector<GroupedItem>& items) : items_(items) {
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      if (i == 0 || !items[i - 1].same_group(items[i])) starts_.push_back(i);
+    }
+    starts_.push_back(items.size());
+  }
+
+  std::size_t count() const { return starts_.size() - 1; }
+
+  void add_keys(std::string_view function, Arguments& out) const {
+    const std::string_view results = out.keep(results_key(function, {}));
+    const std::string_view results_prefix = results.substr(0, results.size() - 3);  // without "0-0"
+    std::optional<Lane> lane;
+    std::string_view journal, open;
+    for (std::size_t g = 0; g < count(); ++g) {
+      const GroupedItem& first = items_[starts_[g]];
+      if (lane != first.lane) {
+        lane = first.lane;
+        journal = out.keep(journal_key(function, *lane));
+        open = out.keep(open_key(function, *lane));
+      }
+      out.add(journal);
+      out.add(open);
+      out.add_copy(results_prefix, to_string(first.entry));
+    }
+  }
+
+  void add_heads(bool broker, Arguments& out) const {
+    std::string head;
+    head.reserve(kLargestHead);
+    for (std::size_t g = 0; g < count(); ++g) {
+      const auto begin = items_.begin() + static_cast<std::ptrdiff_t>(starts_[g]);
+      const auto end = items_.begin() + static_cast<std::ptrdiff_t>(starts_[g + 1]);
+      const auto n = static_cast<std::uint16_t>(end - begin);
+      // Only the journal has states: elsewhere the size says no more than how many there are here.
+      const bool in_journal = begin->origin == Origin::kJournal;
+      head.clear();
+      head.push_back(static_cast<char>(begin->origin));
+      append_big_endian(head, in_journal ? begin->entry_size : n);
+      append_big_endian(head, n);
+      for (auto item = begin; item != end; ++item) head.push_back(static_cast<char>(item->slot));
+      for (auto item = begin; item != end; ++item) head.push_back(static_cast<char>(item->index));
+      for (auto item = begin; item != end; ++item) {
+        append_big_endian(head, broker ? by_broker(item->token).value : item->token.value);
+      }
+      out.add_copy(to_string(begin->entry));
+      out.add_copy(head);
+    }
+  }
+
+ private:
+  const std::vector<GroupedItem>& items_;
+  std::vector<std::size_t> starts_;
+};
+
+struct TokenBytes {
+  explicit TokenBytes(AttemptToken token) {
+    for (std::size_t i = 0; i < 4; ++i) {
+      bytes[i] = static_cast<char>(token.value >> (24 - 8 * i) & 0xFF);
+    }
+  }
+  operator std::string_view() const { return {bytes, 4}; }
+  char bytes[4];
+};
+
+struct Encoder {
+  const std::optional<EntryId>& before;
+  Arguments& out;
+
+  void operator()(const Begin&) {
+    start(out, "fanfare_begin", 1);
+    out.add(kMetaKey);
+  }
+
+  void operator()(const Append& call) {
+    start(out, "fanfare_append", 1 + 3 * call.streams.size() + call.guards.size());
+    out.add(kMetaKey);
+    for (const auto& stream : call.streams) {
+      out.add_copy(journal_key(stream.function, stream.lane));
+      out.add_copy(open_key(stream.function, stream.lane));
+      out.add_copy(counts_key(stream.function));
+    }
+    for (const auto& guard : call.guards) out.add_copy(guard_key(guard.client));
+    out.add_number(call.epoch);
+    out.add_copy(to_string(call.entry));
+    out.add_copy(before ? to_string(*before) : std::string{});
+    out.add_number(call.streams.size());
+    out.add_number(call.guards.size());
+    for (const auto& stream : call.streams) out.add_number(stream.items.size());
+    for (const auto& guard : call.guards) {
+      out.add_number(guard.sequence);
+      out.add(guard.packed_runs);
+    }
+    for (const auto& stream : call.streams) {
+      for (const auto& item : stream.items) {
+        out.add_index(item.index);
+        out.add(item.packed_event);
+      }
+    }
+  }
+
+  void operator()(const Commit& call) {
+    const auto items = grouped(call);
+    const Groups groups(items);
+    start(out, "fanfare_commit", 3 + 3 * groups.count());
+    out.add_copy(counts_key(call.function));
+    out.add_copy(later_key(call.function));
+    out.add_copy(rows_key(call.function));
+    groups.add_keys(call.function, out);
+    const std::int64_t ttl_ms = std::max<std::int64_t>(call.result_ttl_ms, 0);
+    out.add_number(ttl_ms);
+    groups.add_heads(false, out);
+    if (ttl_ms == 0) return;
+    for (const GroupedItem& item : items) {
+      out.add_index(item.index);
+      out.add_copy(TokenBytes{item.token}, call.groups[item.outer].items[item.inner].record);
+    }
+  }
+
+  void operator()(const Postpone& call) {
+    const auto items = grouped(call);
+    const Groups groups(items);
+    start(out, "fanfare_postpone", 4 + 3 * groups.count());
+    out.add(kMetaKey);
+    out.add_copy(counts_key(call.function));
+    out.add_copy(later_key(call.function));
+    out.add_copy(rows_key(call.function));
+    groups.add_keys(call.function, out);
+    out.add_number(call.epoch);
+    groups.add_heads(true, out);
+    for (const GroupedItem& grouped_item : items) {
+      const auto& item = call.items[grouped_item.inner];
+      out.add_number(item.due_ms);
+      out.add_copy(pack(LaterRow{by_broker(item.token), item.attempts, item.accepted_ms,
+                                 item.packed_ledger, item.packed_event}));
+    }
+  }
+
+  void operator()(const Bury& call) {
+    const auto items = grouped(call);
+    const Groups groups(items);
+    start(out, "fanfare_bury", 5 + 3 * groups.count());
+    out.add(kMetaKey);
+    out.add_copy(counts_key(call.function));
+    out.add_copy(later_key(call.function));
+    out.add_copy(rows_key(call.function));
+    out.add_copy(dead_key(call.function));
+    groups.add_keys(call.function, out);
+    out.add_number(call.epoch);
+    out.add_number(std::max<std::int64_t>(call.result_ttl_ms, 0));
+    out.add_number(call.now_ms);
+    out.add_number(std::max<std::int64_t>(call.now_ms - call.dead_max_age_ms, 0));
+    out.add_number(call.dead_max_count);
+    groups.add_heads(true, out);
+    for (const GroupedItem& grouped_item : items) {
+      const auto& item = call.items[grouped_item.inner];
+      out.add_index(grouped_item.index);
+      out.add_copy(TokenBytes{by_broker(item.token)}, item.record);
+      out.add_index(static_cast<std::uint8_t>(item.status));
+      out.add_index(static_cast<std::uint8_t>(item.reason));
+      out.add(item.status == protocol::Status::kCancelled ? std::string_view{} : item.packed_event);
+    }
+  }
+
+  void operator()(const Page& call) {
+    start(out, "fanfare_page", 2, true);
+    out.add_copy(journal_key(call.function, call.lane));
+    out.add_copy(open_key(call.function, call.lane));
+    out.add_copy(to_string(call.after));
+    out.add_number(std::clamp(call.entries_max, 1u, 256u));
+    out.add_number(kPageBytesMax);
+  }
+
+  void operator()(const Due& call) {
+    start(out, "fanfare_due", 2, true);
+    out.add_copy(later_key(call.function));
+    out.add_copy(rows_key(call.function));
+    out.add_number(call.from_ms);
+    out.add_copy(call.after ? protocol::to_string(*call.after) : std::string{});
+    out.add_number(call.until_ms);
+    out.add_number(std::clamp(call.rows_max, 1u, 256u));
+    out.add_number(kDueBytesMax);
+  }
+
+  void operator()(const Survey& call) {
+    start(out, "fanfare_survey", 2 + kLanes, true);
+    out.add_copy(counts_key(call.function));
+    out.add_copy(later_key(call.function));
+    for (std::uint16_t lane = 0; lane < kLanes; ++lane) {
+      out.add_copy(journal_key(call.function, Lane{lane}));
+    }
+  }
+
+  void operator()(const Recall& call) {
+    start(out, "fanfare_recall", 1, true);
+    out.add_copy(guard_key(call.client));
+    out.add_number(call.sequence);
+  }
+
+  void operator()(const ListFunctions&) {
+    start(out, "fanfare_list_functions", 1, true);
+    out.add(kFunctionsKey);
+  }
+
+  void operator()(const Deploy& call) {
+    start(out, "fanfare_deploy", 2);
+    out.add(kMetaKey);
+    out.add(kFunctionsKey);
+    out.add_number(call.epoch);
+    out.add(call.name);
+    out.add(call.digest);
+    out.add(call.manifest_toml);
+  }
+
+  void operator()(const Remove& call) {
+    start(out, "fanfare_remove", 2);
+    out.add(kMetaKey);
+    out.add(kFunctionsKey);
+    out.add_number(call.epoch);
+    out.add(call.name);
+  }
+
+  void operator()(const NoteWorker& call) {
+    start(out, "fanfare_note_worker", 2);
+    out.add(kMetaKey);
+    out.add(kWorkersKey);
+    out.add_number(call.epoch);
+    out.add(call.name);
+    out.add(call.packed);
+    if (call.gone) out.add("gone");
+  }
+
+  void operator()(const ListWorkers&) {
+    start(out, "fanfare_list_workers", 1, true);
+    out.add(kWorkersKey);
+  }
+};
+
+Result<void> check_function(std::string_view name) {
+  if (protocol::is_function_name(name)) return {};
+  return reject("not a function's name: " + std::string{name.substr(0, 64)});
+}
+
+struct Checker {
+  Result<void> operator()(const Append& call) {
+    if (call.streams.size() > 1024) return reject("more than 1024 streams in an append");
+    if (call.guards.size() > 1024) return reject("more than 1024 publishers in an append");
+    for (const auto& stream : call.streams) {
+      if (auto named = check_function(stream.function); !named) return named;
+      if (stream.items.empty() || stream.items.size() > protocol::kChunkEventsMax) {
+        return reject("a stream of an append has no events, or more than 256");
+      }
+      for (std::size_t i = 1; i < stream.items.size(); ++i) {
+        if (stream.items[i - 1].index >= stream.items[i].index) {
+          return reject("the indexes of an append do not ascend");
+        }
+      }
+    }
+    return {};
+  }
+  Result<void> operator()(const Commit& call) { return groups(call); }
+  Result<void> operator()(const Postpone& call) { return groups(call); }
+  Result<void> operator()(const Bury& call) {
+    for (const auto& item : call.items) {
+      if (item.status == protocol::Status::kSucceeded) return reject("a success is not buried");
+    }
+    return groups(call);
+  }
+  Result<void> operator()(const Deploy& call) {
+    const bool hex = call.digest.find_first_not_of("0123456789abcdef") == std::string::npos;
+    if (!hex) return reject("a package's digest is not lower case hex");
+    return check_function(call.name);
+  }
+  Result<void> operator()(const auto&) { return {}; }
+
+  template <typename T>
+  Result<void> groups(const T& call) {
+    if (auto named = check_function(call.function); !named) return named;
+    return check_groups(grouped(call));
+  }
+};
+
+struct Sizer {
+  std::size_t operator()(const Append& call) const {
+    std::size_t sum = 0;
+    for (const auto& stream : call.streams) {
+      for (const auto& item : stream.items) sum += item.packed_event.size() + 16;
+    }
+    for (const auto& guard : call.guards) sum += guard.packed_runs.size() + 64;
+    return sum;
+  }
+  std::size_t operator()(const Commit& call) const {
+    std::size_t sum = 0;
+    for (const auto& group : call.groups) {
+      for (const auto& item : group.items) sum += item.record.size() + 16;
+    }
+    return sum;
+  }
+  std::size_t operator()(const Postpone& call) const {
+    std::size_t sum = 0;
+    for (const auto& item : call.items) {
+      sum += item.packed_event.size() + item.packed_ledger.size() + 64;
+    }
+    return sum;
+  }
+  std::size_t operator()(const Bury& call) const {
+    std::size_t sum = 0;
+    for (const auto& item : call.items) sum += item.packed_event.size() + item.record.size() + 64;
+    return sum;
+  }
+  std::size_t operator()(const Deploy& call) const { return call.manifest_toml.size(); }
+  std::size_t operator()(const auto&) const { return 0; }
+};
+
+}  // namespace
+
+Result<void> check(const Call& call) {
+  return std::visit(Checker{}, call);
+}
+
+void encode(const Call& call, std::optional<EntryId> before, Arguments& out) {
+  std::visit(Encoder{before, out}, call);
+}
+
+std::size_t size_of(const Call& call) {
+  return 256 + std::visit(Sizer{}, call);
+}
+
+}  // namespace fanfare::store

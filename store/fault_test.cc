@@ -1,0 +1,180 @@
+// An error raised at every redis.call of every function, in turn: a call of one unit then has
+// changed nothing or everything, and the same call, repeated, ends where an undisturbed one does.
+#include <functional>
+
+#include "store/library.h"
+#include "store/test_store.h"
+
+namespace fanfare::store::test {
+namespace {
+
+// The library with counted calls to Redis, of which the one that fanfare_fault names fails.
+std::string faulty_library() {
+  std::string text = library_text();
+  const auto replace_all = [&text](const std::string& from, const std::string& to) {
+    std::size_t at = 0, found = 0;
+    while ((at = text.find(from, at)) != std::string::npos) {
+      text.replace(at, from.size(), to);
+      at += to.size();
+      ++found;
+    }
+    if (found == 0) throw std::runtime_error("the library has changed: no " + from);
+  };
+  replace_all("redis.pcall(", "faulty_pcall(");
+  replace_all("= redis.call,", "= faulty_call,");
+  replace_all("local kItemsMax = 256", R"(
+local fault_at, calls = 0, 0
+local function faulty()
+  calls = calls + 1
+  return calls == fault_at
+end
+local function faulty_call(...)
+  if faulty() then error({err = 'ERR injected'}) end
+  return redis.call(...)
+end
+local function faulty_pcall(...)
+  if faulty() then return {err = 'ERR injected'} end
+  return redis.pcall(...)
+end
+redis.register_function('fanfare_fault', function(_, args)
+  local made = calls
+  fault_at, calls = tonumber(args[1]), 0
+  return made
+end)
+local kItemsMax = 256)");
+  return text;
+}
+
+struct Story {
+  std::string name;
+  std::vector<Call> before;  // what led here
+  Call call;
+  bool one_unit = true;
+};
+
+std::vector<std::uint8_t> indexes(std::size_t n) {
+  std::vector<std::uint8_t> all(n);
+  for (std::size_t i = 0; i < n; ++i) all[i] = static_cast<std::uint8_t>(i);
+  return all;
+}
+
+Append guarded(Append append, std::uint64_t sequence) {
+  append.guards.push_back({"client", sequence, "runs"});
+  return append;
+}
+Append to_three(EntryId id) {
+  Append append = append_of(id, 2);
+  append.streams.push_back({"other", {}, {{1, "e1"}}});
+  append.streams.push_back({std::string{kFunction}, Lane{7}, {{4, "e4"}, {9, "e9"}}});
+  return append;
+}
+
+std::vector<Story> stories() {
+  const EntryId one = entry(1), two = entry(2);
+  const std::vector<Call> both{append_of(one, 3), append_of(two, 1)};
+  const std::vector<Call> rows{append_of(one, 3), postpone_of({{one, 3, indexes(3)}})};
+  const Commit ended_unseen = commit_of({{two, 1, {0}}}, 0);
+  std::vector<Call> closed = both;
+  closed.push_back(ended_unseen);
+  const auto later = [&](std::uint32_t token) {
+    return std::vector<Ends>{{one, 3, {0, 2}, token, Origin::kLater}};
+  };
+  const std::vector<Ends> memory{{one, 1, {0, 1}, 1, Origin::kMemory}};
+  const std::vector<Ends> many{{one, 3, {0, 1, 2}}, {two, 1, {0}}};
+  return {
+      {"begin", {}, Begin{}},
+      {"append one", {}, append_of(one, 1)},
+      {"append three", both, append_of(entry(3), 3)},
+      {"append with a guard",
+       {guarded(append_of(one, 1), 1)},
+       guarded(append_of(two, 2), 2),
+       false},
+      {"append to three streams", both, to_three(entry(3)), false},
+      {"commit a whole entry", both, commit_of({{one, 3, indexes(3)}})},
+      {"commit part of an entry", both, commit_of({{one, 3, {0, 2}}})},
+      {"commit an entry of one", both, commit_of({{two, 1, {0}}})},
+      {"commit without results", both, commit_of({{one, 3, indexes(3)}}, 0)},
+      {"commit what is gone", closed, commit_of({{two, 1, {0}}})},
+      {"commit what has ended", rows, commit_of({{one, 3, indexes(3)}})},
+      {"commit rows", rows, commit_of(later(2))},
+      {"commit from memory", {}, commit_of(memory)},
+      {"commit two entries", both, commit_of(many), false},
+      {"postpone a whole entry", both, postpone_of({{one, 3, indexes(3)}})},
+      {"postpone part of an entry", both, postpone_of({{one, 3, {1}}})},
+      {"postpone an entry of one", both, postpone_of({{two, 1, {0}}})},
+      {"postpone what is gone", closed, postpone_of({{two, 1, {0}}})},
+      {"postpone rows again", rows, postpone_of(later(2), 9000)},
+      {"postpone from memory", {}, postpone_of(memory)},
+      {"postpone two entries", both, postpone_of(many), false},
+      {"bury a whole entry", both, bury_of({{one, 3, indexes(3)}})},
+      {"bury part of an entry", both, bury_of({{one, 3, {1}}})},
+      {"bury an entry of one", both, bury_of({{two, 1, {0}}})},
+      {"bury what is gone", closed, bury_of({{two, 1, {0}}})},
+      {"bury rows", rows, bury_of(later(2))},
+      {"bury from memory", {}, bury_of(memory)},
+      {"bury two entries", both, bury_of(many), false},
+      {"cancel", both, bury_of({{one, 3, {1}}}, protocol::Status::kCancelled)},
+      {"deploy", {}, Deploy{1, "a", "", "00"}},
+      {"deploy anew", {Deploy{1, "a", "", "00"}}, Deploy{1, "a", "", "01"}},
+      {"remove", {Deploy{1, "a", "", "00"}}, Remove{1, "a"}},
+      {"note a worker", {}, NoteWorker{1, "w", "x"}},
+      {"forget a worker", {NoteWorker{1, "w", "x"}}, NoteWorker{1, "w", "x", true}},
+  };
+}
+
+using Snapshot = std::map<std::string, std::string>;
+
+class Faults : public ::testing::Test {
+ protected:
+  // Fails the given call to Redis, counted from 1; 0 = none. Returns how many were made before.
+  int fault(int at) {
+    return std::stoi(store.command({"FCALL", "fanfare_fault", "0", std::to_string(at)}));
+  }
+  void lead_to(const Story& story) {
+    fault(0);
+    store.command({"FLUSHALL"});
+    store.get<Begun>(Begin{});
+    for (const Call& call : story.before) ASSERT_TRUE(store.ask(call)) << story.name;
+  }
+  // The epoch of a `begin` that is repeated is another one: that is all that may differ.
+  Snapshot snapshot(const Story& story) {
+    Snapshot all = store.snapshot();
+    if (std::holds_alternative<Begin>(story.call)) all.erase("fanfare:meta");
+    return all;
+  }
+
+  TestStore store{{.append_only = false}, faulty_library()};
+};
+
+TEST_F(Faults, LeaveAllOrNothingAndARepeatCompletesTheCall) {
+  for (const Story& story : stories()) {
+    lead_to(story);
+    const Snapshot before = snapshot(story);
+    fault(0);
+    ASSERT_TRUE(store.ask(story.call)) << story.name;
+    const int calls = fault(0);
+    const Snapshot after = snapshot(story);
+    ASSERT_GT(calls, 0) << story.name;
+
+    for (int at = 1; at <= calls; ++at) {
+      SCOPED_TRACE(story.name + ", error at call " + std::to_string(at) + " of " +
+                   std::to_string(calls));
+      lead_to(story);
+      fault(at);
+      const auto answer = store.ask(story.call);
+      fault(0);
+      if (answer) {
+        EXPECT_EQ(snapshot(story), after) << "an error in between, and yet an answer";
+      } else if (story.one_unit) {
+        EXPECT_EQ(snapshot(story), before);
+      }
+      EXPECT_TRUE(store.ask(story.call));
+      EXPECT_EQ(snapshot(story), after) << "after the repeat";
+      store.expect_counts_add_up();
+      if (HasFailure()) return;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace fanfare::store::test

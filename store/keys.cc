@@ -1,0 +1,40 @@
+#include "store/keys.h"
+
+namespace fanfare::store {
+namespace {
+
+std::string key_of(std::string_view function, std::string_view kind, std::string_view rest = {}) {
+  std::string key;
+  key.reserve(16 + function.size() + kind.size() + rest.size());
+  key.append("fanfare:{").append(function).append("}:").append(kind).append(rest);
+  return key;
+}
+
+}  // namespace
+
+std::string journal_key(std::string_view function, protocol::Lane lane) {
+  return key_of(function, "journal:", to_string(lane));
+}
+std::string open_key(std::string_view function, protocol::Lane lane) {
+  return key_of(function, "open:", to_string(lane));
+}
+std::string results_key(std::string_view function, const protocol::EntryId& entry) {
+  return key_of(function, "results:", to_string(entry));
+}
+std::string later_key(std::string_view function) {
+  return key_of(function, "later");
+}
+std::string rows_key(std::string_view function) {
+  return key_of(function, "later:rows");
+}
+std::string dead_key(std::string_view function) {
+  return key_of(function, "dead");
+}
+std::string counts_key(std::string_view function) {
+  return key_of(function, "counts");
+}
+std::string guard_key(std::string_view client) {
+  return std::string{"fanfare:publishers:"}.append(client);
+}
+
+}  // namespace fanfare::store

@@ -1,0 +1,33 @@
+// The names of everything Fanfare keeps in Redis, in one place.
+//
+// `{function}` is a hash tag: all keys of one function share a slot of a Redis Cluster.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "protocol/ids.h"
+
+namespace fanfare::store {
+
+inline constexpr std::string_view kMetaKey = "fanfare:meta";            // hash: layout, epoch, …
+inline constexpr std::string_view kFunctionsKey = "fanfare:functions";  // hash: name → row
+inline constexpr std::string_view kPackagesKey = "fanfare:packages";    // hash: SHA-256 hex → bytes
+inline constexpr std::string_view kWorkersKey = "fanfare:workers";      // hash: name → packed
+
+inline constexpr std::string_view kLayoutVersion = "1";  // meta.layout
+
+// All lanes there can be: ten priorities, each without and with sixteen hashes.
+inline constexpr std::uint16_t kLanes = 170;
+
+std::string journal_key(std::string_view function, protocol::Lane lane);
+std::string open_key(std::string_view function, protocol::Lane lane);
+std::string results_key(std::string_view function, const protocol::EntryId& entry);
+std::string later_key(std::string_view function);  // sorted set: event id by due ms
+std::string rows_key(std::string_view function);   // hash: event id → row
+std::string dead_key(std::string_view function);
+std::string counts_key(std::string_view function);
+std::string guard_key(std::string_view client);  // hash: sequence, entry → runs
+
+}  // namespace fanfare::store

@@ -1,0 +1,362 @@
+#include "store/model_store.h"
+
+#include <algorithm>
+
+#include "store/encode.h"
+#include "store/row.h"
+
+namespace fanfare::store {
+namespace {
+
+constexpr std::size_t kPageBytesMax = 512 * 1024;
+constexpr std::size_t kDueBytesMax = 256 * 1024;
+
+EventId id_of(const GroupedItem& item) {
+  return {item.entry, item.index};
+}
+
+Verdict by_token(AttemptToken left, AttemptToken asks) {
+  return left == asks ? Verdict::kDuplicate : Verdict::kFenced;
+}
+
+}  // namespace
+
+// One delivery of a change: what the library's reads said about it before anything was written.
+struct ModelStore::Judged {
+  const GroupedItem& item;
+  AttemptToken token;  // as it is left behind
+  Verdict verdict = Verdict::kOk;
+};
+
+struct ModelStore::Answering {
+  ModelStore& store;
+
+  // ---- where deliveries lie ----
+
+  static Entry* entry_of(Function& function, const GroupedItem& item) {
+    const auto lane = function.journal.find(item.lane);
+    if (lane == function.journal.end()) return nullptr;
+    const auto entry = lane->second.find(item.entry);
+    return entry == lane->second.end() ? nullptr : &entry->second;
+  }
+
+  // Its state is no longer there: the result or the row it left tells who was it.
+  static Verdict judge_closed(const Function& function, const Judged& judged) {
+    if (const auto found = function.results.find(id_of(judged.item));
+        found != function.results.end()) {
+      return by_token(found->second.token, judged.token);
+    }
+    if (const auto found = function.later.find(id_of(judged.item)); found != function.later.end()) {
+      return by_token(found->second.token, judged.token);
+    }
+    return Verdict::kGone;
+  }
+
+  static Result<Verdict> judge_in_journal(Function& function, const Judged& judged) {
+    Entry* entry = entry_of(function, judged.item);
+    if (judged.item.entry_size == 1) {
+      return entry ? Verdict::kOk : judge_closed(function, judged);
+    }
+    if (!entry || entry->items.size() == 1) return judge_closed(function, judged);
+    if (entry->items.size() != judged.item.entry_size) return reject("entry size");
+    const AttemptToken state{entry->states[judged.item.slot]};
+    return state.value == 0 ? Verdict::kOk : by_token(state, judged.token);
+  }
+
+  static Result<Verdict> judge_end(Function& function, const Judged& judged) {
+    const EventId id = id_of(judged.item);
+    const auto result = function.results.find(id);
+    const bool has_result = result != function.results.end();
+    const bool has_row = function.later.contains(id);
+    switch (judged.item.origin) {
+      case Origin::kJournal:
+        // A result that is there says that an entry of one is closed.
+        if (judged.item.entry_size == 1 && has_result) {
+          return by_token(result->second.token, judged.token);
+        }
+        return judge_in_journal(function, judged);
+      case Origin::kLater:
+        if (has_row) return Verdict::kOk;
+        return has_result ? by_token(result->second.token, judged.token) : Verdict::kGone;
+      default:
+        if (has_result) return by_token(result->second.token, judged.token);
+        return has_row ? Verdict::kFenced : Verdict::kOk;
+    }
+  }
+
+  static Result<Verdict> judge_postpone(Function& function, const Judged& judged) {
+    const EventId id = id_of(judged.item);
+    const Origin origin = judged.item.origin;
+    if (origin == Origin::kJournal && judged.item.entry_size > 1) {
+      return judge_in_journal(function, judged);
+    }
+    if (const auto row = function.later.find(id); row != function.later.end()) {
+      if (row->second.token == judged.token) return Verdict::kDuplicate;
+      return origin == Origin::kLater ? Verdict::kOk : Verdict::kFenced;
+    }
+    if (origin == Origin::kJournal) return judge_in_journal(function, judged);
+    if (const auto result = function.results.find(id); result != function.results.end()) {
+      return by_token(result->second.token, judged.token);
+    }
+    return origin == Origin::kMemory ? Verdict::kOk : Verdict::kGone;
+  }
+
+  // ---- moving them ----
+
+  static void take_from_journal(Function& function, const Judged& judged) {
+    auto& lane = function.journal[judged.item.lane];
+    const auto entry = lane.find(judged.item.entry);
+    if (judged.item.entry_size > 1) {
+      entry->second.states[judged.item.slot] = judged.token.value;
+      if (std::ranges::count(entry->second.states, 0u) > 0) return;
+    }
+    lane.erase(entry);
+  }
+
+  static void take_row(Function& function, const EventId& id) {
+    const auto row = function.later.find(id);
+    function.by_due.erase({row->second.due_ms, to_string(id)});
+    function.later.erase(row);
+  }
+
+  // Leaves the place where it lay, and that place's count.
+  static void take_away(Function& function, const Judged& judged) {
+    switch (judged.item.origin) {
+      case Origin::kJournal:
+        take_from_journal(function, judged);
+        --function.counts.open;
+        break;
+      case Origin::kLater:
+        take_row(function, id_of(judged.item));
+        --function.counts.later;
+        break;
+      default:
+        ++function.counts.accepted;
+    }
+  }
+
+  // Judges all items first, then applies those that are ok, in the order of the wire.
+  template <typename Judge, typename Apply>
+  Result<std::vector<Verdict>> change(const std::vector<GroupedItem>& items, bool broker,
+                                      Judge judge, Apply apply) {
+    std::vector<Judged> all;
+    all.reserve(items.size());
+    for (const GroupedItem& item : items) {
+      Judged judged{item, broker ? by_broker(item.token) : item.token};
+      auto verdict = judge(judged);
+      if (!verdict) return verdict.error();
+      judged.verdict = *verdict;
+      all.push_back(judged);
+    }
+    std::vector<Verdict> verdicts(items.size());
+    for (const Judged& judged : all) {
+      verdicts[judged.item.position] = judged.verdict;
+      if (judged.verdict == Verdict::kOk) apply(judged);
+    }
+    return verdicts;
+  }
+
+  Result<void> fence(std::uint32_t epoch) const {
+    if (epoch == store.epoch_) return {};
+    return stale("another broker has taken over");
+  }
+
+  // ---- the calls ----
+
+  Result<Answer> operator()(const Begin&) {
+    return Answer{Begun{++store.epoch_, store.last_entry_}};
+  }
+
+  Result<Answer> operator()(const Append& call) {
+    if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
+    if (call.entry <= store.last_entry_) return Answer{Appended{true}};
+    for (const auto& stream : call.streams) {
+      Function& function = store.functions_[stream.function];
+      const auto n = static_cast<std::int64_t>(stream.items.size());
+      function.journal[stream.lane][call.entry] = {stream.items,
+                                                   std::vector<std::uint32_t>(stream.items.size())};
+      function.counts.accepted += n;
+      function.counts.open += n;
+    }
+    for (const auto& guard : call.guards) {
+      Guard& held = store.guards_[guard.client];
+      if (held.sequence > guard.sequence) continue;
+      if (held.sequence < guard.sequence) held = {guard.sequence, {}};
+      held.runs[call.entry] = guard.packed_runs;
+    }
+    store.last_entry_ = call.entry;
+    return Answer{Appended{}};
+  }
+
+  Result<Answer> operator()(const Commit& call) {
+    Function& function = store.functions_[call.function];
+    const bool stores = call.result_ttl_ms > 0;
+    auto verdicts = change(
+        grouped(call), false, [&](const Judged& judged) { return judge_end(function, judged); },
+        [&](const Judged& judged) {
+          take_away(function, judged);
+          ++function.counts.succeeded;
+          const auto& item = call.groups[judged.item.outer].items[judged.item.inner];
+          if (stores) function.results[id_of(judged.item)] = {judged.token, item.record};
+        });
+    if (!verdicts) return verdicts.error();
+    return Answer{Committed{std::move(*verdicts)}};
+  }
+
+  Result<Answer> operator()(const Postpone& call) {
+    if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
+    Function& function = store.functions_[call.function];
+    auto verdicts = change(
+        grouped(call), true, [&](const Judged& judged) { return judge_postpone(function, judged); },
+        [&](const Judged& judged) {
+          const auto& item = call.items[judged.item.inner];
+          take_away(function, judged);
+          ++function.counts.later;
+          if (const auto old = function.later.find(item.id); old != function.later.end()) {
+            function.by_due.erase({old->second.due_ms, to_string(item.id)});
+          }
+          function.later[item.id] = {judged.token,     item.due_ms,        item.attempts,
+                                     item.accepted_ms, item.packed_ledger, item.packed_event};
+          function.by_due.emplace(item.due_ms, to_string(item.id));
+        });
+    if (!verdicts) return verdicts.error();
+    return Answer{Moved{std::move(*verdicts)}};
+  }
+
+  Result<Answer> operator()(const Bury& call) {
+    if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
+    Function& function = store.functions_[call.function];
+    const bool stores = call.result_ttl_ms > 0;
+    auto verdicts = change(
+        grouped(call), true, [&](const Judged& judged) { return judge_end(function, judged); },
+        [&](const Judged& judged) {
+          const auto& item = call.items[judged.item.inner];
+          take_away(function, judged);
+          if (item.status == protocol::Status::kFailed) ++function.counts.dead;
+          if (item.status == protocol::Status::kExpired) ++function.counts.expired;
+          if (item.status == protocol::Status::kCancelled) ++function.counts.cancelled;
+          if (stores) function.results[item.id] = {judged.token, item.record};
+          if (item.status == protocol::Status::kCancelled) return;
+          function.dead.push_back(
+              {item.id, item.status, item.reason, call.now_ms, item.record, item.packed_event});
+        });
+    if (!verdicts) return verdicts.error();
+    return Answer{Moved{std::move(*verdicts)}};
+  }
+
+  Result<Answer> operator()(const Page& call) {
+    Paged paged;
+    const auto& lane = store.functions_[call.function].journal[call.lane];
+    const std::size_t entries_max = std::clamp(call.entries_max, 1u, 256u);
+    std::size_t bytes = 0;
+    for (auto entry = lane.upper_bound(call.after); entry != lane.end(); ++entry) {
+      if (paged.entries.size() == entries_max || bytes >= kPageBytesMax) {
+        paged.more = true;
+        break;
+      }
+      const auto& [items, states] = entry->second;
+      Paged::Entry& out = paged.entries.emplace_back();
+      out.entry = entry->first;
+      out.entry_size = static_cast<std::uint16_t>(items.size());
+      for (std::size_t slot = 0; slot < items.size(); ++slot) {
+        bytes += items[slot].packed_event.size();
+        if (states[slot] != 0) continue;
+        out.open.push_back(
+            {items[slot].index, static_cast<std::uint8_t>(slot), items[slot].packed_event});
+      }
+    }
+    return Answer{std::move(paged)};
+  }
+
+  Result<Answer> operator()(const Due& call) {
+    DueRows due;
+    const Function& function = store.functions_[call.function];
+    const std::size_t rows_max = std::clamp(call.rows_max, 1u, 256u);
+    std::size_t bytes = 0;
+    auto at = call.after ? function.by_due.upper_bound({call.from_ms, to_string(*call.after)})
+                         : function.by_due.lower_bound({call.from_ms, ""});
+    for (; at != function.by_due.end(); ++at) {
+      if (at->first > call.until_ms || due.rows.size() == rows_max || bytes >= kDueBytesMax) {
+        due.next_due_ms = at->first;
+        break;
+      }
+      const EventId id = *protocol::parse_event_id(at->second);
+      const Row& row = function.later.at(id);
+      due.rows.push_back({id, row.due_ms, row.attempts, row.accepted_ms, row.packed_ledger,
+                          row.packed_event, by_attempt(row.token)});
+      bytes += kLaterRowHead + row.packed_ledger.size() + row.packed_event.size();
+    }
+    return Answer{std::move(due)};
+  }
+
+  Result<Answer> operator()(const Survey& call) {
+    Surveyed surveyed;
+    const Function& function = store.functions_[call.function];
+    for (const auto& [lane, entries] : function.journal) {
+      if (!entries.empty()) surveyed.lanes.push_back(lane);
+    }
+    if (!function.by_due.empty()) surveyed.next_due_ms = function.by_due.begin()->first;
+    surveyed.counts = function.counts;
+    return Answer{std::move(surveyed)};
+  }
+
+  Result<Answer> operator()(const Recall& call) {
+    Recalled recalled;
+    const auto guard = store.guards_.find(call.client);
+    if (guard == store.guards_.end() || guard->second.sequence != call.sequence) {
+      return Answer{std::move(recalled)};
+    }
+    for (const auto& [entry, runs] : guard->second.runs) recalled.packed_runs += runs;
+    return Answer{std::move(recalled)};
+  }
+
+  Result<Answer> operator()(const ListFunctions&) {
+    FunctionList list;
+    for (const auto& [name, function] : store.registry_) list.functions.push_back(function);
+    return Answer{std::move(list)};
+  }
+
+  Result<Answer> operator()(const Deploy& call) {
+    if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
+    Registered& held = store.registry_[call.name];
+    const bool same = held.generation > 0 && held.digest == call.digest &&
+                      held.manifest_toml == call.manifest_toml;
+    if (!same) {
+      held = {call.name, call.manifest_toml, call.digest, ++store.generation_, held.paused};
+    }
+    return Answer{Deployed{held.generation}};
+  }
+
+  Result<Answer> operator()(const Remove& call) {
+    if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
+    return Answer{Removed{store.registry_.erase(call.name) > 0}};
+  }
+
+  Result<Answer> operator()(const NoteWorker& call) {
+    if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
+    if (call.gone) {
+      store.workers_.erase(call.name);
+    } else {
+      store.workers_[call.name] = call.packed;
+    }
+    return Answer{Noted{}};
+  }
+
+  Result<Answer> operator()(const ListWorkers&) {
+    WorkerList list;
+    for (const auto& [name, packed] : store.workers_) list.names.push_back(name);
+    return Answer{std::move(list)};
+  }
+};
+
+Result<Answer> ModelStore::call(const Call& call) {
+  if (auto checked = check(call); !checked) return checked.error();
+  return std::visit(Answering{*this}, call);
+}
+
+const ModelStore::Function* ModelStore::find(const std::string& function) const {
+  const auto found = functions_.find(function);
+  return found == functions_.end() ? nullptr : &found->second;
+}
+
+}  // namespace fanfare::store

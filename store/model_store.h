@@ -1,0 +1,85 @@
+// What library.lua does to Redis, done to plain values in memory: for tests and simulations.
+//
+// Answers every call as the library would, with the same verdicts, counts and refusals; a test
+// drives both with the same calls and compares. Results do not expire by themselves, dead letters
+// are not trimmed, and there is no `everysec`: what has been answered stays. No I/O, no clock, no
+// threads.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "store/calls.h"
+#include "store/grouping.h"
+
+namespace fanfare::store {
+
+class ModelStore {
+ public:
+  struct Entry {
+    std::vector<Append::Stream::Item> items;  // by slot
+    std::vector<std::uint32_t> states;        // by slot; 0 = open
+  };
+  struct Row {
+    AttemptToken token;
+    std::int64_t due_ms = 0;
+    std::uint32_t attempts = 0;
+    std::int64_t accepted_ms = 0;
+    std::string packed_ledger, packed_event;
+  };
+  struct Stored {
+    AttemptToken token;
+    std::string record;
+  };
+  struct Letter {
+    EventId id;
+    protocol::Status status{};
+    protocol::DeadReason reason{};
+    std::int64_t at_ms = 0;
+    std::string record, packed_event;
+  };
+  struct Function {
+    std::map<Lane, std::map<EntryId, Entry>> journal;  // unfinished entries only
+    std::map<EventId, Row> later;
+    std::set<std::pair<std::int64_t, std::string>> by_due;  // (due ms, event id as text)
+    std::map<EventId, Stored> results;
+    std::vector<Letter> dead;
+    Surveyed::Counts counts;
+  };
+
+  // The answer, or the refusal that RedisStore would hand to its caller.
+  Result<Answer> call(const Call& call);
+
+  // What lies in the store, for checks.
+  const std::map<std::string, Function>& functions() const { return functions_; }
+  const Function* find(const std::string& function) const;
+  std::uint32_t epoch() const { return epoch_; }
+  EntryId last_entry() const { return last_entry_; }
+
+  // As if every result of the function had outlived its ttl.
+  void expire_results(const std::string& function) { functions_[function].results.clear(); }
+
+ private:
+  struct Judged;
+  struct Answering;
+  struct Guard {
+    std::uint64_t sequence = 0;
+    std::map<EntryId, std::string> runs;
+  };
+
+  std::map<std::string, Function> functions_;
+  std::map<std::string, Registered> registry_;
+  std::map<std::string, std::string> workers_;
+  std::map<std::string, Guard> guards_;
+  std::uint32_t epoch_ = 0;
+  std::uint64_t generation_ = 0;
+  EntryId last_entry_;
+};
+
+}  // namespace fanfare::store

@@ -1,0 +1,204 @@
+#include "tests/simulation/broker_node.h"
+
+#include <utility>
+#include <vector>
+
+#include "protocol/kinds.h"
+
+namespace fanfare::simulation {
+namespace {
+
+using namespace std::chrono_literals;
+using protocol::kKind;
+
+bool belongs_to_worker(const std::string& peer) {
+  return peer.find("-w") != std::string::npos;
+}
+bool belongs_to_operator(const std::string& peer) {
+  return peer.find("-o") != std::string::npos;
+}
+
+}  // namespace
+
+BrokerNode::BrokerNode(World& world, broker::CoreOptions options)
+    : world_(world),
+      number_(world.next_broker_life++),
+      core_(std::make_unique<broker::Core>(std::move(options), now())),
+      redis_(std::make_unique<RedisLink>(world.redis, AfterBreak::kRepeat)),
+      socket_(std::make_unique<ServerSocket>(
+          world.network, ServerSocket::Handlers{
+                             .on_frame = [this](const std::string& peer,
+                                                std::string_view frame) { on_frame(peer, frame); },
+                             .on_peer_gone =
+                                 [this](const std::string& peer) {
+                                   core_->on_peer_gone(peer, now());
+                                   wake();
+                                 }})) {
+  world_.trace.say("broker {} starts", number_);
+  wake();
+  arm_tick();
+}
+
+BrokerNode::~BrokerNode() {
+  *life_ = false;
+  world_.trace.say("broker {} is gone", number_);
+}
+
+void BrokerNode::pause() {
+  world_.trace.say("broker {} stands still", number_);
+  paused_ = true;
+  socket_->pause();
+  redis_->pause();
+}
+
+void BrokerNode::resume() {
+  world_.trace.say("broker {} goes on", number_);
+  paused_ = false;
+  socket_->resume();
+  redis_->resume();
+  wake();
+  arm_tick();
+}
+
+void BrokerNode::on_frame(const std::string& peer, std::string_view frame) {
+  const std::uint8_t kind = protocol::peek_kind(frame);
+  const auto worker = world_.worker_peers.find(peer);
+  const auto knows_peer = [&] {
+    for (const auto& [id, session] : core_->sessions()) {
+      if (session.peer == peer) return true;
+    }
+    return false;
+  };
+  const bool known = knows_peer();
+  core_->on_frame(peer, frame, now());
+  wake();
+  if (worker == world_.worker_peers.end()) return;
+
+  if (kind == kKind<protocol::Hello>.number && knows_peer()) {
+    const auto message = protocol::decode(frame);
+    const auto& hello = std::get<protocol::Hello>(message.value());
+    world_.trace.say("broker {} hears hello of worker {}, which holds {}", number_,
+                     worker->second.life, hello.held.size());
+    world_.history.on_hello_taken(number_, worker->second.life, hello,
+                                  core_->options().announce_grace);
+  } else if (kind == kKind<protocol::Done>.number && known) {
+    const auto message = protocol::decode(frame);
+    world_.history.on_done_taken(std::get<protocol::Done>(message.value()));
+  } else if (kind == kKind<protocol::Bye>.number && known) {
+    world_.history.on_worker_given_up(number_, worker->second.life, false);
+  }
+}
+
+// ---- the turn ----
+
+void BrokerNode::wake() {
+  if (std::exchange(woken_, true)) return;
+  // What arrives in the meantime is handled in the same turn.
+  world_.schedule.after(world_.random.around(30us), life_, [this] {
+    woken_ = false;
+    turn();
+  });
+}
+
+void BrokerNode::on_tick() {
+  if (paused_) return;
+  const Now at = now();
+  for (const auto& [id, session] : core_->sessions()) {
+    if (at.steady - session.heard < core_->options().lease) continue;
+    world_.history.on_worker_given_up(number_, static_cast<WorkerLife>(session.hello.pid), true);
+  }
+  core_->tick(at);
+  wake();
+}
+
+void BrokerNode::arm_tick() {
+  const Duration pause = std::max<Duration>(100us, core_->until_next_tick(now()));
+  world_.schedule.after(pause, life_, [this, tick = ++tick_] {
+    if (tick == tick_) on_tick();
+  });
+}
+
+void BrokerNode::turn() {
+  if (paused_ || ended_) return;
+  core_->flush(now());
+  carry_out();
+  if (!began_ && core_->epoch() != 0) {
+    began_ = true;
+    world_.history.on_began(number_, core_->epoch());
+  }
+  if (core_->ended()) {
+    ended_ = true;
+    world_.trace.say("broker {} ends: {}", number_, core_->ended()->message);
+    return;
+  }
+  arm_tick();
+}
+
+void BrokerNode::carry_out() {
+  const std::uint64_t refusals_before = std::exchange(refusals_counted_, refusals_counted());
+  for (auto& out : core_->take_frames()) {
+    inspect(out);
+    const bool refusal = protocol::peek_kind(out.frame) == kKind<protocol::Refused>.number;
+    const bool of_interest = !belongs_to_worker(out.peer) && !belongs_to_operator(out.peer);
+    if (refusal && of_interest && refusals_before == refusals_counted_) {
+      const auto message = protocol::decode(out.frame);
+      world_.history.violate("a refusal was not counted: {}",
+                             std::get<protocol::Refused>(message.value()).message);
+    }
+    socket_->send(out.peer, std::move(out.frame));
+  }
+  for (auto& out : core_->take_calls()) {
+    redis_->call(std::move(out.call), [this, ticket = out.ticket](Result<store::Answer> answer) {
+      core_->on_answer(ticket, std::move(answer), now());
+      wake();
+    });
+  }
+  watch_joined();
+}
+
+std::uint64_t BrokerNode::refusals_counted() const {
+  const auto& c = core_->counters();
+  return c.events_refused_malformed + c.events_refused_queue_full + c.events_refused_too_large +
+         c.events_refused_unavailable + c.events_refused_unsupported + c.frames_malformed +
+         c.frames_wrong_version + c.invocations_refused + c.invocations_timed_out +
+         c.invocations_lost;
+}
+
+void BrokerNode::inspect(const broker::OutgoingFrame& out) {
+  const std::uint8_t kind = protocol::peek_kind(out.frame);
+  if (kind == kKind<protocol::Published>.number) {
+    const auto message = protocol::decode(out.frame);
+    world_.history.on_acknowledged(std::get<protocol::Published>(message.value()));
+  } else if (kind == kKind<protocol::Deliver>.number) {
+    const auto message = protocol::decode(out.frame);
+    const auto& deliver = std::get<protocol::Deliver>(message.value());
+    const auto worker = world_.worker_peers.find(out.peer);
+    if (worker == world_.worker_peers.end()) {
+      return world_.history.violate("broker {} lends to a peer that is no worker", number_);
+    }
+    world_.trace.say("broker {} lends {} of {} to worker {}, first {} token {:x}", number_,
+                     deliver.deliveries.size(), deliver.function, worker->second.life,
+                     protocol::to_string(deliver.deliveries.front().id),
+                     deliver.deliveries.front().token.value);
+    world_.history.on_lent(number_, worker->second.life, latest_wall_ms(), deliver,
+                           worker->second.standing);
+  }
+}
+
+// A worker on this machine is watched by its pidfd; those elsewhere are missed by their lease.
+void BrokerNode::watch_joined() {
+  for (const broker::Session& session : core_->take_joined()) {
+    if (session.hello.host != "here") continue;
+    const auto watch = [this, id = session.id, pid = session.hello.pid](auto& again) -> void {
+      if (!core_->sessions().contains(id)) return;
+      if (!paused_ && !world_.living_workers.contains(static_cast<WorkerLife>(pid))) {
+        core_->on_worker_died(id, now());
+        return wake();
+      }
+      world_.schedule.after(3ms, life_, [again] { again(again); });
+    };
+    watch(watch);
+  }
+}
+
+}  // namespace fanfare::simulation

@@ -1,0 +1,180 @@
+#include "tests/simulation/client_nodes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace fanfare::simulation {
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long after its own time a request may stay without an answer: a broker ticks, may stand still
+// for a while, and the network delays.
+constexpr Duration kAnswerGrace = 5s;
+
+client::PublishLimits limits_of(Random& random) {
+  client::PublishLimits limits;
+  limits.batch_events_max = 1 + random.below(random.chance(0.2) ? 600 : 12);
+  limits.answer_timeout = random.between(20ms, 500ms);
+  limits.refused_pause = 10ms;
+  limits.timeout = 5s;
+  return limits;
+}
+
+}  // namespace
+
+PublisherNode::PublisherNode(World& world, const std::string& name, Duration pace)
+    : world_(world),
+      pace_(pace),
+      queue_(fmt::format("client{:016x}", world.random.next()), limits_of(world.random)),
+      socket_(std::make_unique<ClientSocket>(
+          world.network, name,
+          ClientSocket::Handlers{.on_connected =
+                                     [this] {
+                                       queue_.on_connected();
+                                       send_all();
+                                     },
+                                 .on_disconnected = [] {},
+                                 .on_frame = [this](std::string_view frame) { on_frame(frame); },
+                                 .on_broken = {}})) {
+  world_.schedule.after(world_.random.around(pace_), life_, [this] { publish_some(); });
+}
+
+PublisherNode::~PublisherNode() {
+  *life_ = false;
+}
+
+void PublisherNode::publish_some() {
+  if (!world_.publishing) return;
+  const std::size_t count =
+      world_.random.chance(0.02) ? 20 + world_.random.below(300) : 1 + world_.random.below(4);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int64_t now_ms = to_ms(now().wall);
+    const Tag tag = world_.history.next_tag();
+    auto made = world_.workload.make_event(tag, now_ms, world_.random);
+    world_.history.submit(world_.workload.subscribed_to(made.type), made.not_before_ms);
+    const auto added = queue_.add(std::move(made.packed), now().steady,
+                                  [this, tag](const Result<client::Receipt>& receipt) {
+                                    world_.history.on_receipt(tag, receipt);
+                                  });
+    if (!added) world_.history.on_receipt(tag, added.error());
+  }
+  send_all();
+  world_.schedule.after(world_.random.around(pace_), life_, [this] { publish_some(); });
+}
+
+void PublisherNode::on_frame(std::string_view frame) {
+  const auto message = protocol::decode(frame);
+  if (!message) return world_.history.violate("a publisher got a frame that cannot be read");
+  if (const auto* published = std::get_if<protocol::Published>(&*message)) {
+    queue_.on_published(*published);
+  } else if (const auto* refused = std::get_if<protocol::Refused>(&*message)) {
+    queue_.on_refused(*refused, now().steady);
+  }
+  send_all();
+}
+
+void PublisherNode::send_all() {
+  queue_.tick(now().steady, "simulation");
+  if (socket_->connected()) {
+    if (auto frame = queue_.take_frame(now().steady)) socket_->send(*std::move(frame));
+  }
+  arm_timer();
+}
+
+void PublisherNode::arm_timer() {
+  const auto deadline = queue_.next_deadline();
+  if (!deadline) return;
+  const TimePoint at = std::max(*deadline, now().steady + 1ms);
+  world_.schedule.at(at, [this, life = life_, timer = ++timer_] {
+    if (*life && timer == timer_) send_all();
+  });
+}
+
+// ---- callers ----
+
+CallerNode::CallerNode(World& world, const std::string& name, Duration pace)
+    : world_(world),
+      pace_(pace),
+      socket_(std::make_unique<ClientSocket>(
+          world.network, name,
+          ClientSocket::Handlers{.on_connected = [] {},
+                                 .on_disconnected = [this] { pending_.clear(); },
+                                 .on_frame = [this](std::string_view frame) { on_frame(frame); },
+                                 // Nobody will answer what was asked on it.
+                                 .on_broken = [this] { pending_.clear(); }})) {
+  if (pace_ > 0ms) {
+    world_.schedule.after(world_.random.around(pace_), life_, [this] { ask_something(); });
+  }
+}
+
+void CallerNode::ask_something() {
+  if (!world_.publishing) return;
+  const std::uint64_t request = next_request_++;
+  const Duration timeout = world_.random.between(5ms, 400ms);
+  const auto timeout_ms = static_cast<std::uint32_t>(to_ms(timeout));
+  if (world_.random.chance(0.6)) {
+    const auto& functions = world_.workload.functions();
+    protocol::Invoke invoke;
+    invoke.request = request;
+    invoke.function = functions[world_.random.below(functions.size())].name;
+    invoke.timeout_ms = timeout_ms;
+    invoke.packed_event = world_.workload.make_invocation(0, world_.random);
+    ask(request, invoke, timeout, "an invocation of " + invoke.function);
+  } else if (const auto event = world_.history.some_event(world_.random)) {
+    protocol::Await await;
+    await.request = request;
+    await.event = *event;
+    await.timeout_ms = timeout_ms;
+    ask(request, await, timeout, "a wait for " + protocol::to_string(*event));
+  }
+  world_.schedule.after(world_.random.around(pace_), life_, [this] { ask_something(); });
+}
+
+void CallerNode::deploy(std::size_t function, std::uint32_t generation) {
+  const auto& model = world_.workload.functions()[function];
+  protocol::Admin admin;
+  admin.request = next_request_++;
+  admin.verb = "deploy";
+  std::string manifest;
+  for (const char c : model.manifest)
+    manifest += c == '\n' ? "\\n" : c == '"' ? "\\\"" : c == '\\' ? "\\\\" : std::string(1, c);
+  admin.data = fmt::format(R"({{"name":"{}","manifest":"{}","digest":"{}"}})", model.name, manifest,
+                           Workload::digest(function, generation));
+  ask(admin.request, admin, 0ms, "a deployment of " + model.name);
+}
+
+void CallerNode::ask(std::uint64_t request, const protocol::Message& message, Duration timeout,
+                     std::string what) {
+  if (!socket_->connected() || !socket_->standing()) return;
+  socket_->send(protocol::encode(message));
+  pending_[request] = std::move(what);
+  world_.schedule.after(timeout + kAnswerGrace, life_, [this, request] {
+    const auto at = pending_.find(request);
+    if (at != pending_.end()) world_.history.violate("{} was never answered", at->second);
+  });
+}
+
+void CallerNode::on_frame(std::string_view frame) {
+  const auto message = protocol::decode(frame);
+  if (!message) return world_.history.violate("a caller got a frame that cannot be read");
+  const std::uint64_t request = std::visit(
+      [](const auto& m) -> std::uint64_t {
+        if constexpr (requires { m.request; }) return m.request;
+        return 0;
+      },
+      *message);
+  const auto at = pending_.find(request);
+  if (at == pending_.end()) {
+    return world_.history.violate("a caller got an answer to request {}, which it does not await",
+                                  request);
+  }
+  if (const auto* refused = std::get_if<protocol::Refused>(&*message)) {
+    world_.trace.say("{} is refused: {}", at->second, refused->message);
+  }
+  pending_.erase(at);
+}
+
+}  // namespace fanfare::simulation

@@ -1,0 +1,69 @@
+// Those who talk to the broker without being workers: publishers, callers, operators.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/publish_queue.h"
+#include "tests/simulation/world.h"
+
+namespace fanfare::simulation {
+
+// One process of a publisher: client::PublishQueue on a connection. Publishes while the world does.
+class PublisherNode {
+ public:
+  PublisherNode(World& world, const std::string& name, Duration pace);
+  ~PublisherNode();  // what it had not sent is lost with it, what is in flight is in doubt
+  PublisherNode(const PublisherNode&) = delete;
+  PublisherNode& operator=(const PublisherNode&) = delete;
+
+  bool idle() const { return queue_.empty(); }
+  ClientSocket& socket() { return *socket_; }
+
+ private:
+  Now now() const { return world_.schedule.now(); }
+  void publish_some();
+  void on_frame(std::string_view frame);
+  void send_all();
+  void arm_timer();
+
+  World& world_;
+  const Life life_ = new_life();
+  const Duration pace_;
+  client::PublishQueue queue_;
+  std::uint64_t timer_ = 0;
+  std::unique_ptr<ClientSocket> socket_;
+};
+
+// Invokes functions, waits for results, and deploys new generations. Every request must be answered
+// once, by its time, unless its connection broke.
+class CallerNode {
+ public:
+  CallerNode(World& world, const std::string& name, Duration pace);
+  ~CallerNode() { *life_ = false; }
+  CallerNode(const CallerNode&) = delete;
+  CallerNode& operator=(const CallerNode&) = delete;
+
+  bool idle() const { return pending_.empty(); }
+  ClientSocket& socket() { return *socket_; }
+  void deploy(std::size_t function, std::uint32_t generation);
+
+ private:
+  void ask_something();
+  void ask(std::uint64_t request, const protocol::Message& message, Duration timeout,
+           std::string what);
+  void on_frame(std::string_view frame);
+
+  World& world_;
+  const Life life_ = new_life();
+  const Duration pace_;
+  std::uint64_t next_request_ = 1;
+  std::map<std::uint64_t, std::string> pending_;
+  std::unique_ptr<ClientSocket> socket_;
+};
+
+}  // namespace fanfare::simulation

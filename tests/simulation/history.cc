@@ -1,0 +1,579 @@
+#include "tests/simulation/history.h"
+
+#include <algorithm>
+
+namespace fanfare::simulation {
+namespace {
+
+using protocol::Outcome;
+using store::Verdict;
+
+std::string_view to_string(Place place) {
+  static constexpr std::array<std::string_view, 6> kNames{"open", "later",   "succeeded",
+                                                          "dead", "expired", "cancelled"};
+  return kNames[static_cast<std::size_t>(place)];
+}
+
+std::int64_t& count_of(store::Surveyed::Counts& counts, Place place) {
+  switch (place) {
+    case Place::kOpen:
+      return counts.open;
+    case Place::kLater:
+      return counts.later;
+    case Place::kSucceeded:
+      return counts.succeeded;
+    case Place::kDead:
+      return counts.dead;
+    case Place::kExpired:
+      return counts.expired;
+    default:
+      return counts.cancelled;
+  }
+}
+
+constexpr std::uint32_t kWorkerLossesMax = 5;  // broker::CoreOptions' default
+
+}  // namespace
+
+std::optional<DeliveryKey> History::key_of(const std::string& function,
+                                           const protocol::EventId& id) {
+  const auto number = workload_.find(function);
+  if (!number) {
+    violate("somebody speaks of a function '{}' that does not exist", function);
+    return std::nullopt;
+  }
+  return DeliveryKey{*number, id};
+}
+
+const DeliveryHistory* History::find(const DeliveryKey& key) const {
+  const auto at = deliveries_.find(key);
+  return at == deliveries_.end() ? nullptr : &at->second;
+}
+
+std::string History::describe(const DeliveryKey& key) const {
+  std::string text = fmt::format("{} of {}", protocol::to_string(key.id),
+                                 workload_.functions()[key.function].name);
+  const DeliveryHistory* delivery = find(key);
+  if (!delivery) return text + " (never appended)";
+  text += fmt::format(
+      " (event {}, {}, {} executions, {} own failures, {} losses, attempts:", delivery->tag,
+      to_string(delivery->place), delivery->executions, delivery->own_failures, delivery->losses);
+  for (const Attempt& attempt : delivery->attempts) {
+    text += fmt::format(" {:x} at worker {}{}{}", attempt.token.value, attempt.worker,
+                        attempt.received ? " received" : "", attempt.closed ? " closed" : "");
+  }
+  return text + ")";
+}
+
+// ---- publishers ----
+
+Tag History::submit(FunctionSet expected, std::optional<std::int64_t> not_before_ms) {
+  Published published;
+  published.expected = expected;
+  published.not_before_ms = not_before_ms;
+  published_.push_back(published);
+  return static_cast<Tag>(published_.size() - 1);
+}
+
+void History::on_receipt(Tag tag, const Result<client::Receipt>& receipt) {
+  Published& published = published_[tag];
+  if (!receipt) {
+    const bool unknown = receipt.error().kind == ErrorKind::kReconnect;
+    published.fate = unknown ? Fate::kUnknown : Fate::kRefused;
+    if (!unknown && published.appended) {
+      violate("event {} was refused ({}) and yet lies in the journal as {}", tag,
+              receipt.error().message, protocol::to_string(*published.appended));
+    }
+    return;
+  }
+  published.fate = Fate::kAcknowledged;
+  published.acknowledged = receipt->id;
+  FunctionSet route = 0;
+  for (const auto& name : *receipt->functions) {
+    if (const auto number = workload_.find(name)) {
+      route = static_cast<FunctionSet>(route | (1u << *number));
+    }
+  }
+  if (route != published.expected) {
+    violate("event {} was answered with another route than its type has", tag);
+  }
+  if (published.expected != 0 && published.appended != receipt->id) {
+    violate("event {} was acknowledged as {}, which is not in the journal", tag,
+            protocol::to_string(receipt->id));
+  }
+}
+
+std::optional<protocol::EventId> History::some_event(Random& random) const {
+  for (int tries = 0; tries < 4 && !published_.empty(); ++tries) {
+    const std::size_t back = random.below(std::min<std::size_t>(published_.size(), 60));
+    const auto& published = published_[published_.size() - 1 - back];
+    if (published.appended) return published.appended;
+  }
+  return std::nullopt;
+}
+
+// ---- the store ----
+
+void History::check_fence(std::uint32_t epoch, std::string_view what) {
+  if (epoch != acting_epoch_) {
+    violate("{} by the broker of epoch {} was applied while epoch {} is acting", what, epoch,
+            acting_epoch_);
+  }
+}
+
+void History::on_applied(const store::Call& call, const store::Answer& answer) {
+  if (const auto* begun = std::get_if<store::Begun>(&answer)) {
+    if (begun->epoch <= acting_epoch_) violate("epoch {} began twice", begun->epoch);
+    acting_epoch_ = begun->epoch;
+  } else if (const auto* append = std::get_if<store::Append>(&call)) {
+    applied(*append, std::get<store::Appended>(answer));
+  } else if (const auto* commit = std::get_if<store::Commit>(&call)) {
+    applied(*commit, std::get<store::Committed>(answer));
+  } else if (const auto* postpone = std::get_if<store::Postpone>(&call)) {
+    applied(*postpone, std::get<store::Moved>(answer));
+  } else if (const auto* bury = std::get_if<store::Bury>(&call)) {
+    applied(*bury, std::get<store::Moved>(answer));
+  } else if (const auto* deploy = std::get_if<store::Deploy>(&call)) {
+    check_fence(deploy->epoch, "a deployment");
+  } else if (const auto* note = std::get_if<store::NoteWorker>(&call)) {
+    check_fence(note->epoch, "a worker's registration");
+    if (note->gone) {
+      registered_workers_.erase(note->name);
+    } else {
+      registered_workers_.insert(note->name);
+    }
+  } else if (std::holds_alternative<store::ListWorkers>(call)) {
+    registered_at_[acting_epoch_] = registered_workers_;
+  }
+}
+
+void History::applied(const store::Append& call, const store::Appended& answer) {
+  check_fence(call.epoch, "an append");
+  if (answer.repeated) return;
+  for (const auto& stream : call.streams) {
+    for (const auto& item : stream.items) {
+      const auto key = key_of(stream.function, {call.entry, item.index});
+      const auto tag = tag_of(item.packed_event);
+      if (!key) return;
+      if (!tag || *tag >= published_.size()) {
+        return violate("{} holds an event that nobody published", protocol::to_string(key->id));
+      }
+      Published& published = published_[*tag];
+      if (published.appended && *published.appended != key->id) {
+        return violate("event {} lies in the journal twice, as {} and as {}", *tag,
+                       protocol::to_string(*published.appended), protocol::to_string(key->id));
+      }
+      if (published.fate == Fate::kRefused) {
+        return violate("event {} was refused and is journaled now as {}", *tag,
+                       protocol::to_string(key->id));
+      }
+      if ((published.expected & (1u << key->function)) == 0) {
+        return violate("event {} went to function {}, which did not ask for it", *tag,
+                       stream.function);
+      }
+      published.appended = key->id;
+      DeliveryHistory& delivery = deliveries_[*key];
+      delivery.tag = *tag;
+      ++counts_[key->function].accepted;
+      ++counts_[key->function].open;
+    }
+  }
+}
+
+// A delivery that a call says it has ended or moved just now: it must not have ended before.
+DeliveryHistory* History::open_delivery(const DeliveryKey& key, std::string_view what) {
+  const auto at = deliveries_.find(key);
+  if (at == deliveries_.end()) {
+    violate("{} of {}: nothing of the kind was ever journaled", what, describe(key));
+    return nullptr;
+  }
+  if (at->second.ended()) {
+    violate("{} of {}: it had ended before", what, describe(key));
+    return nullptr;
+  }
+  return &at->second;
+}
+
+void History::applied(const store::Commit& call, const store::Committed& answer) {
+  std::size_t at = 0;
+  for (const auto& group : call.groups) {
+    for (const auto& item : group.items) {
+      const Verdict verdict = answer.verdicts.at(at++);
+      const auto key = key_of(call.function, {group.entry, item.index});
+      if (!key) return;
+      if (verdict == Verdict::kDuplicate) {
+        const DeliveryHistory* delivery = find(*key);
+        if (!delivery || !delivery->ended() || delivery->ended_by != item.token) {
+          return violate("a commit of {} by attempt {:x} is called a repeat", describe(*key),
+                         item.token.value);
+        }
+      }
+      if (verdict != Verdict::kOk) continue;
+      DeliveryHistory* delivery = open_delivery(*key, "a commit");
+      if (!delivery) return;
+      if (delivery->executions == 0) {
+        return violate("a commit of {}, which has never run", describe(*key));
+      }
+      --count_of(counts_[key->function], delivery->place);
+      ++counts_[key->function].succeeded;
+      delivery->place = Place::kSucceeded;
+      delivery->ended_by = item.token;
+    }
+  }
+}
+
+void History::applied(const store::Postpone& call, const store::Moved& answer) {
+  for (std::size_t i = 0; i < call.items.size(); ++i) {
+    const auto& item = call.items[i];
+    const auto key = key_of(call.function, item.id);
+    if (!key) return;
+    if (answer.verdicts.at(i) != Verdict::kOk) continue;
+    check_fence(call.epoch, "a postponement");
+    DeliveryHistory* delivery = open_delivery(*key, "a postponement");
+    if (!delivery) return;
+    if (item.attempts > delivery->own_failures) {
+      return violate("{} is postponed with {} attempts of its budget used up", describe(*key),
+                     item.attempts);
+    }
+    --count_of(counts_[key->function], delivery->place);
+    ++counts_[key->function].later;
+    delivery->place = Place::kLater;
+    delivery->due_ms = item.due_ms;
+  }
+}
+
+void History::check_reason(const DeliveryKey& key, const DeliveryHistory& delivery,
+                           protocol::DeadReason reason) {
+  using protocol::DeadReason;
+  const std::uint32_t max_attempts = workload_.functions()[key.function].max_attempts;
+  if (reason == DeadReason::kRetriesExhausted && delivery.own_failures < max_attempts) {
+    violate("{} is buried as retries_exhausted; it may fail {} times", describe(key), max_attempts);
+  }
+  if (reason == DeadReason::kNotRetryable && !delivery.refused_retry) {
+    violate("{} is buried as not_retryable; it never said so", describe(key));
+  }
+  if (reason == DeadReason::kWorkerLosses && delivery.losses < kWorkerLossesMax) {
+    violate("{} is buried for its worker losses", describe(key));
+  }
+}
+
+void History::applied(const store::Bury& call, const store::Moved& answer) {
+  for (std::size_t i = 0; i < call.items.size(); ++i) {
+    const auto& item = call.items[i];
+    const auto key = key_of(call.function, item.id);
+    if (!key) return;
+    if (answer.verdicts.at(i) != Verdict::kOk) continue;
+    check_fence(call.epoch, "a burial");
+    DeliveryHistory* delivery = open_delivery(*key, "a burial");
+    if (!delivery) return;
+    check_reason(*key, *delivery, item.reason);
+    const Place place = item.status == protocol::Status::kExpired     ? Place::kExpired
+                        : item.status == protocol::Status::kCancelled ? Place::kCancelled
+                                                                      : Place::kDead;
+    --count_of(counts_[key->function], delivery->place);
+    ++count_of(counts_[key->function], place);
+    delivery->place = place;
+    delivery->ended_by = item.token;
+  }
+}
+
+void History::on_counts(std::size_t function, const store::Surveyed::Counts& counts) {
+  const auto& name = workload_.functions()[function].name;
+  const std::int64_t sum = counts.open + counts.later + counts.succeeded + counts.dead +
+                           counts.expired + counts.cancelled;
+  if (counts.accepted != sum) {
+    return violate("function {}: accepted {}, but the places hold {}", name, counts.accepted, sum);
+  }
+  const auto& own = counts_[function];
+  if (counts.accepted != own.accepted || counts.open != own.open || counts.later != own.later ||
+      counts.succeeded != own.succeeded || counts.dead != own.dead ||
+      counts.expired != own.expired) {
+    violate(
+        "function {}: Redis counts {} accepted, {} open, {} later, {} succeeded, {} dead, {} "
+        "expired; applied calls make it {}, {}, {}, {}, {}, {}",
+        name, counts.accepted, counts.open, counts.later, counts.succeeded, counts.dead,
+        counts.expired, own.accepted, own.open, own.later, own.succeeded, own.dead, own.expired);
+  }
+}
+
+void History::on_stored_result(const DeliveryKey& key, const std::optional<std::string>& value) {
+  const auto at = deliveries_.find(key);
+  if (at == deliveries_.end()) return;
+  DeliveryHistory& delivery = at->second;
+  if (delivery.result && value != delivery.result) {
+    return violate("the result of {} changed after it was committed", describe(key));
+  }
+  if (!delivery.ended() && value) {
+    return violate("{} has a result and has not ended", describe(key));
+  }
+  const bool expected = delivery.ended() && workload_.functions()[key.function].results_stored;
+  if (expected != value.has_value()) {
+    return violate("{} {} a stored result", describe(key), value ? "has" : "has ended without");
+  }
+  delivery.result = value;
+}
+
+// ---- brokers ----
+
+void History::on_began(BrokerLife broker, std::uint32_t epoch) {
+  BrokerHistory& history = brokers_[broker];
+  history.epoch = epoch;
+  history.began = schedule_.steady();
+}
+
+void History::on_acknowledged(const protocol::Published& answer) {
+  for (const auto& run : answer.runs) {
+    if (run.fate == protocol::PublishRun::Fate::kRefused) continue;
+    for (std::uint32_t n = 0; n < run.count; ++n) {
+      const protocol::EventId id{run.first.entry, static_cast<std::uint8_t>(run.first.index + n)};
+      for (const auto& name : answer.routes.at(run.detail)) {
+        const auto key = key_of(name, id);
+        if (!key) return;
+        if (!find(*key)) {
+          return violate("{} is acknowledged before it is journaled", describe(*key));
+        }
+      }
+    }
+  }
+}
+
+void History::on_lent(BrokerLife broker, WorkerLife worker, std::int64_t broker_wall_ms,
+                      const protocol::Deliver& deliver, bool can_arrive) {
+  for (const auto& delivery : deliver.deliveries) {
+    if (delivery.origin == protocol::Origin::kInvoke) continue;
+    const auto key = key_of(deliver.function, delivery.id);
+    if (!key) return;
+    lend_one(broker, worker, broker_wall_ms, *key, delivery, can_arrive);
+    if (violated()) return;
+  }
+  if (const auto number = workload_.find(deliver.function)) check_concurrency(broker, *number);
+}
+
+void History::lend_one(BrokerLife broker, WorkerLife worker, std::int64_t broker_wall_ms,
+                       const DeliveryKey& key, const protocol::Delivery& lent, bool can_arrive) {
+  const auto at = deliveries_.find(key);
+  if (at == deliveries_.end()) return violate("{} is lent to a worker", describe(key));
+  DeliveryHistory& delivery = at->second;
+  if (lent.attempt > delivery.own_failures + 1) {
+    return violate("{} is lent as attempt {}", describe(key), lent.attempt);
+  }
+  const Published& published = published_[delivery.tag];
+  if (published.not_before_ms && broker_wall_ms < *published.not_before_ms) {
+    return violate("{} is lent {} ms before its time", describe(key),
+                   *published.not_before_ms - broker_wall_ms);
+  }
+  if (delivery.place == Place::kLater && broker_wall_ms < delivery.due_ms) {
+    return violate("{} is lent {} ms before it is due", describe(key),
+                   delivery.due_ms - broker_wall_ms);
+  }
+  for (const Attempt& attempt : delivery.attempts) {
+    if (attempt.token == lent.token) {
+      return violate("{} is lent again under the token {:x}", describe(key), lent.token.value);
+    }
+    if (!attempt.closed && attempt.broker == broker) {
+      return violate("{} is lent to worker {} without need: attempt {:x} is in good hands",
+                     describe(key), worker, attempt.token.value);
+    }
+  }
+  Attempt attempt{lent.token, worker, broker, false, !can_arrive};
+  delivery.attempts.push_back(attempt);
+  brokers_[broker].lent.insert(key);
+  if (!can_arrive) return;
+  under_way_[worker].push_back(key);
+  lent_to_[worker].insert(key);
+  lent_by_[{broker, key.function}].insert(key);
+}
+
+// max_concurrency bounds what one broker has lent and has no reason to think over.
+void History::check_concurrency(BrokerLife broker, std::size_t function) {
+  const std::uint32_t limit = workload_.functions()[function].max_concurrency;
+  if (limit == 0) return;
+  std::size_t live = 0;
+  auto& lent = lent_by_[{broker, function}];
+  std::erase_if(lent, [&](const DeliveryKey& key) {
+    const auto& attempts = deliveries_.at(key).attempts;
+    const auto open = std::count_if(attempts.begin(), attempts.end(), [&](const Attempt& attempt) {
+      return !attempt.closed && attempt.broker == broker;
+    });
+    live += static_cast<std::size_t>(open);
+    return open == 0;
+  });
+  if (live > limit) {
+    violate("{} attempts of function {} are lent at once; max_concurrency is {}", live,
+            workload_.functions()[function].name, limit);
+  }
+}
+
+void History::on_hello_taken(BrokerLife broker, WorkerLife worker, const protocol::Hello& hello,
+                             Duration grace) {
+  BrokerHistory& history = brokers_[broker];
+  std::set<std::pair<DeliveryKey, std::uint32_t>> named;
+  const bool in_time = schedule_.steady() < history.began + grace &&
+                       registered_at_[history.epoch].contains(hello.name);
+  for (const auto& held : hello.held) {
+    if (is_invocation(held.id)) continue;
+    const auto key = key_of(held.function, held.id);
+    if (!key) return;
+    named.emplace(*key, held.token.value);
+    const auto at = deliveries_.find(*key);
+    if (at == deliveries_.end() || at->second.ended()) continue;
+    auto& attempts = at->second.attempts;
+    // Only the latest attempt can be taken up again.
+    if (attempts.empty() || attempts.back().token != held.token) {
+      if (in_time && history.lent.contains(*key)) {
+        violate("{} was lent before worker {}, which holds it and said so in time, was heard",
+                describe(*key), worker);
+      }
+      continue;
+    }
+    attempts.back().closed = false;
+    attempts.back().broker = broker;
+    lent_to_[worker].insert(*key);
+  }
+  // What it does not name and never got was lost on the way.
+  for (const DeliveryKey& key : lent_to_[worker]) {
+    for (Attempt& attempt : deliveries_.at(key).attempts) {
+      if (attempt.worker != worker || attempt.received) continue;
+      if (!named.contains({key, attempt.token.value})) attempt.closed = true;
+    }
+  }
+}
+
+void History::on_done_taken(const protocol::Done& done) {
+  for (const auto& row : done.rows) {
+    if (is_invocation(row.id)) continue;
+    const auto key = key_of(row.function, row.id);
+    if (!key) return;
+    const auto at = deliveries_.find(*key);
+    if (at == deliveries_.end()) {
+      return violate("a report of {}, which was never journaled", describe(*key));
+    }
+    for (Attempt& attempt : at->second.attempts) {
+      if (attempt.token == row.token) attempt.closed = true;
+    }
+  }
+}
+
+void History::on_worker_given_up(BrokerLife broker, WorkerLife worker, bool was_lost) {
+  for (const DeliveryKey& key : lent_to_[worker]) {
+    DeliveryHistory& delivery = deliveries_.at(key);
+    for (Attempt& attempt : delivery.attempts) {
+      if (attempt.worker != worker || attempt.broker != broker || attempt.closed) continue;
+      attempt.closed = true;
+      if (was_lost) ++delivery.losses;
+    }
+  }
+}
+
+// ---- workers ----
+
+void History::on_received(WorkerLife worker, const protocol::Deliver& deliver) {
+  for (const auto& delivery : deliver.deliveries) {
+    if (delivery.origin == protocol::Origin::kInvoke) continue;
+    const auto key = key_of(deliver.function, delivery.id);
+    if (!key) return;
+    for (Attempt& attempt : deliveries_.at(*key).attempts) {
+      if (attempt.token == delivery.token) attempt.received = true;
+    }
+    std::erase(under_way_[worker], *key);
+  }
+}
+
+void History::on_connection_broken(WorkerLife worker) {
+  for (const DeliveryKey& key : std::exchange(under_way_[worker], {})) {
+    for (Attempt& attempt : deliveries_.at(key).attempts) {
+      if (attempt.worker == worker && !attempt.received) attempt.closed = true;
+    }
+  }
+}
+
+void History::on_worker_died(WorkerLife worker) {
+  for (const DeliveryKey& key : lent_to_[worker]) {
+    DeliveryHistory& delivery = deliveries_.at(key);
+    for (Attempt& attempt : delivery.attempts) {
+      if (attempt.worker != worker || attempt.closed) continue;
+      attempt.closed = true;
+      ++delivery.losses;
+    }
+  }
+  lent_to_.erase(worker);
+  under_way_.erase(worker);
+}
+
+void History::on_execution(WorkerLife worker, const DeliveryKey& key, std::uint32_t attempt) {
+  ++executions_;
+  const auto at = deliveries_.find(key);
+  if (at == deliveries_.end()) {
+    return violate("worker {} runs {}", worker, describe(key));
+  }
+  ++at->second.executions;
+  if (attempt > workload_.functions()[key.function].max_attempts) {
+    violate("worker {} runs {} as attempt {}", worker, describe(key), attempt);
+  }
+}
+
+void History::on_instance_failure(WorkerLife worker, const DeliveryKey& key) {
+  ++instance_failures_[{worker, key}];
+}
+
+// Counts what workers report as the functions' own failures, each attempt once.
+void History::on_done_sent(WorkerLife worker, const protocol::Done& done) {
+  for (const auto& row : done.rows) {
+    if (is_invocation(row.id)) continue;
+    const auto key = key_of(row.function, row.id);
+    if (!key) return;
+    const auto at = deliveries_.find(*key);
+    if (at == deliveries_.end()) {
+      return violate("worker {} reports {}", worker, describe(*key));
+    }
+    DeliveryHistory& delivery = at->second;
+    if (row.outcome == Outcome::kOk && !delivery.ended()) {
+      return violate("worker {} reports success of {} before it is committed", worker,
+                     describe(*key));
+    }
+    if (!protocol::counts_against_budget(row.outcome)) continue;
+    if (!failures_counted_.emplace(*key, row.token.value).second) continue;
+    const bool seen = instance_failures_[{worker, *key}] > 0;
+    if (!seen && (row.outcome == Outcome::kFunctionError || row.outcome == Outcome::kTimeout)) {
+      return violate("worker {} reports {} of {}, which did not happen", worker,
+                     protocol::to_string(row.outcome), describe(*key));
+    }
+    if (seen) --instance_failures_[{worker, *key}];
+    ++delivery.own_failures;
+    if (!row.failure.retryable) delivery.refused_retry = true;
+  }
+}
+
+// ---- the end ----
+
+bool History::all_ended() const {
+  return std::all_of(counts_.begin(), counts_.end(),
+                     [](const auto& counts) { return counts.open == 0 && counts.later == 0; });
+}
+
+std::string History::what_is_open() const {
+  std::vector<DeliveryKey> open;
+  for (const auto& [key, delivery] : deliveries_) {
+    if (!delivery.ended()) open.push_back(key);
+  }
+  if (open.empty()) return "nothing";
+  std::sort(open.begin(), open.end());
+  return fmt::format("{} deliveries, first {}", open.size(), describe(open.front()));
+}
+
+void History::check_final() {
+  for (Tag tag = 0; tag < published_.size() && !violated(); ++tag) {
+    const Published& published = published_[tag];
+    if (published.fate != Fate::kAcknowledged) continue;
+    for (std::size_t function = 0; function < workload_.functions().size(); ++function) {
+      if ((published.expected & (1u << function)) == 0) continue;
+      const DeliveryKey key{function, published.acknowledged};
+      const DeliveryHistory* delivery = find(key);
+      if (!delivery || !delivery->ended()) {
+        violate("event {} was acknowledged and is lost: {}", tag, describe(key));
+      }
+    }
+  }
+}
+
+}  // namespace fanfare::simulation

@@ -1,0 +1,55 @@
+// A real redis-server of a test's own, on a Unix socket in a directory of its own.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/redis_options.h"
+#include "base/redis_sync.h"
+#include "tests/support/temp_dir.h"
+
+namespace fanfare::test {
+
+struct RedisServerOptions {
+  bool append_only = true;
+  std::string append_fsync = "always";  // always | everysec | no
+  std::string maxmemory = "0";          // "64mb"; 0 = no limit
+  std::string maxmemory_policy = "noeviction";
+  std::vector<std::string> more;  // further "--name value" arguments
+};
+
+// Starts in the constructor and answers PING when that returns; any failure throws and so fails the
+// test. Killed, with its data, by the destructor.
+class RedisServer {
+ public:
+  explicit RedisServer(RedisServerOptions options = {});
+  ~RedisServer();
+  RedisServer(const RedisServer&) = delete;
+  RedisServer& operator=(const RedisServer&) = delete;
+
+  std::string socket_path() const { return dir_.file("redis.sock"); }
+  RedisOptions options() const;  // to connect with
+  int pid() const { return pid_; }
+  std::string log() const;  // what the server has logged
+
+  void kill_hard();  // SIGKILL, waits until it is gone
+  void stop();       // SIGTERM, waits
+  void start();      // again, on the same data and socket
+  void pause();      // SIGSTOP: connected, but does not answer
+  void resume();     // SIGCONT
+
+  // One command on a connection of its own, answered as text: strings as they are, integers as
+  // digits, arrays one element a line, nil as "(nil)", errors as "(error) …".
+  std::string command(const std::vector<std::string>& arguments) const;
+
+ private:
+  void end(int signal);
+  RedisServerOptions options_;
+  TempDir dir_;
+  int pid_ = -1;
+};
+
+// What RedisServer::command prints.
+std::string to_text(const RedisReply& reply);
+
+}  // namespace fanfare::test

@@ -1,0 +1,102 @@
+// What travels between a worker and one instance: batches down, doorbells and large results up.
+//
+// A seqpacket socket pair; plain structs, since both ends are of one build on one machine. The
+// worker's end never blocks. The instance ends when the worker closes its end.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "protocol/ids.h"
+#include "worker/fd.h"
+
+namespace fanfare::worker {
+
+inline constexpr std::size_t kFrameBytesMax = 128 * 1024;
+// A larger event travels alone, as a sealed memfd.
+inline constexpr std::size_t kInlineEventMax = 64 * 1024;
+
+struct BatchHeader {
+  static constexpr std::uint32_t kTruncateLog = 1;  // all of the log was read: start it afresh
+
+  std::uint64_t number = 0;
+  std::uint32_t sheet = 0;
+  std::uint32_t items = 0;
+  std::uint32_t flags = 0;
+  std::uint32_t unused = 0;
+};
+
+// Followed by `size` bytes of packed event (none with kInMemfd), padded to eight.
+struct ItemHeader {
+  static constexpr std::uint32_t kInMemfd = 1;
+
+  protocol::EventId id;
+  std::int64_t timeout_ns = 0;  // from the item's own start
+  std::uint64_t size = 0;
+  std::uint32_t attempt = 1;
+  std::uint32_t flags = 0;
+};
+
+// One delivery for the instance.
+struct Item {
+  protocol::EventId id;
+  std::uint32_t attempt = 1;
+  Duration timeout{};
+  std::string_view packed_event;
+};
+
+// Instance → worker.
+struct Doorbell {
+  enum class Kind : std::uint32_t { kFinished = 1, kResult = 2 };
+
+  Kind kind = Kind::kFinished;
+  std::uint32_t item = 0;  // kResult: whose texts the memfd beside this holds
+  std::uint64_t batch = 0;
+};
+
+// How many of `items`, from the first, make the next frame: at least one.
+std::size_t items_per_frame(std::span<const Item> items);
+
+std::string encode_batch(const BatchHeader& header, std::span<const Item> items);
+
+struct ReceivedItem {
+  ItemHeader header;
+  std::string_view packed_event;  // into the frame; empty with kInMemfd
+};
+struct ReceivedBatch {
+  BatchHeader header;
+  std::vector<ReceivedItem> items;
+};
+Result<void> decode_batch(std::string_view frame, ReceivedBatch& batch);
+
+// Two connected ends, close-on-exec, neither of them non-blocking.
+Result<std::pair<Fd, Fd>> make_channel();
+
+struct SendOptions {
+  bool dont_wait = false;
+};
+// One message with up to four descriptors. kRetryLater: full (dont_wait); kReconnect: peer is gone.
+Result<void> send_message(int socket, std::string_view bytes, std::span<const int> fds,
+                          SendOptions options);
+
+// One message into `buffer`. kRetryLater: none there (dont_wait); kReconnect: the peer is gone;
+// kReject: larger than the buffer.
+struct Received {
+  std::size_t size = 0;
+  std::vector<Fd> fds;
+};
+Result<Received> receive_message(int socket, std::span<char> buffer, SendOptions options);
+
+// A memfd with these bytes that nobody can change any more.
+Result<Fd> make_sealed_memfd(const char* name, std::span<const std::string_view> parts);
+
+// Copies a memfd made by the other side. Rejects one that is not sealed or is not `size` long.
+Result<std::string> read_sealed_memfd(int memfd, std::uint64_t size);
+
+}  // namespace fanfare::worker

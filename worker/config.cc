@@ -1,0 +1,110 @@
+#include "worker/config.h"
+
+#include <fmt/format.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <string_view>
+#include <thread>
+
+#include "base/process.h"
+
+namespace fanfare::worker {
+
+using namespace std::chrono_literals;
+
+ConfigSpec config_spec(Config& c) {
+  ConfigSpec spec;
+  spec.describe_section("worker", "fanfare-worker: runs functions and commits their results");
+  spec.text("worker", "name", &c.name, "",
+            "Unique among the broker's workers; empty = host name and process id.");
+  spec.text("worker", "broker", &c.broker, "ipc:///run/fanfare/broker.ipc",
+            "The broker's endpoint: ipc:///path or tcp://127.0.0.1:port.");
+  spec.text("worker", "redis", &c.redis, "unix:///run/redis/redis-server.sock",
+            "The Redis that results are committed to: unix:///path or redis://host:port.");
+  spec.text("worker", "cache_dir", &c.cache_dir, "/var/cache/fanfare",
+            "Where packages of functions are unpacked; made if it is not there.");
+  spec.text("worker", "storage_dir", &c.storage_dir, "",
+            "Folder of buckets, which functions find as FANFARE_STORAGE; empty = none.");
+  spec.text("worker", "instance", &c.instance, "",
+            "Path of fanfare-instance; empty = beside this program.");
+  spec.text("worker", "run_as", &c.run_as, "nobody",
+            "User that instances become when the worker runs as root; empty = stay root.");
+  spec.integer("worker", "slots", &c.slots, 0, "Instances at once, at most; 0 = twice the cores.",
+               {.min = 0, .max = 1000});
+  spec.duration("worker", "grace", &c.grace, "30s",
+                "How long running attempts may take to end when the worker is stopped.",
+                {.min = 0s, .max = 24h});
+  spec.text("worker", "log_level", &c.log_level, "info",
+            "trace, debug (a line per attempt), info, warn, error or off.");
+  spec.choice("worker", "log_format", &c.log_format, "text", "text or json.", {"text", "json"});
+  return spec;
+}
+
+namespace {
+
+Result<void> complete(Config& config) {
+  if (config.name.empty()) {
+    std::array<char, 256> host{};
+    if (::gethostname(host.data(), host.size() - 1) != 0) return fatal("this host has no name");
+    config.name = fmt::format("{}-{}", host.data(), ::getpid());
+  }
+  if (config.slots == 0) config.slots = 2 * std::max(1u, std::thread::hardware_concurrency());
+  if (config.instance.empty()) {
+    std::error_code error;
+    const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+    if (error) return fatal(fmt::format("cannot find this program's folder: {}", error.message()));
+    config.instance = self.parent_path() / "fanfare-instance";
+  }
+  if (::access(config.instance.c_str(), X_OK) != 0) {
+    return fatal(fmt::format(
+        "cannot execute {}; set [worker] instance to where fanfare-instance is", config.instance));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<CoreOptions> core_options(Config& config) {
+  if (auto completed = complete(config); !completed) return completed.error();
+  const auto boot = this_boot_id();
+  if (!boot) return boot.error();
+  const auto started = process_start_time(::getpid());
+  if (!started) return started.error();
+  CoreOptions options;
+  options.name = config.name;
+  options.host = *boot;
+  options.pid = ::getpid();
+  options.pid_started = *started;
+  options.slots = config.slots;
+  options.grace = config.grace;
+  return options;
+}
+
+Result<void> check_broker_endpoint(const std::string& endpoint) {
+  const std::string_view text = endpoint;
+  if (text.starts_with("ipc://") || text.starts_with("tcp://127.") ||
+      text.starts_with("tcp://localhost:") || text.starts_with("tcp://[::1]:")) {
+    return {};
+  }
+  return reject(fmt::format(
+      "[worker] broker '{}' is beyond this machine; use ipc:///path or tcp://127.0.0.1:port",
+      endpoint));
+}
+
+Result<RunAs> find_user(const std::string& user) {
+  if (user.empty() || ::geteuid() != 0) return RunAs{};
+  std::array<char, 4096> buffer{};
+  passwd entry{};
+  passwd* found = nullptr;
+  if (::getpwnam_r(user.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0 || !found) {
+    return reject(
+        fmt::format("[worker] run_as: there is no user '{}'; name one or leave it empty", user));
+  }
+  return RunAs{found->pw_uid, found->pw_gid};
+}
+
+}  // namespace fanfare::worker

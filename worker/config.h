@@ -1,0 +1,40 @@
+// Settings of fanfare-worker: section [worker] of fanfare.toml, FANFARE_WORKER_<KEY> in the
+// environment.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/config.h"
+#include "worker/core.h"
+
+namespace fanfare::worker {
+
+struct Config {
+  std::string name;         // unique per broker; default: host name and process id
+  std::string broker;       // the broker's endpoint
+  std::string redis;        // unix:///path or redis://host:port
+  std::string cache_dir;    // packages of functions, unpacked, by digest
+  std::string instance;     // path of fanfare-instance; default: beside this program
+  std::string run_as;       // user that instances become when the worker runs as root; empty = stay
+  std::string storage_dir;  // buckets; functions find it as FANFARE_STORAGE; empty = none
+  std::uint32_t slots = 0;  // instances at once; default: twice the cores
+  Duration grace{};         // of a drain
+  std::string log_level, log_format;
+};
+
+ConfigSpec config_spec(Config& config);
+
+// What the core is told. Fills in what depends on this machine: name, slots, fanfare-instance.
+Result<CoreOptions> core_options(Config& config);
+
+// ipc and loopback only.
+Result<void> check_broker_endpoint(const std::string& endpoint);
+
+struct RunAs {
+  std::uint32_t uid = 0, gid = 0;  // 0: stay what the worker is
+};
+// Nothing to become when `user` is empty or the worker does not run as root.
+Result<RunAs> find_user(const std::string& user);
+
+}  // namespace fanfare::worker

@@ -1,0 +1,181 @@
+// The turn of the loop, and leaving.
+#include "worker/core.h"
+
+#include <signal.h>
+
+#include <algorithm>
+
+namespace fanfare::worker {
+namespace {
+
+constexpr Duration kTickAtLeast = std::chrono::seconds{1};
+// How long a leaving worker waits for the broker to confirm its last reports.
+constexpr Duration kGoodbyePatience = std::chrono::seconds{2};
+
+}  // namespace
+
+Core::Core(CoreOptions options, Effects& effects, Now now)
+    : options_(std::move(options)),
+      effects_(effects),
+      fork_tokens_(static_cast<double>(options_.forks_at_once)),
+      fork_tokens_at_(now.steady),
+      next_tick_(now.steady) {
+  row_.worker = options_.name;
+}
+
+Core::~Core() = default;
+
+Function* Core::find(std::string_view name) {
+  const auto at = functions_.find(name);
+  return at == functions_.end() ? nullptr : at->second.get();
+}
+
+Instance* Core::instance_of(InstanceId id) {
+  const auto at = instances_.find(id);
+  return at == instances_.end() ? nullptr : at->second.get();
+}
+
+void Core::touch(Function& function) {
+  if (std::exchange(function.touched, true)) return;
+  touched_.push_back(&function);
+}
+
+void Core::due(TimePoint at) {
+  next_tick_ = std::min(next_tick_, at);
+}
+
+Duration Core::until_next_tick(Now now) const {
+  return std::max(Duration::zero(), next_tick_ - now.steady);
+}
+
+void Core::tick(Now now) {
+  if (now.steady < next_tick_) return;
+  next_tick_ = now.steady + kTickAtLeast;
+
+  if (link_ != Link::kDown) {
+    if (now.steady >= greet_again_at_) greet(now);
+    due(greet_again_at_);
+  }
+  if (link_ == Link::kJoined) {
+    if (now.steady >= next_heartbeat_) send_heartbeat(now);
+    due(next_heartbeat_);
+  }
+  for (auto& [id, instance] : instances_) check_deadline(*instance, now);
+  for (auto& [name, function] : functions_) {
+    if (function->zygote_state == Function::ZygoteState::kStarted) {
+      const TimePoint late_at = function->zygote_asked_at + options_.init_timeout;
+      if (now.steady >= late_at) {
+        effects_.stop_zygote(function->zygote);
+        on_zygote_failed(
+            function->zygote,
+            {.type = "InitTimeout",
+             .message = "init took longer than " + format_duration(options_.init_timeout),
+             .retryable = true,
+             .retry_after_ms = {}},
+            {}, now);
+      } else {
+        due(late_at);
+      }
+    }
+    reap_idle(*function, now);
+    if (function->paused_until && *function->paused_until > now.steady)
+      due(*function->paused_until);
+    if (!function->queue.empty() || function->uncommitted > 0 ||
+        function->instances.size() < function->manifest.provisioned) {
+      touch(*function);
+    }
+  }
+  for (auto& [id, flight] : commits_) {
+    if (!flight.again_at) continue;
+    if (*flight.again_at > now.steady) {
+      due(*flight.again_at);
+      continue;
+    }
+    flight.again_at.reset();
+    ++counters_.commits_repeated;
+    effects_.commit(id, flight.call);
+  }
+  if (draining_ && now.steady < drain_ends_at_) due(drain_ends_at_);
+  if (draining_ && now.steady >= drain_ends_at_) {
+    for (auto& [id, instance] : instances_) {
+      if (!instance->idle() && instance->stop == StopReason::kNone) {
+        stop(*instance, StopReason::kDrain, now);
+      }
+    }
+  }
+}
+
+void Core::flush(Now now) {
+  // What is touched while this runs (a failure makes room, a commit is refused) is next turn's
+  // work.
+  touched_now_.swap(touched_);
+  for (Function* function : touched_now_) {
+    function->touched = false;
+    if (draining_ || function->removed) hand_back_queued(*function, now);
+    schedule(*function, now);
+  }
+  for (Function* function : touched_now_) {
+    if (function->uncommitted > 0) commit_done(*function, now);
+    if (function->uncommitted > 0) touch(*function);
+  }
+  if (link_ == Link::kJoined) {
+    send_done();
+    send_credit();
+    if (rows_since_heartbeat_ >= 8192) send_heartbeat(now);
+  }
+  touched_now_.clear();
+  if (draining_) note_finished(now);
+}
+
+void Core::begin_drain(Now now) {
+  if (std::exchange(draining_, true)) return;
+  drain_ends_at_ = now.steady + options_.grace;
+  for (auto& [name, function] : functions_) {
+    touch(*function);
+    while (!function->idle.empty()) retire(*function->idle.back(), now);
+  }
+  due(drain_ends_at_);
+}
+
+void Core::stop_at_once(Now now) {
+  begin_drain(now);
+  drain_ends_at_ = now.steady;
+  for (auto& [id, instance] : instances_) {
+    if (instance->stop == StopReason::kNone) instance->stop = StopReason::kDrain;
+    instance->told_to_end = instance->retiring = true;
+    effects_.kill(id, SIGKILL);
+  }
+  due(now.steady);
+}
+
+void Core::hand_back_queued(Function& function, Now now) {
+  while (!function.queue.empty()) {
+    Held& held = *function.queue.front();
+    function.queue.pop_front();
+    hand_back(held, now);
+  }
+}
+
+// Once everything is reported the broker should confirm it, but it is not waited for without end.
+void Core::note_finished(Now now) {
+  if (finished_) return;
+  if (pool_.in_use() > 0) {
+    // What cannot be ended or committed even now stays in the journal; the broker lends it again.
+    const TimePoint gives_up = drain_ends_at_ + options_.kill_grace + kGoodbyePatience;
+    finished_ = now.steady >= gives_up;
+    return due(gives_up);
+  }
+  if (link_ == Link::kJoined && sent_done_.empty() && done_rows_.empty()) {
+    effects_.send(protocol::encode(protocol::Bye{session_}));
+    finished_ = true;
+    return;
+  }
+  if (!goodbye_ends_at_) {
+    goodbye_ends_at_ = now.steady + kGoodbyePatience;
+    if (link_ == Link::kJoined) send_heartbeat(now);  // its answer confirms
+  }
+  finished_ = now.steady >= *goodbye_ends_at_;
+  due(*goodbye_ends_at_);
+}
+
+}  // namespace fanfare::worker

@@ -1,0 +1,282 @@
+// The worker's decisions: what runs where, when it is stopped, what is committed and reported.
+//
+// Frames of the broker, results and deaths of instances, answers of Redis and ticks go in, together
+// with `now`; what is to be done goes out through Effects. No sockets, no Redis, no clock, no
+// threads: one caller drives it (the shell's loop, a test, the simulation).
+//
+// A turn: any number of on_…() calls, tick(), then flush(). flush() does what gains by grouping:
+// batches for instances, commits, Done and Credit messages.
+//
+// What holds, whatever happens:
+// - A delivery that arrived is waiting, in an instance, uncommitted, committing, or in a Done that
+//   was not acknowledged; every Hello names all of them.
+// - A success is committed first and reported then. Failures are only reported.
+// - What an instance had not begun when it died is no failure: it goes to another one at once.
+// - The broker's absence stops nothing that is here. Redis' absence stops new work, once
+//   CoreOptions::uncommitted_max results wait for it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/time.h"
+#include "protocol/messages.h"
+#include "protocol/record.h"
+#include "store/calls.h"
+#include "worker/counters.h"
+#include "worker/effects.h"
+#include "worker/function.h"
+#include "worker/held.h"
+
+namespace fanfare::worker {
+
+// Switched off one by one in tests that show what each protects against. All on in production.
+struct Protections {
+  bool commit_before_done = true;  // else a success is reported when its result arrives
+  bool repeat_commits = true;      // else a commit whose reply was lost is forgotten
+  bool repeat_done = true;         // else a Done lost on its way is not sent again
+  bool announce_held = true;       // else Hello names nothing
+};
+
+struct CoreOptions {
+  std::string name;  // of the worker, unique per broker
+  std::string host;  // boot id
+  std::int32_t pid = 0;
+  std::uint64_t pid_started = 0;
+  std::uint32_t slots = 4;                        // instances at once
+  Duration grace = std::chrono::seconds{30};      // of a drain
+  Duration kill_grace = std::chrono::seconds{1};  // from SIGTERM to SIGKILL
+  Duration init_timeout = std::chrono::seconds{10};
+  std::uint64_t max_uses = 10'000'000;  // attempts per instance
+
+  // How far ahead of the instances deliveries are fetched.
+  Duration prefetch = std::chrono::milliseconds{4};        // of work per slot
+  std::size_t prefetch_deliveries_max = 4096;              // per function
+  std::size_t prefetch_bytes_max = 4u << 20;               // per function
+  Duration one_each_from = std::chrono::milliseconds{20};  // service time: no prefetch above
+  std::size_t held_max = 50'000;                           // in all, so that a Hello can name them
+  std::size_t uncommitted_max = 20'000;
+  std::size_t uncommitted_bytes_max = 64u << 20;
+
+  // Batches for instances.
+  Duration batch_work = std::chrono::microseconds{500};
+  Duration single_from = std::chrono::milliseconds{1};  // service time: batches of one above
+  std::size_t batch_bytes_max = 64 * 1024;
+
+  // Commits.
+  std::size_t commit_deliveries_max = 256;
+  std::size_t commit_bytes_max = 256 * 1024;
+  std::size_t commit_calls_max = 32;  // in flight
+  Duration hold_partial = std::chrono::milliseconds{1};
+
+  std::size_t forks_per_second = 500;
+  std::size_t forks_at_once = 64;
+  bool report_successes = false;
+  Protections protections;
+};
+
+class Core {
+ public:
+  Core(CoreOptions options, Effects& effects, Now now);
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  // ---- the broker ----
+  void on_connected(Now now);
+  void on_disconnected(Now now);
+  // Copies what it keeps.
+  void on_frame(std::string_view frame, Now now);
+
+  // ---- zygotes and instances ----
+  void on_zygote_started(ZygoteId zygote, Now now);
+  void on_zygote_ready(ZygoteId zygote, Now now);
+  // It never was ready, and never will be: what waits is told `failure`.
+  void on_zygote_failed(ZygoteId zygote, protocol::Failure failure, std::string log_tail, Now now);
+  // It ended after it had been ready.
+  void on_zygote_gone(ZygoteId zygote, Now now);
+  void on_instance_started(InstanceId instance, std::int32_t pid, Now now);
+  void on_fork_failed(InstanceId instance, std::string_view why, Now now);
+  // In the order in which the instance finished them. Takes the strings.
+  void on_results(InstanceId instance, std::span<ItemResult> results, Now now);
+  // It broke the rules of its board: it is killed.
+  void on_instance_broken(InstanceId instance, std::string_view why, Now now);
+  // It is dead, and all its results were handed in.
+  struct End {
+    Ending ending;
+    std::optional<InstanceHandle::Running> running;  // when it died
+    std::string log_tail;                            // what that one had printed
+    bool log_truncated = false;
+  };
+  void on_instance_ended(InstanceId instance, End end, Now now);
+
+  // ---- Redis ----
+  void on_commit_answer(CommitId id, const store::Committed& answer, Now now);
+  // kReconnect, kRetryLater, kFatal: sent again, after a while. kReject: Redis would never take it.
+  void on_commit_failed(CommitId id, const Error& error, Now now);
+
+  // ---- time ----
+  void tick(Now now);
+  void flush(Now now);
+  // When tick() has something to do, at the latest. Short when little is known.
+  Duration until_next_tick(Now now) const;
+
+  // ---- leaving ----
+  // No new work; what waits is handed back, what runs may finish within the grace.
+  void begin_drain(Now now);
+  // Ends the grace now.
+  void stop_at_once(Now now);
+  bool draining() const { return draining_; }
+  // Nothing is held any more and the broker knows it (or cannot be told).
+  bool finished() const { return finished_; }
+
+  const Counters& counters() const { return counters_; }
+  const CoreOptions& options() const { return options_; }
+  bool joined() const { return link_ == Link::kJoined; }
+  std::size_t held() const { return pool_.in_use(); }
+  std::size_t instances() const { return instances_.size(); }
+  std::size_t commits_in_flight() const { return commits_.size(); }
+  std::size_t unacknowledged_done() const { return sent_done_.size(); }
+  const std::map<std::string, std::unique_ptr<Function>, std::less<>>& functions() const {
+    return functions_;
+  }
+  void report_successes(bool wanted) { options_.report_successes = wanted; }
+
+ private:
+  enum class Link : std::uint8_t { kDown, kGreeting, kJoined };
+  struct Flight {
+    store::Commit call;
+    Function* function = nullptr;
+    std::vector<Held*> held;  // in the order of the verdicts
+    std::size_t bytes = 0;
+    std::uint32_t failures = 0;
+    std::optional<TimePoint> again_at;
+  };
+  struct SentDone {
+    std::uint64_t number;
+    std::size_t rows;
+    std::string frame;
+  };
+
+  // core.cc: the turn, drain
+  Function* find(std::string_view name);
+  Instance* instance_of(InstanceId id);
+  void touch(Function& function);
+  void due(TimePoint at);
+  void note_finished(Now now);
+  void hand_back_queued(Function& function, Now now);
+
+  // core_session.cc: the broker
+  void greet(Now now);
+  void join(protocol::Welcome welcome, Now now);
+  void on_functions(std::vector<protocol::FunctionSpec> specs, Now now);
+  void on_deliver(std::string_view frame, Now now);
+  void on_heartbeat_ack(const protocol::HeartbeatAck& ack);
+  void send_heartbeat(Now now);
+  void send_done();
+  void send_credit();
+  std::size_t window(const Function& function) const;
+  std::vector<protocol::HeldDelivery> everything_held() const;
+
+  // core_schedule.cc: from waiting to running
+  void schedule(Function& function, Now now);
+  bool feed(Instance& instance, Now now);
+  std::size_t batch_limit(const Function& function) const;
+  bool wants_instance(const Function& function, Now now) const;
+  static Duration stuck_after(const Function& function);
+  bool has_zygote(Function& function, Now now);
+  bool fork(Function& function, Now now);
+  bool someone_needs_the_slot(const Function& function) const;
+  void make_room_for(Function& function, Now now);
+  bool give_way(Instance& instance, Now now);
+  std::size_t instances_max(const Function& function) const;
+  void fail_queued(Function& function, Now now);
+  void end_zygote(Function& function, Now now);
+  void lose_unborn(Function& function, ZygoteId zygote, Now now);
+
+  // core_instances.cc: results, deadlines, deaths
+  void on_result(Instance& instance, Held& held, ItemResult& result, Now now);
+  void settle_after_results(Instance& instance, Now now);
+  void measure(Function& function, std::span<const ItemResult> results);
+  void retire(Instance& instance, Now now);
+  void stop(Instance& instance, StopReason why, Now now);
+  void check_deadline(Instance& instance, Now now);
+  void remove(Instance& instance);
+  void take_back_items(Instance& instance, const End* end, Now now);
+  void note_start_failure(Function& function, protocol::Failure failure, std::string log, Now now);
+  void reap_idle(Function& function, Now now);
+
+  // core_commit.cc: how deliveries end
+  struct Finish {
+    protocol::Outcome outcome = protocol::Outcome::kOk;
+    protocol::Failure failure;
+    std::string output, content_type, log_tail;
+    bool log_truncated = false;
+  };
+  void finish(Held& held, Finish finish, protocol::AttemptRow& row, Now now);
+  std::string make_record(const Held& held, Finish& finish, const protocol::AttemptRow& row,
+                          Now now);
+  void hand_back(Held& held, Now now);
+  void report_done(Held& held, protocol::Done::Row row);
+  void enter(Held& held);
+  void release_entry(Function& function, Entry& entry);
+  void release(Held& held);
+  bool may_commit(const Function& function) const;
+  bool holds_back(const Function& function, const Entry& entry, Now now);
+  void commit_done(Function& function, Now now);
+  void add_to_flight(Flight& flight, Function& function, Entry& entry);
+  void send_commit(Flight flight);
+
+  CoreOptions options_;
+  Effects& effects_;
+  Counters counters_;
+
+  // ---- session ----
+  Link link_ = Link::kDown;
+  std::uint64_t session_ = 0;
+  Duration heartbeat_ = std::chrono::seconds{2};
+  TimePoint next_heartbeat_;
+  TimePoint greet_again_at_;  // unless the broker is heard before
+  std::uint64_t delivers_ = 0;
+  std::vector<protocol::Done::Row> done_rows_;
+  std::uint64_t next_done_ = 1;
+  std::deque<SentDone> sent_done_;
+  std::size_t sent_rows_ = 0;  // in sent_done_
+  std::size_t rows_since_heartbeat_ = 0;
+  std::size_t credit_open_ = 0;  // granted in this session and not used yet
+  bool credit_short_ = false;    // some function got less than its window
+
+  // ---- functions ----
+  std::map<std::string, std::unique_ptr<Function>, std::less<>> functions_;
+  std::vector<Function*> touched_, touched_now_;
+  std::unordered_map<InstanceId, std::unique_ptr<Instance>> instances_;
+  std::uint64_t next_zygote_ = 1, next_instance_ = 1, next_commit_ = 1;
+  double fork_tokens_ = 0;
+  TimePoint fork_tokens_at_;
+  std::vector<Item> items_;  // scratch of feed()
+
+  // ---- deliveries ----
+  Pool<Held> pool_;
+  Pool<Entry> entry_pool_;
+  Pool<Frame> frame_pool_;
+  std::map<CommitId, Flight> commits_;
+  std::size_t uncommitted_ = 0;  // deliveries with a result that is not committed
+  std::size_t uncommitted_bytes_ = 0;
+  std::size_t failed_flights_ = 0;  // sent again, or about to be, and not answered yet
+  protocol::AttemptRow row_;        // scratch of finish()
+
+  TimePoint next_tick_;
+  bool draining_ = false;
+  bool finished_ = false;
+  TimePoint drain_ends_at_;
+  std::optional<TimePoint> goodbye_ends_at_;
+};
+
+}  // namespace fanfare::worker

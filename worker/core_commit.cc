@@ -1,0 +1,332 @@
+// How deliveries end: committed and reported, reported as failed, or handed back.
+#include <algorithm>
+
+#include "worker/core.h"
+
+namespace fanfare::worker {
+namespace {
+
+constexpr std::size_t kLogTailMax = 4096;
+constexpr std::size_t kMessageMax = 1024;
+constexpr double kHoldsBackBelowNs = 1e6;  // service time; slower functions' results do not wait
+constexpr Duration kRepeatFirst = std::chrono::milliseconds{50};
+constexpr Duration kRepeatMax = std::chrono::seconds{2};
+
+}  // namespace
+
+// Puts a delivery that arrived into the entry that it shares with others.
+void Core::enter(Held& held) {
+  held.entry = nullptr;
+  if (held.origin == protocol::Origin::kInvoke) return;
+  const EntryKey key{held.id.entry, held.lane, held.origin};
+  const bool shared = held.entry_size > 1;
+  if (shared) {
+    const auto at = held.function->entries.find(key);
+    if (at != held.function->entries.end()) {
+      held.entry = at->second;
+      ++held.entry->unfinished;
+      return;
+    }
+  }
+  Entry& entry = entry_pool_.take();
+  entry.key = key;
+  entry.size = held.entry_size;
+  entry.unfinished = 1;
+  held.entry = &entry;
+  if (shared) held.function->entries.emplace(key, &entry);
+}
+
+void Core::release_entry(Function& function, Entry& entry) {
+  if (entry.unfinished > 0 || !entry.done.empty()) return;
+  if (entry.shared()) function.entries.erase(entry.key);
+  entry_pool_.give_back(entry);
+}
+
+void Core::release(Held& held) {
+  held.function = nullptr;
+  if (--held.frame->users == 0) frame_pool_.give_back(*held.frame);
+  pool_.give_back(held);
+}
+
+// An attempt is over. `row` is complete but for its outcome and error.
+void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
+  Function& function = *held.function;
+  touch(function);
+  if (end.outcome == protocol::Outcome::kOk &&
+      end.output.size() > function.manifest.result_max_bytes) {
+    ++counters_.results_too_large;
+    end.outcome = protocol::Outcome::kFunctionError;
+    end.failure = {.type = "ResultTooLarge",
+                   .message = "the result has " + std::to_string(end.output.size()) +
+                              " bytes; result.max_bytes is " +
+                              std::to_string(function.manifest.result_max_bytes),
+                   .retryable = false,
+                   .retry_after_ms = {}};
+    end.output.clear();
+  }
+  const bool ok = end.outcome == protocol::Outcome::kOk;
+  if (end.log_tail.size() > kLogTailMax) {
+    end.log_tail.erase(0, end.log_tail.size() - kLogTailMax);
+    end.log_truncated = true;
+  }
+  if (end.failure.message.size() > kMessageMax) end.failure.message.resize(kMessageMax);
+  row.outcome = end.outcome;
+  row.error_type = ok ? std::string{} : end.failure.type;
+  row.error_message = ok ? std::string{} : end.failure.message;
+  ++(ok ? counters_.attempts_ok : counters_.attempts_failed);
+  if (!ok || options_.report_successes) {
+    effects_.report({function.spec.name, held.id, row, end.log_tail});
+  }
+
+  if (ok && held.entry) {
+    Entry& entry = *held.entry;
+    --entry.unfinished;
+    if (entry.done.empty()) {
+      entry.done_since = now.steady;
+      function.done_entries.push_back(&entry);
+    }
+    const bool stored = function.manifest.result_ttl > Duration::zero();
+    entry.done.push_back({&held, stored ? make_record(held, end, row, now) : std::string{}});
+    ++function.uncommitted;
+    ++uncommitted_;
+    uncommitted_bytes_ += entry.done.back().record.size();
+    if (!options_.protections.commit_before_done) {
+      protocol::Done::Row done;
+      done.function = function.spec.name;
+      done.id = held.id;
+      done.token = held.token;
+      done_rows_.push_back(std::move(done));
+    }
+    return;
+  }
+  protocol::Done::Row done;
+  done.outcome = end.outcome;
+  done.final_status = ok ? protocol::Status::kSucceeded : protocol::Status::kFailed;
+  if (held.origin == protocol::Origin::kInvoke) done.record = make_record(held, end, row, now);
+  if (!ok) {
+    protocol::append_row(done.packed_row, row);
+    done.failure = std::move(end.failure);
+    done.log_tail = std::move(end.log_tail);
+  }
+  report_done(held, std::move(done));
+}
+
+std::string Core::make_record(const Held& held, Finish& end, const protocol::AttemptRow& row,
+                              Now now) {
+  protocol::ResultRecord record;
+  const bool ok = end.outcome == protocol::Outcome::kOk;
+  record.status = ok ? protocol::Status::kSucceeded : protocol::Status::kFailed;
+  record.output = std::move(end.output);
+  record.content_type = std::move(end.content_type);
+  if (!ok) {
+    record.error_type = end.failure.type;
+    record.error_message = end.failure.message;
+  }
+  record.ledger = held.packed_ledger;
+  protocol::append_row(record.ledger, row);
+  record.log_tail = end.log_tail;
+  record.log_truncated = end.log_truncated;
+  record.accepted_ms = held.accepted_ms;
+  record.ended_ms = to_ms(now.wall);
+  record.memory_limit_mb = static_cast<std::uint32_t>(held.function->manifest.memory_bytes >> 20);
+  return protocol::pack(record);
+}
+
+// Not run, or stopped because this worker leaves: somebody else may have it.
+void Core::hand_back(Held& held, Now) {
+  ++counters_.attempts_drained;
+  protocol::Done::Row row;
+  row.outcome = protocol::Outcome::kDrained;
+  row.final_status = protocol::Status::kFailed;
+  report_done(held, std::move(row));
+}
+
+// The delivery ends here as far as its entry is concerned; the broker hears of it this turn.
+void Core::report_done(Held& held, protocol::Done::Row row) {
+  Function& function = *held.function;
+  row.function = function.spec.name;
+  row.id = held.id;
+  row.token = held.token;
+  done_rows_.push_back(std::move(row));
+  if (held.entry) {
+    --held.entry->unfinished;
+    release_entry(function, *held.entry);
+  }
+  release(held);
+}
+
+// One flight in the air, the next one fills meanwhile; only full calls follow at once. While Redis
+// does not answer nothing new goes out at all.
+bool Core::may_commit(const Function& function) const {
+  if (failed_flights_ > 0 || commits_.size() >= options_.commit_calls_max) return false;
+  return commits_.empty() || function.uncommitted >= options_.commit_deliveries_max;
+}
+
+// Whether an entry whose rest is about to finish waits for it: one commit costs less than two.
+bool Core::holds_back(const Function& function, const Entry& entry, Now now) {
+  if (entry.unfinished == 0 || draining_) return false;
+  if (function.service_ns == 0 || function.service_ns >= kHoldsBackBelowNs) return false;
+  const double rest_ns = entry.unfinished * function.service_ns;
+  if (rest_ns > 2 * static_cast<double>(options_.hold_partial.count())) return false;
+  const TimePoint until = entry.done_since + options_.hold_partial;
+  if (now.steady >= until) return false;
+  due(until);
+  return true;
+}
+
+void Core::commit_done(Function& function, Now now) {
+  if (!may_commit(function)) return;
+  const bool only_full = !commits_.empty();
+  Flight flight;
+  std::vector<Entry*> kept;
+  std::vector<Entry*> entries = std::exchange(function.done_entries, {});
+  for (Entry* entry : entries) {
+    if (!flight.held.empty() &&
+        flight.held.size() + entry->done.size() > options_.commit_deliveries_max) {
+      send_commit(std::exchange(flight, {}));
+    }
+    const bool too_few =
+        only_full && flight.held.empty() && function.uncommitted < options_.commit_deliveries_max;
+    if (too_few || commits_.size() >= options_.commit_calls_max ||
+        holds_back(function, *entry, now)) {
+      kept.push_back(entry);
+      continue;
+    }
+    add_to_flight(flight, function, *entry);
+  }
+  if (!flight.held.empty()) send_commit(std::move(flight));
+  function.done_entries.insert(function.done_entries.begin(), kept.begin(), kept.end());
+}
+
+// Moves an entry's results into `flight`, which is sent and begun anew when it is full.
+void Core::add_to_flight(Flight& flight, Function& function, Entry& entry) {
+  bool open_group = false;
+  for (Success& success : entry.done) {
+    const std::size_t bytes = success.record.size();
+    if (!flight.held.empty() && (flight.held.size() >= options_.commit_deliveries_max ||
+                                 flight.bytes + bytes > options_.commit_bytes_max)) {
+      send_commit(std::exchange(flight, {}));
+      open_group = false;
+    }
+    if (flight.held.empty()) {
+      flight.function = &function;
+      flight.call.function = function.spec.name;
+      flight.call.result_ttl_ms =
+          std::chrono::duration_cast<std::chrono::milliseconds>(function.manifest.result_ttl)
+              .count();
+    }
+    if (!open_group) {
+      flight.call.groups.push_back({.entry = entry.key.id,
+                                    .lane = entry.key.lane,
+                                    .origin = entry.key.origin,
+                                    .entry_size = entry.size,
+                                    .items = {}});
+      flight.call.groups.back().items.reserve(entry.done.size());
+      open_group = true;
+    }
+    const Held& held = *success.held;
+    flight.call.groups.back().items.push_back(
+        {held.id.index, held.slot, held.token, std::move(success.record)});
+    flight.held.push_back(success.held);
+    flight.bytes += bytes;
+    success.held->entry = nullptr;  // the flight has it now
+  }
+  function.uncommitted -= entry.done.size();
+  entry.done.clear();
+  release_entry(function, entry);
+}
+
+void Core::send_commit(Flight flight) {
+  const CommitId id{next_commit_++};
+  Flight& in_air = commits_.emplace(id, std::move(flight)).first->second;
+  effects_.commit(id, in_air.call);
+}
+
+void Core::on_commit_answer(CommitId id, const store::Committed& answer, Now now) {
+  const auto at = commits_.find(id);
+  if (at == commits_.end()) return;
+  if (answer.verdicts.size() != at->second.held.size()) {
+    return on_commit_failed(id, reject("the answer has the wrong number of verdicts"), now);
+  }
+  Flight flight = std::move(at->second);
+  commits_.erase(at);
+  if (flight.failures > 0) --failed_flights_;
+  for (std::size_t i = 0; i < flight.held.size(); ++i) {
+    switch (answer.verdicts[i]) {
+      case store::Verdict::kOk:
+        ++counters_.committed;
+        break;
+      case store::Verdict::kDuplicate:
+        ++counters_.commits_duplicate;
+        break;
+      case store::Verdict::kFenced:
+        ++counters_.commits_fenced;
+        break;
+      case store::Verdict::kGone:
+        ++counters_.commits_gone;
+        break;
+    }
+    // Whoever ended it: it has ended, and the broker may forget it.
+    if (options_.protections.commit_before_done) {
+      report_done(*flight.held[i], {});
+    } else {
+      release(*flight.held[i]);
+    }
+  }
+  uncommitted_ -= flight.held.size();
+  uncommitted_bytes_ -= flight.bytes;
+  touch(*flight.function);
+  const bool all = std::exchange(credit_short_, false) || commits_.empty();
+  for (auto& [name, function] : functions_) {
+    if (all || function->uncommitted > 0) touch(*function);
+  }
+}
+
+void Core::on_commit_failed(CommitId id, const Error& error, Now now) {
+  const auto at = commits_.find(id);
+  if (at == commits_.end()) return;
+  Flight& flight = at->second;
+  if (error.kind != ErrorKind::kReject && error.kind != ErrorKind::kStale) {
+    // The outcome is unknown, or Redis is busy: the same call again, so that it is taken once.
+    if (options_.protections.repeat_commits) {
+      const Duration pause =
+          std::min<Duration>(kRepeatMax, kRepeatFirst * (1 << std::min(flight.failures, 6u)));
+      if (flight.failures++ == 0) ++failed_flights_;
+      flight.again_at = now.steady + pause;
+      due(*flight.again_at);
+      return;
+    }
+    std::vector<store::Verdict> verdicts(flight.held.size(), store::Verdict::kOk);
+    return on_commit_answer(id, {std::move(verdicts)}, now);
+  }
+  // It would be refused for ever: the broker decides what becomes of these deliveries.
+  effects_.warn("Redis refused a commit of function " + flight.function->spec.name + ": " +
+                error.message);
+  Flight refused = std::move(flight);
+  commits_.erase(at);
+  if (refused.failures > 0) --failed_flights_;
+  uncommitted_ -= refused.held.size();
+  uncommitted_bytes_ -= refused.bytes;
+  counters_.commits_refused += refused.held.size();
+  for (Held* held : refused.held) {
+    row_.number = held->attempt;
+    row_.started_ms = to_ms(now.wall);
+    row_.duration_us = row_.cold_start_us = row_.peak_memory_kb = 0;
+    row_.cold_start = false;
+    row_.instance = 0;
+    finish(*held,
+           {.outcome = protocol::Outcome::kFunctionError,
+            .failure = {.type = "CommitRefused",
+                        .message = error.message,
+                        .retryable = true,
+                        .retry_after_ms = {}},
+            .output = {},
+            .content_type = {},
+            .log_tail = {},
+            .log_truncated = false},
+           row_, now);
+  }
+  for (auto& [name, function] : functions_) touch(*function);
+}
+
+}  // namespace fanfare::worker

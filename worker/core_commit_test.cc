@@ -1,0 +1,272 @@
+// How successes are grouped, committed and repeated.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "worker/core_fixture.h"
+
+namespace fanfare::worker {
+namespace {
+
+using protocol::Outcome;
+
+CoreOptions one_slot() {
+  return {.name = "w1", .slots = 1};
+}
+
+// Joins, and lets it learn that "f" takes about 10 µs.
+void learn_quick(Worker& w) {
+  w.join();
+  w.deliver_entries(1, 1);
+  w.finish(w.effects.forked[0], 1, 10us);
+  w.answer_commits();
+  w.done_rows();
+}
+
+std::vector<protocol::Delivery> chunk(std::uint64_t entry, std::uint16_t size,
+                                      std::uint8_t from = 0, int count = -1) {
+  std::vector<protocol::Delivery> all;
+  const int until = count < 0 ? size : from + count;
+  for (int i = from; i < until; ++i) {
+    all.push_back(Worker::delivery(entry, static_cast<std::uint8_t>(i), size));
+  }
+  return all;
+}
+
+std::size_t items_in(const store::Commit& call) {
+  std::size_t items = 0;
+  for (const auto& group : call.groups) items += group.items.size();
+  return items;
+}
+
+TEST(WorkerCommit, OneEntryIsOneGroupWithItsSlots) {
+  Worker w(one_slot());
+  learn_quick(w);
+  w.deliver(chunk(7, 20));
+  w.finish(w.effects.forked[0], 20, 10us);
+  ASSERT_EQ(w.effects.commits.size(), 1u);
+  const auto& groups = w.effects.commits[0].second.groups;
+  ASSERT_EQ(groups.size(), 1u);
+  EXPECT_EQ(groups[0].entry.ms, 7u);
+  EXPECT_EQ(groups[0].entry_size, 20u);
+  ASSERT_EQ(groups[0].items.size(), 20u);
+  EXPECT_EQ(groups[0].items[3].index, 3u);
+  EXPECT_EQ(groups[0].items[3].slot, 3u);
+}
+
+TEST(WorkerCommit, DeliveriesOfOneEntryInSeveralFramesAreOneGroup) {
+  Worker w(one_slot());
+  learn_quick(w);
+  w.deliver(chunk(7, 20, 0, 10));
+  w.deliver(chunk(7, 20, 10, 10));
+  w.finish(w.effects.forked[0], 20, 10us);
+  ASSERT_EQ(w.effects.commits.size(), 1u);
+  ASSERT_EQ(w.effects.commits[0].second.groups.size(), 1u);
+}
+
+TEST(WorkerCommit, OneEntryInTwoLanesIsTwoGroups) {
+  Worker w(one_slot());
+  learn_quick(w);
+  auto first = chunk(7, 2), second = chunk(7, 2);
+  for (auto& d : second) {
+    d.lane = protocol::Lane{5};
+    d.id.index = static_cast<std::uint8_t>(d.id.index + 2);
+  }
+  w.deliver(first);
+  w.deliver(second);
+  w.finish(w.effects.forked[0], 4, 10us);
+  ASSERT_EQ(w.effects.commits.size(), 1u);
+  EXPECT_EQ(w.effects.commits[0].second.groups.size(), 2u);
+}
+
+TEST(WorkerCommit, APartialEntryOfAQuickFunctionWaitsForItsRestButNotForLong) {
+  Worker w(one_slot());
+  learn_quick(w);
+  w.deliver(chunk(7, 20));
+  w.finish(w.effects.forked[0], 15, 10us);
+  EXPECT_TRUE(w.effects.commits.empty());
+  EXPECT_LE(w.core->until_next_tick(w.now), 1ms);
+  w.pass(1ms);
+  ASSERT_EQ(w.effects.commits.size(), 1u);
+  EXPECT_EQ(items_in(w.effects.commits[0].second), 15u);
+  w.answer_commits();
+  w.finish(w.effects.forked[0], 5, 10us);
+  ASSERT_EQ(w.effects.commits.size(), 1u);
+  EXPECT_EQ(items_in(w.effects.commits[0].second), 5u);
+  w.answer_commits();
+  EXPECT_EQ(w.core->held(), 0u);
+}
+
+TEST(WorkerCommit, APartialEntryOfASlowFunctionDoesNotWait) {
+  Worker w;
+  w.join();
+  w.deliver(chunk(7, 4));
+  w.finish(w.effects.forked[0], 1, 100ms);
+  EXPECT_EQ(w.effects.commits.size(), 1u);
+}
+
+TEST(WorkerCommit, WhileOneFlightIsInTheAirTheNextOneFills) {
+  Worker w(one_slot());
+  learn_quick(w);
+  w.deliver_entries(10, 29);
+  w.finish(w.effects.forked[0], 5, 10us);
+  EXPECT_EQ(w.effects.commits.size(), 1u);
+  w.finish(w.effects.forked[0], 5, 10us);
+  w.finish(w.effects.forked[0], 10, 10us);
+  ASSERT_EQ(w.effects.commits.size(), 1u);
+  w.answer_commits();
+  ASSERT_EQ(w.effects.commits.size(), 1u);
+  EXPECT_EQ(items_in(w.effects.commits[0].second), 15u);
+}
+
+TEST(WorkerCommit, AFullCallDoesNotWaitForTheFlightBeforeIt) {
+  Worker w(one_slot());
+  learn_quick(w);
+  w.deliver_entries(1000, 1999);
+  w.finish(w.effects.forked[0], 10, 10us);
+  EXPECT_EQ(w.effects.commits.size(), 1u);
+  for (int i = 0; i < 30; ++i) w.finish(w.effects.forked[0], 10, 10us);
+  EXPECT_EQ(w.effects.commits.size(), 2u);
+  for (const auto& [id, call] : w.effects.commits) EXPECT_LE(items_in(call), 256u);
+}
+
+TEST(WorkerCommit, CallsStayBelow256DeliveriesAnd256KiBAndDoNotSplitEntriesThatFit) {
+  Worker w({.name = "w1", .slots = 1, .batch_work = 1s});
+  learn_quick(w);
+  w.deliver(chunk(50, 200));
+  w.deliver(chunk(51, 200));
+  std::vector<ItemResult> results;
+  for (auto& batch : w.effects.batches[w.effects.forked[0]]) {
+    for (std::size_t i = 0; i < batch.ids.size(); ++i) {
+      results.push_back(Worker::result(batch, i, w.now.steady, 10us));
+    }
+  }
+  ASSERT_EQ(results.size(), 400u);
+  w.effects.batches.clear();
+  w.core->on_results(w.effects.forked[0], results, w.now);
+  w.turn();
+  ASSERT_EQ(w.effects.commits.size(), 2u);
+  for (const auto& [id, call] : w.effects.commits) {
+    ASSERT_EQ(call.groups.size(), 1u);
+    EXPECT_EQ(call.groups[0].items.size(), 200u);
+  }
+  w.answer_commits();
+
+  w.deliver(chunk(60, 10));
+  w.finish(w.effects.forked[0], 10, 10us, [](ItemResult& r) { r.output.assign(100 * 1024, 'x'); });
+  EXPECT_EQ(w.effects.commits.size(), 5u);
+  std::set<std::uint8_t> seen;
+  for (const auto& [id, call] : w.effects.commits) {
+    for (const auto& item : call.groups.at(0).items) seen.insert(item.index);
+    EXPECT_EQ(items_in(call), 2u);
+  }
+  EXPECT_EQ(seen.size(), 10u);
+}
+
+TEST(WorkerCommit, ALostReplyIsRepeatedByteForByteAndTheSecondAnswerCounts) {
+  Worker w;
+  w.join();
+  w.deliver_entries(1, 1);
+  w.finish(w.effects.forked[0]);
+  const auto first = w.effects.commits.at(0);
+  w.effects.commits.clear();
+  w.core->on_commit_failed(first.first, reconnect("gone"), w.now);
+  w.turn();
+  EXPECT_TRUE(w.effects.commits.empty()) << "not at once: Redis needs a moment";
+  w.pass(50ms);
+  ASSERT_EQ(w.effects.commits.size(), 1u);
+  EXPECT_EQ(w.effects.commits[0].first, first.first);
+  EXPECT_EQ(w.effects.commits[0].second.groups[0].items[0].record,
+            first.second.groups[0].items[0].record);
+  w.answer_commits(store::Verdict::kDuplicate);
+  EXPECT_EQ(w.done_rows().at(0).outcome, Outcome::kOk);
+  EXPECT_EQ(w.core->counters().commits_duplicate, 1u);
+}
+
+TEST(WorkerCommit, WhileRedisIsAwayResultsGatherInsteadOfKnocking) {
+  Worker w(one_slot());
+  learn_quick(w);
+  w.deliver_entries(1000, 1999);
+  w.finish(w.effects.forked[0], 1, 10us);
+  ASSERT_EQ(w.effects.commits.size(), 1u);
+  w.core->on_commit_failed(w.effects.commits.at(0).first, reconnect("gone"), w.now);
+  w.effects.commits.clear();
+  for (int i = 0; i < 30; ++i) w.finish(w.effects.forked[0], 10, 10us);
+  EXPECT_TRUE(w.effects.commits.empty());
+  w.pass(50ms);
+  EXPECT_EQ(w.effects.commits.size(), 1u);
+  w.answer_commits();
+  std::size_t items = 0;
+  for (const auto& [id, call] : w.effects.commits) items += items_in(call);
+  EXPECT_EQ(items, 300u) << "all the others at once";
+}
+
+TEST(WorkerCommit, AResultThatAnotherAttemptBeatIsDroppedAndCounted) {
+  Worker w;
+  w.join();
+  w.deliver_entries(1, 2);
+  w.finish(w.effects.forked[0]);
+  w.answer_commits(store::Verdict::kFenced);
+  w.finish(w.effects.forked[1]);
+  w.answer_commits(store::Verdict::kGone);
+  EXPECT_EQ(w.done_rows().size(), 2u) << "the broker may forget them";
+  EXPECT_EQ(w.core->counters().commits_fenced, 1u);
+  EXPECT_EQ(w.core->counters().commits_gone, 1u);
+  EXPECT_EQ(w.core->counters().committed, 0u);
+}
+
+TEST(WorkerCommit, WhatRedisWouldNeverTakeBecomesAFailure) {
+  Worker w;
+  w.join();
+  w.deliver_entries(1, 1);
+  w.finish(w.effects.forked[0]);
+  w.core->on_commit_failed(w.effects.commits.at(0).first, reject("malformed"), w.now);
+  w.turn();
+  const auto rows = w.done_rows();
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].outcome, Outcome::kFunctionError);
+  EXPECT_EQ(rows[0].failure.type, "CommitRefused");
+  EXPECT_EQ(w.core->held(), 0u);
+}
+
+TEST(WorkerCommit, ATooLargeResultFailsForGood) {
+  Worker w;
+  w.join({Worker::function("f", "[result]\nmax_bytes = 1000\n")});
+  w.deliver_entries(1, 1);
+  w.finish(w.effects.forked[0], 1, 1ms, [](ItemResult& r) { r.output.assign(1001, 'x'); });
+  EXPECT_TRUE(w.effects.commits.empty());
+  const auto rows = w.done_rows();
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].failure.type, "ResultTooLarge");
+  EXPECT_FALSE(rows[0].failure.retryable);
+  EXPECT_EQ(w.core->counters().results_too_large, 1u);
+}
+
+TEST(WorkerCommit, AFunctionThatStoresNoResultsCommitsEmptyRecords) {
+  Worker w;
+  w.join({Worker::function("f", "[result]\nttl = \"0s\"\n")});
+  w.deliver_entries(1, 1);
+  w.finish(w.effects.forked[0]);
+  ASSERT_EQ(w.effects.commits.size(), 1u);
+  EXPECT_EQ(w.effects.commits[0].second.result_ttl_ms, 0);
+  EXPECT_TRUE(w.effects.commits[0].second.groups[0].items[0].record.empty());
+}
+
+TEST(WorkerCommit, TheLedgerOfEarlierAttemptsIsKept) {
+  Worker w;
+  w.join();
+  auto second = Worker::delivery(1);
+  protocol::append_row(second.packed_ledger, {.number = 1, .outcome = Outcome::kTimeout});
+  second.attempt = 2;
+  w.deliver({second});
+  w.finish(w.effects.forked[0]);
+  const auto record =
+      protocol::unpack_result(w.effects.commits.at(0).second.groups[0].items[0].record);
+  const auto ledger = protocol::unpack_ledger(record->ledger);
+  ASSERT_EQ(ledger->size(), 2u);
+  EXPECT_EQ(ledger->at(0).outcome, Outcome::kTimeout);
+  EXPECT_EQ(ledger->at(1).number, 2u);
+}
+
+}  // namespace
+}  // namespace fanfare::worker

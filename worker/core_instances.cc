@@ -1,0 +1,302 @@
+// What instances do: results, deadlines, deaths.
+#include <signal.h>
+
+#include <algorithm>
+
+#include "worker/core.h"
+
+namespace fanfare::worker {
+namespace {
+
+constexpr std::uint8_t kReturnsMax = 5;      // then a delivery counts as crashed all the same
+constexpr double kMemoryRecycleShare = 0.9;  // of the limit
+constexpr Duration kLookAgain = std::chrono::milliseconds{50};
+
+std::uint32_t as_us(Duration duration) {
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(us, 0, UINT32_MAX));
+}
+
+std::int64_t wall_ms_at(TimePoint at, Now now) {
+  return to_ms(now.wall) -
+         std::chrono::duration_cast<std::chrono::milliseconds>(now.steady - at).count();
+}
+
+}  // namespace
+
+void Core::on_instance_started(InstanceId id, std::int32_t pid, Now now) {
+  Instance* instance = instance_of(id);
+  if (!instance) return;
+  instance->started = true;
+  instance->pid = pid;
+  ++counters_.instances_started;
+  Function& function = *instance->function;
+  if (function.zygote_state == Function::ZygoteState::kReady &&
+      function.zygote == instance->zygote && instance->uses == 0) {
+    const double cost = static_cast<double>((now.steady - instance->asked_at).count());
+    // A start that waited for the zygote's init says nothing of the next one.
+    if (cost < 20e6)
+      function.start_cost_ns += 0.3 * (std::max(cost, 100e3) - function.start_cost_ns);
+  }
+  // It was told to end before there was a process to tell.
+  if (instance->told_to_end) effects_.kill(id, SIGKILL);
+}
+
+void Core::on_fork_failed(InstanceId id, std::string_view why, Now now) {
+  Instance* instance = instance_of(id);
+  if (!instance) return;
+  ++counters_.instances_failed;
+  Function& function = *instance->function;
+  effects_.warn("function " + function.spec.name + " got no instance: " + std::string{why});
+  take_back_items(*instance, nullptr, now);
+  remove(*instance);
+  note_start_failure(
+      function,
+      {.type = "ForkFailed", .message = std::string{why}, .retryable = true, .retry_after_ms = {}},
+      {}, now);
+}
+
+void Core::on_results(InstanceId id, std::span<ItemResult> results, Now now) {
+  Instance* instance = instance_of(id);
+  if (!instance || results.empty()) return;
+  Function& function = *instance->function;
+  measure(function, results);
+  for (ItemResult& result : results) {
+    Batch& batch = instance->batches[0];
+    if (!batch.open() || batch.number != result.batch || batch.taken != result.item) {
+      return on_instance_broken(id, "it answered what it was not asked", now);
+    }
+    Held& held = *batch.items[batch.taken++];
+    --instance->unfinished;
+    --function.in_instances;
+    on_result(*instance, held, result, now);
+    if (!batch.open()) std::swap(instance->batches[0], instance->batches[1]);
+  }
+  settle_after_results(*instance, now);
+}
+
+void Core::on_result(Instance& instance, Held& held, ItemResult& result, Now now) {
+  row_.number = held.attempt;
+  row_.started_ms = wall_ms_at(result.started_at, now);
+  row_.duration_us = as_us(result.duration);
+  row_.cold_start = instance.uses == 0 && held.arrived <= instance.asked_at;
+  row_.cold_start_us = row_.cold_start ? as_us(result.started_at - held.arrived) : 0;
+  row_.peak_memory_kb = result.peak_memory_kb;
+  row_.instance = instance.pid;
+  ++instance.uses;
+  if (instance.late == &held) {
+    // It came to an end in its last second. Whatever it began after that must not run on.
+    instance.late = nullptr;
+    effects_.kill(instance.id, SIGKILL);
+  }
+  if (result.outcome == protocol::Outcome::kOutOfMemory) instance.retiring = true;
+  finish(held,
+         {.outcome = result.outcome,
+          .failure = std::move(result.failure),
+          .output = std::move(result.output),
+          .content_type = std::move(result.content_type),
+          .log_tail = std::move(result.log_tail),
+          .log_truncated = result.log_truncated},
+         row_, now);
+}
+
+// The instance has room again, or nothing to do any more.
+void Core::settle_after_results(Instance& instance, Now now) {
+  Function& function = *instance.function;
+  function.failures_in_row = 0;
+  instance.full = false;
+  const double limit_kb = static_cast<double>(function.manifest.memory_bytes) / 1024;
+  const bool worn =
+      instance.uses >= options_.max_uses || row_.peak_memory_kb > kMemoryRecycleShare * limit_kb;
+  if (worn && !instance.retiring) {
+    ++counters_.instances_recycled;
+    instance.retiring = true;
+  }
+  if (!instance.idle()) {
+    instance.check_at = now.steady + function.manifest.timeout;
+  } else {
+    instance.check_at.reset();
+    instance.idle_since = now.steady;
+    if (instance.retiring || draining_) {
+      retire(instance, now);
+    } else if (!give_way(instance, now)) {
+      function.idle.push_back(&instance);
+      due(now.steady + function.manifest.keep_alive);
+    }
+  }
+  touch(function);
+}
+
+// Time per delivery including what the instance needs between two of them.
+void Core::measure(Function& function, std::span<const ItemResult> results) {
+  const ItemResult& first = results.front();
+  const ItemResult& last = results.back();
+  Duration spent = last.started_at + last.duration - first.started_at;
+  if (first.batch != last.batch) {  // it may have been idle between them
+    spent = Duration::zero();
+    for (const ItemResult& result : results) spent += result.duration;
+  }
+  const double mean =
+      std::max(100.0, static_cast<double>(spent.count()) / static_cast<double>(results.size()));
+  if (function.service_ns == 0) {
+    function.service_ns = mean;
+  } else {
+    function.service_ns += (results.size() >= 8 ? 0.3 : 0.2) * (mean - function.service_ns);
+  }
+}
+
+void Core::on_instance_broken(InstanceId id, std::string_view why, Now now) {
+  Instance* instance = instance_of(id);
+  if (!instance) return;
+  ++counters_.instances_broken;
+  effects_.warn("an instance of function " + instance->function->spec.name +
+                " is killed: " + std::string{why});
+  instance->retiring = instance->told_to_end = instance->gone = true;
+  std::erase(instance->function->idle, instance);
+  instance->kill_at.reset();
+  instance->check_at.reset();
+  effects_.kill(id, SIGKILL);
+  touch(*instance->function);
+  due(now.steady);
+}
+
+// It takes nothing more and ends once it is idle.
+void Core::retire(Instance& instance, Now now) {
+  instance.retiring = true;
+  std::erase(instance.function->idle, &instance);
+  if (instance.idle() && !instance.told_to_end) stop(instance, StopReason::kNone, now);
+}
+
+void Core::stop(Instance& instance, StopReason why, Now now) {
+  std::erase(instance.function->idle, &instance);
+  instance.retiring = instance.told_to_end = true;
+  instance.stop = why;
+  instance.kill_at = now.steady + options_.kill_grace;
+  due(*instance.kill_at);
+  effects_.kill(instance.id, SIGTERM);
+}
+
+void Core::check_deadline(Instance& instance, Now now) {
+  if (instance.kill_at) {
+    if (*instance.kill_at > now.steady) return due(*instance.kill_at);
+    effects_.kill(instance.id, SIGKILL);
+    instance.kill_at = now.steady + options_.kill_grace;  // until its end is seen
+    return due(*instance.kill_at);
+  }
+  if (!instance.check_at) return;
+  if (*instance.check_at > now.steady) return due(*instance.check_at);
+  const Duration timeout = instance.function->manifest.timeout;
+  const auto running = effects_.running(instance.id);
+  if (!running) {  // starting, or between two items
+    instance.check_at = now.steady + std::min<Duration>(timeout, kLookAgain);
+    return due(*instance.check_at);
+  }
+  if (now.steady - running->started_at < timeout) {
+    instance.check_at = running->started_at + timeout;
+    return due(*instance.check_at);
+  }
+  for (const Batch& batch : instance.batches) {
+    if (batch.open() && batch.number == running->batch && running->item >= batch.taken &&
+        running->item < batch.items.size()) {
+      instance.late = batch.items[running->item];
+    }
+  }
+  ++counters_.deadline_kills;
+  stop(instance, StopReason::kTimeout, now);
+}
+
+// It is dead: what it had not finished.
+void Core::take_back_items(Instance& instance, const End* end, Now now) {
+  Function& function = *instance.function;
+  Held* was_running = nullptr;
+  std::vector<Held*> untouched;
+  for (Batch& batch : instance.batches) {
+    for (std::size_t i = batch.taken; i < batch.items.size(); ++i) {
+      const bool ran =
+          end && end->running && end->running->batch == batch.number && end->running->item == i;
+      ran ? void(was_running = batch.items[i]) : untouched.push_back(batch.items[i]);
+    }
+    batch.items.clear();
+    batch.taken = 0;
+  }
+  function.in_instances -= instance.unfinished;
+  instance.unfinished = 0;
+  // Killed for another's lateness, or with the machine's help before it began anything: it goes on
+  // elsewhere. Not for ever: it may be what kills them.
+  if (was_running && instance.stop == StopReason::kTimeout && instance.late != was_running) {
+    untouched.insert(untouched.begin(), std::exchange(was_running, nullptr));
+  }
+  Held* const suspect = untouched.empty() || !end ? nullptr : untouched.front();
+  if (suspect && !was_running && instance.stop != StopReason::kDrain &&
+      ++suspect->returns >= kReturnsMax) {
+    was_running = suspect;
+    untouched.erase(untouched.begin());
+  }
+  counters_.returned += untouched.size();
+  function.queue.insert(function.queue.begin(), untouched.begin(), untouched.end());
+  if (!was_running) return;
+
+  NamedEnding named = name_ending(end->ending, instance.stop, function.manifest.timeout);
+  if (named.outcome == protocol::Outcome::kDrained) return hand_back(*was_running, now);
+  const TimePoint started_at =
+      end->running ? std::min(end->running->started_at, now.steady) : now.steady;
+  row_.number = was_running->attempt;
+  row_.started_ms = wall_ms_at(started_at, now);
+  row_.duration_us = as_us(now.steady - started_at);
+  row_.cold_start = instance.uses == 0 && was_running->arrived <= instance.asked_at;
+  row_.cold_start_us = row_.cold_start ? as_us(started_at - was_running->arrived) : 0;
+  row_.peak_memory_kb = end->ending.peak_memory_kb;
+  row_.instance = instance.pid;
+  finish(*was_running,
+         {.outcome = named.outcome,
+          .failure = std::move(named.failure),
+          .output = {},
+          .content_type = {},
+          .log_tail = end->log_tail,
+          .log_truncated = end->log_truncated},
+         row_, now);
+}
+
+void Core::on_instance_ended(InstanceId id, End end, Now now) {
+  Instance* instance = instance_of(id);
+  if (!instance) return;
+  Function& function = *instance->function;
+  if (!instance->told_to_end) ++counters_.instances_crashed;
+  const bool never_came_up = instance->uses == 0 && !instance->told_to_end && !end.running &&
+                             end.ending.status == kSetupFailedStatus;
+  take_back_items(*instance, &end, now);
+  remove(*instance);
+  if (never_came_up) {
+    ++counters_.instances_failed;
+    NamedEnding named = name_ending(end.ending, StopReason::kNone, function.manifest.timeout);
+    note_start_failure(function, std::move(named.failure), std::move(end.log_tail), now);
+  }
+}
+
+// A slot is free: for its own function, or for whoever waits.
+void Core::remove(Instance& instance) {
+  Function& function = *instance.function;
+  std::erase(function.idle, &instance);
+  std::erase(function.instances, &instance);
+  touch(function);
+  for (auto& [name, other] : functions_) {
+    if (other->room == &instance) {
+      other->room = nullptr;
+      touch(*other);
+    }
+    if (!other->queue.empty()) touch(*other);
+  }
+  instances_.erase(instance.id);
+}
+
+void Core::reap_idle(Function& function, Now now) {
+  while (!function.idle.empty() && function.instances.size() > function.manifest.provisioned) {
+    Instance& coldest = *function.idle.front();
+    const TimePoint leaves_at = coldest.idle_since + function.manifest.keep_alive;
+    if (leaves_at > now.steady) return due(leaves_at);
+    ++counters_.instances_reaped;
+    retire(coldest, now);
+  }
+}
+
+}  // namespace fanfare::worker

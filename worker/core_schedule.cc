@@ -1,0 +1,369 @@
+// From waiting to running: which instance takes what, and when another one is forked.
+#include <algorithm>
+
+#include "worker/core.h"
+
+namespace fanfare::worker {
+namespace {
+
+constexpr std::uint32_t kStartFailuresMax = 3;  // then what waits is told
+constexpr double kWorthWakingNs = 100e3;        // less work than this is not split over instances
+constexpr Duration kRetryFork = std::chrono::milliseconds{2};
+
+template <typename T>
+double as_ns(T duration) {
+  return static_cast<double>(Duration{duration}.count());
+}
+
+}  // namespace
+
+std::size_t Core::instances_max(const Function& function) const {
+  const std::size_t cap = function.manifest.max_concurrency;
+  return cap == 0 ? options_.slots : std::min<std::size_t>(cap, options_.slots);
+}
+
+void Core::schedule(Function& function, Now now) {
+  if (function.removed || draining_) return;
+  if (!function.refusal.empty()) {
+    function.last_failure = {.type = "UnusableFunction",
+                             .message = function.refusal,
+                             .retryable = true,
+                             .retry_after_ms = {}};
+    return fail_queued(function, now);
+  }
+  while (!function.queue.empty()) {
+    if (!function.idle.empty()) {
+      if (!feed(*function.idle.back(), now)) break;
+      continue;
+    }
+    // Nobody is idle: a second batch for one that is quick, so that it never has to wait for us.
+    const bool quick = function.service_ns > 0 && function.service_ns < as_ns(options_.single_from);
+    const auto with_room =
+        std::find_if(function.instances.begin(), function.instances.end(), [](const Instance* one) {
+          return !one->retiring && !one->full && !one->gone && !one->batches[1].open();
+        });
+    if (quick && with_room != function.instances.end() && feed(**with_room, now)) continue;
+    if (!wants_instance(function, now)) {
+      due(function.queue.front()->arrived + stuck_after(function));
+      break;
+    }
+    if (!fork(function, now)) break;
+  }
+  while (function.instances.size() < function.manifest.provisioned &&
+         function.instances.size() < instances_max(function)) {
+    if (!fork(function, now)) break;
+  }
+}
+
+// How many deliveries one batch should carry: enough work to be worth the way, and no more.
+std::size_t Core::batch_limit(const Function& function) const {
+  if (function.service_ns == 0 || function.service_ns >= as_ns(options_.single_from)) return 1;
+  const double by_work = as_ns(options_.batch_work) / function.service_ns;
+  const std::size_t limit = by_work >= kBatchItemsMax
+                                ? kBatchItemsMax
+                                : std::max<std::size_t>(1, static_cast<std::size_t>(by_work));
+  // Several are idle: share, unless so little waits that waking another one costs more.
+  const std::size_t idle = std::max<std::size_t>(1, function.idle.size());
+  const auto worth = static_cast<std::size_t>(kWorthWakingNs / function.service_ns);
+  const std::size_t share = (function.queue.size() + idle - 1) / idle;
+  return std::clamp<std::size_t>(std::max(share, worth), 1, limit);
+}
+
+// Hands the next deliveries to an instance that has room for a batch. False if it took none.
+bool Core::feed(Instance& instance, Now now) {
+  Function& function = *instance.function;
+  const std::size_t limit = std::min(batch_limit(function), function.queue.size());
+  items_.clear();
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < limit; ++i) {
+    const Held& held = *function.queue[i];
+    bytes += held.packed_event.size();
+    if (i > 0 && bytes > options_.batch_bytes_max) break;
+    items_.push_back({held.id, held.attempt, function.manifest.timeout, held.packed_event});
+  }
+  const auto sent = effects_.run(instance.id, items_);
+  if (!sent || sent->items == 0) {
+    (!sent && sent.error().kind == ErrorKind::kReconnect ? instance.gone : instance.full) = true;
+    // Its next results, or its end, bring it back; an idle one has neither coming.
+    if (instance.idle()) {
+      std::erase(function.idle, &instance);
+      instance.retiring = true;
+      stop(instance, StopReason::kNone, now);
+    }
+    return false;
+  }
+  if (instance.idle()) {
+    std::erase(function.idle, &instance);
+    instance.check_at = now.steady + function.manifest.timeout;
+    due(*instance.check_at);
+  }
+  Batch& batch = instance.batches[instance.batches[0].open() ? 1 : 0];
+  batch.number = sent->number;
+  batch.taken = 0;
+  const auto end = function.queue.begin() + static_cast<std::ptrdiff_t>(sent->items);
+  batch.items.assign(function.queue.begin(), end);
+  function.queue.erase(function.queue.begin(), end);
+  instance.unfinished += sent->items;
+  function.in_instances += sent->items;
+  return true;
+}
+
+// Whether what waits would wait longer than a new instance takes to start.
+bool Core::wants_instance(const Function& function, Now now) const {
+  if (function.instances.size() >= instances_max(function)) return false;
+  const auto staying = std::count_if(function.instances.begin(), function.instances.end(),
+                                     [](const Instance* one) { return !one->retiring; });
+  if (staying == 0 || function.service_ns == 0) return true;
+  const double wait_ns = static_cast<double>(function.queue.size()) * function.service_ns /
+                         static_cast<double>(staying);
+  return wait_ns > 2 * function.start_cost_ns ||
+         now.steady - function.queue.front()->arrived > stuck_after(function);
+}
+
+// A delivery that has waited for so long waits behind something slow, whatever the average says.
+Duration Core::stuck_after(const Function& function) {
+  return Duration{static_cast<std::int64_t>(4 * function.start_cost_ns)};
+}
+
+// Makes sure that there is a zygote to ask. False if not yet.
+bool Core::has_zygote(Function& function, Now now) {
+  using State = Function::ZygoteState;
+  if (function.paused_until) {
+    if (*function.paused_until > now.steady) {
+      if (function.broken) fail_queued(function, now);
+      due(*function.paused_until);
+      return false;
+    }
+    function.paused_until.reset();
+    function.broken = false;
+  }
+  if (function.zygote_state == State::kNone) {
+    function.zygote = ZygoteId{next_zygote_++};
+    function.zygote_asked_at = now.steady;
+    function.zygote_state = State::kPreparing;
+    ++counters_.zygotes_started;
+    if (effects_.start_zygote(function.zygote, function.spec, function.manifest)) {
+      on_zygote_started(function.zygote, now);
+    }
+  }
+  return function.zygote_state >= State::kStarted;
+}
+
+// Asks for one more instance and gives it its first batch at once.
+bool Core::fork(Function& function, Now now) {
+  if (instances_.size() >= options_.slots) {
+    make_room_for(function, now);
+    return false;
+  }
+  if (!function.instances.empty() && someone_needs_the_slot(function)) return false;
+  if (!has_zygote(function, now)) return false;
+  const double refill =
+      as_ns(now.steady - fork_tokens_at_) * 1e-9 * static_cast<double>(options_.forks_per_second);
+  fork_tokens_ = std::min(static_cast<double>(options_.forks_at_once), fork_tokens_ + refill);
+  fork_tokens_at_ = now.steady;
+  if (fork_tokens_ < 1) {
+    ++counters_.forks_delayed;
+    due(now.steady + kRetryFork);
+    return false;
+  }
+  const InstanceId id{next_instance_++};
+  if (!effects_.fork(function.zygote, id)) {
+    due(now.steady + kRetryFork);
+    return false;
+  }
+  fork_tokens_ -= 1;
+  auto owned = std::make_unique<Instance>();
+  Instance& instance = *owned;
+  instances_.emplace(id, std::move(owned));
+  instance.id = id;
+  instance.function = &function;
+  instance.generation = function.spec.generation;
+  instance.zygote = function.zygote;
+  instance.asked_at = instance.idle_since = now.steady;
+  function.instances.push_back(&instance);
+  function.room = nullptr;
+  if (function.queue.empty()) {  // provisioned: it waits
+    function.idle.insert(function.idle.begin(), &instance);
+    return true;
+  }
+  return feed(instance, now);
+}
+
+// Whether the free slots are for functions that have work and no instance at all.
+bool Core::someone_needs_the_slot(const Function& function) const {
+  std::size_t free = options_.slots - instances_.size();
+  for (const auto& [name, other] : functions_) {
+    const bool needs = other.get() != &function && other->usable() && !other->paused_until &&
+                       other->instances.empty() && !other->queue.empty();
+    if (needs && --free == 0) return true;
+  }
+  return false;
+}
+
+// All slots are taken. Somebody idle leaves; or, for a function that has no instance at all, one of
+// those that have most, as soon as it has finished what it holds.
+void Core::make_room_for(Function& function, Now now) {
+  if (function.room) return;
+  const auto may_leave = [&](const Function& other) {
+    return &other != &function && !other.idle.empty();
+  };
+  Function* from = nullptr;
+  bool spare = false;  // more than it is promised
+  for (auto& [name, other] : functions_) {
+    if (!may_leave(*other)) continue;
+    const bool other_spare = other->instances.size() > other->manifest.provisioned;
+    if (!from || (other_spare && !spare) ||
+        (other_spare == spare &&
+         other->idle.front()->idle_since < from->idle.front()->idle_since)) {
+      from = other.get();
+      spare = other_spare;
+    }
+  }
+  if (from && (spare || function.instances.empty())) {
+    ++counters_.instances_reaped;
+    function.room = from->idle.front();
+    return retire(*from->idle.front(), now);
+  }
+  if (!function.instances.empty()) return;
+  // Of the function with most instances; among equals of the quicker one.
+  for (auto& [name, other] : functions_) {
+    const bool all_leave = std::all_of(other->instances.begin(), other->instances.end(),
+                                       [](const Instance* one) { return one->retiring; });
+    if (other.get() == &function || all_leave) continue;
+    if (!from || other->instances.size() > from->instances.size() ||
+        (other->instances.size() == from->instances.size() &&
+         other->service_ns < from->service_ns)) {
+      from = other.get();
+    }
+  }
+  if (!from) return;
+  const auto victim = std::find_if(from->instances.begin(), from->instances.end(),
+                                   [](const Instance* one) { return !one->retiring; });
+  ++counters_.instances_reaped;
+  function.room = *victim;
+  retire(**victim, now);
+}
+
+// An instance has become idle. If a function without any waits for another one that is still busy,
+// this one leaves in its place.
+bool Core::give_way(Instance& instance, Now now) {
+  for (auto& [name, waiting] : functions_) {
+    if (!waiting->room || waiting->room == &instance || waiting->room->idle()) continue;
+    if (waiting.get() == instance.function || !waiting->instances.empty()) continue;
+    if (waiting->room->stop == StopReason::kNone &&
+        waiting->room->generation == waiting->room->function->spec.generation) {
+      waiting->room->retiring = false;
+      touch(*waiting->room->function);
+    }
+    waiting->room = &instance;
+    retire(instance, now);
+    return true;
+  }
+  return false;
+}
+
+// What waits fails with the reason why nothing can be started.
+void Core::fail_queued(Function& function, Now now) {
+  while (!function.queue.empty()) {
+    Held& held = *function.queue.front();
+    function.queue.pop_front();
+    row_.number = held.attempt;
+    row_.started_ms = to_ms(now.wall);
+    row_.duration_us = row_.cold_start_us = row_.peak_memory_kb = 0;
+    row_.cold_start = false;
+    row_.instance = 0;
+    finish(held,
+           {.outcome = protocol::Outcome::kInitFailed,
+            .failure = function.last_failure,
+            .output = {},
+            .content_type = {},
+            .log_tail = function.last_failure_log,
+            .log_truncated = false},
+           row_, now);
+  }
+}
+
+// A zygote or an instance never came up. It is tried again later, each time a little later.
+void Core::note_start_failure(Function& function, protocol::Failure failure, std::string log,
+                              Now now) {
+  const std::uint32_t failures = std::min<std::uint32_t>(++function.failures_in_row, 9);
+  const Duration pause = std::chrono::milliseconds{50} * (1 << failures);  // 100 ms to 25.6 s
+  function.paused_until = now.steady + pause;
+  due(*function.paused_until);
+  function.last_failure = std::move(failure);
+  function.last_failure_log = std::move(log);
+  function.broken = function.broken || failures >= kStartFailuresMax;
+  if (function.broken) fail_queued(function, now);
+  touch(function);
+}
+
+void Core::on_zygote_started(ZygoteId zygote, Now now) {
+  for (auto& [name, function] : functions_) {
+    if (function->zygote != zygote || function->zygote_state != Function::ZygoteState::kPreparing) {
+      continue;
+    }
+    function->zygote_state = Function::ZygoteState::kStarted;
+    function->zygote_asked_at = now.steady;
+    due(now.steady + options_.init_timeout);
+    touch(*function);
+  }
+}
+
+void Core::on_zygote_ready(ZygoteId zygote, Now) {
+  for (auto& [name, function] : functions_) {
+    if (function->zygote != zygote) continue;
+    function->zygote_state = Function::ZygoteState::kReady;
+    touch(*function);
+  }
+}
+
+void Core::on_zygote_failed(ZygoteId zygote, protocol::Failure failure, std::string log_tail,
+                            Now now) {
+  for (auto& [name, function] : functions_) {
+    if (function->zygote != zygote || function->zygote_state == Function::ZygoteState::kNone)
+      continue;
+    ++counters_.zygotes_failed;
+    function->zygote_state = Function::ZygoteState::kNone;
+    function->broken = true;
+    lose_unborn(*function, zygote, now);
+    effects_.warn("function " + name + " does not start: " + failure.type + ": " + failure.message);
+    note_start_failure(*function, std::move(failure), std::move(log_tail), now);
+  }
+}
+
+void Core::on_zygote_gone(ZygoteId zygote, Now now) {
+  for (auto& [name, function] : functions_) {
+    if (function->zygote != zygote || function->zygote_state == Function::ZygoteState::kNone)
+      continue;
+    ++counters_.zygotes_failed;
+    function->zygote_state = Function::ZygoteState::kNone;
+    lose_unborn(*function, zygote, now);
+    effects_.warn("the zygote of function " + name + " ended; another one is started when needed");
+    note_start_failure(*function,
+                       {.type = "ZygoteGone",
+                        .message = "the process that starts instances ended on its own",
+                        .retryable = true,
+                        .retry_after_ms = {}},
+                       {}, now);
+  }
+}
+
+void Core::end_zygote(Function& function, Now now) {
+  if (function.zygote_state == Function::ZygoteState::kNone) return;
+  function.zygote_state = Function::ZygoteState::kNone;
+  effects_.stop_zygote(function.zygote);
+  lose_unborn(function, function.zygote, now);
+}
+
+// Instances that were asked for and that the zygote took along.
+void Core::lose_unborn(Function& function, ZygoteId zygote, Now now) {
+  const std::vector<Instance*> instances = function.instances;
+  for (Instance* instance : instances) {
+    if (instance->zygote != zygote || instance->started) continue;
+    ++counters_.instances_failed;
+    take_back_items(*instance, nullptr, now);
+    remove(*instance);
+  }
+}
+
+}  // namespace fanfare::worker

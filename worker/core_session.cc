@@ -1,0 +1,336 @@
+// The broker as seen from the worker: greeting, functions, credit, reports.
+#include <algorithm>
+#include <type_traits>
+
+#include "protocol/deliver_view.h"
+#include "protocol/kinds.h"
+#include "worker/core.h"
+
+namespace fanfare::worker {
+namespace {
+
+constexpr Duration kGreetAgain = std::chrono::seconds{5};           // no Welcome came
+constexpr Duration kGreetRefused = std::chrono::milliseconds{100};  // the broker is starting
+constexpr int kSilentHeartbeats = 4;                                // then the session is in doubt
+constexpr std::size_t kDoneRowsMax = 4096;
+constexpr std::size_t kDoneBytesMax = 4u << 20;
+constexpr std::size_t kHeldInHelloMax = 65'000;  // the protocol's arrays end at 65,536
+
+}  // namespace
+
+void Core::on_connected(Now now) {
+  greet(now);
+}
+
+void Core::on_disconnected(Now) {
+  link_ = Link::kDown;
+  session_ = 0;
+}
+
+// Says Hello and names what is held, so that a new session continues the old one.
+void Core::greet(Now now) {
+  link_ = Link::kGreeting;
+  session_ = 0;
+  greet_again_at_ = now.steady + kGreetAgain;
+  due(greet_again_at_);
+  protocol::Hello hello{.name = options_.name,
+                        .host = options_.host,
+                        .pid = options_.pid,
+                        .pid_started = options_.pid_started,
+                        .slots = options_.slots,
+                        .held = {}};
+  if (options_.protections.announce_held) hello.held = everything_held();
+  effects_.send(protocol::encode(hello));
+}
+
+std::vector<protocol::HeldDelivery> Core::everything_held() const {
+  std::vector<protocol::HeldDelivery> held;
+  const auto add = [&held](const std::string& function, const protocol::EventId& id,
+                           protocol::AttemptToken token) {
+    if (held.size() < kHeldInHelloMax) held.push_back({function, id, token});
+  };
+  for (const Held& one : pool_.all()) {
+    if (one.function) add(one.function->spec.name, one.id, one.token);
+  }
+  for (const auto& row : done_rows_) add(row.function, row.id, row.token);
+  for (const SentDone& sent : sent_done_) {
+    const auto message = protocol::decode(sent.frame);
+    for (const auto& row : std::get<protocol::Done>(message.value()).rows) {
+      add(row.function, row.id, row.token);
+    }
+  }
+  return held;
+}
+
+void Core::on_frame(std::string_view frame, Now now) {
+  if (link_ == Link::kJoined) {
+    greet_again_at_ = now.steady + std::max<Duration>(kGreetAgain, heartbeat_ * kSilentHeartbeats);
+  }
+  if (protocol::peek_kind(frame) == protocol::kKind<protocol::Deliver>.number)
+    return on_deliver(frame, now);
+  auto message = protocol::decode(frame);
+  if (!message) {
+    ++counters_.frames_malformed;
+    return effects_.warn("the broker sent what cannot be read: " + message.error().message);
+  }
+  std::visit(
+      [&](auto& m) {
+        using M = std::decay_t<decltype(m)>;
+        if constexpr (std::is_same_v<M, protocol::Welcome>) {
+          join(std::move(m), now);
+        } else if constexpr (std::is_same_v<M, protocol::Functions>) {
+          on_functions(std::move(m.functions), now);
+        } else if constexpr (std::is_same_v<M, protocol::HeartbeatAck>) {
+          on_heartbeat_ack(m);
+        } else if constexpr (std::is_same_v<M, protocol::Reset>) {
+          greet(now);
+        } else if constexpr (std::is_same_v<M, protocol::Refused>) {
+          ++counters_.refused_by_broker;
+          if (link_ == Link::kGreeting) {
+            greet_again_at_ = now.steady + kGreetRefused;
+            due(greet_again_at_);
+          }
+          effects_.warn("the broker refused: " + m.message);
+        } else {
+          ++counters_.frames_malformed;
+          effects_.warn("the broker sent a message that is not for workers");
+        }
+      },
+      *message);
+}
+
+void Core::join(protocol::Welcome welcome, Now now) {
+  link_ = Link::kJoined;
+  session_ = welcome.session;
+  heartbeat_ =
+      std::chrono::milliseconds{std::clamp<std::uint32_t>(welcome.heartbeat_ms, 10, 60'000)};
+  next_heartbeat_ = now.steady + heartbeat_;
+  greet_again_at_ = now.steady + std::max<Duration>(kGreetAgain, heartbeat_ * kSilentHeartbeats);
+  due(next_heartbeat_);
+  delivers_ = 0;
+  credit_open_ = 0;
+  for (auto& [name, function] : functions_) {
+    function->received = function->credit_total = 0;
+    function->told_credit = false;
+    touch(*function);
+  }
+  on_functions(std::move(welcome.functions), now);
+  if (!options_.protections.repeat_done) {
+    sent_done_.clear();
+    sent_rows_ = 0;
+  }
+  for (const SentDone& sent : sent_done_) effects_.send(sent.frame);
+}
+
+void Core::on_functions(std::vector<protocol::FunctionSpec> specs, Now now) {
+  for (auto& [name, function] : functions_) function->removed = true;
+  for (auto& spec : specs) {
+    auto& slot = functions_[spec.name];
+    if (!slot) slot = std::make_unique<Function>();
+    Function& function = *slot;
+    function.removed = false;
+    touch(function);
+    if (function.spec.generation == spec.generation && function.spec.digest == spec.digest &&
+        function.spec.manifest_toml == spec.manifest_toml) {
+      continue;
+    }
+    function.spec = std::move(spec);
+    auto manifest =
+        protocol::parse_manifest(function.spec.manifest_toml, "function.toml", function.spec.name);
+    function.refusal.clear();
+    if (!manifest) {
+      function.refusal = manifest.error().message;
+    } else if (manifest->runtime != "native") {
+      function.refusal = "runtime \"" + manifest->runtime + "\" is not one that this worker has";
+    }
+    if (!function.refusal.empty()) {
+      effects_.warn("function " + function.spec.name + " cannot run here: " + function.refusal);
+    } else {
+      function.manifest = *std::move(manifest);
+    }
+    // A new generation starts from nothing; instances of the old one finish what they have.
+    end_zygote(function, now);
+    function.failures_in_row = 0;
+    function.paused_until.reset();
+    function.broken = false;
+    function.service_ns = 0;
+  }
+  for (auto& [name, function] : functions_) {
+    if (function->removed) {
+      end_zygote(*function, now);
+      touch(*function);
+    }
+    const std::vector<Instance*> instances = function->instances;
+    for (Instance* instance : instances) {
+      if (function->removed || instance->generation != function->spec.generation) {
+        if (!instance->retiring) ++counters_.instances_recycled;
+        retire(*instance, now);
+      }
+    }
+  }
+}
+
+void Core::on_deliver(std::string_view bytes, Now now) {
+  if (link_ != Link::kJoined) {
+    ++counters_.delivered_stale;
+    return;
+  }
+  Frame& frame = frame_pool_.take();
+  frame.bytes.assign(bytes);
+  frame.users = 1;
+  const auto view = protocol::view_deliver(frame.bytes);
+  if (!view) {
+    frame_pool_.give_back(frame);
+    ++counters_.frames_malformed;
+    return effects_.warn("the broker sent deliveries that cannot be read: " + view.error().message);
+  }
+  ++delivers_;
+  Function* function = find(view->function);
+  if (!function) {
+    function = functions_.emplace(view->function, std::make_unique<Function>()).first->second.get();
+    function->spec.name = view->function;
+    function->removed = true;
+  }
+  if (function->removed) counters_.delivered_unknown += view->deliveries.size();
+  touch(*function);
+  function->received += view->deliveries.size();
+  credit_open_ -= std::min(credit_open_, view->deliveries.size());
+  counters_.delivered += view->deliveries.size();
+  std::size_t event_bytes = 0;
+  Held* before = nullptr;
+  for (const protocol::DeliveryView& delivery : view->deliveries) {
+    Held& held = pool_.take();
+    held.id = delivery.id;
+    held.token = delivery.token;
+    held.lane = delivery.lane;
+    held.entry_size = delivery.entry_size;
+    held.slot = delivery.slot;
+    held.origin = delivery.origin;
+    held.returns = 0;
+    held.attempt = delivery.attempt;
+    held.accepted_ms = delivery.accepted_ms;
+    held.packed_event = delivery.packed_event;
+    held.packed_ledger = delivery.packed_ledger;
+    held.arrived = now.steady;
+    held.function = function;
+    held.frame = &frame;
+    ++frame.users;
+    event_bytes += delivery.packed_event.size();
+    if (before && before->entry && before->entry->shared() && before->id.entry == held.id.entry &&
+        before->lane == held.lane && before->origin == held.origin) {
+      held.entry = before->entry;
+      ++held.entry->unfinished;
+    } else {
+      enter(held);
+    }
+    before = &held;
+    function->queue.push_back(&held);
+  }
+  if (!view->deliveries.empty()) {
+    const double mean =
+        static_cast<double>(event_bytes) / static_cast<double>(view->deliveries.size());
+    function->event_bytes += 0.2 * (mean - function->event_bytes);
+  }
+  if (--frame.users == 0) frame_pool_.give_back(frame);
+}
+
+void Core::on_heartbeat_ack(const protocol::HeartbeatAck& ack) {
+  if (ack.session != session_) return;
+  while (!sent_done_.empty() && sent_done_.front().number <= ack.done_number) {
+    sent_rows_ -= sent_done_.front().rows;
+    sent_done_.pop_front();
+  }
+  if (std::exchange(credit_short_, false)) {
+    for (auto& [name, function] : functions_) touch(*function);
+  }
+}
+
+void Core::send_heartbeat(Now now) {
+  next_heartbeat_ = now.steady + heartbeat_;
+  rows_since_heartbeat_ = 0;
+  protocol::Heartbeat heartbeat{.session = session_, .delivered = delivers_, .rows = {}};
+  for (const auto& [name, function] : functions_) {
+    if (function->removed && function->instances.empty()) continue;
+    heartbeat.rows.push_back(
+        {.function = name,
+         .instances = static_cast<std::uint32_t>(function->instances.size()),
+         .busy = static_cast<std::uint32_t>(function->instances.size() - function->idle.size()),
+         .queued = static_cast<std::uint32_t>(function->queue.size())});
+  }
+  effects_.send(protocol::encode(heartbeat));
+}
+
+void Core::send_done() {
+  std::size_t from = 0;
+  while (from < done_rows_.size()) {
+    protocol::Done done{.number = next_done_++, .rows = {}};
+    std::size_t bytes = 0;
+    while (from < done_rows_.size() && done.rows.size() < kDoneRowsMax && bytes < kDoneBytesMax) {
+      protocol::Done::Row& row = done_rows_[from++];
+      bytes += row.record.size() + row.log_tail.size() + row.packed_row.size() +
+               row.failure.message.size() + 64;
+      done.rows.push_back(std::move(row));
+    }
+    const std::size_t rows = done.rows.size();
+    sent_done_.push_back({done.number, rows, protocol::encode(done)});
+    effects_.send(sent_done_.back().frame);
+    sent_rows_ += rows;
+    rows_since_heartbeat_ += rows;
+  }
+  done_rows_.clear();
+}
+
+// How many deliveries of a function should be here or on their way.
+std::size_t Core::window(const Function& function) const {
+  if (!function.usable() || function.broken) return 0;
+  std::size_t idle_elsewhere = 0;
+  for (const auto& [name, other] : functions_) {
+    if (other.get() != &function) idle_elsewhere += other->idle.size();
+  }
+  const std::size_t free =
+      options_.slots - std::min<std::size_t>(options_.slots, instances_.size());
+  const std::size_t usable =
+      std::clamp<std::size_t>(function.instances.size() + free + idle_elsewhere, 1,
+                              std::max<std::size_t>(1, instances_max(function)));
+  const auto one_each_ns = static_cast<double>(options_.one_each_from.count());
+  if (function.service_ns == 0 || function.service_ns >= one_each_ns) return usable;
+  const auto ahead = static_cast<std::size_t>(static_cast<double>(options_.prefetch.count()) /
+                                              std::max(function.service_ns, 100.0));
+  const auto by_bytes = static_cast<std::size_t>(static_cast<double>(options_.prefetch_bytes_max) /
+                                                 std::max(function.event_bytes, 64.0));
+  return std::clamp<std::size_t>(
+      usable * std::max<std::size_t>(ahead, 2), usable,
+      std::max<std::size_t>(usable, std::min(options_.prefetch_deliveries_max, by_bytes)));
+}
+
+void Core::send_credit() {
+  if (draining_) return;
+  protocol::Credit credit;
+  const bool full = uncommitted_ >= options_.uncommitted_max ||
+                    uncommitted_bytes_ >= options_.uncommitted_bytes_max;
+  for (Function* function : touched_now_) {
+    const std::size_t wanted = window(*function);
+    const std::size_t outstanding = function->outstanding();
+    const std::size_t open = function->credit_total - function->received;
+    std::size_t grow = wanted > outstanding + open ? wanted - outstanding - open : 0;
+    const std::size_t taken = pool_.in_use() + sent_rows_ + credit_open_;
+    const std::size_t room = full || taken >= options_.held_max ? 0 : options_.held_max - taken;
+    if (grow > room) {
+      grow = room;
+      credit_short_ = true;
+    }
+    // A Credit message costs the broker a look at its queues: small growth waits for more.
+    const bool noticeable = grow * 4 >= wanted || open + outstanding < wanted / 2;
+    const bool warm = !function->instances.empty();
+    const bool news = function->usable() && (warm != function->told_warm || !function->told_credit);
+    if (!(grow > 0 && noticeable) && !news) continue;
+    function->credit_total += grow;
+    credit_open_ += grow;
+    function->told_warm = warm;
+    function->told_credit = true;
+    credit.rows.push_back({function->spec.name, function->credit_total, warm});
+  }
+  if (!credit.rows.empty()) effects_.send(protocol::encode(credit));
+}
+
+}  // namespace fanfare::worker

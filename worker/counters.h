@@ -1,0 +1,40 @@
+// What the worker has counted since it started: every drop, refusal and ending has its number.
+#pragma once
+
+#include <cstdint>
+
+namespace fanfare::worker {
+
+struct Counters {
+  std::uint64_t delivered = 0;          // deliveries that arrived
+  std::uint64_t delivered_unknown = 0;  // of functions nobody told us of: handed back
+  std::uint64_t delivered_stale = 0;    // sent before the broker saw our Hello: it lends them anew
+  std::uint64_t frames_malformed = 0;   // from the broker; ignored
+  std::uint64_t refused_by_broker = 0;
+
+  std::uint64_t attempts_ok = 0;
+  std::uint64_t attempts_failed = 0;    // by the function's own doing
+  std::uint64_t attempts_drained = 0;   // handed back, run or not
+  std::uint64_t results_too_large = 0;  // among attempts_failed
+  std::uint64_t returned = 0;           // not begun when their instance died: another one took them
+
+  std::uint64_t committed = 0;
+  std::uint64_t commits_duplicate = 0;  // a repeat whose first reply was lost
+  std::uint64_t commits_fenced = 0;     // another attempt had won: the result was dropped
+  std::uint64_t commits_gone = 0;       // the delivery had ended: the result was dropped
+  std::uint64_t commits_repeated = 0;   // calls sent again after a lost or busy reply
+  std::uint64_t commits_refused = 0;    // deliveries that Redis would not take at all
+
+  std::uint64_t zygotes_started = 0;
+  std::uint64_t zygotes_failed = 0;
+  std::uint64_t instances_started = 0;
+  std::uint64_t instances_failed = 0;    // could not be forked or set up
+  std::uint64_t instances_crashed = 0;   // ended on their own
+  std::uint64_t instances_recycled = 0;  // max_uses, memory, a new generation
+  std::uint64_t instances_reaped = 0;    // idle too long, or their slot was needed
+  std::uint64_t instances_broken = 0;    // broke the rules of the board and were killed
+  std::uint64_t deadline_kills = 0;
+  std::uint64_t forks_delayed = 0;  // held back because too many came at once
+};
+
+}  // namespace fanfare::worker

@@ -1,0 +1,75 @@
+// What the worker's core has done by others: the only way out of its decisions.
+//
+// The shell implements it with sockets, processes and Redis; tests and the simulation with plain
+// containers. Nothing here may call back into the core before it returns.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "protocol/manifest.h"
+#include "protocol/messages.h"
+#include "protocol/record.h"
+#include "store/calls.h"
+#include "worker/instance_handle.h"
+
+namespace fanfare::worker {
+
+using ZygoteId = StrongId<struct ZygoteTag, std::uint64_t>;
+using InstanceId = StrongId<struct InstanceTag, std::uint64_t>;
+using CommitId = StrongId<struct CommitTag, std::uint64_t>;
+
+// One attempt, for the log.
+struct AttemptReport {
+  std::string_view function;
+  protocol::EventId id;
+  const protocol::AttemptRow& row;
+  std::string_view log_tail;
+};
+
+class Effects {
+ public:
+  virtual ~Effects() = default;
+
+  // A frame for the broker. It may be lost with the connection; the core repeats what matters.
+  virtual void send(std::string frame) = 0;
+
+  // Gets the function's package and starts its zygote. True if the process runs already, so that
+  // instances can be asked for; else on_zygote_started says when. on_zygote_ready or
+  // on_zygote_failed follows in both cases, unless it is stopped before.
+  virtual bool start_zygote(ZygoteId zygote, const protocol::FunctionSpec& spec,
+                            const protocol::Manifest& manifest) = 0;
+  // Instances that have started go on; of those asked for nothing more is heard.
+  virtual void stop_zygote(ZygoteId zygote) = 0;
+
+  // Asks for an instance; batches may be sent to it at once. False: not now, ask again later.
+  // on_instance_started or on_fork_failed follows.
+  virtual bool fork(ZygoteId zygote, InstanceId instance) = 0;
+
+  // Hands a batch to an instance and says how many of the items, from the first, were taken, and
+  // under which number. kRetryLater: its socket is full; kReconnect: it is gone, its end follows.
+  virtual Result<InstanceHandle::Sent> run(InstanceId instance, std::span<const Item> items) = 0;
+
+  // What the instance is at right now, read from its board.
+  virtual std::optional<InstanceHandle::Running> running(InstanceId instance) = 0;
+
+  // To the whole process group. on_instance_ended follows once it is dead.
+  virtual void kill(InstanceId instance, int signal) = 0;
+
+  // on_commit_answer or on_commit_failed follows. `call` stays as it is until then.
+  virtual void commit(CommitId id, const store::Commit& call) = 0;
+
+  // An attempt ended: all failures, and successes if CoreOptions::report_successes.
+  virtual void report(const AttemptReport& report) = 0;
+
+  // Something an operator should know. The shell limits the rate.
+  virtual void warn(std::string_view line) = 0;
+};
+
+}  // namespace fanfare::worker

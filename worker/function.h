@@ -1,0 +1,101 @@
+// Everything the worker knows of one function: its zygote, its instances, what waits for them.
+//
+// Plain data for the worker's core, without behaviour.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/time.h"
+#include "protocol/manifest.h"
+#include "protocol/messages.h"
+#include "worker/effects.h"
+#include "worker/ending.h"
+#include "worker/held.h"
+
+namespace fanfare::worker {
+
+// What was handed to an instance in one go.
+struct Batch {
+  std::uint64_t number = 0;
+  std::vector<Held*> items;
+  std::size_t taken = 0;  // results that arrived
+  bool open() const { return taken < items.size(); }
+};
+
+struct Instance {
+  InstanceId id;
+  Function* function = nullptr;
+  std::uint64_t generation = 0;
+  ZygoteId zygote;
+  std::int32_t pid = 0;  // 0 until forked
+  TimePoint asked_at;
+  TimePoint idle_since;
+  std::uint64_t uses = 0;
+  std::array<Batch, 2> batches;  // the older one first
+  std::size_t unfinished = 0;    // deliveries in it
+  bool started = false;          // forked
+  bool retiring = false;         // takes nothing more and is ended once it is idle
+  bool full = false;             // its socket took no more; try after its next results
+  bool gone = false;             // its socket is closed: the end is on its way
+  bool told_to_end = false;      // SIGTERM went out
+  StopReason stop = StopReason::kNone;
+  Held* late = nullptr;               // the item that was over its time when SIGTERM went out
+  std::optional<TimePoint> check_at;  // the running item may be over its time
+  std::optional<TimePoint> kill_at;   // SIGKILL
+
+  bool idle() const { return unfinished == 0; }
+};
+
+struct Function {
+  protocol::FunctionSpec spec;
+  protocol::Manifest manifest;
+  std::string refusal;  // why the manifest cannot be used; empty = it can
+  bool removed = false;
+
+  // ---- zygote ----
+  enum class ZygoteState : std::uint8_t { kNone, kPreparing, kStarted, kReady };
+  ZygoteState zygote_state = ZygoteState::kNone;
+  ZygoteId zygote;
+  TimePoint zygote_asked_at;
+  std::uint32_t failures_in_row = 0;      // zygotes and instances that never came up
+  std::optional<TimePoint> paused_until;  // no zygote and no instance before
+  bool broken = false;                    // deliveries fail with last_failure meanwhile
+  protocol::Failure last_failure;
+  std::string last_failure_log;
+
+  // ---- deliveries ----
+  std::deque<Held*> queue;
+  std::size_t in_instances = 0;
+  std::unordered_map<EntryKey, Entry*, EntryKeyHash> entries;  // those of several deliveries
+  std::vector<Entry*> done_entries;  // with something to commit, the oldest first
+  std::size_t uncommitted = 0;       // deliveries in done_entries
+
+  // ---- instances ----
+  std::vector<Instance*> instances;  // all that are not dead
+  std::vector<Instance*> idle;       // the warmest last; starting ones count as busy
+  Instance* room = nullptr;          // of another function, ends to free a slot for this one
+
+  // ---- measured ----
+  double service_ns = 0;         // time per item, moving average; 0 = unknown
+  double start_cost_ns = 300e3;  // of a fork
+  double event_bytes = 256;      // moving average
+
+  // ---- credit of this session ----
+  std::uint64_t received = 0;
+  std::uint64_t credit_total = 0;
+  bool told_warm = false;
+  bool told_credit = false;
+
+  bool touched = false;  // queued for the turn's scheduling
+
+  bool usable() const { return !removed && refusal.empty(); }
+  std::size_t outstanding() const { return queue.size() + in_instances; }
+};
+
+}  // namespace fanfare::worker

@@ -1,0 +1,278 @@
+#include "worker/instance_handle.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace fanfare::worker {
+namespace {
+
+constexpr std::size_t kFailureMessageMax = 1024;
+
+// Texts of a failure go into records and onto terminals: what is not printable UTF-8 becomes '?'.
+std::string printable(std::string_view text, std::size_t bytes_max) {
+  std::string out;
+  text = text.substr(0, bytes_max);
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const std::size_t length = lead < 0x80                   ? 1
+                               : lead >= 0xC2 && lead < 0xE0 ? 2
+                               : lead >= 0xE0 && lead < 0xF0 ? 3
+                               : lead >= 0xF0 && lead < 0xF5 ? 4
+                                                             : 0;
+    bool good = length > 0 && i + length <= text.size();
+    for (std::size_t k = 1; good && k < length; ++k) {
+      good = (static_cast<unsigned char>(text[i + k]) & 0xC0) == 0x80;
+    }
+    if (good && length == 3) {  // overlong forms and surrogates
+      const auto second = static_cast<unsigned char>(text[i + 1]);
+      good = !(lead == 0xE0 && second < 0xA0) && !(lead == 0xED && second >= 0xA0);
+    } else if (good && length == 4) {
+      const auto second = static_cast<unsigned char>(text[i + 1]);
+      good = !(lead == 0xF0 && second < 0x90) && !(lead == 0xF4 && second >= 0x90);
+    } else if (good) {
+      good = length == 2 || lead >= 0x20 || lead == '\n' || lead == '\t';
+    }
+    if (good) {
+      out.append(text.substr(i, length));
+    } else {
+      out += '?';
+    }
+    i += good ? length : 1;
+  }
+  return out;
+}
+
+bool is_an_answer(protocol::Outcome outcome) {
+  using enum protocol::Outcome;
+  return outcome == kOk || outcome == kFunctionError || outcome == kOutOfMemory ||
+         outcome == kInitFailed;
+}
+
+}  // namespace
+
+Result<InstanceHandle> InstanceHandle::create(std::uint64_t ticket,
+                                              std::uint64_t result_bytes_max) {
+  auto channel = make_channel();
+  if (!channel) return channel.error();
+  auto board = Board::create();
+  if (!board) return board.error();
+  auto log = LogBuffer::create();
+  if (!log) return log.error();
+  return InstanceHandle(ticket, result_bytes_max, std::move(channel->first),
+                        std::move(channel->second), std::move(*board), std::move(*log));
+}
+
+InstanceHandle::InstanceHandle(std::uint64_t ticket, std::uint64_t result_bytes_max, Fd channel,
+                               Fd instance_end, Board board, LogBuffer log)
+    : ticket_(ticket),
+      result_bytes_max_(result_bytes_max),
+      channel_(std::move(channel)),
+      instance_end_(std::move(instance_end)),
+      board_(std::move(board)),
+      log_(std::move(log)) {}
+
+void InstanceHandle::forked(pid_t pid, Fd pidfd) {
+  pid_ = pid;
+  pidfd_ = std::move(pidfd);
+}
+
+std::size_t InstanceHandle::unfinished_batches() const {
+  return static_cast<std::size_t>(
+      std::count_if(sheets_.begin(), sheets_.end(), [](const OnSheet& on) { return on.busy(); }));
+}
+
+bool InstanceHandle::has_room() const {
+  return unfinished_batches() < kSheets;
+}
+
+Result<InstanceHandle::Sent> InstanceHandle::send(std::span<const Item> items) {
+  const auto free =
+      std::find_if(sheets_.begin(), sheets_.end(), [](const OnSheet& on) { return !on.busy(); });
+  if (items.empty() || free == sheets_.end()) return retry_later("two batches are unfinished");
+  items = items.first(items_per_frame(items));
+
+  const bool restart_log = unfinished_batches() == 0 && log_read_to_ > LogBuffer::kKeptBytes;
+  const BatchHeader header{.number = next_batch_,
+                           .sheet = static_cast<std::uint32_t>(free - sheets_.begin()),
+                           .items = static_cast<std::uint32_t>(items.size()),
+                           .flags = restart_log ? BatchHeader::kTruncateLog : 0};
+  Fd memfd;
+  std::vector<int> fds;
+  if (items[0].packed_event.size() > kInlineEventMax) {
+    auto made = make_sealed_memfd("fanfare-event", std::array{items[0].packed_event});
+    if (!made) return made.error();
+    memfd = std::move(*made);
+    fds.push_back(memfd.get());
+  }
+  if (const auto sent =
+          send_message(channel_.get(), encode_batch(header, items), fds, {.dont_wait = true});
+      !sent) {
+    return sent.error();
+  }
+  *free = {.batch = next_batch_, .items = header.items};
+  if (restart_log) {
+    log_.restarted();
+    log_read_to_ = 0;
+  }
+  return Sent{.number = next_batch_++, .items = items.size()};
+}
+
+Result<void> InstanceHandle::take_results(std::vector<ItemResult>& results) {
+  // An instance that closed its end, or is dead, may still have finished something.
+  const auto doorbells = read_doorbells();
+  std::array<std::size_t, kSheets> order{0, 1};
+  if (sheets_[0].batch > sheets_[1].batch) std::swap(order[0], order[1]);
+  for (const std::size_t sheet : order) {
+    if (!sheets_[sheet].busy()) continue;
+    if (const auto taken = take_from(sheet, results); !taken) return taken;
+    if (sheets_[sheet].busy()) break;  // later batches have not begun
+  }
+  return doorbells;
+}
+
+Result<void> InstanceHandle::read_doorbells() {
+  while (true) {
+    Doorbell bell;
+    auto received = receive_message(channel_.get(), {reinterpret_cast<char*>(&bell), sizeof bell},
+                                    {.dont_wait = true});
+    if (!received) {
+      if (received.error().kind == ErrorKind::kRetryLater) return {};
+      return received.error();
+    }
+    if (received->size != sizeof bell) return reject("the instance sent something strange");
+    if (bell.kind != Doorbell::Kind::kResult) continue;
+    if (received->fds.size() != 1 || large_.size() >= kSheets * kBatchItemsMax) {
+      return reject("the instance sent a result without its bytes");
+    }
+    large_.push_back({bell.batch, bell.item, std::move(received->fds[0])});
+  }
+}
+
+Result<void> InstanceHandle::take_from(std::size_t sheet, std::vector<ItemResult>& results) {
+  OnSheet& on = sheets_[sheet];
+  const auto counts = board_.counts(sheet, on.batch);
+  if (!counts) return {};
+  if (counts->finished > on.items) return reject("the instance finished more than it was given");
+  while (on.taken < counts->finished) {
+    auto entry = board_.read(sheet, on.offset);
+    if (!entry) return entry.error();
+    if (entry->header.item != on.taken) return reject("the instance's results are out of order");
+    auto result = make_result(on.batch, std::move(*entry));
+    if (!result) return result.error();
+    results.push_back(std::move(*result));
+    ++on.taken;
+  }
+  return {};
+}
+
+Result<ItemResult> InstanceHandle::make_result(std::uint64_t batch, Board::Entry entry) {
+  const ResultHeader& header = entry.header;
+  if (!is_an_answer(header.outcome)) return reject("the instance made up an outcome");
+  if (header.data_size > result_bytes_max_) return reject("the instance sent too large a result");
+  std::string payload = std::move(entry.payload);
+  if (header.flags & ResultHeader::kInMemfd) {
+    auto large = large_payload(batch, header);
+    if (!large) return large.error();
+    payload = std::move(*large);
+  }
+  const ResultTexts texts = split(header, payload);
+  ItemResult result{.batch = batch,
+                    .item = header.item,
+                    .outcome = header.outcome,
+                    .output = std::string(texts.data),
+                    .content_type = printable(texts.content_type, texts.content_type.size()),
+                    .failure = {},
+                    .started_at = TimePoint(Duration(header.started_ns)),
+                    .duration = Duration(std::max<std::int64_t>(header.duration_ns, 0)),
+                    .peak_memory_kb = board_.peak_memory_kb(),
+                    .log = header.log,
+                    .log_tail = {},
+                    .log_truncated = false};
+  if (header.outcome != protocol::Outcome::kOk) {
+    result.failure.type = printable(texts.type, texts.type.size());
+    result.failure.message = printable(texts.message, kFailureMessageMax);
+    result.failure.retryable = (header.flags & ResultHeader::kRetryable) != 0;
+    if (header.flags & ResultHeader::kHasRetryAfter) {
+      result.failure.retry_after_ms = std::max<std::int64_t>(header.retry_after_ms, 0);
+    }
+  }
+  if (!header.log.empty()) {
+    LogBuffer::Text tail = log_.tail(header.log);
+    result.log_tail = std::move(tail.text);
+    result.log_truncated = tail.truncated;
+    log_read_to_ = header.log.to;
+  }
+  return result;
+}
+
+Result<std::string> InstanceHandle::large_payload(std::uint64_t batch, const ResultHeader& header) {
+  const auto find = [&] {
+    return std::find_if(large_.begin(), large_.end(), [&](const LargeResult& large) {
+      return large.batch == batch && large.item == header.item;
+    });
+  };
+  auto held = find();
+  if (held == large_.end()) {  // sent since the doorbells were read
+    (void)read_doorbells();    // whatever else it says will be said again
+    held = find();
+  }
+  if (held == large_.end()) return reject("the instance announced a result and did not send it");
+  auto payload = read_sealed_memfd(held->memfd.get(), header.payload_size());
+  large_.erase(held);
+  return payload;
+}
+
+std::optional<InstanceHandle::Running> InstanceHandle::running() const {
+  for (std::size_t sheet = 0; sheet < kSheets; ++sheet) {
+    if (!sheets_[sheet].busy()) continue;
+    const auto counts = board_.counts(sheet, sheets_[sheet].batch);
+    if (!counts || counts->started <= counts->finished) continue;
+    if (counts->finished >= sheets_[sheet].items) continue;
+    return Running{sheets_[sheet].batch, counts->finished, counts->started_at};
+  }
+  return std::nullopt;
+}
+
+LogBuffer::Text InstanceHandle::unfinished_log_tail() const {
+  const bool begun = std::any_of(sheets_.begin(), sheets_.end(), [&](const OnSheet& on) {
+    return on.busy() && board_.counts(static_cast<std::size_t>(&on - sheets_.data()), on.batch);
+  });
+  // Before its first batch an instance may have said why it could not start.
+  if (!begun && next_batch_ > 2) return {};
+  return log_.tail({log_read_to_, log_.size()});
+}
+
+void InstanceHandle::kill_group(int signal) {
+  if (pid_ <= 0 || reaped_) return;
+  // Not reaped: the pid is still its own. The group may not exist yet just after the fork.
+  if (::kill(-pid_, signal) == 0) return;
+  ::syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0);
+}
+
+std::optional<Ending> InstanceHandle::reap() {
+  if (pid_ <= 0 || reaped_) return std::nullopt;
+  siginfo_t info{};
+  rusage usage{};
+  // The kernel's own waitid reports the resources used too; the C library's leaves them out.
+  if (::syscall(SYS_waitid, P_PIDFD, pidfd_.get(), &info, WEXITED | WNOHANG, &usage) != 0 ||
+      info.si_pid == 0) {
+    return std::nullopt;
+  }
+  reaped_ = true;
+  const auto time = [](const timeval& value) {
+    return std::chrono::seconds(value.tv_sec) + std::chrono::microseconds(value.tv_usec);
+  };
+  return Ending{.code = info.si_code,
+                .status = info.si_status,
+                .out_of_memory = false,
+                .peak_memory_kb = static_cast<std::uint32_t>(usage.ru_maxrss),
+                .cpu_time = time(usage.ru_utime) + time(usage.ru_stime)};
+}
+
+}  // namespace fanfare::worker

@@ -1,0 +1,143 @@
+// One instance as its worker holds it: send it batches, take its results, see how it ended.
+//
+// Made by ZygoteClient::fork and usable at once: batches wait in the socket until the process runs.
+// Single-threaded; never blocks. Watch channel_fd() for reading: whenever it is readable call
+// take_results() until the doorbells are read (one call does that); and pidfd(), once forked, which
+// becomes readable when the process has ended: then take_results() a last time and reap().
+// Destroying the handle closes the channel, which ends an idle instance.
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "protocol/record.h"
+#include "worker/board.h"
+#include "worker/channel.h"
+#include "worker/ending.h"
+#include "worker/fd.h"
+#include "worker/log_buffer.h"
+
+namespace fanfare::worker {
+
+struct ItemResult {
+  std::uint64_t batch = 0;
+  std::uint32_t item = 0;
+  protocol::Outcome outcome = protocol::Outcome::kOk;
+  std::string output, content_type;
+  protocol::Failure failure;  // meaningful unless outcome is ok
+  TimePoint started_at;
+  Duration duration{};
+  std::uint32_t peak_memory_kb = 0;  // of the process, so far
+  LogRange log;
+  std::string log_tail;
+  bool log_truncated = false;
+};
+
+class InstanceHandle {
+ public:
+  // `result_bytes_max`: an output beyond it is refused here too, whatever the instance says.
+  static Result<InstanceHandle> create(std::uint64_t ticket, std::uint64_t result_bytes_max);
+
+  InstanceHandle(InstanceHandle&&) = default;
+  InstanceHandle& operator=(InstanceHandle&&) = default;
+
+  std::uint64_t ticket() const { return ticket_; }
+  int channel_fd() const { return channel_.get(); }
+
+  // Known once the zygote has forked (event Forked).
+  void forked(pid_t pid, Fd pidfd);
+  pid_t pid() const { return pid_; }          // 0 until then
+  int pidfd() const { return pidfd_.get(); }  // -1 until then
+
+  // ---- work ----
+
+  // Whether a batch can be sent: fewer than two are unfinished.
+  bool has_room() const;
+  std::size_t unfinished_batches() const;
+  // Sends the first items that fit into one batch (at most kBatchItemsMax) and says how many they
+  // were; `number` names the batch in its results. kRetryLater: the socket is full, try after the
+  // next results; kReconnect: the instance is gone.
+  struct Sent {
+    std::uint64_t number = 0;
+    std::size_t items = 0;
+  };
+  Result<Sent> send(std::span<const Item> items);
+
+  // Reads doorbells and appends all results that are finished, in order. An error means that the
+  // instance broke the rules: kill it (results appended so far are good).
+  Result<void> take_results(std::vector<ItemResult>& results);
+
+  // The item that runs now, or ran when the process ended.
+  struct Running {
+    std::uint64_t batch = 0;
+    std::uint32_t item = 0;
+    TimePoint started_at;
+  };
+  std::optional<Running> running() const;
+  std::optional<Progress> progress() const { return board_.progress(); }
+  std::uint32_t peak_memory_kb() const { return board_.peak_memory_kb(); }
+
+  // ---- log ----
+
+  // From the last finished item's end: what the running item, or the one that crashed, printed.
+  LogBuffer::Text unfinished_log_tail() const;
+  LogBuffer& log() { return log_; }
+  const LogBuffer& log() const { return log_; }
+
+  // ---- end ----
+
+  // To the whole process group: SIGTERM at the deadline, SIGKILL after the grace. No effect once
+  // reaped or before forked.
+  void kill_group(int signal);
+  // Nothing while it lives. After this the pid means nothing any more. The caller adds what its
+  // memory cgroup says (Ending::out_of_memory).
+  std::optional<Ending> reap();
+
+  // ---- for ZygoteClient ----
+
+  int board_memfd() const { return board_.memfd(); }
+  Fd take_instance_end() { return std::move(instance_end_); }
+
+ private:
+  InstanceHandle(std::uint64_t ticket, std::uint64_t result_bytes_max, Fd channel, Fd instance_end,
+                 Board board, LogBuffer log);
+  struct OnSheet {
+    std::uint64_t batch = 0;
+    std::uint32_t items = 0, taken = 0;
+    std::size_t offset = 0;
+    bool busy() const { return taken < items; }
+  };
+  struct LargeResult {
+    std::uint64_t batch;
+    std::uint32_t item;
+    Fd memfd;
+  };
+  Result<void> read_doorbells();
+  Result<void> take_from(std::size_t sheet, std::vector<ItemResult>& results);
+  Result<ItemResult> make_result(std::uint64_t batch, Board::Entry entry);
+  Result<std::string> large_payload(std::uint64_t batch, const ResultHeader& header);
+
+  std::uint64_t ticket_;
+  std::uint64_t result_bytes_max_;
+  Fd channel_, instance_end_;
+  Board board_;
+  LogBuffer log_;
+  pid_t pid_ = 0;
+  Fd pidfd_;
+  bool reaped_ = false;
+  std::uint64_t next_batch_ = 1;
+  std::array<OnSheet, kSheets> sheets_{};
+  std::deque<LargeResult> large_;
+  std::uint64_t log_read_to_ = 0;
+};
+
+}  // namespace fanfare::worker

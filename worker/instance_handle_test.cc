@@ -1,0 +1,192 @@
+// A worker's handle against an instance that is played by the test: also one that plays foul.
+
+#include "worker/instance_handle.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+
+namespace fanfare::worker {
+namespace {
+
+using namespace std::chrono_literals;
+using protocol::Outcome;
+
+class InstanceHandleTest : public ::testing::Test {
+ protected:
+  InstanceHandle handle_ = std::move(InstanceHandle::create(1, 100'000)).value();
+  Fd end_ = handle_.take_instance_end();
+  Board board_ = std::move(Board::attach(handle_.board_memfd())).value();
+
+  void send(std::size_t items) {
+    const std::vector<Item> batch(items, Item{.timeout = 30s, .packed_event = "event"});
+    const auto sent = handle_.send(batch);
+    ASSERT_TRUE(sent);
+    ASSERT_EQ(sent->items, items);
+  }
+  // What the instance got next.
+  BatchHeader receive() {
+    std::array<char, kFrameBytesMax> buffer;
+    const auto received = receive_message(end_.get(), buffer, {.dont_wait = true});
+    ReceivedBatch batch;
+    EXPECT_TRUE(received && decode_batch({buffer.data(), received->size}, batch));
+    return batch.header;
+  }
+  void finish(std::size_t sheet, const ResultHeader& header, const ResultTexts& texts = {}) {
+    board_.begin_item(sheet, 1);
+    board_.finish_item(sheet, header, texts);
+  }
+  Result<void> take() { return handle_.take_results(results_); }
+  std::vector<ItemResult> results_;
+};
+
+TEST_F(InstanceHandleTest, SendsTwoBatchesAndNoMore) {
+  send(1);
+  EXPECT_TRUE(handle_.has_room());
+  send(2);
+  EXPECT_FALSE(handle_.has_room());
+  const Item item{.packed_event = "one too many"};
+  const auto refused = handle_.send(std::array{item});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::kRetryLater);
+  EXPECT_EQ(receive().sheet, 0u);
+  EXPECT_EQ(receive().sheet, 1u);
+}
+
+TEST_F(InstanceHandleTest, TakesResultsInTheOrderOfTheirBatches) {
+  send(1);
+  send(1);
+  board_.begin_batch(0, 1, 1);
+  finish(0, {.data_size = 1}, {.data = "a"});
+  board_.begin_batch(1, 2, 1);
+  finish(1, {.data_size = 1}, {.data = "b"});
+  ASSERT_TRUE(take());
+  send(1);  // batch 3, on the first sheet again
+  board_.begin_batch(0, 3, 1);
+  finish(0, {.data_size = 1}, {.data = "c"});
+  ASSERT_TRUE(take());
+  ASSERT_EQ(results_.size(), 3u);
+  EXPECT_EQ(results_[0].output + results_[1].output + results_[2].output, "abc");
+  EXPECT_EQ(results_[2].batch, 3u);
+}
+
+TEST_F(InstanceHandleTest, KnowsWhichItemRuns) {
+  EXPECT_FALSE(handle_.running());
+  send(2);
+  EXPECT_FALSE(handle_.running());
+  board_.begin_batch(0, 1, 2);
+  finish(0, {});
+  board_.begin_item(0, 77);
+  const auto running = handle_.running();
+  ASSERT_TRUE(running);
+  EXPECT_EQ(running->batch, 1u);
+  EXPECT_EQ(running->item, 1u);
+  EXPECT_EQ(running->started_at, TimePoint(Duration(77)));
+}
+
+TEST_F(InstanceHandleTest, RejectsMoreResultsThanItems) {
+  send(1);
+  board_.begin_batch(0, 1, 2);
+  finish(0, {.item = 0});
+  finish(0, {.item = 1});
+  EXPECT_FALSE(take());
+}
+
+TEST_F(InstanceHandleTest, RejectsResultsOutOfOrder) {
+  send(2);
+  board_.begin_batch(0, 1, 2);
+  finish(0, {.item = 1});
+  EXPECT_FALSE(take());
+}
+
+TEST_F(InstanceHandleTest, RejectsOutcomesThatAreNotTheInstancesToSay) {
+  send(1);
+  board_.begin_batch(0, 1, 1);
+  finish(0, {.outcome = Outcome::kWorkerLost});
+  EXPECT_FALSE(take());
+}
+
+TEST_F(InstanceHandleTest, RejectsAResultOverTheLimit) {
+  send(1);
+  board_.begin_batch(0, 1, 1);
+  finish(0, {.flags = ResultHeader::kInMemfd, .data_size = 100'001});
+  EXPECT_FALSE(take());
+}
+
+TEST_F(InstanceHandleTest, RejectsALargeResultThatWasNeverSent) {
+  send(1);
+  board_.begin_batch(0, 1, 1);
+  finish(0, {.flags = ResultHeader::kInMemfd, .data_size = 70'000});
+  EXPECT_FALSE(take());
+}
+
+TEST_F(InstanceHandleTest, RejectsALargeResultThatCouldStillChange) {
+  send(1);
+  const Fd open(::memfd_create("open", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_EQ(::ftruncate(open.get(), 70'000), 0);
+  const Doorbell bell{.kind = Doorbell::Kind::kResult, .item = 0, .batch = 1};
+  ASSERT_TRUE(send_message(end_.get(), {reinterpret_cast<const char*>(&bell), sizeof bell},
+                           std::array{open.get()}, {}));
+  board_.begin_batch(0, 1, 1);
+  finish(0, {.flags = ResultHeader::kInMemfd, .data_size = 70'000});
+  EXPECT_FALSE(take());
+}
+
+TEST_F(InstanceHandleTest, RejectsStrangeMessages) {
+  ASSERT_TRUE(send_message(end_.get(), "what is this", {}, {}));
+  const auto taken = take();
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().kind, ErrorKind::kReject);
+}
+
+TEST_F(InstanceHandleTest, GivesGoodResultsBeforeItComplains) {
+  send(2);
+  board_.begin_batch(0, 1, 2);
+  finish(0, {.item = 0, .data_size = 4}, {.data = "good"});
+  finish(0, {.item = 7});
+  EXPECT_FALSE(take());
+  ASSERT_EQ(results_.size(), 1u);
+  EXPECT_EQ(results_[0].output, "good");
+}
+
+TEST_F(InstanceHandleTest, MakesTextsOfFailuresPrintable) {
+  send(1);
+  board_.begin_batch(0, 1, 1);
+  const std::string message = "caf\xc3\xa9 \xff \x1b[31m \xed\xa0\x80 ok\n";
+  finish(0,
+         {.outcome = Outcome::kFunctionError,
+          .type_size = 4,
+          .message_size = static_cast<std::uint16_t>(message.size())},
+         {.type = "Type", .message = message});
+  ASSERT_TRUE(take());
+  EXPECT_EQ(results_.at(0).failure.message, "caf\xc3\xa9 ? ?[31m ??? ok\n");
+}
+
+TEST_F(InstanceHandleTest, ReadsTheLogOnlyWithinWhatIsThere) {
+  send(1);
+  ASSERT_EQ(::write(handle_.log().memfd(), "printed", 7), 7);
+  board_.begin_batch(0, 1, 1);
+  finish(0, {.log = {.from = 0, .to = ~0ull}});
+  ASSERT_TRUE(take());
+  EXPECT_EQ(results_.at(0).log_tail, "printed");
+}
+
+TEST_F(InstanceHandleTest, SaysThatItsInstanceIsGone) {
+  send(1);
+  end_.reset();
+  const auto taken = take();
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().kind, ErrorKind::kReconnect);
+}
+
+TEST_F(InstanceHandleTest, HasNothingToReapBeforeItIsForked) {
+  EXPECT_EQ(handle_.pid(), 0);
+  EXPECT_FALSE(handle_.reap());
+  handle_.kill_group(SIGKILL);  // must not reach anybody: pid 0 would be this group
+}
+
+}  // namespace
+}  // namespace fanfare::worker

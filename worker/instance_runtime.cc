@@ -1,0 +1,305 @@
+#include "worker/instance_runtime.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <iostream>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "protocol/event.h"
+
+namespace fanfare::worker {
+namespace {
+
+// A worker hears of finished items at the end of a batch, and this often within a long one.
+constexpr std::int64_t kBellEveryNs = 200'000;
+// Asking how long the log is costs as much as a short handler. So it is asked after every item only
+// of functions that print; of others after every item that takes this long. The first line after a
+// long silence may thus be booked to an item that ran up to 10 µs later.
+constexpr std::int64_t kLookEveryNs = 10'000;
+constexpr std::uint32_t kPrintsForItems = 1024;
+constexpr std::size_t kContentTypeMax = 256, kTypeMax = 256, kMessageMax = 1024;
+
+std::int64_t monotonic_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
+}
+
+std::uint32_t peak_memory_kb() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint32_t>(usage.ru_maxrss);
+}
+
+void flush_printed() {
+  std::cout.flush();
+  std::fflush(stdout);
+}
+
+// An event that came as a memfd.
+class MappedEvent {
+ public:
+  MappedEvent(int memfd, std::size_t size) : size_(size) {
+    if (size > 0) address_ = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, memfd, 0);
+  }
+  MappedEvent(const MappedEvent&) = delete;
+  MappedEvent& operator=(const MappedEvent&) = delete;
+  ~MappedEvent() {
+    if (address_ != MAP_FAILED) ::munmap(address_, size_);
+  }
+  bool ok() const { return address_ != MAP_FAILED; }
+  std::string_view bytes() const { return {static_cast<const char*>(address_), size_}; }
+
+ private:
+  void* address_ = MAP_FAILED;
+  std::size_t size_;
+};
+
+abi::Text text(std::string_view view) {
+  return {view.data(), view.size()};
+}
+std::string_view view(abi::Text text) {
+  return {text.data, text.size};
+}
+
+}  // namespace
+
+InstanceRuntime::InstanceRuntime(const LoadedFunction& function, Parts parts)
+    : function_(function), parts_(std::move(parts)) {}
+
+void InstanceRuntime::run() {
+  // Fresh pages: only as much of it becomes resident as the largest batch needs.
+  constexpr std::size_t kBufferBytes = kFrameBytesMax + 4096;
+  void* pages =
+      ::mmap(nullptr, kBufferBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) return;
+  const std::span<char> buffer(static_cast<char*>(pages), kBufferBytes);
+  ReceivedBatch batch;
+  while (true) {
+    const auto received = receive_message(parts_.channel.get(), buffer, {});
+    if (!received) return;  // the worker has let go
+    if (const auto ok = decode_batch({buffer.data(), received->size}, batch); !ok) {
+      std::fprintf(stderr, "fanfare-instance: %s\n", ok.error().message.c_str());
+      return;
+    }
+    run_batch(batch, received->fds);
+  }
+}
+
+void InstanceRuntime::run_batch(const ReceivedBatch& batch, std::span<const Fd> fds) {
+  batch_ = batch.header;
+  if (batch_.flags & BatchHeader::kTruncateLog) {
+    look_at_log();  // what is still in a buffer goes, too
+    if (::ftruncate(parts_.log.get(), 0) == 0) log_end_ = 0;
+  }
+  parts_.board.begin_batch(batch_.sheet, batch_.number, batch_.items);
+  now_ns_ = last_bell_ns_ = last_look_ns_ = monotonic_ns();
+  std::size_t next_fd = 0;
+  for (item_ = 0; item_ < batch_.items; ++item_) {
+    const ReceivedItem& item = batch.items[item_];
+    if (item.header.flags & ItemHeader::kInMemfd) {
+      const int memfd = next_fd < fds.size() ? fds[next_fd++].get() : -1;
+      const MappedEvent event(memfd, item.header.size);
+      run_item(item, event.ok() ? std::optional(event.bytes()) : std::nullopt);
+    } else {
+      run_item(item, item.packed_event);
+    }
+    const bool last = item_ + 1 == batch_.items;
+    if (last || now_ns_ - last_bell_ns_ > kBellEveryNs) {
+      last_bell_ns_ = now_ns_;
+      ring(Doorbell::Kind::kFinished, {});
+    }
+  }
+}
+
+void InstanceRuntime::run_item(const ReceivedItem& item,
+                               std::optional<std::string_view> packed_event) {
+  finished_ = false;
+  forget_progress();
+  parts_.board.begin_item(batch_.sheet, now_ns_);
+  if (!started_ && !run_start_hook()) return;
+
+  if (!packed_event) {
+    return finish_failed(protocol::Outcome::kOutOfMemory, "OutOfMemory",
+                         "there is no memory left to map the event into", abi::kRetryable, 0);
+  }
+  const auto event = protocol::view_event(*packed_event);
+  if (!event) {
+    return finish_failed(protocol::Outcome::kFunctionError, "MalformedEvent", event.error().message,
+                         0, 0);
+  }
+  protocol::Event owner;  // of the extensions, which few events have
+  std::vector<abi::Attribute> extensions;
+  if (!event->packed_extensions.empty()) {
+    if (auto unpacked = protocol::unpack_event(*packed_event)) owner = std::move(*unpacked);
+    for (const auto& [name, value] : owner.extensions) {
+      extensions.push_back({text(name), text(value)});
+    }
+  }
+  const std::string id = protocol::to_string(item.header.id);
+  const abi::Event in{.id = text(id),
+                      .ce_id = text(event->id),
+                      .source = text(event->source),
+                      .type = text(event->type),
+                      .subject = text(event->subject),
+                      .time = text(event->time),
+                      .content_type = text(event->content_type),
+                      .data_schema = text(event->data_schema),
+                      .data = text(event->data),
+                      .extensions = extensions.data(),
+                      .extension_count = extensions.size()};
+  const abi::Context context{
+      .function = text(parts_.function),
+      .attempt = item.header.attempt,
+      .deadline_ns = now_ns_ + item.header.timeout_ns,
+      .host = this,
+      .log =
+          [](void* host, std::uint32_t level, abi::Text line) {
+            static_cast<InstanceRuntime*>(host)->write_log_line(level, view(line));
+          },
+      .progress =
+          [](void* host, double fraction, abi::Text note) {
+            static_cast<InstanceRuntime*>(host)->report_progress(fraction, view(note));
+          }};
+  const abi::Answer answer{
+      .host = this,
+      .output =
+          [](void* host, abi::Text content_type, abi::Text data) {
+            static_cast<InstanceRuntime*>(host)->finish_ok(view(content_type), view(data));
+          },
+      .failure =
+          [](void* host, abi::Text type, abi::Text message, std::uint32_t flags,
+             std::int64_t retry_after_ms) {
+            const bool memory = (flags & abi::kOutOfMemory) != 0;
+            static_cast<InstanceRuntime*>(host)->finish_failed(
+                memory ? protocol::Outcome::kOutOfMemory : protocol::Outcome::kFunctionError,
+                view(type), view(message), flags, retry_after_ms);
+          }};
+  function_.handle(in, context, answer);
+  if (!finished_) {
+    finish_failed(protocol::Outcome::kFunctionError, "NoAnswer",
+                  "the handler returned without an output or a failure", abi::kRetryable, 0);
+  }
+}
+
+// Part of the first item's run, so that a hook that crashes or hangs is seen like a handler that
+// does.
+bool InstanceRuntime::run_start_hook() {
+  const auto failed = function_.start();
+  if (failed) {
+    finish_failed(protocol::Outcome::kInitFailed, failed->type, failed->message,
+                  failed->retryable ? abi::kRetryable : 0, 0);
+  }
+  return started_ = !failed;
+}
+
+void InstanceRuntime::finish_ok(std::string_view content_type, std::string_view data) {
+  if (finished_) return;
+  if (data.size() > parts_.result_bytes_max) {
+    return finish_failed(protocol::Outcome::kFunctionError, "ResultTooLarge",
+                         "the result is " + std::to_string(data.size()) + " bytes, the limit is " +
+                             std::to_string(parts_.result_bytes_max) + " (result.max_bytes)",
+                         0, 0);
+  }
+  ResultHeader header{.outcome = protocol::Outcome::kOk};
+  finish(header, {content_type.substr(0, kContentTypeMax), {}, {}, data});
+}
+
+void InstanceRuntime::finish_failed(protocol::Outcome outcome, std::string_view type,
+                                    std::string_view message, std::uint32_t abi_flags,
+                                    std::int64_t retry_after_ms) {
+  if (finished_) return;
+  ResultHeader header{.outcome = outcome};
+  if (abi_flags & abi::kRetryable) header.flags |= ResultHeader::kRetryable;
+  if (abi_flags & abi::kHasRetryAfter) {
+    header.flags |= ResultHeader::kHasRetryAfter;
+    header.retry_after_ms = retry_after_ms;
+  }
+  finish(header, {{}, type.substr(0, kTypeMax), message.substr(0, kMessageMax), {}});
+}
+
+void InstanceRuntime::finish(ResultHeader& header, ResultTexts texts) {
+  finished_ = true;
+  header.item = item_;
+  header.content_type_size = static_cast<std::uint16_t>(texts.content_type.size());
+  header.type_size = static_cast<std::uint16_t>(texts.type.size());
+  header.message_size = static_cast<std::uint16_t>(texts.message.size());
+  header.data_size = texts.data.size();
+  if (!parts_.board.fits(batch_.sheet, header.payload_size())) {
+    if (send_texts(texts)) {
+      header.flags |= ResultHeader::kInMemfd;
+    } else {
+      // Without texts, which may not fit either; the header always does.
+      header = {.item = item_,
+                .outcome = protocol::Outcome::kOutOfMemory,
+                .flags = ResultHeader::kRetryable};
+      texts = {};
+    }
+  }
+  header.started_ns = now_ns_;
+  now_ns_ = monotonic_ns();
+  header.duration_ns = now_ns_ - header.started_ns;
+  const bool last = item_ + 1 == batch_.items;
+  header.log.from = log_end_;
+  if (last || printed_lately_ > 0 || now_ns_ - last_look_ns_ > kLookEveryNs) look_at_log();
+  header.log.to = log_end_;
+  if (last || now_ns_ - last_bell_ns_ > kBellEveryNs) {
+    parts_.board.set_peak_memory_kb(peak_memory_kb());
+  }
+  parts_.board.finish_item(batch_.sheet, header, texts);
+}
+
+void InstanceRuntime::look_at_log() {
+  flush_printed();
+  last_look_ns_ = now_ns_;
+  const off_t end = ::lseek(parts_.log.get(), 0, SEEK_END);
+  if (end >= 0 && static_cast<std::uint64_t>(end) != log_end_) {
+    log_end_ = static_cast<std::uint64_t>(end);
+    printed_lately_ = kPrintsForItems;
+  } else if (printed_lately_ > 0) {
+    --printed_lately_;
+  }
+}
+
+bool InstanceRuntime::send_texts(const ResultTexts& texts) {
+  const auto memfd = make_sealed_memfd(
+      "fanfare-result", std::array{texts.content_type, texts.type, texts.message, texts.data});
+  return memfd && ring(Doorbell::Kind::kResult, std::array{memfd->get()});
+}
+
+bool InstanceRuntime::ring(Doorbell::Kind kind, std::span<const int> fds) {
+  const Doorbell bell{.kind = kind, .item = item_, .batch = batch_.number};
+  // A plain doorbell may be lost when the queue is full: the worker has others to read then. One
+  // with a result waits. If the worker is gone, the next receive says so.
+  const auto sent =
+      send_message(parts_.channel.get(), {reinterpret_cast<const char*>(&bell), sizeof bell}, fds,
+                   {.dont_wait = kind == Doorbell::Kind::kFinished});
+  return sent.has_value();
+}
+
+void InstanceRuntime::write_log_line(std::uint32_t level, std::string_view line) {
+  static constexpr std::array kNames{"debug", "info", "warning", "error"};
+  const char* name = kNames[std::min<std::size_t>(level, kNames.size() - 1)];
+  std::fprintf(stdout, "[%s] %.*s\n", name, static_cast<int>(line.size()), line.data());
+}
+
+void InstanceRuntime::forget_progress() {
+  const std::lock_guard lock(progress_mutex_);
+  if (std::exchange(progressed_, false)) parts_.board.clear_progress();
+}
+
+void InstanceRuntime::report_progress(double fraction, std::string_view note) {
+  const std::lock_guard lock(progress_mutex_);
+  progressed_ = true;
+  parts_.board.set_progress(fraction, note);
+}
+
+}  // namespace fanfare::worker

@@ -1,0 +1,70 @@
+// The life of an instance: take a batch, run the function on each event, write down each result.
+//
+// Runs in the instance's process, on its only thread, beside foreign code that may crash or be
+// killed at any point. So each result is complete on the board before the next item begins.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "worker/board.h"
+#include "worker/channel.h"
+#include "worker/fd.h"
+#include "worker/loaded_function.h"
+
+namespace fanfare::worker {
+
+class InstanceRuntime {
+ public:
+  struct Parts {
+    std::string function;  // its name
+    std::uint64_t result_bytes_max = 1 << 20;
+    Fd channel;
+    Board board;
+    Fd log;  // what stdout and stderr are, too
+  };
+  InstanceRuntime(const LoadedFunction& function, Parts parts);
+
+  // Until the worker closes the channel.
+  void run();
+
+ private:
+  void run_batch(const ReceivedBatch& batch, std::span<const Fd> fds);
+  // Without bytes when they could not be mapped.
+  void run_item(const ReceivedItem& item, std::optional<std::string_view> packed_event);
+  bool run_start_hook();
+  // How an item ends; once for each. Both are called with views that die with the call.
+  void finish_ok(std::string_view content_type, std::string_view data);
+  void finish_failed(protocol::Outcome outcome, std::string_view type, std::string_view message,
+                     std::uint32_t abi_flags, std::int64_t retry_after_ms);
+  void finish(ResultHeader& header, ResultTexts texts);
+  void look_at_log();
+  bool send_texts(const ResultTexts& texts);
+  bool ring(Doorbell::Kind kind, std::span<const int> fds);
+  void write_log_line(std::uint32_t level, std::string_view text);
+  void forget_progress();
+  void report_progress(double fraction, std::string_view note);
+
+  const LoadedFunction& function_;
+  Parts parts_;
+  std::uint64_t log_end_ = 0;
+  std::uint32_t printed_lately_ = 0;  // items to go until a silent function counts as one
+  std::int64_t last_look_ns_ = 0;
+  bool started_ = false;  // the start hook went well
+
+  // The batch and the item that run.
+  BatchHeader batch_;
+  std::uint32_t item_ = 0;
+  bool finished_ = false;
+  std::int64_t now_ns_ = 0;  // when the item began; after it, when it ended
+  std::int64_t last_bell_ns_ = 0;
+
+  std::mutex progress_mutex_;  // handlers may report from threads of theirs
+  bool progressed_ = false;    // by the item that runs
+};
+
+}  // namespace fanfare::worker

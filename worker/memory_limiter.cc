@@ -1,0 +1,269 @@
+#include "worker/memory_limiter.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <utility>
+
+namespace fanfare::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kNamePrefix = "fanfare-";
+
+// Control files exist already: nothing here may create one.
+bool write_file(const std::string& path, std::string_view text) {
+  const Fd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  return file && ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// The own path in a hierarchy: lines are `number:controllers:path`, v2 has no controllers.
+std::optional<std::string> own_path(const std::string& own_cgroups, std::string_view controller) {
+  std::istringstream lines(own_cgroups);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t first = line.find(':');
+    const std::size_t second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    std::istringstream names(line.substr(first + 1, second - first - 1));
+    const bool v2 = second == first + 1;
+    bool found = v2 && controller.empty();
+    for (std::string name; std::getline(names, name, ',');) found |= name == controller;
+    if (found) return line.substr(second + 1);
+  }
+  return std::nullopt;
+}
+
+std::string because(const std::string& doing) {
+  return doing + ": " + std::strerror(errno);
+}
+
+bool has_word(const std::string& text, std::string_view word) {
+  std::istringstream words(text);
+  for (std::string each; words >> each;) {
+    if (each == word) return true;
+  }
+  return false;
+}
+
+// Removes what workers that were killed have left in `folder`: their names end in the pid.
+void remove_orphans(const fs::path& folder) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename();
+    if (!name.starts_with(kNamePrefix)) continue;
+    const pid_t pid = std::atoi(name.c_str() + kNamePrefix.size());
+    if (pid <= 0 || ::kill(pid, 0) == 0 || errno != ESRCH) continue;
+    for (const auto& leaf : fs::directory_iterator(entry.path(), error)) {
+      if (leaf.is_directory(error)) ::rmdir(leaf.path().c_str());
+    }
+    ::rmdir(entry.path().c_str());
+  }
+}
+
+// cgroup v2 lets processes live in leaves only, so the worker moves into one of its own first: that
+// needs a cgroup that was delegated to it (systemd: Delegate=yes).
+Result<std::string> prepare_v2(const MemoryLimiter::Places& places, const std::string& name) {
+  const auto own = own_path(read_file(places.own_cgroups), "");
+  if (!own) return reject("no unified hierarchy");
+  const std::string folder = places.cgroup_root + *own;
+  if (!has_word(read_file(folder + "/cgroup.controllers"), "memory")) {
+    return reject("its memory controller is not available in " + folder);
+  }
+  remove_orphans(folder);
+  const std::string mine = folder + "/" + name;
+  for (const std::string& made : {folder + "/" + name + "-self", mine}) {
+    if (::mkdir(made.c_str(), 0755) != 0 && errno != EEXIST)
+      return reject(because("making " + made));
+  }
+  if (!write_file(mine + "-self/cgroup.procs", "0"))
+    return reject(because("moving into " + mine + "-self"));
+  for (const std::string& parent : {folder, mine}) {
+    if (!write_file(parent + "/cgroup.subtree_control", "+memory")) {
+      return reject(because("enabling the memory controller in " + parent));
+    }
+  }
+  return mine;
+}
+
+Result<std::string> prepare_v1(const MemoryLimiter::Places& places, const std::string& name) {
+  const auto own = own_path(read_file(places.own_cgroups), "memory");
+  if (!own) return reject("no memory hierarchy");
+  const std::string folder = places.cgroup_root + "/memory" + *own;
+  remove_orphans(folder);
+  const std::string mine = folder + "/" + name;
+  if (::mkdir(mine.c_str(), 0755) != 0 && errno != EEXIST) return reject(because("making " + mine));
+  return mine;
+}
+
+}  // namespace
+
+// A cgroup of the kernel's, removed with this object.
+struct MemoryLeaf::Group {
+  std::string folder, events_file;
+  std::uint64_t bytes = 0;
+  Fd procs;
+  std::uint64_t oom_kills_before = 0;  // by those who had it earlier
+
+  ~Group() {
+    procs.reset();
+    ::rmdir(folder.c_str());
+  }
+
+  std::uint64_t count_oom_kills() const {
+    std::istringstream words(read_file(events_file));
+    std::string key;
+    for (std::uint64_t value = 0; words >> key >> value;) {
+      if (key == "oom_kill") return value;
+    }
+    return 0;
+  }
+
+  // Kills whoever is in it; whether nobody was.
+  bool sweep() const {
+    std::istringstream pids(read_file(folder + "/cgroup.procs"));
+    bool empty = true;
+    for (pid_t pid = 0; pids >> pid; empty = false) {
+      if (pid > 0) ::kill(pid, SIGKILL);
+    }
+    return empty;
+  }
+};
+
+// All cgroups of a worker: its folder, and those that wait to be used again.
+struct MemoryLeaf::Groups {
+  static constexpr std::size_t kSparesMax = 64;
+
+  std::string folder;
+  std::vector<std::unique_ptr<Group>> spares;
+  std::uint64_t next = 1;
+
+  ~Groups() {
+    spares.clear();
+    ::rmdir(folder.c_str());
+  }
+
+  std::unique_ptr<Group> take_spare(std::uint64_t bytes) {
+    for (auto spare = spares.begin(); spare != spares.end(); ++spare) {
+      // A process that was killed a moment ago may still be there: it is asked again next time.
+      if ((*spare)->bytes != bytes || !(*spare)->sweep()) continue;
+      auto group = std::move(*spare);
+      spares.erase(spare);
+      return group;
+    }
+    return nullptr;
+  }
+};
+
+MemoryLeaf::MemoryLeaf(std::shared_ptr<Groups> groups, std::unique_ptr<Group> group)
+    : groups_(std::move(groups)), group_(std::move(group)) {}
+
+MemoryLeaf::~MemoryLeaf() {
+  group_->sweep();
+  group_->oom_kills_before = group_->count_oom_kills();
+  if (groups_->spares.size() < Groups::kSparesMax) groups_->spares.push_back(std::move(group_));
+}
+
+int MemoryLeaf::procs_fd() const {
+  return group_->procs.get();
+}
+
+std::uint64_t MemoryLeaf::oom_kills() const {
+  return group_->count_oom_kills() - group_->oom_kills_before;
+}
+
+MemoryLimiter::MemoryLimiter(Means means, const std::string& folder,
+                             std::vector<std::string> reasons)
+    : means_(means), reasons_(std::move(reasons)) {
+  if (means == Means::kRlimit) return;
+  groups_ = std::make_shared<MemoryLeaf::Groups>();
+  groups_->folder = folder;
+}
+
+MemoryLimiter::~MemoryLimiter() = default;
+
+MemoryLimiter MemoryLimiter::detect(const Places& places) {
+  const std::string name =
+      places.name.empty() ? std::string(kNamePrefix) + std::to_string(::getpid()) : places.name;
+  std::vector<std::string> reasons;
+  constexpr std::uint64_t kTrialBytes = 64 << 20;
+  for (const Means means : {Means::kCgroupV2, Means::kCgroupV1}) {
+    const bool v2 = means == Means::kCgroupV2;
+    const auto folder = v2 ? prepare_v2(places, name) : prepare_v1(places, name);
+    std::string reason;
+    if (folder) {
+      MemoryLimiter limiter(means, *folder, reasons);
+      const auto trial = limiter.make_leaf(kTrialBytes);
+      if (trial) return limiter;
+      reason = trial.error().message;
+    } else {
+      reason = folder.error().message;
+    }
+    reasons.push_back(std::string(v2 ? "cgroup v2: " : "cgroup v1: ") + reason);
+  }
+  return MemoryLimiter(Means::kRlimit, {}, std::move(reasons));
+}
+
+std::string_view MemoryLimiter::name() const {
+  switch (means_) {
+    case Means::kCgroupV2:
+      return "cgroup v2";
+    case Means::kCgroupV1:
+      return "cgroup v1";
+    case Means::kRlimit:
+      return "rlimit";
+  }
+  return "";
+}
+
+Result<std::unique_ptr<MemoryLeaf>> MemoryLimiter::make_leaf(std::uint64_t bytes) {
+  if (means_ == Means::kRlimit) return reject("memory is limited by rlimit here, not by a cgroup");
+  auto group = groups_->take_spare(bytes);
+  if (!group) {
+    auto made = make_group(bytes);
+    if (!made) return made.error();
+    group = std::move(*made);
+  }
+  return std::unique_ptr<MemoryLeaf>(new MemoryLeaf(groups_, std::move(group)));
+}
+
+Result<std::unique_ptr<MemoryLeaf::Group>> MemoryLimiter::make_group(std::uint64_t bytes) {
+  auto group = std::make_unique<MemoryLeaf::Group>();
+  const std::string folder = groups_->folder + "/" + std::to_string(groups_->next++);
+  if (::mkdir(folder.c_str(), 0755) != 0) return retry_later(because("making " + folder));
+
+  const bool v2 = means_ == Means::kCgroupV2;
+  group->folder = folder;
+  group->events_file = folder + (v2 ? "/memory.events" : "/memory.oom_control");
+  group->bytes = bytes;
+  group->procs.reset(::open((folder + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+  const char* limit = v2 ? "/memory.max" : "/memory.limit_in_bytes";
+  if (!group->procs || !write_file(folder + limit, std::to_string(bytes))) {
+    return retry_later(because("limiting " + folder));
+  }
+  if (v2) {  // where there is swap, it must not hide the limit; and the whole group goes at once
+    write_file(folder + "/memory.swap.max", "0");
+    write_file(folder + "/memory.oom.group", "1");
+  } else {
+    write_file(folder + "/memory.memsw.limit_in_bytes", std::to_string(bytes));
+  }
+  return group;
+}
+
+}  // namespace fanfare::worker

@@ -1,0 +1,175 @@
+#include "worker/memory_limiter.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+namespace fanfare::worker {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Folder {
+ public:
+  Folder() {
+    std::string pattern = (fs::temp_directory_path() / "fanfare-cgroup-XXXXXX").string();
+    path_ = ::mkdtemp(pattern.data());
+  }
+  ~Folder() { fs::remove_all(path_); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  const fs::path& path() const { return path_; }
+  void write(const fs::path& file, std::string_view text) const {
+    fs::create_directories((path_ / file).parent_path());
+    std::ofstream(path_ / file) << text;
+  }
+
+ private:
+  fs::path path_;
+};
+
+// Runs in a child that enters the leaf and takes memory; says how it ended.
+int status_of_child_taking(const MemoryLeaf& leaf, std::size_t bytes) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    if (::write(leaf.procs_fd(), "0", 1) != 1) ::_exit(9);
+    char* memory = static_cast<char*>(std::malloc(bytes));
+    if (!memory) ::_exit(8);
+    std::memset(memory, 1, bytes);
+    ::_exit(memory[bytes / 2] == 1 ? 0 : 7);
+  }
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  return status;
+}
+
+TEST(MemoryLimiter, EndsAProcessThatOutgrowsItsLeafAndCountsIt) {
+  auto limiter = MemoryLimiter::detect();
+  if (limiter.means() == MemoryLimiter::Means::kRlimit) {
+    GTEST_SKIP() << "no writable memory cgroup here: " << limiter.reasons().back();
+  }
+  auto leaf = limiter.make_leaf(32 << 20);
+  ASSERT_TRUE(leaf) << leaf.error().message;
+  EXPECT_EQ(status_of_child_taking(**leaf, 4 << 20), 0);
+  EXPECT_EQ((*leaf)->oom_kills(), 0u);
+
+  const int status = status_of_child_taking(**leaf, 256 << 20);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+  EXPECT_EQ((*leaf)->oom_kills(), 1u);
+}
+
+TEST(MemoryLimiter, LeavesNothingBehind) {
+  fs::path folder;
+  {
+    auto limiter = MemoryLimiter::detect({.name = "fanfare-test-leaves-nothing"});
+    if (limiter.means() == MemoryLimiter::Means::kRlimit) GTEST_SKIP() << limiter.reasons().back();
+    ASSERT_TRUE(limiter.make_leaf(32 << 20));
+    for (const auto& entry : fs::recursive_directory_iterator(
+             "/sys/fs/cgroup", fs::directory_options::skip_permission_denied)) {
+      if (entry.path().filename() == "fanfare-test-leaves-nothing") folder = entry.path();
+    }
+    ASSERT_FALSE(folder.empty());
+  }
+  EXPECT_FALSE(fs::exists(folder));
+}
+
+TEST(MemoryLimiter, UsesALeafAgainThatWasGivenBack) {
+  auto limiter = MemoryLimiter::detect();
+  if (limiter.means() == MemoryLimiter::Means::kRlimit) GTEST_SKIP() << limiter.reasons().back();
+  const auto folder_of = [](const MemoryLeaf& leaf) {
+    return fs::read_symlink("/proc/self/fd/" + std::to_string(leaf.procs_fd()));
+  };
+  auto leaf = limiter.make_leaf(32 << 20);
+  ASSERT_TRUE(leaf);
+  const fs::path first = folder_of(**leaf);
+  status_of_child_taking(**leaf, 256 << 20);
+  leaf->reset();
+
+  leaf = limiter.make_leaf(32 << 20);
+  ASSERT_TRUE(leaf);
+  EXPECT_EQ(folder_of(**leaf), first);
+  EXPECT_EQ((*leaf)->oom_kills(), 0u);  // the kill was its predecessor's
+  EXPECT_TRUE(WIFSIGNALED(status_of_child_taking(**leaf, 256 << 20)));
+  EXPECT_EQ((*leaf)->oom_kills(), 1u);
+  const auto other = limiter.make_leaf(48 << 20);
+  ASSERT_TRUE(other);
+  EXPECT_NE(folder_of(**other), first);
+}
+
+TEST(MemoryLimiter, KillsWhatAnInstanceLeftRunning) {
+  auto limiter = MemoryLimiter::detect();
+  if (limiter.means() == MemoryLimiter::Means::kRlimit) GTEST_SKIP() << limiter.reasons().back();
+  auto leaf = limiter.make_leaf(32 << 20);
+  ASSERT_TRUE(leaf);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::setsid();  // out of the instance's process group
+    if (::write((*leaf)->procs_fd(), "0", 1) != 1) ::_exit(9);
+    ::kill(::getpid(), SIGSTOP);
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(pid, &status, WUNTRACED), pid);
+  ASSERT_TRUE(WIFSTOPPED(status));
+  leaf->reset();
+  ASSERT_EQ(::waitpid(pid, &status, 0), pid);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+TEST(MemoryLimiter, RemovesWhatAKilledWorkerLeft) {
+  const Folder root;
+  const pid_t gone = ::fork();
+  if (gone == 0) ::_exit(0);
+  ::waitpid(gone, nullptr, 0);
+  const fs::path orphan = "memory/fanfare-" + std::to_string(gone);
+  const fs::path alive = "memory/fanfare-" + std::to_string(::getppid());
+  root.write("own", "4:memory:/\n");
+  fs::create_directories(root.path() / orphan / "1");
+  fs::create_directories(root.path() / alive);
+  (void)MemoryLimiter::detect(
+      {.cgroup_root = root.path(), .own_cgroups = root.path() / "own", .name = "w"});
+  EXPECT_FALSE(fs::exists(root.path() / orphan));
+  EXPECT_TRUE(fs::exists(root.path() / alive));
+}
+
+TEST(MemoryLimiter, FallsBackToRlimitsAndSaysWhy) {
+  const Folder empty;
+  empty.write("own", "0::/\n");
+  const auto limiter =
+      MemoryLimiter::detect({.cgroup_root = empty.path(), .own_cgroups = empty.path() / "own"});
+  EXPECT_EQ(limiter.means(), MemoryLimiter::Means::kRlimit);
+  EXPECT_EQ(limiter.name(), "rlimit");
+  ASSERT_EQ(limiter.reasons().size(), 2u);
+  EXPECT_NE(limiter.reasons()[0].find("memory controller is not available"), std::string::npos);
+  EXPECT_EQ(limiter.reasons()[1], "cgroup v1: no memory hierarchy");
+}
+
+// Only the order of steps can be seen in plain folders: the leaf itself needs the kernel's files.
+TEST(MemoryLimiter, MovesItsWorkerIntoALeafBeforeItUsesTheUnifiedHierarchy) {
+  const Folder root;
+  root.write("own", "0::/user.slice\n");
+  root.write("user.slice/cgroup.controllers", "cpu memory pids\n");
+  root.write("user.slice/cgroup.subtree_control", "");
+  root.write("user.slice/w-self/cgroup.procs", "");
+  root.write("user.slice/w/cgroup.subtree_control", "");
+  const auto limiter = MemoryLimiter::detect(
+      {.cgroup_root = root.path(), .own_cgroups = root.path() / "own", .name = "w"});
+  const auto read = [&](const fs::path& file) {
+    std::string text;
+    std::getline(std::ifstream(root.path() / file), text);
+    return text;
+  };
+  EXPECT_EQ(read("user.slice/w-self/cgroup.procs"), "0");
+  EXPECT_EQ(read("user.slice/cgroup.subtree_control"), "+memory");
+  EXPECT_EQ(read("user.slice/w/cgroup.subtree_control"), "+memory");
+  EXPECT_NE(limiter.reasons()[0].find("limiting"), std::string::npos) << limiter.reasons()[0];
+}
+
+}  // namespace
+}  // namespace fanfare::worker

@@ -1,0 +1,77 @@
+// The worker's child processes on its loop: zygotes and instances, watched through descriptors.
+//
+// Starts, feeds, watches and ends them as the core says, and tells it what it sees. Decides nothing
+// but the order: an instance's last results are handed in before its end.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/loop.h"
+#include "base/process.h"
+#include "worker/core.h"
+#include "worker/memory_limiter.h"
+#include "worker/zygote_client.h"
+
+namespace fanfare::worker {
+
+class Processes {
+ public:
+  struct Options {
+    std::string program;             // fanfare-instance
+    std::uint32_t uid = 0, gid = 0;  // what instances become; 0 = stay
+    std::string storage_dir;         // FANFARE_STORAGE of functions; empty = none
+  };
+  Processes(Loop& loop, Core& core, Options options);
+  ~Processes();  // kills what is left
+
+  // `folder` holds the function's package. The core hears of what becomes of it in later turns.
+  Result<void> start_zygote(ZygoteId id, const protocol::Manifest& manifest,
+                            const std::string& folder);
+  void stop_zygote(ZygoteId id);
+  bool fork(ZygoteId zygote, InstanceId id);
+  Result<InstanceHandle::Sent> run(InstanceId id, std::span<const Item> items);
+  std::optional<InstanceHandle::Running> running(InstanceId id) const;
+  void kill(InstanceId id, int signal);
+
+  // Now and then: gives back the memory of endless logs, and buries processes that nobody knows.
+  void housekeeping();
+  std::string_view describe_limits() const { return limiter_.name(); }
+
+ private:
+  void bury_strangers();
+  struct Instance {
+    std::unique_ptr<MemoryLeaf> leaf;  // goes after the handle
+    std::unique_ptr<InstanceHandle> handle;
+    std::unique_ptr<FdWatch> channel;
+    std::unique_ptr<PidWatch> end;
+    int signal_when_born = 0;  // that came before the process did
+  };
+  struct Zygote {
+    std::uint64_t memory_bytes = 0;
+    std::unique_ptr<ZygoteClient> client;
+    std::unique_ptr<FdWatch> control;
+    std::map<std::uint64_t, InstanceId> tickets;  // asked for, not forked yet
+  };
+
+  void on_zygote(ZygoteId id);
+  void on_forked(Zygote& zygote, Forked& forked);
+  void on_fork_failed(Zygote& zygote, const ForkFailed& failed);
+  void drop(ZygoteId id, const std::string& why);
+  void on_channel(InstanceId id);
+  void take_results(InstanceId id, Instance& instance);
+  void on_end(InstanceId id);
+
+  Loop& loop_;
+  Core& core_;
+  Options options_;
+  MemoryLimiter limiter_;
+  std::map<ZygoteId, Zygote> zygotes_;
+  std::map<InstanceId, std::unique_ptr<Instance>> instances_;
+  std::vector<ItemResult> results_;  // kept for its capacity
+};
+
+}  // namespace fanfare::worker

@@ -1,0 +1,77 @@
+#include "worker/sandbox.h"
+
+#include <grp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+namespace fanfare::worker {
+namespace {
+
+constexpr rlim_t kFilesMax = 1024;
+
+Error failed(const char* doing) {
+  return fatal(std::string(doing) + ": " + std::strerror(errno));
+}
+
+bool lower_limit(__rlimit_resource_t resource, rlim_t value) {
+  rlimit limit{};
+  if (::getrlimit(resource, &limit) != 0) return false;
+  limit.rlim_max = std::min(limit.rlim_max, value);
+  limit.rlim_cur = limit.rlim_max;
+  return ::setrlimit(resource, &limit) == 0;
+}
+
+Result<void> change_user(std::uint32_t uid, std::uint32_t gid) {
+  if (uid == 0 || ::geteuid() != 0) return {};
+  if (::setgroups(0, nullptr) != 0 || ::setresgid(gid, gid, gid) != 0 ||
+      ::setresuid(uid, uid, uid) != 0) {
+    return failed("becoming an unprivileged user");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> enter_sandbox(const SandboxOptions& options) {
+  // First of all, so that every page that is touched from here on is counted. "0" is the writer.
+  if (options.cgroup_procs_fd >= 0 && ::write(options.cgroup_procs_fd, "0", 1) != 1) {
+    return failed("entering the memory cgroup");
+  }
+  if (::setpgid(0, 0) != 0) return failed("making a process group");
+  if (options.data_bytes_max > 0 && !lower_limit(RLIMIT_DATA, options.data_bytes_max)) {
+    return failed("limiting memory");
+  }
+  if (!lower_limit(RLIMIT_NOFILE, kFilesMax)) return failed("limiting open files");
+  if (!lower_limit(RLIMIT_CORE, 0)) return failed("forbidding core dumps");
+  if (const auto changed = change_user(options.uid, options.gid); !changed) return changed;
+
+  // A change of user resets these, so they come after it.
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return failed("giving up new privileges");
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return failed("closing the memory to others");
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return failed("tying life to the worker");
+  // The worker may have died before it was armed.
+  if (options.worker != 0 && ::getppid() != options.worker) return fatal("the worker is gone");
+  return {};
+}
+
+void reseed_random_state() {
+  struct {
+    unsigned for_rand, for_random;
+    unsigned short for_rand48[3];
+  } seeds{};
+  if (::getrandom(&seeds, sizeof seeds, 0) != static_cast<ssize_t>(sizeof seeds)) return;
+  ::srand(seeds.for_rand);
+  ::srandom(seeds.for_random);
+  ::seed48(seeds.for_rand48);
+}
+
+}  // namespace fanfare::worker

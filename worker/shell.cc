@@ -1,0 +1,263 @@
+#include "worker/shell.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <csignal>
+
+namespace fanfare::worker {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kOutboxMax = 10'000;  // frames; the core's own limits keep it far below
+
+// The last line of what an attempt printed, for the log.
+std::string_view last_line(std::string_view text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
+  const auto at = text.rfind('\n');
+  if (at != std::string_view::npos) text.remove_prefix(at + 1);
+  return text.substr(0, 200);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, Config config) {
+  if (auto fine = check_broker_endpoint(config.broker); !fine) return fine.error();
+  auto options = core_options(config);
+  if (!options) return options.error();
+  auto redis = parse_redis_url(config.redis);
+  if (!redis) return redis.error();
+  auto run_as = find_user(config.run_as);
+  if (!run_as) return run_as.error();
+  std::unique_ptr<Shell> shell(
+      new Shell(loop, std::move(config), *std::move(options), *std::move(redis), *run_as));
+  if (auto prepared = shell->packages_->prepare(); !prepared) return prepared.error();
+  if (auto connected = shell->socket_->connect(shell->config_.broker); !connected) {
+    return connected.error();
+  }
+  return shell;
+}
+
+Shell::Shell(Loop& loop, Config config, CoreOptions options, RedisOptions redis, RunAs run_as)
+    : loop_(loop),
+      config_(std::move(config)),
+      tick_(loop, [] {}),  // the turn it makes is all that is needed
+      housekeeping_(loop,
+                    [this] {
+                      processes_->housekeeping();
+                      say_unreachable();
+                    }),
+      started_at_(loop.now().steady) {
+  packages_ = std::make_unique<PackageCache>(loop_, config_.cache_dir, redis);
+  store_ = std::make_unique<store::RedisStore>(
+      loop_, redis,
+      store::RedisStore::Hooks{.on_ready = [] { spdlog::info("connected to Redis"); },
+                               .on_down =
+                                   [this](const Error& error) {
+                                     if (!redis_log_.allow(loop_.now().steady)) return;
+                                     spdlog::warn("Redis: {}; results wait for it, trying again",
+                                                  error.message);
+                                   }});
+  socket_ = std::make_unique<ZmqSocket>(
+      loop_, context_,
+      ZmqOptions{.kind = ZmqKind::kDealer,
+                 .message_bytes_max = static_cast<std::int64_t>(protocol::kMessageBytesMax)},
+      ZmqSocket::Handlers{
+          .on_message = [this](const PeerId&,
+                               std::string_view frame) { core_->on_frame(frame, loop_.now()); },
+          .on_connected =
+              [this] {
+                outbox_.clear();  // of the connection before
+                core_->on_connected(loop_.now());
+              },
+          .on_disconnected =
+              [this] {
+                outbox_.clear();
+                core_->on_disconnected(loop_.now());
+              },
+          .on_writable = [this] { write_outbox(); },
+          .on_malformed =
+              [this](const PeerId&) { warn("the broker sent something that is not one frame"); }});
+  Effects& effects = *this;
+  core_ = std::make_unique<Core>(std::move(options), effects, loop_.now());
+  core_->report_successes(spdlog::should_log(spdlog::level::debug));
+  processes_ = std::make_unique<Processes>(
+      loop_, *core_,
+      Processes::Options{config_.instance, run_as.uid, run_as.gid, config_.storage_dir});
+  turn_hook_ = loop_.before_wait([this] { turn(); });
+  housekeeping_.start_every(1s);
+  service_.keep_watchdog(loop_);
+  spdlog::info("worker {} with {} slots, memory limited by {}", config_.name, config_.slots,
+               processes_->describe_limits());
+}
+
+Shell::~Shell() = default;
+
+void Shell::turn() {
+  const Now& now = loop_.now();
+  core_->tick(now);
+  core_->flush(now);
+  if (core_->joined() != was_joined_) {
+    was_joined_ = core_->joined();
+    if (was_joined_) {
+      spdlog::info("joined the broker at {}", config_.broker);
+      service_.ready(fmt::format("working for {}", config_.broker));
+    } else if (!core_->draining()) {
+      spdlog::warn("lost the broker at {}; what is here goes on", config_.broker);
+    }
+  }
+  if (core_->finished()) {
+    spdlog::info("stopped; {} attempts succeeded, {} failed, {} were handed back",
+                 core_->counters().attempts_ok, core_->counters().attempts_failed,
+                 core_->counters().attempts_drained);
+    loop_.stop();
+  }
+  arm_tick();
+}
+
+// Set again only to ring earlier: setting a timer anew is a turn of the loop by itself.
+void Shell::arm_tick() {
+  const Now& now = loop_.now();
+  const TimePoint wanted = now.steady + core_->until_next_tick(now);
+  if (tick_.running() && tick_at_ <= wanted) return;
+  tick_at_ = wanted;
+  tick_.start_after(wanted - now.steady);
+}
+
+void Shell::say_unreachable() {
+  const Now& now = loop_.now();
+  if (core_->joined() || core_->draining() || now.steady - started_at_ < 2s) return;
+  if (!broker_log_.allow(now.steady)) return;
+  spdlog::warn("no answer from a broker at {}; is it running? trying again", config_.broker);
+}
+
+// ---- effects ----
+
+void Shell::send(std::string frame) {
+  if (outbox_.empty()) {
+    const auto sent = socket_->send(std::move(frame));
+    if (sent) return;
+    if (sent.error().kind != ErrorKind::kRetryLater) return warn(sent.error().message);
+  }
+  if (outbox_.size() >= kOutboxMax) outbox_.pop_front();
+  outbox_.push_back(std::move(frame));
+}
+
+void Shell::write_outbox() {
+  while (!outbox_.empty()) {
+    const auto sent = socket_->send(std::move(outbox_.front()));
+    if (!sent && sent.error().kind == ErrorKind::kRetryLater) return;
+    outbox_.pop_front();
+  }
+}
+
+bool Shell::start_zygote(ZygoteId zygote, const protocol::FunctionSpec& spec,
+                         const protocol::Manifest& manifest) {
+  if (const std::string folder = packages_->find(spec.digest); !folder.empty()) {
+    const auto started = processes_->start_zygote(zygote, manifest, folder);
+    if (started) return true;
+    loop_.post([this, zygote, error = started.error()] { zygote_failed(zygote, error); });
+    return false;
+  }
+  preparing_[zygote] = manifest;
+  packages_->fetch(spec.digest, [this, zygote](const Result<std::string>& folder) {
+    auto node = preparing_.extract(zygote);
+    if (node.empty()) return;  // stopped meanwhile
+    if (!folder) return zygote_failed(zygote, folder.error());
+    const auto started = processes_->start_zygote(zygote, node.mapped(), *folder);
+    if (!started) return zygote_failed(zygote, started.error());
+    core_->on_zygote_started(zygote, loop_.now());
+  });
+  return false;
+}
+
+void Shell::zygote_failed(ZygoteId zygote, const Error& error) {
+  core_->on_zygote_failed(
+      zygote,
+      {.type = "StartFailed", .message = error.message, .retryable = true, .retry_after_ms = {}},
+      {}, loop_.now());
+}
+
+void Shell::stop_zygote(ZygoteId zygote) {
+  preparing_.erase(zygote);
+  processes_->stop_zygote(zygote);
+}
+
+bool Shell::fork(ZygoteId zygote, InstanceId instance) {
+  return processes_->fork(zygote, instance);
+}
+
+Result<InstanceHandle::Sent> Shell::run(InstanceId instance, std::span<const Item> items) {
+  return processes_->run(instance, items);
+}
+
+std::optional<InstanceHandle::Running> Shell::running(InstanceId instance) {
+  return processes_->running(instance);
+}
+
+void Shell::kill(InstanceId instance, int signal) {
+  processes_->kill(instance, signal);
+}
+
+void Shell::commit(CommitId id, const store::Commit& call) {
+  store_->call(call, [this, id](Result<store::Answer> answer) {
+    if (!answer) return core_->on_commit_failed(id, answer.error(), loop_.now());
+    if (const auto* committed = std::get_if<store::Committed>(&*answer)) {
+      return core_->on_commit_answer(id, *committed, loop_.now());
+    }
+    core_->on_commit_failed(id, reject("Redis answered a commit with something else"), loop_.now());
+  });
+}
+
+void Shell::report(const AttemptReport& report) {
+  const protocol::AttemptRow& row = report.row;
+  const bool ok = row.outcome == protocol::Outcome::kOk;
+  if (ok) {
+    spdlog::debug("{} {} attempt {}: ok in {} us", report.function, protocol::to_string(report.id),
+                  row.number, row.duration_us);
+    return;
+  }
+  const bool debug = spdlog::should_log(spdlog::level::debug);
+  const auto swallowed = attempt_log_.allow(loop_.now().steady);
+  if (!swallowed && !debug) return;
+  const std::string_view words = last_line(report.log_tail);
+  spdlog::info(
+      "{} {} attempt {}: {} after {} us: {}: {}{}{}{}", report.function,
+      protocol::to_string(report.id), row.number, protocol::to_string(row.outcome), row.duration_us,
+      row.error_type, row.error_message, words.empty() ? "" : "; it printed: ", words,
+      swallowed.value_or(0) > 0 ? fmt::format(" ({} more failures not shown)", *swallowed) : "");
+}
+
+void Shell::warn(std::string_view line) {
+  const auto swallowed = warn_log_.allow(loop_.now().steady);
+  if (!swallowed) return;
+  spdlog::warn("{}{}", line,
+               *swallowed > 0 ? fmt::format(" ({} other warnings not shown)", *swallowed) : "");
+}
+
+// ---- signals ----
+
+void Shell::on_signal(int) {
+  const Now& now = loop_.now();
+  switch (++stop_signals_) {
+    case 1:
+      spdlog::info("stopping: no new work; {} deliveries here, what runs has {}", core_->held(),
+                   format_duration(config_.grace));
+      service_.stopping("finishing what runs");
+      return core_->begin_drain(now);
+    case 2:
+      spdlog::warn("stopping at once: what runs is ended and handed back");
+      return core_->stop_at_once(now);
+    default:
+      loop_.stop();
+  }
+}
+
+void Shell::set_log_level(const std::string& level) {
+  spdlog::set_level(spdlog::level::from_str(level));
+  core_->report_successes(spdlog::should_log(spdlog::level::debug));
+  spdlog::info("log level is {} now", level);
+}
+
+}  // namespace fanfare::worker

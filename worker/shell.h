@@ -1,0 +1,85 @@
+// The worker's I/O: socket, Redis, processes, clock, signals. Every decision is the core's.
+//
+// A turn of the loop: frames, results, deaths and Redis' answers go into the core as they come; at
+// the end of the turn the core is flushed once. So the results of a turn share commits, and what
+// they free is granted as credit in one message.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/daemon.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/redis_options.h"
+#include "base/zmq_socket.h"
+#include "store/redis_store.h"
+#include "worker/config.h"
+#include "worker/core.h"
+#include "worker/package_cache.h"
+#include "worker/processes.h"
+
+namespace fanfare::worker {
+
+class Shell : private Effects {
+ public:
+  // Neither the broker nor Redis need be there: the worker waits for them and says so.
+  static Result<std::unique_ptr<Shell>> start(Loop& loop, Config config);
+  ~Shell() override;
+  Shell(const Shell&) = delete;
+  Shell& operator=(const Shell&) = delete;
+
+  // SIGTERM drains, a second one stops at once, a third one does not even report. The loop ends.
+  void on_signal(int signal);
+  // Debug names every attempt.
+  void set_log_level(const std::string& level);
+
+  const Core& core() const { return *core_; }
+
+ private:
+  Shell(Loop& loop, Config config, CoreOptions options, RedisOptions redis, RunAs run_as);
+
+  // What the core wants done.
+  void send(std::string frame) override;
+  bool start_zygote(ZygoteId zygote, const protocol::FunctionSpec& spec,
+                    const protocol::Manifest& manifest) override;
+  void stop_zygote(ZygoteId zygote) override;
+  bool fork(ZygoteId zygote, InstanceId instance) override;
+  Result<InstanceHandle::Sent> run(InstanceId instance, std::span<const Item> items) override;
+  std::optional<InstanceHandle::Running> running(InstanceId instance) override;
+  void kill(InstanceId instance, int signal) override;
+  void commit(CommitId id, const store::Commit& call) override;
+  void report(const AttemptReport& report) override;
+  void warn(std::string_view line) override;
+
+  void turn();
+  void arm_tick();
+  void write_outbox();
+  void zygote_failed(ZygoteId zygote, const Error& error);
+  void say_unreachable();
+
+  Loop& loop_;
+  Config config_;
+  ServiceManager service_;
+  ZmqContext context_;
+  std::unique_ptr<ZmqSocket> socket_;
+  std::deque<std::string> outbox_;  // what the socket would not take yet
+  std::unique_ptr<store::RedisStore> store_;
+  std::unique_ptr<PackageCache> packages_;
+  std::unique_ptr<Core> core_;
+  std::unique_ptr<Processes> processes_;
+  std::map<ZygoteId, protocol::Manifest> preparing_;  // their package is on its way
+  Timer tick_, housekeeping_;
+  TimePoint tick_at_;
+  TimePoint started_at_;
+  Loop::Hook turn_hook_;
+  int stop_signals_ = 0;
+  bool was_joined_ = false;
+  LogThrottle broker_log_, redis_log_, warn_log_{std::chrono::seconds{1}};
+  LogThrottle attempt_log_{std::chrono::milliseconds{100}};
+};
+
+}  // namespace fanfare::worker

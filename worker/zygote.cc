@@ -1,0 +1,198 @@
+#include "worker/zygote.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <variant>
+#include <vector>
+
+#include "worker/board.h"
+#include "worker/channel.h"
+#include "worker/ending.h"
+#include "worker/huge_pages.h"
+#include "worker/instance_runtime.h"
+#include "worker/loaded_function.h"
+#include "worker/sandbox.h"
+#include "worker/zygote_wire.h"
+
+namespace fanfare::worker {
+namespace {
+
+std::int64_t monotonic_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
+}
+
+class Zygote {
+ public:
+  explicit Zygote(int control) : control_(control) {}
+
+  int serve() {
+    const std::int64_t began = monotonic_ns();
+    auto first = receive();
+    if (!first) return 0;
+    auto start = decode_start(first->bytes);
+    if (!start) return complain(start.error().message);
+    start_ = std::move(*start);
+    if (!settle()) return 0;
+
+    if (const auto failed = load()) {
+      flush();
+      reply({.kind = ZygoteReply::Kind::kInitFailed,
+             .number = failed->retryable,
+             .type = failed->type,
+             .message = failed->message});
+      return 0;
+    }
+    flush();  // or every instance would print what init left in the buffers
+    reseed_random_state();
+    use_huge_pages_for_large_heaps();
+    reply({.kind = ZygoteReply::Kind::kReady, .number = monotonic_ns() - began});
+    while (auto request = receive()) {
+      if (request->fds.size() < 3) return complain("a fork request without its descriptors");
+      const auto fork = decode_fork(request->bytes);
+      if (!fork) return complain(fork.error().message);
+      answer(fork->ticket, request->fds);
+      reseed_random_state();  // for the next one, while nobody waits
+    }
+    return 0;
+  }
+
+ private:
+  struct Request {
+    std::string bytes;
+    std::vector<Fd> fds;
+  };
+
+  std::optional<Request> receive() {
+    std::string buffer(kZygoteMessageMax, '\0');
+    auto received = receive_message(control_.get(), buffer, {});
+    if (!received) return std::nullopt;
+    buffer.resize(received->size);
+    return Request{std::move(buffer), std::move(received->fds)};
+  }
+
+  void reply(const ZygoteReply& message, std::span<const int> fds = {}) {
+    (void)send_message(control_.get(), encode(message), fds, {});
+  }
+
+  static int complain(const std::string& message) {
+    std::fprintf(stderr, "fanfare-instance: %s\n", message.c_str());
+    return kSetupFailedStatus;
+  }
+
+  static void flush() {
+    std::cout.flush();
+    std::fflush(nullptr);
+  }
+
+  // What instances inherit. False if the worker is gone already.
+  bool settle() const {
+    ::signal(SIGPIPE, SIG_IGN);  // a function whose peer hangs up should get an error, not die
+    std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
+    // Under memory pressure functions go before the worker, the broker and Redis.
+    if (const int file = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC); file >= 0) {
+      [[maybe_unused]] const ssize_t written = ::write(file, "500", 3);
+      ::close(file);
+    }
+    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    for (const auto& [name, value] : start_.env) ::setenv(name.c_str(), value.c_str(), 1);
+    [[maybe_unused]] const int entered =
+        ::chdir(std::filesystem::path(start_.handler).parent_path().c_str());
+    return ::getppid() == start_.worker;
+  }
+
+  std::optional<protocol::Failure> load() {
+    const std::size_t threads = count_threads();
+    auto loaded = LoadedFunction::load(start_.handler);
+    if (auto* failure = std::get_if<protocol::Failure>(&loaded)) return std::move(*failure);
+    function_ = std::get<LoadedFunction>(loaded);
+    if (auto failed = function_.init()) return failed;
+    if (count_threads() > threads) {
+      return protocol::Failure{"StartsThreads",
+                               "FANFARE_INIT starts threads: instances could not be forked; start "
+                               "them in FANFARE_START",
+                               true, std::nullopt};
+    }
+    return std::nullopt;
+  }
+
+  void answer(std::uint64_t ticket, std::vector<Fd>& fds) {
+    int pidfd = -1;
+    const pid_t pid = fork_for_worker(pidfd);
+    if (pid == 0) become_instance(fds);
+    if (pid < 0) {
+      return reply({.kind = ZygoteReply::Kind::kForkFailed,
+                    .ticket = ticket,
+                    .type = "ForkFailed",
+                    .message = std::string("forking an instance: ") + std::strerror(errno)});
+    }
+    const Fd owned(pidfd);
+    reply({.kind = ZygoteReply::Kind::kForked, .ticket = ticket, .number = pid}, std::array{pidfd});
+  }
+
+  // A fork whose child belongs to the worker. The C library's fork cannot do that, so its cached
+  // thread id, which some of its locks use, is put right by the kernel.
+  static pid_t fork_for_worker(int& pidfd) {
+    int* thread_id = nullptr;
+    ::prctl(PR_GET_TID_ADDRESS, &thread_id, 0, 0, 0);
+    clone_args args{};
+    args.flags = CLONE_PARENT | CLONE_PIDFD;
+    if (thread_id) args.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+    args.child_tid = reinterpret_cast<std::uintptr_t>(thread_id);
+    args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+    return static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
+  }
+
+  [[noreturn]] void become_instance(std::vector<Fd>& fds) {
+    control_.reset();
+    ::dup2(fds[2].get(), STDOUT_FILENO);
+    ::dup2(fds[2].get(), STDERR_FILENO);
+    const auto confined = enter_sandbox({.worker = start_.worker,
+                                         .cgroup_procs_fd = fds.size() > 3 ? fds[3].get() : -1,
+                                         .data_bytes_max = start_.data_bytes_max,
+                                         .uid = start_.uid,
+                                         .gid = start_.gid});
+    if (!confined) ::_exit(complain(confined.error().message));
+    auto board = Board::attach(fds[1].get());
+    if (!board) ::_exit(complain(board.error().message));
+
+    InstanceRuntime runtime(function_, {.function = start_.function,
+                                        .result_bytes_max = start_.result_bytes_max,
+                                        .channel = std::move(fds[0]),
+                                        .board = std::move(*board),
+                                        .log = std::move(fds[2])});
+    fds.clear();
+    runtime.run();
+    // No destructors: they are foreign code, and the worker has let go.
+    flush();
+    ::_exit(0);
+  }
+
+  Fd control_;
+  StartRequest start_;
+  LoadedFunction function_;
+};
+
+}  // namespace
+
+int run_zygote(int control) {
+  ::close_range(static_cast<unsigned>(control) + 1, ~0U, 0);
+  return Zygote(control).serve();
+}
+
+}  // namespace fanfare::worker
