@@ -1,11 +1,13 @@
 // Runs the publisher printed in docs/protocol.md, as it stands there, against a broker played here.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
 
+#include "base/loop.h"
 #include "base/zmq_socket.h"
 #include "protocol/event.h"
 #include "protocol/messages.h"
@@ -47,17 +49,23 @@ TEST(Manual, ItsPublisherRepeatsUntilItIsAnsweredAndPrintsWhatItLearns) {
                                        ZmqSocket::Handlers{.on_message = answer});
   ASSERT_TRUE(router->bind(endpoint));
 
-  FILE* python =
-      popen(("/usr/bin/python3 " + dir.file("publish.py") + " " + endpoint).c_str(), "r");
+  const std::string command = "timeout 40 /usr/bin/python3 " + dir.file("publish.py");
+  FILE* python = popen((command + " " + endpoint).c_str(), "r");
   ASSERT_NE(python, nullptr);
-  EXPECT_TRUE(loop.run_until([&] { return batches.size() >= 2; }, 30s));
-  router.reset();  // sends what is left
-  std::array<char, 256> line{};
-  EXPECT_NE(fgets(line.data(), line.size(), python), nullptr);
+  std::string printed;
+  bool ended = false;
+  FdWatch output{loop, fileno(python), [&] {
+                   std::array<char, 256> block{};
+                   const ssize_t size = read(fileno(python), block.data(), block.size());
+                   if (size > 0) printed.append(block.data(), static_cast<std::size_t>(size));
+                   if (size == 0) output.want_read(false);
+                   ended = size == 0;
+                 }};
+  EXPECT_TRUE(loop.run_until([&] { return ended; }, 50s));
   EXPECT_EQ(pclose(python), 0);
-  EXPECT_STREQ(line.data(), "5-6.7 ['notify', 'wordcount']\n");
+  EXPECT_EQ(printed, "5-6.7 ['notify', 'wordcount']\n");
 
-  ASSERT_EQ(batches.size(), 2u);
+  ASSERT_GE(batches.size(), 2u);  // a slow machine may have seen more repeats
   EXPECT_FALSE(batches[0].repeat);
   EXPECT_TRUE(batches[1].repeat);
   EXPECT_EQ(batches[0].packed_events, batches[1].packed_events);
