@@ -37,8 +37,9 @@ struct Printer {
   std::string operator()(const DueRows& a) const {
     std::string text = fmt::format("due, next {}", a.next_due_ms.value_or(-1));
     for (const auto& row : a.rows) {
-      text += fmt::format(" | {} {:x} {} {} {} {} {}", to_string(row.id), row.token.value, row.due_ms, row.attempts,
-                          row.accepted_ms, row.packed_ledger, row.packed_event);
+      text +=
+          fmt::format(" | {} {:x} {} {} {} {} {}", to_string(row.id), row.token.value, row.due_ms,
+                      row.attempts, row.accepted_ms, row.packed_ledger, row.packed_event);
     }
     return text;
   }

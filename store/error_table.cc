@@ -39,7 +39,7 @@ constexpr ErrorRule kRules[] = {
     {"CROSSSLOT", kTell, kFatal, "this is a cluster node: give Fanfare a single Redis server"},
     {"NOAUTH", kTell, kFatal, "this Redis wants a password"},
     {"WRONGPASS", kTell, kFatal, "the password for this Redis is wrong"},
-    {"NOPERM", kTell, kFatal, "the Redis user needs ~fanfare:* and +@all -@dangerous +function"},
+    {"NOPERM", kTell, kFatal, "docs/redis.md says what the Redis user needs"},
     {"ERR unknown command", kTell, kFatal, "Fanfare needs Redis 7.0 or newer"},
     // Somebody else's hands in our keys.
     {"WRONGTYPE", kTell, kReject, "a fanfare:* key was changed by hand; see docs/redis.md"},

@@ -99,6 +99,13 @@ class Bench {
   std::chrono::steady_clock::time_point started_;
 };
 
+// What INFO says of a field, 0 if it does not.
+double info(const test::RedisServer& server, const std::string& section, const std::string& field) {
+  const std::string text = server.command({"INFO", section});
+  const auto at = text.find(field + ":");
+  return at == std::string::npos ? 0 : std::atof(text.c_str() + at + field.size() + 1);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -111,13 +118,21 @@ int main(int argc, char** argv) {
     }
     setup.values[name] = argv[i + 1];
   }
+  // Without rewrites of the log in between, so that its size tells what each delivery adds.
   test::RedisServer server(
-      {.append_fsync = setup.values["fsync"], .more = {"--slowlog-log-slower-than", "2000"}});
+      {.append_fsync = setup.values["fsync"],
+       .more = {"--slowlog-log-slower-than", "2000", "--auto-aof-rewrite-percentage", "0"}});
   Loop loop;
   RedisStore store(loop, server.options());
   const double rate = Bench(loop, store, setup).run();
-  std::printf("append + commit, %s a call, fsync %s, split %s: %.0f deliveries/s, %s over 2 ms\n",
-              setup.values["batch"].c_str(), setup.values["fsync"].c_str(),
-              setup.values["split"].c_str(), rate, server.command({"SLOWLOG", "LEN"}).c_str());
+  const auto deliveries = static_cast<double>(setup.number("chunks") * setup.number("batch"));
+  const double cpu_us = 1e6 * (info(server, "cpu", "used_cpu_user_main_thread") +
+                               info(server, "cpu", "used_cpu_sys_main_thread"));
+  std::printf(
+      "append + commit, %s a call, fsync %s, split %s: %.0f deliveries/s; of each in Redis "
+      "%.2f us of CPU, %.0f bytes of log; %s calls over 2 ms\n",
+      setup.values["batch"].c_str(), setup.values["fsync"].c_str(), setup.values["split"].c_str(),
+      rate, cpu_us / deliveries, info(server, "persistence", "aof_current_size") / deliveries,
+      server.command({"SLOWLOG", "LEN"}).c_str());
   return 0;
 }
