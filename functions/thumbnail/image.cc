@@ -111,7 +111,7 @@ void average(const Image& image, std::uint32_t x0, std::uint32_t x1, std::uint32
     }
   }
   for (int c = 0; c < 3; ++c) {
-    out[c] = weights ? static_cast<std::uint8_t>((sums[c] + weights / 2) / weights) : 0;
+    out[c] = static_cast<std::uint8_t>(weights ? (sums[c] + weights / 2) / weights : 0);
   }
   if (image.channels == 4) out[3] = static_cast<std::uint8_t>((weights + pixels / 2) / pixels);
 }
