@@ -25,6 +25,12 @@ Result<Durability> parse_durability(std::string_view text) {
   return reject(fmt::format("'{}' is not a durability class; use fsync, everysec or memory", text));
 }
 
+namespace {
+
+constexpr Duration kOfficePause = std::chrono::seconds{1};
+
+}  // namespace
+
 Core::Core(CoreOptions options, Now now)
     : options_(std::move(options)),
       random_(options_.seed),
@@ -138,12 +144,12 @@ struct Core::AnswerHandler {
     must();
   }
   void operator()(ForNote&) {}
+  void operator()(ForOffice&) { core.asking_office_ = false; }
   void operator()(ForSurvey& p) {
     if (auto* surveyed = got<store::Surveyed>()) return core.on_surveyed(*p.function, *surveyed);
     if (!p.function->surveyed) must();
   }
-  void operator()(ForAppend& p) { core.on_appended(std::move(p.chunk), answer, now); }
-  void operator()(ForLook& p) { core.on_looked(p, answer, now); }
+  void operator()(ForAppend& p) { core.on_appended(*p.chunk, answer, now); }
   void operator()(ForPage& p) {
     if (auto* paged = got<store::Paged>()) {
       return core.on_paged(*p.function, p.lane, std::move(*paged), now);
@@ -224,6 +230,7 @@ void Core::tick(Now now) {
   for (const SessionId id : silent) lose_session(id, protocol::Outcome::kWorkerLost, now);
 
   expire_waits(now);
+  check_office(now);
 
   for (auto& repeat : std::exchange(repeat_later_, {})) {
     if (repeat.at <= now.steady) {
@@ -238,6 +245,15 @@ void Core::tick(Now now) {
     // Time alone can make these lendable, or expired.
     if (function->waiting() > 0) touch(*function);
   }
+}
+
+// A broker that stood still while another one took its place must find out and end, also if it has
+// nothing to do: its workers wait with it. Every fenced call tells; this one changes nothing.
+void Core::check_office(Now now) {
+  if (epoch_ == 0 || ended_ || asking_office_ || now.steady < ask_office_at_) return;
+  ask_office_at_ = now.steady + kOfficePause;
+  asking_office_ = true;
+  call(store::NoteWorker{epoch_, "(nobody)", {}, true}, ForOffice{});
 }
 
 void Core::flush(Now now) {

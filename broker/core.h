@@ -192,15 +192,12 @@ class Core {
   struct ForRegistry {};
   struct ForWorkers {};
   struct ForNote {};
+  struct ForOffice {};
   struct ForSurvey {
     FunctionState* function;
   };
   struct ForAppend {
     std::unique_ptr<Chunk> chunk;
-  };
-  struct ForLook {
-    std::unique_ptr<Chunk> chunk;
-    Error error;
   };
   struct ForPage {
     FunctionState* function;
@@ -229,7 +226,7 @@ class Core {
     AdminRequest admin;
   };
   using Purpose =
-      std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForSurvey, ForAppend, ForLook,
+      std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey, ForAppend,
                    ForPage, ForDue, ForPostpone, ForBury, ForRecall, ForDeploy, ForRemove>;
 
   // core.cc: start, time, plumbing
@@ -239,6 +236,7 @@ class Core {
   void refuse(const Peer& peer, std::uint64_t request, protocol::Refusal code, std::string message);
   void call(store::Call call, Purpose purpose);
   void end(Error error);
+  void check_office(Now now);
   FunctionState* find_function(std::string_view name);
   void touch(FunctionState& function);
 
@@ -253,10 +251,7 @@ class Core {
   std::shared_ptr<const Target> target_of(const protocol::EventView& event);
   void cut_chunks(Now now);
   std::unique_ptr<Chunk> cut_chunk(Now now, store::Append& append);
-  void on_appended(std::unique_ptr<Chunk> chunk, const Result<store::Answer>& answer, Now now);
-  void finish_chunk(Chunk& chunk, const Result<void>& appended, Now now);
-  void look_for(std::unique_ptr<Chunk> chunk, const Error& error);
-  void on_looked(ForLook& purpose, const Result<store::Answer>& answer, Now now);
+  void on_appended(Chunk& chunk, const Result<store::Answer>& answer, Now now);
   void accept_chunk(Chunk& chunk, Now now);
   void refuse_chunk(Chunk& chunk, const Error& error);
   void answer_part(BatchId id, std::size_t events, const protocol::Published& part);
@@ -303,6 +298,7 @@ class Core {
   void on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now now);
   void on_buried(ForBury& purpose, Result<store::Answer>& answer, Now now);
   protocol::AttemptToken own_token() const;
+  protocol::AttemptToken move_token(const Pending& delivery, protocol::AttemptToken ended) const;
 
   // core_store.cc: recovery and reading
   void on_begun(const store::Begun& begun, Now now);
@@ -333,6 +329,8 @@ class Core {
   std::mt19937_64 random_;
   TimePoint started_at_;
   TimePoint ticked_at_;
+  TimePoint ask_office_at_;
+  bool asking_office_ = false;
   TimePoint dispatch_opens_at_;
   std::vector<std::string> awaited_workers_;
 

@@ -47,8 +47,13 @@ protocol::Status status_of(protocol::DeadReason reason) {
 }  // namespace
 
 // The token of moves that no attempt caused: dispatch number 0 is never lent.
-protocol::AttemptToken Core::own_token() const {
-  return protocol::make_token(epoch_, 0);
+protocol::AttemptToken Core::own_token() const { return protocol::make_token(epoch_, 0); }
+
+// What a move leaves behind tells whoever reads it up to where attempts have been numbered. The one
+// that ended may be a former broker's, taken up again: the own latest then counts.
+protocol::AttemptToken Core::move_token(const Pending& delivery,
+                                        protocol::AttemptToken ended) const {
+  return std::max(ended, protocol::make_token(epoch_, delivery.dispatches));
 }
 
 void Core::postpone(FunctionState& function, Pending delivery, protocol::AttemptToken token,
@@ -58,7 +63,7 @@ void Core::postpone(FunctionState& function, Pending delivery, protocol::Attempt
                                                 .entry_size = delivery.entry_size,
                                                 .lane = delivery.lane,
                                                 .origin = delivery.origin,
-                                                .token = token,
+                                                .token = move_token(delivery, token),
                                                 .due_ms = due_ms,
                                                 .attempts = delivery.attempts,
                                                 .accepted_ms = delivery.accepted_ms,
@@ -91,7 +96,7 @@ void Core::bury(FunctionState& function, Pending delivery, protocol::AttemptToke
                         .entry_size = delivery.entry_size,
                         .lane = delivery.lane,
                         .origin = delivery.origin,
-                        .token = token,
+                        .token = move_token(delivery, token),
                         .status = record.status,
                         .reason = reason,
                         .record = protocol::pack(record),

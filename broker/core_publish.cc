@@ -31,8 +31,7 @@ std::uint64_t* refusal_counter(Counters& counters, Refusal code) {
 
 // What Redis could not take is the publisher's to repeat; what it would never take, is not.
 Refusal refusal_of(const Error& error) {
-  const bool full = error.kind == ErrorKind::kRetryLater || error.kind == ErrorKind::kReconnect;
-  return full ? Refusal::kQueueFull : Refusal::kUnavailable;
+  return error.kind == ErrorKind::kRetryLater ? Refusal::kQueueFull : Refusal::kUnavailable;
 }
 
 }  // namespace
@@ -288,43 +287,19 @@ std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
   return chunk;
 }
 
-void Core::on_appended(std::unique_ptr<Chunk> chunk, const Result<store::Answer>& answer, Now now) {
-  if (!answer && answer.error().kind == ErrorKind::kReconnect) {
-    return look_for(std::move(chunk), answer.error());
-  }
-  finish_chunk(*chunk, answer ? Result<void>{} : Result<void>{answer.error()}, now);
-}
-
-void Core::finish_chunk(Chunk& chunk, const Result<void>& appended, Now now) {
+void Core::on_appended(Chunk& chunk, const Result<store::Answer>& answer, Now now) {
   --appends_in_flight_;
   appending_bytes_ -= chunk.bytes;
-  if (appended) return accept_chunk(chunk, now);
+  if (answer) return accept_chunk(chunk, now);
   ++counters_.appends_failed;
-  // A broker that was replaced cannot know whether its first try was in time. Its successor can: it
-  // has the repeat guard, and publishers that got no answer ask it.
-  if (!ended_) refuse_chunk(chunk, appended.error());
-}
-
-// Whether the append was applied is unknown, and Redis will not say by taking it again. The journal
-// knows: what was applied is there, since nobody has been lent any of it.
-void Core::look_for(std::unique_ptr<Chunk> chunk, const Error& error) {
-  if (chunk->offers.empty()) return finish_chunk(*chunk, error, {});
-  const Offer& offer = chunk->offers.front();
-  const protocol::EntryId entry = chunk->entry;
-  const protocol::EntryId before = entry.seq > 0 ? protocol::EntryId{entry.ms, entry.seq - 1}
-                                                 : protocol::EntryId{entry.ms - 1, UINT64_MAX};
-  store::Page page{offer.function->name, offer.lane, before, 1};
-  call(std::move(page), ForLook{std::move(chunk), error});
-}
-
-void Core::on_looked(ForLook& purpose, const Result<store::Answer>& answer, Now now) {
-  const auto* paged = answer ? std::get_if<store::Paged>(&*answer) : nullptr;
-  if (!paged) {
-    if (!ended_) look_for(std::move(purpose.chunk), purpose.error);
-    return;
+  // Redis would not take the repeat of an append whose first answer was lost. Whether the journal has
+  // it only a reading of the journal can tell, and that is how a broker starts.
+  if (answer.error().kind == ErrorKind::kReconnect) {
+    end(reconnect("an append's outcome is unknown, starting anew: " + answer.error().message));
   }
-  const bool there = !paged->entries.empty() && paged->entries[0].entry == purpose.chunk->entry;
-  finish_chunk(*purpose.chunk, there ? Result<void>{} : Result<void>{purpose.error}, now);
+  // Nor does a broker that was replaced know whether its first try was in time. Its successor has the
+  // repeat guard, and publishers that got no answer ask it.
+  if (!ended_) refuse_chunk(chunk, answer.error());
 }
 
 void Core::accept_chunk(Chunk& chunk, Now now) {

@@ -140,6 +140,10 @@ void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged p
 }
 
 void Core::on_due(FunctionState& function, store::DueRows rows, Now now) {
+  for (const auto& row : rows.rows) {
+    if (row.token.value >> 12 <= epoch_) continue;
+    return end(stale("a younger broker has been at work; another broker has taken over"));
+  }
   for (auto& row : rows.rows) {
     function.cursor_ms = row.due_ms;
     function.cursor_id = row.id;

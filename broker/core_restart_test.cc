@@ -1,0 +1,272 @@
+// What a broker must get right about attempts it did not lend itself, or has lost sight of: reports
+// that arrive twice, workers that come back or come anew, rows of `later` read beside changes to
+// them.
+#include <gtest/gtest.h>
+
+#include "broker/core.h"
+#include "broker/core_harness.h"
+
+namespace fanfare::broker {
+namespace {
+
+using namespace std::chrono_literals;
+using protocol::Outcome;
+
+store::DueRows::Row row_of(const protocol::Delivery& delivery, std::int64_t due_ms) {
+  store::DueRows::Row row;
+  row.id = delivery.id;
+  row.due_ms = due_ms;
+  row.attempts = delivery.attempt;
+  row.accepted_ms = delivery.accepted_ms;
+  row.packed_event = delivery.packed_event;
+  row.token = delivery.token;
+  return row;
+}
+
+store::Answer rows(std::vector<store::DueRows::Row> all) {
+  return store::DueRows{std::move(all), std::nullopt};
+}
+
+store::Answer moved() { return store::Moved{{store::Verdict::kOk}}; }
+
+protocol::Hello hello_of(std::int32_t pid) {
+  return {.name = "w", .host = "h", .pid = pid, .pid_started = 7, .slots = 4, .held = {}};
+}
+
+// Publishes one event, lets worker w fail it, and answers the postponement.
+protocol::Delivery fail_one(CoreHarness& h) {
+  h.publish(1, {h.event()});
+  h.answer_all();
+  const auto delivered = h.delivered();
+  EXPECT_EQ(delivered.size(), 1u);
+  h.done(h.failed_row(delivered.at(0)));
+  h.answer(h.take_call<store::Postpone>().first, moved());
+  return delivered.at(0);
+}
+
+TEST(Later, ARetryIsLentUnderATokenOfItsOwn) {
+  CoreHarness h;
+  h.join();
+  const auto first = fail_one(h);
+  h.pass(5s);
+  h.answer(h.take_call<store::Due>().first, rows({row_of(first, to_ms(h.now.wall))}));
+  const auto again = h.delivered();
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].attempt, 2u);
+  EXPECT_NE(again[0].token, first.token);
+}
+
+TEST(Later, IsReadOnBehindTheLastRowAndAgainFromARowPutBeforeIt) {
+  CoreHarness h;
+  h.join();
+  const auto first = fail_one(h);
+  h.pass(5s);
+  const std::int64_t due_ms = to_ms(h.now.wall) + 60'000;  // by a clock that was set back since
+  h.answer(h.take_call<store::Due>().first,
+           store::Answer{store::DueRows{{row_of(first, due_ms)}, to_ms(h.now.wall)}});
+  h.pass(100ms);
+  const auto [ticket, behind] = h.take_call<store::Due>();
+  EXPECT_EQ(behind.from_ms, due_ms);
+  EXPECT_EQ(behind.after, first.id);
+  h.answer(ticket, rows({}));
+
+  const auto retried = h.delivered();
+  ASSERT_EQ(retried.size(), 1u);
+  h.done(h.failed_row(retried[0]));
+  const auto [postponed, postpone] = h.take_call<store::Postpone>();
+  ASSERT_LT(postpone.items[0].due_ms, due_ms);
+  h.answer(postponed, moved());
+  h.pass(5s);
+  const auto again = h.take_call<store::Due>().second;
+  EXPECT_EQ(again.from_ms, postpone.items[0].due_ms);
+  EXPECT_FALSE(again.after);
+}
+
+TEST(Later, ARowThatWasPutThereWhileItWasReadIsNotForgotten) {
+  CoreHarness h;
+  h.join();
+  h.publish(1, {h.event(), h.event()});
+  h.answer_all();
+  const auto both = h.delivered();
+  ASSERT_EQ(both.size(), 2u);
+  h.done(h.failed_row(both[0]));
+  h.answer(h.take_call<store::Postpone>().first, moved());
+  h.pass(5s);
+  const auto reading = h.take_call<store::Due>().first;
+  auto row = h.failed_row(both[1]);
+  row.failure.retry_after_ms = 0;
+  h.done(row);
+  h.answer(h.take_call<store::Postpone>().first, moved());
+  h.answer(reading, rows({row_of(both[0], to_ms(h.now.wall))}));  // it was applied before
+  h.pass(100ms);
+  EXPECT_EQ(h.waiting_calls<store::Due>(), 1u);
+}
+
+TEST(Later, WhatEndedWhileItWasReadIsNotLentAgain) {
+  CoreHarness h;
+  h.join();
+  const auto first = fail_one(h);
+  h.pass(5s);
+  const std::int64_t due_ms = to_ms(h.now.wall);
+  h.answer(h.take_call<store::Due>().first,
+           store::Answer{store::DueRows{{row_of(first, due_ms)}, due_ms}});
+  const auto retried = h.delivered();
+  ASSERT_EQ(retried.size(), 1u);
+  h.pass(100ms);
+  const auto reading = h.take_call<store::Due>().first;
+  h.done(h.ok_row(retried[0]));
+  h.answer(reading, rows({row_of(first, due_ms)}));
+  EXPECT_TRUE(h.delivered().empty());
+}
+
+TEST(Reports, AFailureThatHasBeenCountedIsNotCountedAgain) {
+  CoreHarness h;
+  h.join();
+  const auto first = fail_one(h);
+  // The connection breaks before the report is confirmed: the worker names it and sends it again.
+  h.hello("w", {{"f", first.id, first.token}});
+  h.pass(5s);
+  h.answer(h.take_call<store::Due>().first, rows({row_of(first, to_ms(h.now.wall))}));
+  h.done(h.failed_row(first));
+  EXPECT_EQ(h.waiting_calls<store::Postpone>(), 0u);
+  h.credit(1000);
+  const auto again = h.delivered();
+  ASSERT_EQ(again.size(), 1u) << "its worker holds no more than an old report of it";
+  EXPECT_EQ(again[0].attempt, 2u);
+}
+
+TEST(Reports, OfWhatWasAnnouncedAndNotReadYetEndTheAnnouncement) {
+  CoreHarness h;
+  const protocol::EventId id{{1'700'000'000'000, 0}, 0};
+  h.hello("w", {{"f", id, {0x1001}}});
+  protocol::Done::Row row;
+  row.function = "f";
+  row.id = id;
+  row.token = {0x1001};
+  row.outcome = Outcome::kFunctionError;
+  row.final_status = protocol::Status::kFailed;
+  h.done(row);
+  EXPECT_TRUE(h.core.functions().at("f")->announced.empty());
+}
+
+TEST(Reports, OfSeveralAttemptsNamedAtOnceTheLatestIsTakenUp) {
+  CoreHarness h;
+  const protocol::EventId id{{1'700'000'000'000, 0}, 0};
+  h.hello("w", {{"f", id, {0x1003}}, {"f", id, {0x1001}}, {"f", id, {0x1002}}});
+  EXPECT_EQ(h.core.functions().at("f")->announced.at(id).second.value, 0x1003u);
+}
+
+TEST(Sessions, AnotherProcessUnderTheNameOfAWorkerMeansThatTheFormerOneIsLost) {
+  CoreHarness h;
+  h.publish(1, {h.event()});
+  h.answer_all();
+  for (std::int32_t pid = 1; pid <= 5; ++pid) {
+    h.feed("w", hello_of(pid));
+    h.credit(1000);
+    ASSERT_EQ(h.delivered().size(), 1u);
+    EXPECT_EQ(h.waiting_calls<store::Bury>(), 0u);
+  }
+  h.feed("w", hello_of(6));
+  ASSERT_EQ(h.waiting_calls<store::Bury>(), 1u) << "a poison event must not kill workers for ever";
+  EXPECT_EQ(h.take_call<store::Bury>().second.items[0].reason,
+            protocol::DeadReason::kWorkerLosses);
+}
+
+TEST(Sessions, TheSameProcessComingBackWithoutADeliveryIsNoLoss) {
+  CoreHarness h;
+  h.publish(1, {h.event()});
+  h.answer_all();
+  for (int n = 0; n < 10; ++n) {
+    h.feed("w", hello_of(1));
+    h.credit(1000);
+    ASSERT_EQ(h.delivered().size(), 1u);
+  }
+  EXPECT_EQ(h.core.counters().attempts_worker_lost, 0u);
+}
+
+TEST(Sessions, AWorkerGivenUpTooEarlyTakesUpItsSuspectAgain) {
+  CoreHarness h;
+  h.join();
+  h.publish(1, {h.event()});
+  h.answer_all();
+  const auto lent = h.delivered();
+  ASSERT_EQ(lent.size(), 1u);
+  h.pass(31s);  // a lease of silence
+  EXPECT_EQ(h.core.functions().at("f")->suspects.size(), 1u);
+  h.hello("w", {{"f", lent[0].id, lent[0].token}});
+  h.credit(1000);
+  EXPECT_TRUE(h.delivered().empty()) << "it runs there still";
+  h.done(h.ok_row(lent[0]));
+  EXPECT_EQ(h.core.counters().deliveries_succeeded, 1u);
+}
+
+TEST(Appends, OfAReplacedBrokerAreNotAnsweredSinceTheirFirstTryMayHaveBeenInTime) {
+  CoreHarness h;
+  h.publish(1, {h.event()});
+  h.answer(h.take_call<store::Append>().first, stale("FENCED another broker has taken over"));
+  EXPECT_TRUE(h.answers().empty());
+  EXPECT_TRUE(h.core.ended());
+}
+
+TEST(Appends, WhoseOutcomeStaysUnknownAreLeftToTheNextBroker) {
+  CoreHarness h;
+  h.publish(1, {h.event()});
+  h.answer(h.take_call<store::Append>().first, reconnect("OOM, and the first answer was lost"));
+  EXPECT_TRUE(h.answers().empty());
+  EXPECT_TRUE(h.core.ended());
+}
+
+TEST(Counts, FollowWhatAWorkerCommittedAfterItWasGivenUp) {
+  CoreHarness h;
+  h.join();
+  h.publish(1, {h.event()});
+  h.answer_all();
+  ASSERT_EQ(h.delivered().size(), 1u);
+  h.core.on_worker_died(SessionId{1}, h.now);
+  h.join(1000, "v");
+  const auto again = h.delivered("v");
+  ASSERT_EQ(again.size(), 1u);
+  h.done(h.failed_row(again[0]), "v");
+  h.answer(h.take_call<store::Postpone>().first,
+           store::Answer{store::Moved{{store::Verdict::kFenced}}});
+  EXPECT_EQ(h.core.functions().at("f")->unfinished(), 0u);
+  EXPECT_EQ(h.core.functions().at("f")->counts.succeeded, 1);
+}
+
+TEST(Counts, OfRefusalsIncludeThoseOfABrokerThatIsLeaving) {
+  CoreHarness h;
+  h.core.begin_drain();
+  h.publish(1, {h.event(), h.event()});
+  EXPECT_EQ(h.core.counters().events_refused_unavailable, 2u);
+}
+
+TEST(Epoch, ABrokerThatReadsAYoungerOnesWritingEnds) {
+  CoreHarness h;
+  h.join();
+  auto row = row_of(fail_one(h), 0);
+  row.token = protocol::make_token(2, 1);
+  h.pass(5s);
+  h.answer(h.take_call<store::Due>().first, rows({row}));
+  EXPECT_TRUE(h.core.ended());
+  EXPECT_TRUE(h.delivered().empty());
+}
+
+TEST(Epoch, AnIdleBrokerThatWasReplacedFindsOut) {
+  CoreHarness h;
+  h.answer_all();
+  h.pass(2s);
+  h.answer(h.take_call<store::NoteWorker>().first, stale("FENCED another broker has taken over"));
+  EXPECT_TRUE(h.core.ended());
+}
+
+TEST(Ticks, AreNotPutOffByAskingForTheNextOne) {
+  CoreHarness h;
+  const Duration first = h.core.until_next_tick(h.now);
+  h.now.steady += first / 2;
+  EXPECT_LE(h.core.until_next_tick(h.now), first - first / 2);
+  h.now.steady += first;
+  EXPECT_EQ(h.core.until_next_tick(h.now), Duration::zero());
+}
+
+}  // namespace
+}  // namespace fanfare::broker
