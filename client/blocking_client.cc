@@ -136,11 +136,8 @@ std::future<Result<Receipt>> BlockingClient::publish(const protocol::Event& even
 }
 
 void BlockingClient::publish(const protocol::Event& event, OnReceipt on_receipt) {
-  if (event.data.size() > protocol::kEventDataBytesMax) {
-    return on_receipt(to_error(protocol::Refusal::kTooLarge,
-                               "the data is " + std::to_string(event.data.size()) +
-                                   " bytes long; " + std::to_string(protocol::kEventDataBytesMax) +
-                                   " at most"));
+  if (auto fits = check_data_size(event.data.size(), impl_->options.publish); !fits) {
+    return on_receipt(fits.error());
   }
   impl_->submit(protocol::pack(event), std::move(on_receipt));
 }

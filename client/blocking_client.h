@@ -26,7 +26,8 @@ class BlockingClient {
   BlockingClient& operator=(const BlockingClient&) = delete;
 
   std::future<Result<Receipt>> publish(const protocol::Event& event);
-  // The same with a callback, which runs on the client's own thread and must not block.
+  // The same with a callback, which runs on the client's own thread and must not block. (Data that
+  // is too large is refused within the call.)
   void publish(const protocol::Event& event, OnReceipt on_receipt);
 
   Result<protocol::ResultRecord> invoke(const std::string& function, const protocol::Event& event,

@@ -106,7 +106,6 @@ TEST(BlockingClient, AsksTheBroker) {
 TEST(BlockingClient, SaysThatNobodyIsThere) {
   auto client = BlockingClient::open(
       {.broker = "ipc:///tmp/fanfare-nobody-" + std::to_string(getpid()) + ".ipc",
-       .publish = {.timeout = 100ms},
        .connect_timeout = 100ms});
   ASSERT_TRUE(client);
   const auto receipt = (*client)->publish(event("x")).get();

@@ -12,6 +12,7 @@ Client::Client(Loop& loop, ClientOptions options)
       timer_(loop,
              [this] {
                const TimePoint now = loop_.now().steady;
+               give_up_unless_met(now);
                queue_.tick(now, options_.broker);
                requests_.tick(now, options_.broker);
                wake();
@@ -28,6 +29,7 @@ Result<std::unique_ptr<Client>> Client::open(Loop& loop, ZmqContext& zmq, Client
   ZmqSocket::Handlers handlers;
   handlers.on_message = [self](const PeerId&, std::string_view frame) { self->on_frame(frame); };
   handlers.on_connected = [self] {
+    self->met_broker_ = true;
     self->queue_.on_connected();
     self->requests_.on_connected();
     self->wake();
@@ -42,6 +44,13 @@ Result<std::unique_ptr<Client>> Client::open(Loop& loop, ZmqContext& zmq, Client
     return connected.error();
   }
   return client;
+}
+
+// A broker that was there once will be back; one that never was is probably a wrong address.
+void Client::give_up_unless_met(TimePoint now) {
+  if (met_broker_ || queue_.empty()) return;
+  const TimePoint patience = first_event_at_ + options_.connect_timeout;
+  if (now >= patience) queue_.give_up(reconnect("unreachable: no broker at " + options_.broker));
 }
 
 void Client::wake() {
@@ -65,8 +74,8 @@ void Client::arm_timer() {
   const auto batch = queue_.next_deadline();
   const auto request = requests_.next_deadline();
   if (!batch && !request) return timer_.stop();
-  const TimePoint at =
-      std::min(batch.value_or(TimePoint::max()), request.value_or(TimePoint::max()));
+  TimePoint at = std::min(batch.value_or(TimePoint::max()), request.value_or(TimePoint::max()));
+  if (batch && !met_broker_) at = std::min(at, first_event_at_ + options_.connect_timeout);
   timer_.start_after(std::max(at - loop_.now().steady, Duration{std::chrono::milliseconds{1}}));
 }
 
@@ -85,15 +94,12 @@ void Client::on_frame(std::string_view frame) {
 }
 
 Result<void> Client::publish(const protocol::Event& event, OnReceipt on_receipt) {
-  if (event.data.size() > protocol::kEventDataBytesMax) {
-    return to_error(protocol::Refusal::kTooLarge,
-                    "the data is " + std::to_string(event.data.size()) + " bytes long; " +
-                        std::to_string(protocol::kEventDataBytesMax) + " at most");
-  }
+  if (auto fits = check_data_size(event.data.size(), options_.publish); !fits) return fits.error();
   return publish_packed(protocol::pack(event), std::move(on_receipt));
 }
 
 Result<void> Client::publish_packed(std::string packed_event, OnReceipt on_receipt) {
+  if (queue_.empty()) first_event_at_ = loop_.now().steady;
   auto added = queue_.add(std::move(packed_event), loop_.now().steady, std::move(on_receipt));
   if (added) wake();
   return added;

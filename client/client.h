@@ -33,7 +33,8 @@ namespace fanfare::client {
 struct ClientOptions {
   std::string broker;  // "ipc:///path" or "tcp://host:port"
   PublishLimits publish;
-  Duration connect_timeout = std::chrono::seconds{3};  // for invoke, await and admin
+  // How long anything waits for a first connection (publish: while there was never one).
+  Duration connect_timeout = std::chrono::seconds{3};
   Duration admin_timeout = std::chrono::seconds{10};
 };
 
@@ -78,6 +79,7 @@ class Client {
   Client(Loop& loop, ClientOptions options);
   void on_frame(std::string_view frame);
   void add_request(protocol::Message request, Duration timeout, RequestTable::OnAnswer on_answer);
+  void give_up_unless_met(TimePoint now);
   void wake();  // something may have to be sent
   void send_all();
   void arm_timer();
@@ -89,6 +91,8 @@ class Client {
   Timer timer_;
   Loop::Hook hook_;
   bool woken_ = false;
+  bool met_broker_ = false;   // connected at least once
+  TimePoint first_event_at_;  // when the queue last began to fill
   std::unique_ptr<ZmqSocket> socket_;
 };
 

@@ -19,10 +19,8 @@ bool PublishQueue::has_room(std::size_t packed_bytes) const {
 }
 
 Result<void> PublishQueue::add(std::string packed_event, TimePoint now, OnReceipt on_receipt) {
-  if (packed_event.size() > limits_.event_bytes_max) {
-    return to_error(protocol::Refusal::kTooLarge,
-                    "the event takes " + std::to_string(packed_event.size()) + " bytes; " +
-                        std::to_string(limits_.event_bytes_max) + " at most");
+  if (packed_event.size() > limits_.event_data_bytes_max + kAttributeBytesMax) {
+    return check_data_size(packed_event.size(), limits_);
   }
   if (!has_room(packed_event.size())) {
     return to_error(protocol::Refusal::kQueueFull,
@@ -39,6 +37,9 @@ void PublishQueue::begin_flight() {
   flight.oldest = waiting_.front().added;
   flight.batch.client = client_;
   flight.batch.sequence = next_sequence_++;
+  const std::size_t events = std::min(waiting_.size(), limits_.batch_events_max);
+  flight.batch.packed_events.reserve(events);
+  flight.receipts.reserve(events);
   std::size_t bytes = 0;
   while (!waiting_.empty() && flight.receipts.size() < limits_.batch_events_max) {
     Waiting& next = waiting_.front();
@@ -121,41 +122,60 @@ void PublishQueue::on_refused(const protocol::Refused& refused, TimePoint now) {
   if (!flight_ || (refused.request != 0 && refused.request != flight_->batch.sequence)) return;
   if (refused.code == protocol::Refusal::kUnavailable) {
     flight_->resend_at = now + limits_.refused_pause;
+    flight_->last_refusal = refused.message;
     return;
   }
+  fail_flight(to_error(refused.code, refused.message));
+}
+
+void PublishQueue::fail_flight(const Error& error) {
   const Flight flight = end_flight();
-  const Result<Receipt> failure = to_error(refused.code, refused.message);
+  const Result<Receipt> failure = error;
   for (const OnReceipt& tell : flight.receipts) {
     if (tell) tell(failure);
   }
 }
 
+void PublishQueue::fail_first_waiting(const Error& error) {
+  const Waiting first = std::move(waiting_.front());
+  waiting_.pop_front();
+  --queued_;
+  queued_bytes_ -= first.packed_event.size();
+  if (first.on_receipt) first.on_receipt(error);
+}
+
 void PublishQueue::tick(TimePoint now, const std::string& broker) {
+  const std::string message = "unreachable: no answer from the broker at " + broker + " within " +
+                              format_duration(limits_.timeout);
   if (flight_ && now >= flight_->oldest + limits_.timeout) {
-    const Flight flight = end_flight();
-    const Result<Receipt> failure = reconnect(
-        "unreachable: no answer from the broker at " + broker + " within " +
-        format_duration(limits_.timeout) +
-        (flight.ever_sent ? "; whether the event was published is unknown" : "; nothing was sent"));
-    for (const OnReceipt& tell : flight.receipts) {
-      if (tell) tell(failure);
-    }
+    const std::string& refusal = flight_->last_refusal;
+    fail_flight(!refusal.empty() ? reconnect("unavailable: " + refusal)
+                : flight_->ever_sent
+                    ? reconnect(message + "; whether the event was published is unknown")
+                    : reconnect(message + "; nothing was sent"));
   }
   while (!flight_ && !waiting_.empty() && now >= waiting_.front().added + limits_.timeout) {
-    Waiting late = std::move(waiting_.front());
-    waiting_.pop_front();
-    --queued_;
-    queued_bytes_ -= late.packed_event.size();
-    if (!late.on_receipt) continue;
-    late.on_receipt(reconnect("unreachable: no answer from the broker at " + broker + " within " +
-                              format_duration(limits_.timeout) + "; nothing was sent"));
+    fail_first_waiting(reconnect(message + "; nothing was sent"));
   }
+}
+
+void PublishQueue::give_up(const Error& error) {
+  const std::size_t waiting = waiting_.size();  // callbacks may add more
+  if (flight_) fail_flight(error);
+  for (std::size_t i = 0; i < waiting && !waiting_.empty(); ++i) fail_first_waiting(error);
 }
 
 std::optional<TimePoint> PublishQueue::next_deadline() const {
   if (flight_) return std::min(flight_->resend_at, flight_->oldest + limits_.timeout);
   if (!waiting_.empty()) return waiting_.front().added + limits_.timeout;
   return std::nullopt;
+}
+
+Result<void> check_data_size(std::size_t data_bytes, const PublishLimits& limits) {
+  if (data_bytes <= limits.event_data_bytes_max) return {};
+  return to_error(protocol::Refusal::kTooLarge,
+                  "the event has " + std::to_string(data_bytes) + " bytes of data; " +
+                      std::to_string(limits.event_data_bytes_max) + " at most");
 }
 
 std::string new_client_id() {

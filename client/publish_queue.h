@@ -43,8 +43,8 @@ struct PublishLimits {
   std::size_t batch_bytes_max = protocol::kBatchBytesMax;  // one larger event travels alone
   std::size_t queued_events_max = 65'536;                  // those in flight included
   std::size_t queued_bytes_max = 64u << 20;
-  std::size_t event_bytes_max =
-      protocol::kEventDataBytesMax + (64u << 10);          // packed, with attributes
+  std::size_t event_data_bytes_max =
+      protocol::kEventDataBytesMax;                        // as the broker's max_event_bytes
   Duration answer_timeout = std::chrono::seconds{5};       // then the batch is repeated
   Duration refused_pause = std::chrono::milliseconds{50};  // after "cannot just now"
   Duration timeout = std::chrono::seconds{30};             // then the event fails
@@ -70,6 +70,8 @@ class PublishQueue {
   void on_refused(const protocol::Refused& refused, TimePoint now);
   // Fails what has waited too long. `broker` is named in the message.
   void tick(TimePoint now, const std::string& broker);
+  // Fails everything at once: there is nobody to send it to.
+  void give_up(const Error& error);
 
   bool empty() const { return waiting_.empty() && !flight_; }
   std::size_t queued() const { return queued_; }
@@ -88,9 +90,12 @@ class PublishQueue {
     bool to_send = true;  // for the first time, or again
     bool ever_sent = false;
     TimePoint resend_at = TimePoint::max();
+    std::string last_refusal;  // why the broker could not take it just now
   };
   void begin_flight();
   Flight end_flight();
+  void fail_flight(const Error& error);
+  void fail_first_waiting(const Error& error);
 
   std::string client_;
   PublishLimits limits_;
@@ -99,6 +104,12 @@ class PublishQueue {
   std::uint64_t next_sequence_ = 1;
   std::size_t queued_ = 0, queued_bytes_ = 0;
 };
+
+// What an event's attributes may add to its data when it is packed.
+inline constexpr std::size_t kAttributeBytesMax = 128u << 10;
+
+// kReject ("too_large: …") if `data_bytes` are more than an event may have.
+Result<void> check_data_size(std::size_t data_bytes, const PublishLimits& limits);
 
 // 16 random bytes as hex.
 std::string new_client_id();

@@ -162,6 +162,26 @@ TEST(PublishQueue, SaysThatAnEventWhichNeverLeftWasNotPublished) {
   EXPECT_TRUE(publisher.queue.empty());
 }
 
+TEST(PublishQueue, RepeatsTheBrokersReasonWhenItCouldNotTakeABatchInTime) {
+  Publisher publisher({.refused_pause = 50ms, .timeout = 1s});
+  ASSERT_TRUE(publisher.add("a"));
+  publisher.sent();
+  publisher.queue.on_refused({1, Refusal::kUnavailable, "the broker is starting"}, kStart);
+  publisher.queue.tick(kStart + 1s, "ipc:///b");
+  EXPECT_EQ(publisher.told, std::vector<std::string>{"unavailable: the broker is starting"});
+}
+
+TEST(PublishQueue, FailsEverythingAtOnceWhenThereIsNobodyToSendTo) {
+  Publisher publisher({.batch_events_max = 1});
+  ASSERT_TRUE(publisher.add("a"));
+  ASSERT_TRUE(publisher.add("b"));
+  publisher.sent();
+  publisher.queue.give_up(reconnect("no broker"));
+  EXPECT_EQ(publisher.told, (std::vector<std::string>{"no broker", "no broker"}));
+  EXPECT_TRUE(publisher.queue.empty());
+  EXPECT_TRUE(publisher.queue.has_room(1));
+}
+
 TEST(PublishQueue, CutsBatchesByCountAndByBytesButSendsOneLargeEventAlone) {
   Publisher publisher({.batch_events_max = 3, .batch_bytes_max = 10});
   for (const char* event : {"a", "b", "c", "d"}) ASSERT_TRUE(publisher.add(event));
@@ -175,8 +195,9 @@ TEST(PublishQueue, CutsBatchesByCountAndByBytesButSendsOneLargeEventAlone) {
 }
 
 TEST(PublishQueue, RefusesWhatIsTooLargeOrTooMuchAndKeepsTheRest) {
-  Publisher publisher({.queued_events_max = 2, .event_bytes_max = 5});
-  EXPECT_THAT(publisher.add("123456").error().message, HasSubstr("too_large"));
+  Publisher publisher({.queued_events_max = 2, .event_data_bytes_max = 5});
+  const std::string large(5 + kAttributeBytesMax + 1, 'x');
+  EXPECT_THAT(publisher.add(large).error().message, HasSubstr("too_large"));
   ASSERT_TRUE(publisher.add("a"));
   ASSERT_TRUE(publisher.add("b"));
   const auto full = publisher.add("c");
