@@ -71,7 +71,7 @@ std::vector<std::string> redis_command(const Installation& installation,
           "--appendfsync", durability == "fsync" ? "always" : "everysec", "--save", "",
           "--maxmemory-policy", "noeviction",
           // Rewriting forks: seldom, and not while the journal is small.
-          "--auto-aof-rewrite-min-size", "256mb", "--latency-tracking", "no", "--daemonize", "no",
+          "--auto-aof-rewrite-min-size", "512mb", "--latency-tracking", "no", "--daemonize", "no",
           "--loglevel", "notice"};
 }
 
