@@ -74,7 +74,8 @@ void Cluster::start_publisher(std::size_t place) {
 // Takes away what has ended and starts it again.
 void Cluster::supervise() {
   std::erase_if(brokers_, [](const auto& broker) { return broker->ended(); });
-  if (brokers_.empty() && !broker_starting_) {
+  // Also beside one that lives and lost its address to one that died.
+  if (!world_.network.somebody_listens() && !broker_starting_) {
     broker_starting_ = true;
     world_.schedule.after(2ms + world_.random.around(40ms), [this] {
       broker_starting_ = false;

@@ -201,6 +201,7 @@ void History::applied(const store::Commit& call, const store::Committed& answer)
       const Verdict verdict = answer.verdicts.at(at++);
       const auto key = key_of(call.function, {group.entry, item.index});
       if (!key) return;
+      judged_.emplace(*key, item.token.value);
       if (verdict == Verdict::kDuplicate) {
         const DeliveryHistory* delivery = find(*key);
         if (!delivery || !delivery->ended() || delivery->ended_by != item.token) {
@@ -239,6 +240,7 @@ void History::applied(const store::Postpone& call, const store::Moved& answer) {
     ++counts_[key->function].later;
     delivery->place = Place::kLater;
     delivery->due_ms = item.due_ms;
+    delivery->moved_by = item.token;
   }
 }
 
@@ -362,7 +364,9 @@ void History::lend_one(BrokerLife broker, WorkerLife worker, std::int64_t broker
     return violate("{} is lent {} ms before its time", describe(key),
                    *published.not_before_ms - broker_wall_ms);
   }
-  if (delivery.place == Place::kLater && broker_wall_ms < delivery.due_ms) {
+  // One that was replaced cannot know what its successor has postponed.
+  const bool acting = brokers_[broker].epoch == acting_epoch_;
+  if (acting && delivery.place == Place::kLater && broker_wall_ms < delivery.due_ms) {
     return violate("{} is lent {} ms before it is due", describe(key),
                    delivery.due_ms - broker_wall_ms);
   }
@@ -375,10 +379,9 @@ void History::lend_one(BrokerLife broker, WorkerLife worker, std::int64_t broker
                      describe(key), worker, attempt.token.value);
     }
   }
-  Attempt attempt{lent.token, worker, broker, false, !can_arrive};
-  delivery.attempts.push_back(attempt);
+  delivery.attempts.push_back({.token = lent.token, .worker = worker, .broker = broker});
   brokers_[broker].lent.insert(key);
-  if (!can_arrive) return;
+  if (!can_arrive) return lose(delivery, delivery.attempts.back());
   under_way_[worker].push_back(key);
   lent_to_[worker].insert(key);
   lent_by_[{broker, key.function}].insert(key);
@@ -418,16 +421,19 @@ void History::on_hello_taken(BrokerLife broker, WorkerLife worker, const protoco
     const auto at = deliveries_.find(*key);
     if (at == deliveries_.end() || at->second.ended()) continue;
     auto& attempts = at->second.attempts;
-    // Only the latest attempt can be taken up again.
-    if (attempts.empty() || attempts.back().token != held.token) {
-      if (in_time && history.lent.contains(*key)) {
-        violate("{} was lent before worker {}, which holds it and said so in time, was heard",
-                describe(*key), worker);
-      }
-      continue;
+    const auto attempt = std::find_if(attempts.begin(), attempts.end(),
+                                      [&](const Attempt& a) { return a.token == held.token; });
+    const bool goes_on = attempt != attempts.end() && !attempt->reported &&
+                         held.token > at->second.moved_by;
+    if (!goes_on) continue;
+    if (in_time && attempt->broker != broker && history.lent.contains(*key)) {
+      return violate("{} was lent before worker {}, which holds it and said so in time, was heard",
+                     describe(*key), worker);
     }
-    attempts.back().closed = false;
-    attempts.back().broker = broker;
+    // Only the latest attempt can be taken up again.
+    if (attempt + 1 != attempts.end()) continue;
+    attempt->closed = false;
+    attempt->broker = broker;
     lent_to_[worker].insert(*key);
   }
   // What it does not name and never got was lost on the way.
@@ -449,18 +455,24 @@ void History::on_done_taken(const protocol::Done& done) {
       return violate("a report of {}, which was never journaled", describe(*key));
     }
     for (Attempt& attempt : at->second.attempts) {
-      if (attempt.token == row.token) attempt.closed = true;
+      if (attempt.token == row.token) attempt.closed = attempt.reported = true;
     }
   }
+}
+
+void History::lose(DeliveryHistory& delivery, Attempt& attempt) {
+  attempt.closed = true;
+  if (attempt.reported || std::exchange(attempt.lost, true)) return;
+  ++delivery.losses;
 }
 
 void History::on_worker_given_up(BrokerLife broker, WorkerLife worker, bool was_lost) {
   for (const DeliveryKey& key : lent_to_[worker]) {
     DeliveryHistory& delivery = deliveries_.at(key);
     for (Attempt& attempt : delivery.attempts) {
-      if (attempt.worker != worker || attempt.broker != broker || attempt.closed) continue;
+      if (attempt.worker != worker || attempt.broker != broker) continue;
       attempt.closed = true;
-      if (was_lost) ++delivery.losses;
+      if (was_lost) lose(delivery, attempt);
     }
   }
 }
@@ -491,9 +503,7 @@ void History::on_worker_died(WorkerLife worker) {
   for (const DeliveryKey& key : lent_to_[worker]) {
     DeliveryHistory& delivery = deliveries_.at(key);
     for (Attempt& attempt : delivery.attempts) {
-      if (attempt.worker != worker || attempt.closed) continue;
-      attempt.closed = true;
-      ++delivery.losses;
+      if (attempt.worker == worker) lose(delivery, attempt);
     }
   }
   lent_to_.erase(worker);
@@ -527,7 +537,7 @@ void History::on_done_sent(WorkerLife worker, const protocol::Done& done) {
       return violate("worker {} reports {}", worker, describe(*key));
     }
     DeliveryHistory& delivery = at->second;
-    if (row.outcome == Outcome::kOk && !delivery.ended()) {
+    if (row.outcome == Outcome::kOk && !judged_.contains({*key, row.token.value})) {
       return violate("worker {} reports success of {} before it is committed", worker,
                      describe(*key));
     }

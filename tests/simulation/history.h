@@ -49,6 +49,8 @@ struct Attempt {
   BrokerLife broker = 0;  // that lent it, or was told of it by its worker
   bool received = false;  // the worker has it
   bool closed = false;    // the broker has a reason to think that it is over
+  bool reported = false;  // a broker has had its worker's report
+  bool lost = false;      // its worker was lost, or never got it
 };
 
 enum class Place : std::uint8_t { kOpen, kLater, kSucceeded, kDead, kExpired, kCancelled };
@@ -57,6 +59,7 @@ struct DeliveryHistory {
   Tag tag = 0;
   Place place = Place::kOpen;
   protocol::AttemptToken ended_by;
+  protocol::AttemptToken moved_by;  // to `later`: earlier attempts count for nothing any more
   std::int64_t due_ms = 0;         // while it lies in `later`
   std::uint32_t own_failures = 0;  // that a worker has reported
   bool refused_retry = false;      // one of them was not retryable
@@ -158,6 +161,7 @@ class History {
   std::optional<DeliveryKey> key_of(const std::string& function, const protocol::EventId& id);
   void lend_one(BrokerLife broker, WorkerLife worker, std::int64_t broker_wall_ms,
                 const DeliveryKey& key, const protocol::Delivery& delivery, bool can_arrive);
+  static void lose(DeliveryHistory& delivery, Attempt& attempt);
   void check_concurrency(BrokerLife broker, std::size_t function);
 
   const Workload& workload_;
@@ -176,6 +180,7 @@ class History {
   std::map<std::pair<BrokerLife, std::size_t>, std::set<DeliveryKey>> lent_by_;
   std::map<std::pair<WorkerLife, DeliveryKey>, int> instance_failures_;
   std::set<std::pair<DeliveryKey, std::uint32_t>> failures_counted_;
+  std::set<std::pair<DeliveryKey, std::uint32_t>> judged_;  // attempts whose commit was looked at
   std::uint64_t executions_ = 0;
 };
 

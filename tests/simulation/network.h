@@ -102,6 +102,7 @@ class Network {
   Network(Schedule& schedule, Random& random) : schedule_(schedule), random_(random) {}
 
   NetworkTempo tempo;
+  bool somebody_listens() const { return listener_ != nullptr; }
 
  private:
   friend class ServerSocket;

@@ -23,7 +23,7 @@
 //     ends, once, as succeeded, dead or expired. A refused event is never in the journal; one whose
 //     batch got no answer is there at most once; nobody's event is there not at all.
 //  2. A stored result never changes, and is there exactly if the delivery has ended.
-//  3. A commit counts only for what has run; success is reported only after it.
+//  3. A commit counts only for what has run; success is reported only after Redis has judged it.
 //  4. Retries: no attempt number, no postponement and no retries_exhausted runs ahead of the
 //  failures
 //     that the function itself has had; losses, drains and restarts use up nothing. Buried for its

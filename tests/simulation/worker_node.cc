@@ -114,19 +114,24 @@ void WorkerNode::turn() {
   });
 }
 
+// What is not forked yet takes no room.
 void WorkerNode::check_limits() {
-  if (instances_.size() > core_->options().slots) {
-    world_.history.violate("worker {} runs {} instances in {} slots", number_, instances_.size(),
+  std::array<std::size_t, kFunctionsMax> of_function{};
+  std::size_t all = 0;
+  for (const auto& [id, instance] : instances_) {
+    if (instance.pid == 0) continue;
+    ++all;
+    ++of_function[instance.function];
+  }
+  if (all > core_->options().slots) {
+    world_.history.violate("worker {} runs {} instances in {} slots", number_, all,
                            core_->options().slots);
   }
   for (std::size_t i = 0; i < world_.workload.functions().size(); ++i) {
     const auto& function = world_.workload.functions()[i];
-    if (function.max_concurrency == 0) continue;
-    const auto count = std::count_if(instances_.begin(), instances_.end(),
-                                     [&](const auto& one) { return one.second.function == i; });
-    if (count > static_cast<std::ptrdiff_t>(function.max_concurrency)) {
+    if (function.max_concurrency > 0 && of_function[i] > function.max_concurrency) {
       world_.history.violate("worker {} has {} instances of {}; max_concurrency is {}", number_,
-                             count, function.name, function.max_concurrency);
+                             of_function[i], function.name, function.max_concurrency);
     }
   }
 }
