@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -356,7 +357,7 @@ TEST(Instance, IsEndedByItsMemoryCgroupWhenItTakesTooMuch) {
   ASSERT_TRUE(runner);
   auto leaf = limiter.make_leaf(64 << 20);
   ASSERT_TRUE(leaf);
-  auto instance = runner->zygote().fork((*leaf)->procs_fd());
+  auto instance = runner->zygote().fork((*leaf)->entry_fd());
   ASSERT_TRUE(instance);
   auto event = runner->next_event();
   ASSERT_TRUE(event && std::holds_alternative<Forked>(*event));
@@ -373,6 +374,34 @@ TEST(Instance, IsEndedByItsMemoryCgroupWhenItTakesTooMuch) {
   ASSERT_TRUE(ending);
   ending->out_of_memory = (*leaf)->oom_kills() > 0;
   EXPECT_EQ(name_ending(*ending, StopReason::kNone, 30s).outcome, Outcome::kOutOfMemory);
+}
+
+// The unified hierarchy has no memory controller where v1 has it, but processes can live in it.
+TEST(Instance, IsBornInAFolderOfTheUnifiedHierarchy) {
+  const std::string name = "fanfare-test-born-" + std::to_string(::getpid());
+  std::string folder = "/sys/fs/cgroup/unified/" + name;
+  if (::mkdir(folder.c_str(), 0755) != 0) {
+    folder = "/sys/fs/cgroup/" + name;
+    if (::mkdir(folder.c_str(), 0755) != 0) GTEST_SKIP() << "no unified hierarchy to write to";
+  }
+  {
+    const Fd birthplace(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const auto runner = start(builtin("noop"));
+    ASSERT_TRUE(runner);
+    auto instance = runner->zygote().fork(birthplace.get());
+    ASSERT_TRUE(instance);
+    auto event = runner->next_event();
+    ASSERT_TRUE(event && std::holds_alternative<Forked>(*event));
+    const pid_t pid = std::get<Forked>(*event).pid;
+    std::ifstream file("/proc/" + std::to_string(pid) + "/cgroup");
+    const std::string cgroups{std::istreambuf_iterator<char>(file), {}};
+    EXPECT_NE(cgroups.find("0::/" + name), std::string::npos) << cgroups;
+    (*instance)->forked(pid, std::move(std::get<Forked>(*event).pidfd));
+    (*instance)->kill_group(SIGKILL);
+    wait_readable((*instance)->pidfd());
+    EXPECT_TRUE((*instance)->reap());
+  }
+  EXPECT_EQ(::rmdir(folder.c_str()), 0);
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they reserve terabytes

@@ -118,11 +118,11 @@ Result<std::string> prepare_v1(const MemoryLimiter::Places& places, const std::s
 struct MemoryLeaf::Group {
   std::string folder, events_file;
   std::uint64_t bytes = 0;
-  Fd procs;
+  Fd entry;
   std::uint64_t oom_kills_before = 0;  // by those who had it earlier
 
   ~Group() {
-    procs.reset();
+    entry.reset();
     ::rmdir(folder.c_str());
   }
 
@@ -180,8 +180,8 @@ MemoryLeaf::~MemoryLeaf() {
   if (groups_->spares.size() < Groups::kSparesMax) groups_->spares.push_back(std::move(group_));
 }
 
-int MemoryLeaf::procs_fd() const {
-  return group_->procs.get();
+int MemoryLeaf::entry_fd() const {
+  return group_->entry.get();
 }
 
 std::uint64_t MemoryLeaf::oom_kills() const {
@@ -252,9 +252,10 @@ Result<std::unique_ptr<MemoryLeaf::Group>> MemoryLimiter::make_group(std::uint64
   group->folder = folder;
   group->events_file = folder + (v2 ? "/memory.events" : "/memory.oom_control");
   group->bytes = bytes;
-  group->procs.reset(::open((folder + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC));
+  group->entry.reset(v2 ? ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                        : ::open((folder + "/tasks").c_str(), O_WRONLY | O_CLOEXEC));
   const char* limit = v2 ? "/memory.max" : "/memory.limit_in_bytes";
-  if (!group->procs || !write_file(folder + limit, std::to_string(bytes))) {
+  if (!group->entry || !write_file(folder + limit, std::to_string(bytes))) {
     return retry_later(because("limiting " + folder));
   }
   if (v2) {  // where there is swap, it must not hide the limit; and the whole group goes at once

@@ -1,7 +1,9 @@
 #include "worker/memory_limiter.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,11 +36,20 @@ class Folder {
   fs::path path_;
 };
 
+// What a forked child does: the zygote's children are born in a leaf of cgroup v2.
+bool enter(const MemoryLeaf& leaf) {
+  struct stat entry{};
+  if (::fstat(leaf.entry_fd(), &entry) != 0) return false;
+  const int file = S_ISDIR(entry.st_mode) ? ::openat(leaf.entry_fd(), "cgroup.procs", O_WRONLY)
+                                          : leaf.entry_fd();
+  return ::write(file, "0", 1) == 1;
+}
+
 // Runs in a child that enters the leaf and takes memory; says how it ended.
 int status_of_child_taking(const MemoryLeaf& leaf, std::size_t bytes) {
   const pid_t pid = ::fork();
   if (pid == 0) {
-    if (::write(leaf.procs_fd(), "0", 1) != 1) ::_exit(9);
+    if (!enter(leaf)) ::_exit(9);
     char* memory = static_cast<char*>(std::malloc(bytes));
     if (!memory) ::_exit(8);
     std::memset(memory, 1, bytes);
@@ -83,7 +94,7 @@ TEST(MemoryLimiter, UsesALeafAgainThatWasGivenBack) {
   auto limiter = MemoryLimiter::detect();
   if (limiter.means() == MemoryLimiter::Means::kRlimit) GTEST_SKIP() << limiter.reasons().back();
   const auto folder_of = [](const MemoryLeaf& leaf) {
-    return fs::read_symlink("/proc/self/fd/" + std::to_string(leaf.procs_fd()));
+    return fs::read_symlink("/proc/self/fd/" + std::to_string(leaf.entry_fd()));
   };
   auto leaf = limiter.make_leaf(32 << 20);
   ASSERT_TRUE(leaf);
@@ -110,7 +121,7 @@ TEST(MemoryLimiter, KillsWhatAnInstanceLeftRunning) {
   const pid_t pid = ::fork();
   if (pid == 0) {
     ::setsid();  // out of the instance's process group
-    if (::write((*leaf)->procs_fd(), "0", 1) != 1) ::_exit(9);
+    if (!enter(**leaf)) ::_exit(9);
     ::kill(::getpid(), SIGSTOP);
     ::_exit(0);
   }

@@ -145,14 +145,14 @@ bool Processes::fork(ZygoteId zygote_id, InstanceId id) {
   const auto at = zygotes_.find(zygote_id);
   if (at == zygotes_.end()) return false;
   auto instance = std::make_unique<Instance>();
-  int procs_fd = -1;
+  int cgroup_fd = -1;
   if (limiter_.means() != MemoryLimiter::Means::kRlimit) {
     auto leaf = limiter_.make_leaf(at->second.memory_bytes);
     if (!leaf) return false;
     instance->leaf = *std::move(leaf);
-    procs_fd = instance->leaf->procs_fd();
+    cgroup_fd = instance->leaf->entry_fd();
   }
-  auto handle = at->second.client->fork(procs_fd);
+  auto handle = at->second.client->fork(cgroup_fd);
   if (!handle) return false;
   instance->handle = *std::move(handle);
   instance->channel = std::make_unique<FdWatch>(loop_, instance->handle->channel_fd(),

@@ -43,7 +43,7 @@ Result<void> change_user(std::uint32_t uid, std::uint32_t gid) {
 
 Result<void> enter_sandbox(const SandboxOptions& options) {
   // First of all, so that every page that is touched from here on is counted. "0" is the writer.
-  if (options.cgroup_procs_fd >= 0 && ::write(options.cgroup_procs_fd, "0", 1) != 1) {
+  if (options.cgroup_tasks_fd >= 0 && ::write(options.cgroup_tasks_fd, "0", 1) != 1) {
     return failed("entering the memory cgroup");
   }
   if (::setpgid(0, 0) != 0) return failed("making a process group");

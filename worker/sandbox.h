@@ -14,8 +14,8 @@
 namespace fanfare::worker {
 
 struct SandboxOptions {
-  pid_t worker = 0;  // the instance ends at once if this is not its parent
-  int cgroup_procs_fd = -1;
+  pid_t worker = 0;                  // the instance ends at once if this is not its parent
+  int cgroup_tasks_fd = -1;          // of cgroup v1
   std::uint64_t data_bytes_max = 0;  // RLIMIT_DATA; 0 = leave it
   std::uint32_t uid = 0, gid = 0;    // 0 = stay who we are
 };

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -133,8 +134,10 @@ class Zygote {
 
   void answer(std::uint64_t ticket, std::vector<Fd>& fds) {
     int pidfd = -1;
-    const pid_t pid = fork_for_worker(pidfd);
-    if (pid == 0) become_instance(fds);
+    const int cgroup = fds.size() > 3 ? fds[3].get() : -1;
+    const int birthplace = is_folder(cgroup) ? cgroup : -1;  // of cgroup v2
+    const pid_t pid = fork_for_worker(birthplace, pidfd);
+    if (pid == 0) become_instance(fds, birthplace < 0 ? cgroup : -1);
     if (pid < 0) {
       return reply({.kind = ZygoteReply::Kind::kForkFailed,
                     .ticket = ticket,
@@ -145,9 +148,14 @@ class Zygote {
     reply({.kind = ZygoteReply::Kind::kForked, .ticket = ticket, .number = pid}, std::array{pidfd});
   }
 
+  static bool is_folder(int fd) {
+    struct stat status{};
+    return fd >= 0 && ::fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
+  }
+
   // A fork whose child belongs to the worker. The C library's fork cannot do that, so its cached
   // thread id, which some of its locks use, is put right by the kernel.
-  static pid_t fork_for_worker(int& pidfd) {
+  static pid_t fork_for_worker(int birthplace, int& pidfd) {
     int* thread_id = nullptr;
     ::prctl(PR_GET_TID_ADDRESS, &thread_id, 0, 0, 0);
     clone_args args{};
@@ -155,15 +163,19 @@ class Zygote {
     if (thread_id) args.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
     args.child_tid = reinterpret_cast<std::uintptr_t>(thread_id);
     args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+    if (birthplace >= 0) {
+      args.flags |= CLONE_INTO_CGROUP;
+      args.cgroup = static_cast<std::uint64_t>(birthplace);
+    }
     return static_cast<pid_t>(::syscall(SYS_clone3, &args, sizeof args));
   }
 
-  [[noreturn]] void become_instance(std::vector<Fd>& fds) {
+  [[noreturn]] void become_instance(std::vector<Fd>& fds, int cgroup_tasks_fd) {
     control_.reset();
     ::dup2(fds[2].get(), STDOUT_FILENO);
     ::dup2(fds[2].get(), STDERR_FILENO);
     const auto confined = enter_sandbox({.worker = start_.worker,
-                                         .cgroup_procs_fd = fds.size() > 3 ? fds[3].get() : -1,
+                                         .cgroup_tasks_fd = cgroup_tasks_fd,
                                          .data_bytes_max = start_.data_bytes_max,
                                          .uid = start_.uid,
                                          .gid = start_.gid});

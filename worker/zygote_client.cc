@@ -136,13 +136,13 @@ Ending ZygoteClient::end() {
   return ending;
 }
 
-Result<std::unique_ptr<InstanceHandle>> ZygoteClient::fork(int cgroup_procs_fd) {
+Result<std::unique_ptr<InstanceHandle>> ZygoteClient::fork(int cgroup_fd) {
   if (gone_) return reconnect("the zygote is gone");
   auto instance = InstanceHandle::create(next_ticket_, result_bytes_max_);
   if (!instance) return instance.error();
   const Fd end = instance->take_instance_end();
   std::vector<int> fds{end.get(), instance->board_memfd(), instance->log().memfd()};
-  if (cgroup_procs_fd >= 0) fds.push_back(cgroup_procs_fd);
+  if (cgroup_fd >= 0) fds.push_back(cgroup_fd);
   const auto sent = send_message(control_.get(), encode(ForkRequest{.ticket = next_ticket_}), fds,
                                  {.dont_wait = true});
   if (!sent) return sent.error();

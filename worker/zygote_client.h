@@ -81,10 +81,10 @@ class ZygoteClient {
   int control_fd() const { return control_.get(); }
   pid_t pid() const { return pid_; }
 
-  // Asks for an instance; allowed before ZygoteReady. `cgroup_procs_fd`: the instance moves itself
-  // into that memory cgroup before it does anything else (MemoryLeaf::procs_fd), or -1.
+  // Asks for an instance; allowed before ZygoteReady. `cgroup_fd`: the memory cgroup that the
+  // instance is in before it does anything else (MemoryLeaf::entry_fd), or -1.
   // kRetryLater: too many are on their way; kReconnect: the zygote is gone.
-  Result<std::unique_ptr<InstanceHandle>> fork(int cgroup_procs_fd = -1);
+  Result<std::unique_ptr<InstanceHandle>> fork(int cgroup_fd = -1);
 
   std::vector<ZygoteEvent> take_events();
 

@@ -1,7 +1,7 @@
 // What a worker and a zygote say to each other over their seqpacket socket.
 //
 // Worker: one StartRequest, then ForkRequests, each with three descriptors (the instance's channel,
-// its board, its log) and a fourth if it has a memory cgroup (that one's cgroup.procs). Zygote: one
+// its board, its log) and a fourth if it has a memory cgroup (MemoryLeaf::entry_fd). Zygote: one
 // ready or init_failed, then an answer to each request, a forked one with the pidfd.
 #pragma once
 
