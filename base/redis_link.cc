@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
+#include <charconv>
 #include <deque>
 #include <random>
 #include <vector>
@@ -16,15 +17,32 @@ namespace {
 
 constexpr int kReadsPerTurn = 16;  // of 16 KiB each, as hiredis reads
 constexpr std::size_t kScratchBytesKept = 1 << 20;
+// hiredis moves all that it could not write to the front of its buffer, after each write: it gets
+// no more than a socket takes in one go or two.
+constexpr std::size_t kHandedOverMax = 256 << 10;
+
+char* write_size(char* at, char type, std::size_t size) {
+  *at++ = type;
+  at = std::to_chars(at, at + 20, size).ptr;
+  *at++ = '\r';
+  *at++ = '\n';
+  return at;
+}
 
 // The bytes of a command on the wire: an array of binary-safe strings.
 void write_command(std::string& out, std::span<const std::string_view> arguments) {
-  fmt::format_to(std::back_inserter(out), "*{}\r\n", arguments.size());
+  constexpr std::size_t kFrameBytesMax = 32;  // around one argument
+  std::size_t bytes = kFrameBytesMax;
+  for (const std::string_view argument : arguments) bytes += kFrameBytesMax + argument.size();
+  out.resize(bytes);
+  char* at = write_size(out.data(), '*', arguments.size());
   for (const std::string_view argument : arguments) {
-    fmt::format_to(std::back_inserter(out), "${}\r\n", argument.size());
-    out.append(argument);
-    out.append("\r\n");
+    at = write_size(at, '$', argument.size());
+    at = std::copy(argument.begin(), argument.end(), at);
+    *at++ = '\r';
+    *at++ = '\n';
   }
+  out.resize(static_cast<std::size_t>(at - out.data()));
 }
 
 bool readable_now(int fd) {
@@ -63,7 +81,8 @@ struct RedisLink::Impl : std::enable_shared_from_this<RedisLink::Impl> {
     context = opening;
     fcntl(context->c.fd, F_SETFD, FD_CLOEXEC);  // instances must not inherit the connection
     watch = std::make_unique<FdWatch>(
-        loop, context->c.fd, [this] { read_some(); }, [this] { redisAsyncHandleWrite(context); });
+        loop, context->c.fd, [this] { read_some(); },
+        [this] { up ? write_some() : redisAsyncHandleWrite(context); });
     context->ev.data = this;
     context->ev.addWrite = [](void* self) { static_cast<Impl*>(self)->write_wanted = true; };
     context->ev.delWrite = [](void* self) { static_cast<Impl*>(self)->write_wanted = false; };
@@ -85,11 +104,14 @@ struct RedisLink::Impl : std::enable_shared_from_this<RedisLink::Impl> {
     });
   }
 
-  // hiredis has run every pending callback without a reply and is about to close the socket.
+  // hiredis has run the callback of every command that it had, without a reply, and is about to
+  // close the socket.
   void context_ended() {
     if (down_reason.empty()) down_reason = context->errstr != nullptr ? context->errstr : "closed";
     context = nullptr;
     watch.reset();
+    unsent.clear();
+    while (!pending.empty()) answered(nullptr);
     went_down();
   }
 
@@ -121,18 +143,25 @@ struct RedisLink::Impl : std::enable_shared_from_this<RedisLink::Impl> {
 
   void call(std::span<const std::string_view> arguments, OnReply on_reply) {
     if (!up || context == nullptr) return refuse(std::move(on_reply));
-    scratch.clear();
     write_command(scratch, arguments);
+    if (unsent.empty() && sdslen(context->c.obuf) < kHandedOverMax) {
+      if (!hand_over(scratch)) return refuse(std::move(on_reply));
+    } else {
+      unsent.push_back(scratch);
+    }
+    if (scratch.capacity() > kScratchBytesKept) std::string().swap(scratch);
+    pending.push_back({std::move(on_reply), loop.now().steady});
+    if (!command_timer.running()) command_timer.start_after(options.command_timeout);
+  }
+
+  bool hand_over(const std::string& command) {
     const int status = redisAsyncFormattedCommand(
         context,
         [](redisAsyncContext*, void* reply, void* self) {
           static_cast<Impl*>(self)->answered(static_cast<const redisReply*>(reply));
         },
-        this, scratch.data(), scratch.size());
-    if (scratch.capacity() > kScratchBytesKept) std::string().swap(scratch);
-    if (status != REDIS_OK) return refuse(std::move(on_reply));
-    pending.push_back({std::move(on_reply), loop.now().steady});
-    if (!command_timer.running()) command_timer.start_after(options.command_timeout);
+        this, command.data(), command.size());
+    return status == REDIS_OK;
   }
 
   void answered(const redisReply* reply) {
@@ -167,6 +196,11 @@ struct RedisLink::Impl : std::enable_shared_from_this<RedisLink::Impl> {
   void write_some() {
     if (context == nullptr || !up) return;
     if (write_wanted) redisAsyncHandleWrite(context);
+    while (context != nullptr && !unsent.empty() && sdslen(context->c.obuf) < kHandedOverMax) {
+      if (!hand_over(unsent.front())) return drop("a command was not taken");
+      unsent.pop_front();
+      redisAsyncHandleWrite(context);
+    }
     if (context != nullptr) watch->want_write(write_wanted);
   }
 
@@ -193,7 +227,8 @@ struct RedisLink::Impl : std::enable_shared_from_this<RedisLink::Impl> {
   bool up = false;
   bool closed = false;
   bool write_wanted = false;
-  std::deque<Pending> pending;
+  std::deque<Pending> pending;     // in the order of their commands
+  std::deque<std::string> unsent;  // the last of these, which hiredis has not got yet
   std::vector<OnReply> refused;
   std::string scratch, down_reason;
   unsigned failed_attempts = 0;

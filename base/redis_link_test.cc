@@ -106,6 +106,32 @@ TEST_F(RedisLinkTest, CarriesAnyBytes) {
   EXPECT_EQ(answer({"SET", "", ""}), "OK");
 }
 
+TEST_F(RedisLinkTest, KeepsTheOrderOfCommandsThatWaitForOneAnother) {
+  test::RedisServer server;
+  connect_and_wait(server.options());
+  const std::string large(100'000, 'x');
+  for (int i = 0; i < 100; ++i) {
+    const std::string number = std::to_string(i);
+    call({"RPUSH", "list", number + large});
+  }
+  ASSERT_TRUE(until([this] { return answers_.size() == 100; }));
+  for (int i = 0; i < 100; ++i)
+    EXPECT_EQ(answers_[static_cast<std::size_t>(i)], std::to_string(i + 1));
+  EXPECT_EQ(answer({"LINDEX", "list", "73"}), "73" + large);
+}
+
+TEST_F(RedisLinkTest, LosesAlsoWhatHadToWaitWhenTheServerGoes) {
+  test::RedisServer server;
+  connect_and_wait(server.options());
+  const std::string large(100'000, 'x');
+  for (int i = 0; i < 100; ++i) call({"RPUSH", "list", large});
+  server.kill_hard();
+  ASSERT_TRUE(until([this] { return downs_ > 0; }));
+  EXPECT_EQ(answers_.size(), 100u);
+  EXPECT_EQ(answers_.back(), "(lost)");
+  EXPECT_EQ(link_->pending(), 0u);
+}
+
 TEST_F(RedisLinkTest, CarriesMoreThanASocketHoldsAtOnce) {
   test::RedisServer server;
   connect_and_wait(server.options());

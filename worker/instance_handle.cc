@@ -16,8 +16,11 @@ constexpr std::size_t kFailureMessageMax = 1024;
 
 // Texts of a failure go into records and onto terminals: what is not printable UTF-8 becomes '?'.
 std::string printable(std::string_view text, std::size_t bytes_max) {
-  std::string out;
   text = text.substr(0, bytes_max);
+  if (std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; })) {
+    return std::string(text);
+  }
+  std::string out;
   for (std::size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i]);
     const std::size_t length = lead < 0x80                   ? 1
