@@ -47,7 +47,9 @@ protocol::Status status_of(protocol::DeadReason reason) {
 }  // namespace
 
 // The token of moves that no attempt caused: dispatch number 0 is never lent.
-protocol::AttemptToken Core::own_token() const { return protocol::make_token(epoch_, 0); }
+protocol::AttemptToken Core::own_token() const {
+  return protocol::make_token(epoch_, 0);
+}
 
 // What a move leaves behind tells whoever reads it up to where attempts have been numbered. The one
 // that ended may be a former broker's, taken up again: the own latest then counts.

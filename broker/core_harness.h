@@ -95,7 +95,7 @@ class CoreHarness {
     return row;
   }
   void done(protocol::Done::Row row, const std::string& worker = "w") {
-    feed(worker, protocol::Done{++done_number_, {std::move(row)}});
+    feed(worker, protocol::Done{++done_number_, {std::move(row)}, {}});
   }
 
   // ---- plumbing ----

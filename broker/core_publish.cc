@@ -292,13 +292,13 @@ void Core::on_appended(Chunk& chunk, const Result<store::Answer>& answer, Now no
   appending_bytes_ -= chunk.bytes;
   if (answer) return accept_chunk(chunk, now);
   ++counters_.appends_failed;
-  // Redis would not take the repeat of an append whose first answer was lost. Whether the journal has
-  // it only a reading of the journal can tell, and that is how a broker starts.
+  // Redis would not take the repeat of an append whose first answer was lost. Whether the journal
+  // has it only a reading of the journal can tell, and that is how a broker starts.
   if (answer.error().kind == ErrorKind::kReconnect) {
     end(reconnect("an append's outcome is unknown, starting anew: " + answer.error().message));
   }
-  // Nor does a broker that was replaced know whether its first try was in time. Its successor has the
-  // repeat guard, and publishers that got no answer ask it.
+  // Nor does a broker that was replaced know whether its first try was in time. Its successor has
+  // the repeat guard, and publishers that got no answer ask it.
   if (!ended_) refuse_chunk(chunk, answer.error());
 }
 

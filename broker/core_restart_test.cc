@@ -27,7 +27,9 @@ store::Answer rows(std::vector<store::DueRows::Row> all) {
   return store::DueRows{std::move(all), std::nullopt};
 }
 
-store::Answer moved() { return store::Moved{{store::Verdict::kOk}}; }
+store::Answer moved() {
+  return store::Moved{{store::Verdict::kOk}};
+}
 
 protocol::Hello hello_of(std::int32_t pid) {
   return {.name = "w", .host = "h", .pid = pid, .pid_started = 7, .slots = 4, .held = {}};
@@ -168,8 +170,7 @@ TEST(Sessions, AnotherProcessUnderTheNameOfAWorkerMeansThatTheFormerOneIsLost) {
   }
   h.feed("w", hello_of(6));
   ASSERT_EQ(h.waiting_calls<store::Bury>(), 1u) << "a poison event must not kill workers for ever";
-  EXPECT_EQ(h.take_call<store::Bury>().second.items[0].reason,
-            protocol::DeadReason::kWorkerLosses);
+  EXPECT_EQ(h.take_call<store::Bury>().second.items[0].reason, protocol::DeadReason::kWorkerLosses);
 }
 
 TEST(Sessions, TheSameProcessComingBackWithoutADeliveryIsNoLoss) {

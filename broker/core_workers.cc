@@ -148,50 +148,67 @@ void Core::on_credit(Session& session, const protocol::Credit& credit) {
 void Core::on_done(Session& session, protocol::Done& done, Now now) {
   session.done_number = std::max(session.done_number, done.number);
   for (auto& row : done.rows) on_done_row(session, row, now);
+  for (const auto& group : done.committed) {
+    FunctionState* function = find_function(group.function);
+    for (std::size_t i = 0; i < group.count(); ++i) {
+      auto lease = end_lease(session, function, group.id(i), group.token(i));
+      if (lease) on_success(*function, *lease);
+    }
+  }
 }
 
-void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
-  FunctionState* function = find_function(row.function);
+// What `session` holds under this token is not lent any more. Nothing if another attempt holds it,
+// or it has ended: if this one committed, the journal says so already, and whoever reads or runs it
+// again will find out.
+std::optional<Lease> Core::end_lease(Session& session, FunctionState* function,
+                                     const protocol::EventId& id, protocol::AttemptToken token) {
   if (!function) {
     ++counters_.reports_stale;
-    return;
+    return std::nullopt;
   }
-  const auto at = function->leases.find(row.id);
-  if (at == function->leases.end() || at->second.token != row.token ||
+  const auto at = function->leases.find(id);
+  if (at == function->leases.end() || at->second.token != token ||
       at->second.session != session.id) {
-    // Another attempt holds it, or it has ended. If this one committed, the journal says so already
-    // and whoever reads or runs it again will find out.
     ++counters_.reports_stale;
     // What was announced and has ended is not held any more; a failure that came too early to be
     // counted costs another attempt.
-    if (const auto announced = function->announced.find(row.id);
-        announced != function->announced.end() && announced->second.second == row.token) {
+    if (const auto announced = function->announced.find(id);
+        announced != function->announced.end() && announced->second.second == token) {
       function->announced.erase(announced);
     }
-    return;
+    return std::nullopt;
   }
   Lease lease = std::move(at->second);
   function->leases.erase(at);
   touch(*function);
   if (lease.delivery.worker_losses > 0 && session.suspects_lent > 0) --session.suspects_lent;
+  return lease;
+}
 
-  if (lease.delivery.origin == protocol::Origin::kInvoke && row.outcome != Outcome::kDrained) {
+void Core::on_success(FunctionState& function, const Lease& lease) {
+  ++counters_.deliveries_succeeded;
+  ++function.counts.succeeded;
+  --(lease.delivery.origin == protocol::Origin::kLater ? function.counts.later
+                                                       : function.counts.open);
+  if (lease.delivery.origin == protocol::Origin::kMemory) {
+    memory_bytes_ -= lease.delivery.packed_event.size();
+  }
+  settle(function, lease.delivery.id);
+}
+
+void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
+  FunctionState* function = find_function(row.function);
+  auto lease = end_lease(session, function, row.id, row.token);
+  if (!lease) return;
+  if (lease->delivery.origin == protocol::Origin::kInvoke && row.outcome != Outcome::kDrained) {
     if (const auto caller = function->callers.find(row.id); caller != function->callers.end()) {
       send(caller->second.caller, protocol::Invoked{caller->second.request, std::move(row.record)});
       function->callers.erase(caller);
     }
     return;
   }
-  if (row.outcome != Outcome::kOk) return on_failure(*function, std::move(lease), row, now);
-
-  ++counters_.deliveries_succeeded;
-  ++function->counts.succeeded;
-  --(lease.delivery.origin == protocol::Origin::kLater ? function->counts.later
-                                                       : function->counts.open);
-  if (lease.delivery.origin == protocol::Origin::kMemory) {
-    memory_bytes_ -= lease.delivery.packed_event.size();
-  }
-  settle(*function, row.id);
+  if (row.outcome != Outcome::kOk) return on_failure(*function, *std::move(lease), row, now);
+  on_success(*function, *lease);
 }
 
 // The delivery has ended for good.

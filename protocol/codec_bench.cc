@@ -46,7 +46,7 @@ void run() {
   Publish publish{"00112233445566778899aabbccddeeff", 1, false, events};
   Deliver deliver{"wordcount", {}};
   std::vector<DeliveryView> views;
-  Done done{1, {}};
+  Done done{1, {}, {}};
   Published published{
       1, {{PublishRun::Fate::kAccepted, {{1795444620125, 0}, 0}, kEvents, 0}}, {{"wordcount"}}, {}};
   for (std::size_t i = 0; i < kEvents; ++i) {
@@ -56,7 +56,8 @@ void run() {
     deliver.deliveries.back().packed_event = events[i];
     views.push_back({.id = id, .entry_size = 256, .token = {77}, .accepted_ms = 1795444620125});
     views.back().packed_event = events[i];
-    done.rows.push_back({.function = "wordcount", .id = id, .token = {77}});
+    if (i == 0) done.committed.push_back({"wordcount", id.entry, {}});
+    done.committed[0].add(id.index, {77});
   }
   const std::string publish_frame = encode(publish);
   const std::string deliver_frame = encode(deliver);
@@ -93,7 +94,7 @@ void run() {
           [&] { return std::get<Deliver>(*decode(deliver_frame)).deliveries.size(); });
   measure("view Deliver", [&] { return view_deliver(deliver_frame)->deliveries.size(); });
   measure("encode Done", [&] { return encode(done).size(); });
-  measure("decode Done", [&] { return std::get<Done>(*decode(done_frame)).rows.size(); });
+  measure("decode Done", [&] { return std::get<Done>(*decode(done_frame)).committed.size(); });
 }
 
 }  // namespace

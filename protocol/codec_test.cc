@@ -154,6 +154,30 @@ TEST(Codec, RefusesNamesThatAreNotText) {
   EXPECT_FALSE(decode(encode(Invoke{1, "f\xFF", 1000, "e"})));
 }
 
+TEST(Codec, RefusesCommittedDeliveriesThatAreCutShort) {
+  Done done;
+  done.committed.push_back({"f", {1, 2}, {}});
+  done.committed[0].add(3, {0x1001});
+  EXPECT_TRUE(decode(encode(done)));
+  done.committed[0].packed.pop_back();
+  const auto decoded = decode(encode(done));
+  ASSERT_FALSE(decoded);
+  EXPECT_NE(decoded.error().message.find("5 bytes"), std::string::npos) << decoded.error().message;
+}
+
+TEST(Codec, TellsCommittedDeliveriesAsRowsToo) {
+  Done done;
+  done.rows.push_back({.function = "g", .id = {{1, 2}, 9}, .outcome = Outcome::kDrained});
+  done.committed.push_back({"f", {1, 2}, {}});
+  done.committed[0].add(200, {0x80000001});
+  const auto rows = done.all_rows();
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].function, "g");
+  EXPECT_EQ(rows[1].id, (EventId{{1, 2}, 200}));
+  EXPECT_EQ(rows[1].token.value, 0x80000001u);
+  EXPECT_EQ(rows[1].outcome, Outcome::kOk);
+}
+
 TEST(Codec, MendsWhatUsersCodeSays) {
   Done done;
   done.rows.push_back({.function = "f", .outcome = Outcome::kFunctionError});

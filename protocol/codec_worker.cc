@@ -76,9 +76,49 @@ void fields(auto& wire, Like<Done::Row> auto& row) {
   wire.end_structure();
 }
 
+void fields(auto& wire, Like<Done::Committed> auto& committed) {
+  wire.structure("committed", 3);
+  wire.str("committed.function", committed.function);
+  fields(wire, committed.entry);
+  wire.bin("committed.deliveries", committed.packed);
+  if constexpr (std::decay_t<decltype(wire)>::kReads) {
+    if (committed.packed.size() % 5 != 0) wire.cursor().fail("not 5 bytes per delivery");
+  }
+  wire.end_structure();
+}
+
 void body(auto& wire, Like<Done> auto& m) {
   wire.number("number", m.number);
   wire.list("rows", m.rows, each_fields);
+  wire.list("committed", m.committed, each_fields);
+}
+
+void Done::Committed::add(std::uint8_t index, AttemptToken token) {
+  packed.push_back(static_cast<char>(index));
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    packed.push_back(static_cast<char>(token.value >> shift & 0xFF));
+  }
+}
+
+AttemptToken Done::Committed::token(std::size_t i) const {
+  std::uint32_t value = 0;
+  for (std::size_t at = 5 * i + 1; at < 5 * i + 5; ++at) {
+    value = value << 8 | static_cast<unsigned char>(packed[at]);
+  }
+  return {value};
+}
+
+std::vector<Done::Row> Done::all_rows() const {
+  std::vector<Row> all = rows;
+  for (const Committed& group : committed) {
+    for (std::size_t i = 0; i < group.count(); ++i) {
+      Row& row = all.emplace_back();
+      row.function = group.function;
+      row.id = group.id(i);
+      row.token = group.token(i);
+    }
+  }
+  return all;
 }
 
 static std::size_t expected_bytes(const Done& m) {
@@ -86,6 +126,9 @@ static std::size_t expected_bytes(const Done& m) {
   for (const Done::Row& row : m.rows) {
     bytes +=
         64 + row.function.size() + row.packed_row.size() + row.log_tail.size() + row.record.size();
+  }
+  for (const Done::Committed& group : m.committed) {
+    bytes += 32 + group.function.size() + group.packed.size();
   }
   return bytes;
 }

@@ -234,9 +234,24 @@ struct Done {
     std::string record;      // packed ResultRecord, only of kInvoke
     bool operator==(const Row&) const = default;
   };
+  // What was committed needs few words: the deliveries of one journal entry, by index and token.
+  struct Committed {
+    std::string function;
+    EntryId entry;
+    std::string packed;  // 5 bytes per delivery: index u8, token u32 big-endian
+    void add(std::uint8_t index, AttemptToken token);
+    std::size_t count() const { return packed.size() / 5; }
+    EventId id(std::size_t i) const { return {entry, static_cast<std::uint8_t>(packed[5 * i])}; }
+    AttemptToken token(std::size_t i) const;
+    bool operator==(const Committed&) const = default;
+  };
   std::uint64_t number = 0;
   std::vector<Row> rows;
+  std::vector<Committed> committed;
   bool operator==(const Done&) const = default;
+
+  // All of it as rows, in no other order than their own: for who does not count nanoseconds.
+  std::vector<Row> all_rows() const;
 };
 
 // Every heartbeat_ms, from the loop that does the work. kind 26, answered by kind 27

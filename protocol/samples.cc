@@ -27,7 +27,8 @@ FunctionSpec wordcount() {
 }
 
 Done done() {
-  Done::Row ok{.function = "wordcount", .id = kId, .token = kToken};
+  Done::Committed ok{.function = "wordcount", .entry = kId.entry, .packed = {}};
+  ok.add(kId.index, kToken);
   Done::Row failed{.function = "wordcount",
                    .id = {kId.entry, 8},
                    .token = {kToken.value + 1},
@@ -36,7 +37,7 @@ Done done() {
                    .failure = {"ValidationError", "email is missing", false, 1500}};
   append_row(failed.packed_row, failed_row());
   failed.log_tail = "checking the form\n";
-  return {9, {ok, failed}};
+  return {9, {failed}, {ok}};
 }
 
 }  // namespace

@@ -165,7 +165,8 @@ void Core::note_finished(Now now) {
     finished_ = now.steady >= gives_up;
     return due(gives_up);
   }
-  if (link_ == Link::kJoined && sent_done_.empty() && done_rows_.empty()) {
+  if (link_ == Link::kJoined && sent_done_.empty() && done_rows_.empty() &&
+      done_committed_.empty()) {
     effects_.send(protocol::encode(protocol::Bye{session_}));
     finished_ = true;
     return;

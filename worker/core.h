@@ -225,6 +225,8 @@ class Core {
                           Now now);
   void hand_back(Held& held, Now now);
   void report_done(Held& held, protocol::Done::Row row);
+  void report_committed(Held& held);
+  void leave(Held& held);
   void enter(Held& held);
   void release_entry(Function& function, Entry& entry);
   void release(Held& held);
@@ -246,6 +248,7 @@ class Core {
   TimePoint greet_again_at_;  // unless the broker is heard before
   std::uint64_t delivers_ = 0;
   std::vector<protocol::Done::Row> done_rows_;
+  std::vector<protocol::Done::Committed> done_committed_;
   std::uint64_t next_done_ = 1;
   std::deque<SentDone> sent_done_;
   std::size_t sent_rows_ = 0;  // in sent_done_

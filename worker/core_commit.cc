@@ -143,14 +143,26 @@ void Core::hand_back(Held& held, Now) {
 
 // The delivery ends here as far as its entry is concerned; the broker hears of it this turn.
 void Core::report_done(Held& held, protocol::Done::Row row) {
-  Function& function = *held.function;
-  row.function = function.spec.name;
+  row.function = held.function->spec.name;
   row.id = held.id;
   row.token = held.token;
   done_rows_.push_back(std::move(row));
+  leave(held);
+}
+
+void Core::report_committed(Held& held) {
+  const std::string& function = held.function->spec.name;
+  const bool goes_on = !done_committed_.empty() && done_committed_.back().entry == held.id.entry &&
+                       done_committed_.back().function == function;
+  if (!goes_on) done_committed_.push_back({function, held.id.entry, {}});
+  done_committed_.back().add(held.id.index, held.token);
+  leave(held);
+}
+
+void Core::leave(Held& held) {
   if (held.entry) {
     --held.entry->unfinished;
-    release_entry(function, *held.entry);
+    release_entry(*held.function, *held.entry);
   }
   release(held);
 }
@@ -268,7 +280,7 @@ void Core::on_commit_answer(CommitId id, const store::Committed& answer, Now now
     }
     // Whoever ended it: it has ended, and the broker may forget it.
     if (options_.protections.commit_before_done) {
-      report_done(*flight.held[i], {});
+      report_committed(*flight.held[i]);
     } else {
       release(*flight.held[i]);
     }

@@ -221,6 +221,7 @@ class Worker {
   std::vector<protocol::Done::Row> done_rows() {
     std::vector<protocol::Done::Row> rows;
     for (auto& done : sent<protocol::Done>()) {
+      done.rows = done.all_rows();
       last_done = done.number;
       for (auto& row : done.rows) rows.push_back(std::move(row));
     }

@@ -52,10 +52,12 @@ std::vector<protocol::HeldDelivery> Core::everything_held() const {
   for (const Held& one : pool_.all()) {
     if (one.function) add(one.function->spec.name, one.id, one.token);
   }
-  for (const auto& row : done_rows_) add(row.function, row.id, row.token);
+  for (const auto& row : protocol::Done{0, done_rows_, done_committed_}.all_rows()) {
+    add(row.function, row.id, row.token);
+  }
   for (const SentDone& sent : sent_done_) {
     const auto message = protocol::decode(sent.frame);
-    for (const auto& row : std::get<protocol::Done>(message.value()).rows) {
+    for (const auto& row : std::get<protocol::Done>(message.value()).all_rows()) {
       add(row.function, row.id, row.token);
     }
   }
@@ -262,8 +264,10 @@ void Core::send_heartbeat(Now now) {
 
 void Core::send_done() {
   std::size_t from = 0;
-  while (from < done_rows_.size()) {
-    protocol::Done done{.number = next_done_++, .rows = {}};
+  while (from < done_rows_.size() || !done_committed_.empty()) {
+    // What was committed fits into one: held_max of them are 250 kB.
+    protocol::Done done{
+        .number = next_done_++, .rows = {}, .committed = std::exchange(done_committed_, {})};
     std::size_t bytes = 0;
     while (from < done_rows_.size() && done.rows.size() < kDoneRowsMax && bytes < kDoneBytesMax) {
       protocol::Done::Row& row = done_rows_[from++];
@@ -271,7 +275,8 @@ void Core::send_done() {
                row.failure.message.size() + 64;
       done.rows.push_back(std::move(row));
     }
-    const std::size_t rows = done.rows.size();
+    std::size_t rows = done.rows.size();
+    for (const auto& group : done.committed) rows += group.count();
     sent_done_.push_back({done.number, rows, protocol::encode(done)});
     effects_.send(sent_done_.back().frame);
     sent_rows_ += rows;

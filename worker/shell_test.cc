@@ -61,7 +61,7 @@ class ShellTest : public ::testing::Test {
       }
     } else if (auto* done = std::get_if<protocol::Done>(&*message)) {
       last_done_ = std::max(last_done_, done->number);
-      for (auto& row : done->rows) rows_.push_back(std::move(row));
+      for (auto& row : done->all_rows()) rows_.push_back(std::move(row));
     } else if (std::get_if<protocol::Heartbeat>(&*message)) {
       ++heartbeats_;
       send(protocol::HeartbeatAck{.session = session_, .done_number = last_done_});

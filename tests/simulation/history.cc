@@ -423,8 +423,8 @@ void History::on_hello_taken(BrokerLife broker, WorkerLife worker, const protoco
     auto& attempts = at->second.attempts;
     const auto attempt = std::find_if(attempts.begin(), attempts.end(),
                                       [&](const Attempt& a) { return a.token == held.token; });
-    const bool goes_on = attempt != attempts.end() && !attempt->reported &&
-                         held.token > at->second.moved_by;
+    const bool goes_on =
+        attempt != attempts.end() && !attempt->reported && held.token > at->second.moved_by;
     if (!goes_on) continue;
     if (in_time && attempt->broker != broker && history.lent.contains(*key)) {
       return violate("{} was lent before worker {}, which holds it and said so in time, was heard",
@@ -446,7 +446,7 @@ void History::on_hello_taken(BrokerLife broker, WorkerLife worker, const protoco
 }
 
 void History::on_done_taken(const protocol::Done& done) {
-  for (const auto& row : done.rows) {
+  for (const auto& row : done.all_rows()) {
     if (is_invocation(row.id)) continue;
     const auto key = key_of(row.function, row.id);
     if (!key) return;
@@ -528,7 +528,7 @@ void History::on_instance_failure(WorkerLife worker, const DeliveryKey& key) {
 
 // Counts what workers report as the functions' own failures, each attempt once.
 void History::on_done_sent(WorkerLife worker, const protocol::Done& done) {
-  for (const auto& row : done.rows) {
+  for (const auto& row : done.all_rows()) {
     if (is_invocation(row.id)) continue;
     const auto key = key_of(row.function, row.id);
     if (!key) return;
