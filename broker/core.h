@@ -156,7 +156,7 @@ class Core {
   // One event on its way into the journal, or a refusal keeping its place in the answer.
   struct Incoming {
     BatchId batch;
-    std::string packed_event;
+    SharedBytes packed_event;
     std::shared_ptr<const Target> target;
     protocol::Lane lane;
     std::int64_t due_ms = 0, expires_ms = 0;

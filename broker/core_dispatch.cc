@@ -94,6 +94,7 @@ void Core::dispatch(FunctionState& function, Now now) {
     const std::size_t room = std::min<std::size_t>(
         {line->available(), kDeliverCountMax, running_max - function.leases.size()});
     std::size_t bytes = 0;
+    batch.reserve(std::min(room, function.waiting()));
     Pending next;
     while (batch.size() < room && bytes < kDeliverBytesMax &&
            take_next(function, session, now, next)) {
@@ -130,9 +131,7 @@ void Core::lend(FunctionState& function, Session& session, std::vector<Pending> 
                  .accepted_ms = pending.accepted_ms,
                  .packed_ledger = pending.packed_ledger,
                  .packed_event = pending.packed_event});
-    const protocol::EventId id = pending.id;
-    function.leases.insert_or_assign(id,
-                                     Lease{std::move(pending), session.id, token, to_ms(now.wall)});
+    function.leases.grant({std::move(pending), session.id, token, to_ms(now.wall)});
   }
   frames_.push_back({session.peer, message.take()});
 }

@@ -70,7 +70,7 @@ void Core::postpone(FunctionState& function, Pending delivery, protocol::Attempt
                                                 .attempts = delivery.attempts,
                                                 .accepted_ms = delivery.accepted_ms,
                                                 .packed_ledger = delivery.packed_ledger,
-                                                .packed_event = delivery.packed_event});
+                                                .packed_event = delivery.packed_event.str()});
   const protocol::EventId id = delivery.id;
   delivery.due_ms = due_ms;
   function.moving.insert_or_assign(id, std::move(delivery));
@@ -102,7 +102,7 @@ void Core::bury(FunctionState& function, Pending delivery, protocol::AttemptToke
                         .status = record.status,
                         .reason = reason,
                         .record = protocol::pack(record),
-                        .packed_event = delivery.packed_event});
+                        .packed_event = delivery.packed_event.str()});
   const protocol::EventId id = delivery.id;
   function.moving.insert_or_assign(id, std::move(delivery));
 }

@@ -256,8 +256,13 @@ std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
         return o.function == function && o.lane == incoming.lane;
       });
       if (offer == chunk->offers.end()) {
+        const std::size_t more = std::min(incoming_.size(), protocol::kChunkEventsMax);
         offer = chunk->offers.insert(offer, Offer{function, incoming.lane, {}});
-        if (!memory) append.streams.push_back({function->name, incoming.lane, {}});
+        offer->deliveries.reserve(more);
+        if (!memory) {
+          append.streams.push_back({function->name, incoming.lane, {}});
+          append.streams.back().items.reserve(more);
+        }
       }
       const auto stream = static_cast<std::size_t>(offer - chunk->offers.begin());
       Pending& pending = offer->deliveries.emplace_back();
@@ -321,14 +326,15 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
     }
     // A delivery whose time lies ahead leaves the journal for `later` at once; it must not pass
     // through the window, where it would be lent.
-    const std::int64_t now_ms = to_ms(now.wall);
-    std::vector<Pending> ready;
-    ready.reserve(offer.deliveries.size());
-    std::vector<Pending> ahead;
-    for (Pending& pending : offer.deliveries) {
-      (pending.due_ms > now_ms ? ahead : ready).push_back(std::move(pending));
+    const auto first_ahead = std::stable_partition(
+        offer.deliveries.begin(), offer.deliveries.end(),
+        [now_ms = to_ms(now.wall)](const Pending& pending) { return pending.due_ms <= now_ms; });
+    std::vector<Pending> ahead(std::make_move_iterator(first_ahead),
+                               std::make_move_iterator(offer.deliveries.end()));
+    offer.deliveries.erase(first_ahead, offer.deliveries.end());
+    if (!function.queue.offer(offer.lane, chunk.entry, offer.deliveries)) {
+      continue;  // read again from Redis
     }
-    if (!function.queue.offer(offer.lane, chunk.entry, ready)) continue;  // read again from Redis
     for (Pending& pending : ahead) {
       const std::int64_t due_ms = pending.due_ms;
       postpone(function, std::move(pending), own_token(), due_ms);

@@ -69,12 +69,12 @@ void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
 // A worker says that it holds this delivery.
 void Core::adopt(FunctionState& function, const protocol::HeldDelivery& held, SessionId session,
                  Now now) {
-  if (const auto lease = function.leases.find(held.id); lease != function.leases.end()) {
+  if (Lease* const lease = function.leases.find(held.id)) {
     // Lent to its former session: it stays lent. To another worker: both run, the first commit
     // wins.
-    if (lease->second.token != held.token) return;
-    lease->second.session = session;
-    if (lease->second.delivery.worker_losses > 0) ++sessions_.at(session).suspects_lent;
+    if (lease->token != held.token) return;
+    lease->session = session;
+    if (lease->delivery.worker_losses > 0) ++sessions_.at(session).suspects_lent;
     return;
   }
   if (function.moving.contains(held.id)) return;
@@ -116,8 +116,7 @@ void Core::grant(FunctionState& function, Pending delivery, SessionId session,
                  protocol::AttemptToken token, Now now) {
   delivery.dispatches = std::max(delivery.dispatches, token.value & 0xFFFu);
   if (delivery.worker_losses > 0) ++sessions_.at(session).suspects_lent;
-  const protocol::EventId id = delivery.id;
-  function.leases.insert_or_assign(id, Lease{std::move(delivery), session, token, to_ms(now.wall)});
+  function.leases.grant({std::move(delivery), session, token, to_ms(now.wall)});
 }
 
 // Back among those that wait; one that was there when a worker vanished goes on alone.
@@ -166,9 +165,8 @@ std::optional<Lease> Core::end_lease(Session& session, FunctionState* function,
     ++counters_.reports_stale;
     return std::nullopt;
   }
-  const auto at = function->leases.find(id);
-  if (at == function->leases.end() || at->second.token != token ||
-      at->second.session != session.id) {
+  const Lease* const held = function->leases.find(id);
+  if (!held || held->token != token || held->session != session.id) {
     ++counters_.reports_stale;
     // What was announced and has ended is not held any more; a failure that came too early to be
     // counted costs another attempt.
@@ -178,8 +176,7 @@ std::optional<Lease> Core::end_lease(Session& session, FunctionState* function,
     }
     return std::nullopt;
   }
-  Lease lease = std::move(at->second);
-  function->leases.erase(at);
+  Lease lease = function->leases.take(id);
   touch(*function);
   if (lease.delivery.worker_losses > 0 && session.suspects_lent > 0) --session.suspects_lent;
   return lease;
@@ -293,17 +290,11 @@ void Core::lose_session(SessionId id, Outcome why, Now now) {
   if (at == sessions_.end()) return;
   if (why == Outcome::kWorkerLost) ++counters_.workers_lost;
   for (auto& [name, function] : functions_) {
-    std::vector<Lease> lost;
     if (options_.protections.take_back_from_lost_workers) {
-      std::erase_if(function->leases, [&](auto& entry) {
-        if (entry.second.session != id) return false;
-        lost.push_back(std::move(entry.second));
-        return true;
-      });
+      for (Lease& lease : function->leases.take_all_of(id)) {
+        take_back(*function, std::move(lease), why, now);
+      }
     }
-    std::sort(lost.begin(), lost.end(),
-              [](const Lease& a, const Lease& b) { return a.delivery.id < b.delivery.id; });
-    for (Lease& lease : lost) take_back(*function, std::move(lease), why, now);
     std::erase_if(function->credit, [&](const CreditLine& line) { return line.session == id; });
     std::erase_if(function->announced, [&](const auto& entry) { return entry.second.first == id; });
   }

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "base/shared_bytes.h"
 #include "protocol/ids.h"
 #include "protocol/messages.h"
 #include "store/calls.h"
@@ -37,7 +38,7 @@ struct Pending {
   std::int64_t expires_ms = 0;      // Unix ms, 0 = never
   protocol::AttemptToken moved_by;  // of kLater: who put it there; up to it all are counted
   std::string packed_ledger;
-  std::string packed_event;
+  SharedBytes packed_event;
 
   std::size_t bytes() const { return sizeof(Pending) + packed_ledger.size() + packed_event.size(); }
 };

@@ -15,21 +15,13 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "broker/delivery_queue.h"
+#include "broker/lease_table.h"
 #include "protocol/manifest.h"
 #include "store/calls.h"
 
 namespace fanfare::broker {
 
 using Peer = std::string;  // ZeroMQ's routing id of a connection, opaque bytes
-using SessionId = StrongId<struct SessionTag, std::uint64_t>;
-
-// A delivery lent to a worker.
-struct Lease {
-  Pending delivery;
-  SessionId session;
-  protocol::AttemptToken token;
-  std::int64_t lent_ms = 0;  // Unix ms, for the ledger
-};
 
 // A synchronous invocation that waits or runs. Its delivery's id is (number, 0).0.
 struct Invocation {
@@ -62,7 +54,7 @@ struct FunctionState {
   DeliveryQueue queue;
   std::deque<Pending> invocations;  // origin kInvoke, first come first served
   std::deque<Pending> suspects;     // were running when a worker vanished: lent one at a time
-  std::unordered_map<protocol::EventId, Lease> leases;
+  LeaseTable leases;
   std::unordered_map<protocol::EventId, Invocation> callers;
   std::vector<CreditLine> credit;
 

@@ -35,12 +35,11 @@ std::map<std::string, Load> load_by_function(const Core& core) {
 
 // `ready` is everything open that no worker has: the windows and the unread rest of the journal.
 std::int64_t ready_of(const FunctionState& function) {
-  const auto lent_or_moving =
-      std::count_if(function.leases.begin(), function.leases.end(), [](const auto& l) {
-        return l.second.delivery.origin == protocol::Origin::kJournal ||
-               l.second.delivery.origin == protocol::Origin::kMemory;
-      });
-  return std::max<std::int64_t>(0, function.counts.open - lent_or_moving);
+  const auto lent = static_cast<std::int64_t>(function.leases.count_if([](const Lease& lease) {
+    return lease.delivery.origin == protocol::Origin::kJournal ||
+           lease.delivery.origin == protocol::Origin::kMemory;
+  }));
+  return std::max<std::int64_t>(0, function.counts.open - lent);
 }
 
 }  // namespace
@@ -74,9 +73,7 @@ std::string status_json(const Core& core, Now now) {
   for (const auto& [id, session] : core.sessions()) {
     std::size_t lent = 0;
     for (const auto& [name, function] : core.functions()) {
-      lent += static_cast<std::size_t>(
-          std::count_if(function->leases.begin(), function->leases.end(),
-                        [&](const auto& l) { return l.second.session == id; }));
+      lent += function->leases.count_if([&](const Lease& l) { return l.session == id; });
     }
     workers.push_back({{"id", session.hello.name},
                        {"pid", session.hello.pid},

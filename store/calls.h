@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/shared_bytes.h"
 #include "protocol/ids.h"
 #include "protocol/messages.h"
 #include "protocol/record.h"
@@ -43,7 +44,7 @@ struct Append {
     Lane lane;
     struct Item {
       std::uint8_t index = 0;
-      std::string packed_event;
+      SharedBytes packed_event;
     };
     std::vector<Item> items;  // ascending index; an item's position is its `slot`
   };

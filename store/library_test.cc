@@ -285,7 +285,7 @@ TEST_F(Library, PagesThroughALane) {
 TEST_F(Library, BoundsAPageByItsBytes) {
   for (std::uint64_t i = 1; i <= 4; ++i) {
     Append append = append_of(entry(i), 1);
-    append.streams[0].items[0].packed_event.assign(300'000, 'x');
+    append.streams[0].items[0].packed_event = std::string(300'000, 'x');
     store.get<Appended>(append);
   }
   const auto page = store.get<Paged>(Page{std::string{kFunction}, {}, {}, 16});
@@ -456,7 +456,7 @@ TEST(LibrarySpeed, HoldsRedisUpForAtMostTwoMillisecondsACall) {
   for (std::uint64_t i = 1; i <= 20; ++i) {
     for (const std::uint64_t at : {10 * i, 10 * i + 1, 10 * i + 2}) {
       Append append = append_of(entry(at), 256);
-      for (auto& item : append.streams[0].items) item.packed_event.assign(900, 'x');
+      for (auto& item : append.streams[0].items) item.packed_event = std::string(900, 'x');
       timed("append", append);
     }
     timed("page", Page{std::string{kFunction}, {}, {}, 16});

@@ -243,7 +243,7 @@ TEST_F(StoreOnLoop, RefusesByBytesButTakesOneLargeCallAlone) {
   server.stop();
   start({.calls_max = 100, .bytes_max = 10'000});
   Append large = append_of(entry(1), 1);
-  large.streams[0].items[0].packed_event.assign(100'000, 'x');
+  large.streams[0].items[0].packed_event = std::string(100'000, 'x');
   call(large);
   call(Begin{});
   ASSERT_TRUE(wait([this] { return !order.empty(); }));
