@@ -48,6 +48,7 @@ Pending DeliveryQueue::remove_front(Window& window) {
 bool DeliveryQueue::offer(protocol::Lane lane, protocol::EntryId entry,
                           std::vector<Pending>& deliveries) {
   Window& window = lanes_[lane];
+  if (entry <= window.read_to) return false;
   if (window.unread || !has_room(window)) {
     window.unread = true;
     return false;

@@ -53,8 +53,9 @@ class DeliveryQueue {
   explicit DeliveryQueue(WindowLimits limits) : limits_(limits) {}
 
   // Takes deliveries of one journal entry, in ascending order, right after they were appended.
-  // False if the window has no room or older entries of the lane are still unread: they stay in the
-  // journal.
+  // False if it takes none: the window has no room or older entries of the lane are still unread,
+  // so they stay in the journal; or a page has brought them already, which happens when an append's
+  // first answer was lost.
   bool offer(protocol::Lane lane, protocol::EntryId entry, std::vector<Pending>& deliveries);
 
   // Takes a delivery that no journal can give back (class memory, or a due row of `later`).

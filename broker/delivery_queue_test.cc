@@ -40,6 +40,18 @@ TEST(DeliveryQueue, GivesDeliveriesInJournalOrder) {
   EXPECT_EQ(queue.bytes(), 0u);
 }
 
+TEST(DeliveryQueue, TakesAnEntryOnceWhenAPageBringsItBeforeItsAppendIsAnswered) {
+  DeliveryQueue queue({});
+  queue.mark_unread(kNormal);
+  ASSERT_TRUE(queue.next_page("f"));
+  queue.on_paged(kNormal, {2, 0}, false, entry_of({2, 0}, 3));
+  EXPECT_FALSE(offer(queue, {2, 0}, 3));
+  EXPECT_EQ(queue.size(), 3u);
+  EXPECT_FALSE(queue.has_unread());
+  EXPECT_TRUE(offer(queue, {3, 0}, 1));
+  EXPECT_EQ(queue.size(), 4u);
+}
+
 TEST(DeliveryQueue, LeavesWhatDoesNotFitInTheJournalAndPagesItInOrder) {
   DeliveryQueue queue({.deliveries_max = 4});
   EXPECT_TRUE(offer(queue, {1, 0}, 4));

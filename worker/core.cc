@@ -78,8 +78,7 @@ void Core::tick(Now now) {
       }
     }
     reap_idle(*function, now);
-    if (function->paused_until && *function->paused_until > now.steady)
-      due(*function->paused_until);
+    if (function->paused_until && pause_is_over(*function, now)) touch(*function);
     if (!function->queue.empty() || function->uncommitted > 0 ||
         function->instances.size() < function->manifest.provisioned) {
       touch(*function);

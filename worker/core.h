@@ -191,6 +191,7 @@ class Core {
   std::size_t batch_limit(const Function& function) const;
   bool wants_instance(const Function& function, Now now) const;
   static Duration stuck_after(const Function& function);
+  bool pause_is_over(Function& function, Now now);
   bool has_zygote(Function& function, Now now);
   bool fork(Function& function, Now now);
   bool someone_needs_the_slot(const Function& function) const;

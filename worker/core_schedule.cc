@@ -125,17 +125,24 @@ Duration Core::stuck_after(const Function& function) {
   return Duration{static_cast<std::int64_t>(4 * function.start_cost_ns)};
 }
 
+// After its pause a function that would not start is tried once more, and gets credit for that: a
+// broken one has none, so no delivery would come to bring it back.
+bool Core::pause_is_over(Function& function, Now now) {
+  if (*function.paused_until > now.steady) {
+    due(*function.paused_until);
+    return false;
+  }
+  function.paused_until.reset();
+  function.broken = false;
+  return true;
+}
+
 // Makes sure that there is a zygote to ask. False if not yet.
 bool Core::has_zygote(Function& function, Now now) {
   using State = Function::ZygoteState;
-  if (function.paused_until) {
-    if (*function.paused_until > now.steady) {
-      if (function.broken) fail_queued(function, now);
-      due(*function.paused_until);
-      return false;
-    }
-    function.paused_until.reset();
-    function.broken = false;
+  if (function.paused_until && !pause_is_over(function, now)) {
+    if (function.broken) fail_queued(function, now);
+    return false;
   }
   if (function.zygote_state == State::kNone) {
     function.zygote = ZygoteId{next_zygote_++};

@@ -198,6 +198,21 @@ TEST(WorkerCore, AFailedInitFailsWhatWaitsAndIsTriedAgainLater) {
   EXPECT_TRUE(w.done_rows().empty());
 }
 
+TEST(WorkerCore, AFunctionThatDidNotStartGetsCreditAgainAfterItsPause) {
+  Worker w;
+  w.join();
+  w.deliver_entries(1, 1);
+  w.core->on_zygote_failed(w.effects.zygotes[0].first,
+                           {.type = "MissingHandler", .message = "f.so is not there"}, "log",
+                           w.now);
+  w.turn();
+  w.core->on_disconnected(w.now);
+  w.join();  // nothing of the former session's credit is left
+  EXPECT_EQ(w.credit("f"), 0u);
+  w.pass(200ms);
+  EXPECT_GT(w.credit("f"), 0u);
+}
+
 TEST(WorkerCore, AZygoteThatDoesNotGetReadyInTimeHasFailed) {
   Worker w;
   w.join();

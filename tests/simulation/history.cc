@@ -374,7 +374,9 @@ void History::lend_one(BrokerLife broker, WorkerLife worker, std::int64_t broker
     if (attempt.token == lent.token) {
       return violate("{} is lent again under the token {:x}", describe(key), lent.token.value);
     }
-    if (!attempt.closed && attempt.broker == broker) {
+    // One by a former broker, overtaken by a later one that has failed and been counted, may go on
+    // beside the retry: whichever commits first ends the delivery.
+    if (!attempt.closed && attempt.broker == broker && attempt.token > delivery.moved_by) {
       return violate("{} is lent to worker {} without need: attempt {:x} is in good hands",
                      describe(key), worker, attempt.token.value);
     }

@@ -60,10 +60,10 @@ struct DeliveryHistory {
   Place place = Place::kOpen;
   protocol::AttemptToken ended_by;
   protocol::AttemptToken moved_by;  // to `later`: earlier attempts count for nothing any more
-  std::int64_t due_ms = 0;         // while it lies in `later`
-  std::uint32_t own_failures = 0;  // that a worker has reported
-  bool refused_retry = false;      // one of them was not retryable
-  std::uint32_t losses = 0;        // attempts lost with their worker
+  std::int64_t due_ms = 0;          // while it lies in `later`
+  std::uint32_t own_failures = 0;   // that a worker has reported
+  bool refused_retry = false;       // one of them was not retryable
+  std::uint32_t losses = 0;         // attempts lost with their worker
   std::uint32_t executions = 0;
   std::optional<std::string> result;  // as stored, once it is
   std::vector<Attempt> attempts;

@@ -89,16 +89,16 @@ class Run {
     world_.publishing = false;
     world_.mishaps = {};
     world_.network.tempo.slow = world_.redis.tempo.slow = 0;
+    world_.last_fault = world_.schedule.steady();
     world_.trace.say("the faults are over");
   }
 
   bool at_rest() { return cluster_->clients_idle() && world_.history.all_ended(); }
 
   void come_to_rest() {
-    const TimePoint latest = world_.schedule.steady() + kRestAfter;
     for (std::uint64_t n = 0; !world_.history.violated(); ++n) {
       if (n % 64 == 0 && at_rest()) break;
-      if (!world_.schedule.run_next(latest)) {
+      if (!world_.schedule.run_next(world_.last_fault + kRestAfter)) {
         world_.history.violate("{:.0f} s after the last fault there is left: {}{}; {}{}",
                                to_ms(kRestAfter) / 1000, world_.history.what_is_open(),
                                cluster_->clients_idle() ? "" : ", clients that wait",

@@ -25,9 +25,8 @@
 //  2. A stored result never changes, and is there exactly if the delivery has ended.
 //  3. A commit counts only for what has run; success is reported only after Redis has judged it.
 //  4. Retries: no attempt number, no postponement and no retries_exhausted runs ahead of the
-//  failures
-//     that the function itself has had; losses, drains and restarts use up nothing. Buried for its
-//     worker losses is only who had that many.
+//     failures that the function itself has had; losses, drains and restarts use up nothing. Buried
+//     for its worker losses is only who had that many.
 //  5. No change by a broker after a younger one began.
 //  6. accepted = open + later + succeeded + dead + expired + cancelled after every call, and each
 //  of
@@ -45,9 +44,9 @@
 // 10. A function that kills its workers kills at most worker_losses_max of them per broker's life.
 // 11. Each refusal to a publisher or caller is counted; each request is answered exactly once while
 //     its connection stands.
-// 12. Liveness: kRestAfter after the last fault everything published has ended, and the broker's
-// own
-//     counts agree with Redis that nothing is left.
+// 12. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
+//     10 bounds these) everything published has ended, and the broker's own counts agree with Redis
+//     that nothing is left.
 //
 // Replay. A violation prints the seed, one line that runs it again, and the last lines of the
 // trace:

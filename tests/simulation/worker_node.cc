@@ -328,6 +328,7 @@ void WorkerNode::begin_next(Instance& instance) {
     ++world_.poisoned[key];
     return after(service, [this] {
       world_.trace.say("a function kills worker {}", number_);
+      world_.last_fault = world_.schedule.steady();
       ended_ = true;
     });
   }

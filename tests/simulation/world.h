@@ -55,6 +55,7 @@ struct World {
   WorkerLife next_worker_life = 1;  // its process id, too
   BrokerLife next_broker_life = 1;
   std::map<DeliveryKey, std::uint32_t> poisoned;  // how often each has killed a worker
+  TimePoint last_fault;  // the injected ones are over, or a function killed its worker
 };
 
 }  // namespace fanfare::simulation
