@@ -87,12 +87,12 @@ void Core::dispatch(FunctionState& function, Now now) {
                                       ? function.manifest.max_concurrency
                                       : std::numeric_limits<std::size_t>::max();
   std::vector<Pending> batch;
-  while (function.waiting() > 0 && function.leases.size() < running_max) {
+  while (function.waiting() > 0 && function.running() < running_max) {
     CreditLine* line = choose_worker(function);
     if (!line) return;
     Session& session = sessions_.at(line->session);
     const std::size_t room = std::min<std::size_t>(
-        {line->available(), kDeliverCountMax, running_max - function.leases.size()});
+        {line->available(), kDeliverCountMax, running_max - function.running()});
     std::size_t bytes = 0;
     batch.reserve(std::min(room, function.waiting()));
     Pending next;

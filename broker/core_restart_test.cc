@@ -151,6 +151,25 @@ TEST(Reports, OfWhatWasAnnouncedAndNotReadYetEndTheAnnouncement) {
   EXPECT_TRUE(h.core.functions().at("f")->announced.empty());
 }
 
+TEST(Reports, WhatIsAnnouncedCountsAsRunningUntilItIsReported) {
+  CoreHarness::Functions capped = CoreHarness::one();
+  capped["f"] = "max_concurrency = 2\n" + capped["f"];
+  CoreHarness h(capped);
+  const protocol::EventId id{{1'700'000'000'000, 0}, 0};
+  const protocol::EventId other{{1'700'000'000'000, 0}, 1};
+  h.hello("w", {{"f", id, {0x1001}}, {"f", other, {0x1001}}});
+  h.credit(1000);
+  h.publish(1, {h.event()});
+  h.answer_all();
+  EXPECT_TRUE(h.delivered().empty());
+  protocol::Done::Row row;
+  row.function = "f";
+  row.id = id;
+  row.token = {0x1001};
+  h.done(row);
+  EXPECT_EQ(h.delivered().size(), 1u);
+}
+
 TEST(Reports, OfSeveralAttemptsNamedAtOnceTheLatestIsTakenUp) {
   CoreHarness h;
   const protocol::EventId id{{1'700'000'000'000, 0}, 0};

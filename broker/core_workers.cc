@@ -173,6 +173,7 @@ std::optional<Lease> Core::end_lease(Session& session, FunctionState* function,
     if (const auto announced = function->announced.find(id);
         announced != function->announced.end() && announced->second.second == token) {
       function->announced.erase(announced);
+      touch(*function);
     }
     return std::nullopt;
   }
@@ -296,7 +297,10 @@ void Core::lose_session(SessionId id, Outcome why, Now now) {
       }
     }
     std::erase_if(function->credit, [&](const CreditLine& line) { return line.session == id; });
-    std::erase_if(function->announced, [&](const auto& entry) { return entry.second.first == id; });
+    if (std::erase_if(function->announced,
+                      [&](const auto& entry) { return entry.second.first == id; }) > 0) {
+      touch(*function);
+    }
   }
   const std::string name = at->second.hello.name;
   if (const auto peer = session_by_peer_.find(at->second.peer);

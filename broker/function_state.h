@@ -79,6 +79,8 @@ struct FunctionState {
   std::uint64_t unfinished() const {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(0, counts.open + counts.later));
   }
+  // What workers have, as far as they have said; what was announced ends with a report, too.
+  std::size_t running() const { return leases.size() + announced.size(); }
   std::size_t waiting() const { return queue.size() + invocations.size() + suspects.size(); }
   CreditLine* credit_of(SessionId session);
   void note_due(std::int64_t due_ms);  // there is a row with this due time, perhaps unread

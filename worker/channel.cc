@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "worker/board.h"
 
@@ -139,8 +140,12 @@ Result<Received> receive_message(int socket, std::span<char> buffer, SendOptions
   message.msg_controllen = control.size();
   const int flags = MSG_CMSG_CLOEXEC | (options.dont_wait ? MSG_DONTWAIT : 0);
   ssize_t size = 0;
+  bool reset = false;
   while ((size = ::recvmsg(socket, &message, flags)) < 0) {
     if (errno == EINTR) continue;
+    // Said once, and before what the peer had sent: it left something of ours unread. Its own words
+    // are there still.
+    if (errno == ECONNRESET && !std::exchange(reset, true)) continue;
     const bool nothing = errno == EAGAIN;
     return system_error(nothing ? ErrorKind::kRetryLater : ErrorKind::kReconnect, "receiving");
   }

@@ -37,6 +37,21 @@ TEST(Channel, CarriesABatchAsItWas) {
   EXPECT_EQ(batch.items[2].packed_event, "");
 }
 
+TEST(Channel, HearsThePeersLastWordsAlsoIfItLeftSomethingUnread) {
+  auto ends = make_channel();
+  ASSERT_TRUE(ends);
+  ASSERT_TRUE(send_message(ends->first.get(), "never read", {}, {}));
+  ASSERT_TRUE(send_message(ends->second.get(), "goodbye", {}, {}));
+  ends->second.reset();
+  std::string buffer(64, '\0');
+  const auto words = receive_message(ends->first.get(), buffer, {.dont_wait = true});
+  ASSERT_TRUE(words) << words.error().message;
+  EXPECT_EQ(buffer.substr(0, words->size), "goodbye");
+  const auto end = receive_message(ends->first.get(), buffer, {.dont_wait = true});
+  ASSERT_FALSE(end);
+  EXPECT_EQ(end.error().kind, ErrorKind::kReconnect);
+}
+
 TEST(Channel, FillsFramesUpToTheirLimit) {
   const std::string event(1000, 'e');
   const std::vector<Item> items(kBatchItemsMax + 50, item(event));

@@ -229,6 +229,15 @@ TEST_F(ShellTest, ACrashEndsOnlyItsOwnAttempt) {
   EXPECT_EQ(by_entry[5].outcome, Outcome::kOk);
 }
 
+TEST_F(ShellTest, AFunctionThatDoesNotStartSaysWhy) {
+  deploy("functions-testing/throws-in-init");
+  join();
+  deliver("throws-in-init", {"x"});
+  const auto row = wait_for_rows(1);
+  EXPECT_EQ(row.outcome, Outcome::kInitFailed);
+  EXPECT_EQ(row.failure.message, "the model is not there");
+}
+
 TEST_F(ShellTest, AnAttemptThatIgnoresItsTimeoutIsKilledAndTheNextOneRuns) {
   deploy("functions-testing/sleepy", "timeout = \"100ms\"");
   config_.slots = 1;

@@ -68,5 +68,18 @@ INSTANTIATE_TEST_SUITE_P(
         Misbehaviour{"EatsMemory", "hog", "memory = \"64MiB\"", "300", "1", Outcome::kOutOfMemory}),
     [](const auto& tested) { return std::string(tested.param.name); });
 
+// What it answered lies on the board already; its instance cannot go on and is replaced.
+TEST(Misbehaviour, AFunctionThatClosesAllItsDescriptorsKeepsWhatItAnsweredAndTheNextEventIsServed) {
+  Installation installation;
+  installation.deploy("functions-testing/crash", "[retry]\nprofile = \"none\"\n");
+  for (int round = 0; round < 3; ++round) {
+    const auto bad = installation.publish("crash", "close everything");
+    const auto good = installation.publish("crash", "nothing");
+    EXPECT_EQ(installation.result("crash", bad).output, "survived close everything");
+    EXPECT_EQ(installation.result("crash", good).output, "survived nothing");
+  }
+  EXPECT_TRUE(installation.worker().running());
+}
+
 }  // namespace
 }  // namespace fanfare::test

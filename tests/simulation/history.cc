@@ -432,8 +432,11 @@ void History::on_hello_taken(BrokerLife broker, WorkerLife worker, const protoco
       return violate("{} was lent before worker {}, which holds it and said so in time, was heard",
                      describe(*key), worker);
     }
-    // Only the latest attempt can be taken up again.
-    if (attempt + 1 != attempts.end()) continue;
+    // Only the latest attempt can be taken up again. A broker that was replaced may have lent its
+    // own after its successor did: it counts as the earlier one all the same.
+    const bool is_latest = std::ranges::none_of(
+        attempts, [&](const Attempt& other) { return other.token > held.token; });
+    if (!is_latest) continue;
     attempt->closed = false;
     attempt->broker = broker;
     lent_to_[worker].insert(*key);
