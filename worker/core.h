@@ -234,6 +234,7 @@ class Core {
   bool may_commit(const Function& function) const;
   bool holds_back(const Function& function, const Entry& entry, Now now);
   void commit_done(Function& function, Now now);
+  static bool names(const store::Commit& call, const Entry& entry, std::uint8_t index);
   void add_to_flight(Flight& flight, Function& function, Entry& entry);
   void send_commit(Flight flight);
 

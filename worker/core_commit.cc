@@ -1,5 +1,6 @@
 // How deliveries end: committed and reported, reported as failed, or handed back.
 #include <algorithm>
+#include <bitset>
 
 #include "worker/core.h"
 
@@ -210,12 +211,25 @@ void Core::commit_done(Function& function, Now now) {
   function.done_entries.insert(function.done_entries.begin(), kept.begin(), kept.end());
 }
 
+// Whether a call names this delivery already: two attempts of it may have ended here, when a broker
+// and its successor both lent it. Redis decides between them, in two calls.
+bool Core::names(const store::Commit& call, const Entry& entry, std::uint8_t index) {
+  return std::ranges::any_of(call.groups, [&](const auto& group) {
+    return group.entry == entry.key.id && group.lane == entry.key.lane &&
+           group.origin == entry.key.origin &&
+           std::ranges::any_of(group.items, [&](const auto& item) { return item.index == index; });
+  });
+}
+
 // Moves an entry's results into `flight`, which is sent and begun anew when it is full.
 void Core::add_to_flight(Flight& flight, Function& function, Entry& entry) {
   bool open_group = false;
+  std::bitset<protocol::kChunkEventsMax> in_group;  // indexes of the open group
   for (Success& success : entry.done) {
     const std::size_t bytes = success.record.size();
-    if (!flight.held.empty() && (flight.held.size() >= options_.commit_deliveries_max ||
+    const std::uint8_t index = success.held->id.index;
+    const bool twice = open_group ? in_group.test(index) : names(flight.call, entry, index);
+    if (!flight.held.empty() && (twice || flight.held.size() >= options_.commit_deliveries_max ||
                                  flight.bytes + bytes > options_.commit_bytes_max)) {
       send_commit(std::exchange(flight, {}));
       open_group = false;
@@ -235,8 +249,10 @@ void Core::add_to_flight(Flight& flight, Function& function, Entry& entry) {
                                     .items = {}});
       flight.call.groups.back().items.reserve(entry.done.size());
       open_group = true;
+      in_group.reset();
     }
     const Held& held = *success.held;
+    in_group.set(index);
     flight.call.groups.back().items.push_back(
         {held.id.index, held.slot, held.token, std::move(success.record)});
     flight.held.push_back(success.held);

@@ -64,6 +64,27 @@ TEST(WorkerCommit, DeliveriesOfOneEntryInSeveralFramesAreOneGroup) {
   ASSERT_EQ(w.effects.commits[0].second.groups.size(), 1u);
 }
 
+// A broker and its successor may both lend a delivery to one worker.
+TEST(WorkerCommit, TwoAttemptsOfADeliveryAreCommittedInTwoCalls) {
+  for (const std::uint16_t entry_size : {std::uint16_t{1}, std::uint16_t{2}}) {
+    Worker w(one_slot());
+    learn_quick(w);
+    auto attempts = chunk(7, entry_size, 0, 1);
+    attempts.push_back(attempts[0]);
+    attempts[1].token = protocol::make_token(3, 1);
+    w.deliver(attempts);
+    w.finish(w.effects.forked[0], 2, 10us);
+    w.pass(5ms);
+    ASSERT_EQ(w.effects.commits.size(), 2u) << "entry size " << entry_size;
+    for (const auto& [id, call] : w.effects.commits) {
+      ASSERT_EQ(items_in(call), 1u);
+      EXPECT_EQ(call.groups[0].items[0].index, 0u);
+    }
+    EXPECT_NE(w.effects.commits[0].second.groups[0].items[0].token,
+              w.effects.commits[1].second.groups[0].items[0].token);
+  }
+}
+
 TEST(WorkerCommit, OneEntryInTwoLanesIsTwoGroups) {
   Worker w(one_slot());
   learn_quick(w);

@@ -13,6 +13,15 @@ namespace {
 // Within so many seeds a checker must notice that a protection is missing.
 constexpr std::uint64_t kSeedsToFind = 400;
 
+// 2,000 seeds in all, in two tests that run side by side. Sanitizers make each some ten times
+// slower.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t kSeedsPerTest = 100;
+#else
+constexpr std::uint64_t kSeedsPerTest = 1000;
+#endif
+constexpr std::uint64_t kStepsPerSeed = 2000;
+
 class Quiet : public ::testing::Environment {
  public:
   void SetUp() override { spdlog::set_level(spdlog::level::off); }
@@ -41,6 +50,21 @@ TEST(Simulation, AViolationNamesItsSeedAndHowToSeeItAgain) {
   EXPECT_NE(text.find("--first " + std::to_string(*result.seed)), std::string::npos) << text;
   EXPECT_NE(text.find("--mutation acknowledge_before_journal"), std::string::npos) << text;
   EXPECT_FALSE(result.found.trace.empty());
+}
+
+void expect_no_violation(std::uint64_t first) {
+  const Sweep wanted{.first = first, .seeds = kSeedsPerTest, .steps = kStepsPerSeed, .threads = 1};
+  const SweepResult result = sweep(wanted);
+  EXPECT_FALSE(result.seed) << describe(wanted, result);
+  EXPECT_EQ(result.runs, wanted.seeds);
+}
+
+TEST(Simulation, TheFirstThousandSeedsShowNoViolation) {
+  expect_no_violation(1);
+}
+
+TEST(Simulation, TheSecondThousandSeedsShowNoViolation) {
+  expect_no_violation(1001);
 }
 
 class WithoutProtection : public ::testing::TestWithParam<MutationName> {};
