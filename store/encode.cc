@@ -10,7 +10,7 @@
 namespace fanfare::store {
 namespace {
 
-constexpr std::size_t kPageBytesMax = 512 * 1024;
+constexpr std::size_t kPageBytesMax = 256 * 1024;  // and the entry that goes beyond it
 constexpr std::size_t kDueBytesMax = 256 * 1024;
 constexpr std::size_t kLargestHead = 5 + 6 * protocol::kChunkEventsMax;
 

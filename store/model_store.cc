@@ -8,7 +8,7 @@
 namespace fanfare::store {
 namespace {
 
-constexpr std::size_t kPageBytesMax = 512 * 1024;
+constexpr std::size_t kPageBytesMax = 256 * 1024;
 constexpr std::size_t kDueBytesMax = 256 * 1024;
 
 EventId id_of(const GroupedItem& item) {
