@@ -121,6 +121,23 @@ TEST(Later, WhatEndedWhileItWasReadIsNotLentAgain) {
   EXPECT_TRUE(h.delivered().empty());
 }
 
+TEST(Later, ARetryStillCarriesTheWorkersThatVanishedWithIt) {
+  CoreHarness h;
+  h.join();
+  const auto first = fail_one(h);
+  h.pass(5s);
+  auto row = row_of(first, to_ms(h.now.wall));
+  for (int n = 0; n < 4; ++n) {
+    protocol::append_row(row.packed_ledger, {.number = 1, .outcome = Outcome::kWorkerLost});
+  }
+  h.answer(h.take_call<store::Due>().first, rows({row}));
+  ASSERT_EQ(h.delivered().size(), 1u);
+  h.core.on_worker_died(SessionId{1}, h.now);
+  h.turn();
+  ASSERT_EQ(h.waiting_calls<store::Bury>(), 1u) << "this was the fifth";
+  EXPECT_EQ(h.take_call<store::Bury>().second.items[0].reason, protocol::DeadReason::kWorkerLosses);
+}
+
 TEST(Reports, AFailureThatHasBeenCountedIsNotCountedAgain) {
   CoreHarness h;
   h.join();

@@ -11,6 +11,15 @@ namespace {
 
 constexpr Duration kRecountPause = std::chrono::seconds{1};
 
+// How often this delivery was lent when its worker vanished: `later` keeps that in the ledger only.
+std::uint16_t losses_in(std::string_view packed_ledger) {
+  const auto rows = protocol::unpack_ledger(packed_ledger);
+  if (!rows) return 0;
+  return static_cast<std::uint16_t>(std::count_if(rows->begin(), rows->end(), [](const auto& row) {
+    return row.outcome == protocol::Outcome::kWorkerLost;
+  }));
+}
+
 }  // namespace
 
 // The order of a start: epoch (fences every older broker) → functions → intake opens, while each
@@ -161,6 +170,7 @@ void Core::on_due(FunctionState& function, store::DueRows rows, Now now) {
     pending.moved_by = row.token;
     // Attempts go on being numbered where this broker's last one stopped: no token twice.
     if (row.token.value >> 12 == epoch_) pending.dispatches = row.token.value & 0xFFFu;
+    pending.worker_losses = losses_in(row.packed_ledger);
     pending.packed_ledger = std::move(row.packed_ledger);
     pending.packed_event = std::move(row.packed_event);
     if (const auto event = protocol::view_event(pending.packed_event);
