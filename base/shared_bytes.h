@@ -15,7 +15,7 @@ namespace fanfare {
 class SharedBytes {
  public:
   SharedBytes() = default;
-  // NOLINTBEGIN(google-explicit-constructor): it is a string in all but ownership.
+  // Implicit both ways: it is a string in all but ownership.
   SharedBytes(std::string_view bytes) : size_(bytes.size()) {
     if (bytes.empty()) return;
     auto copy = std::make_shared_for_overwrite<char[]>(bytes.size());
@@ -25,7 +25,6 @@ class SharedBytes {
   SharedBytes(const std::string& bytes) : SharedBytes(std::string_view{bytes}) {}
   SharedBytes(const char* text) : SharedBytes(std::string_view{text}) {}
   operator std::string_view() const { return {bytes_.get(), size_}; }
-  // NOLINTEND
 
   std::size_t size() const { return size_; }
   std::string str() const { return std::string{std::string_view{*this}}; }

@@ -48,7 +48,7 @@ Lease* LeaseTable::find(const protocol::EventId& id) {
 }
 
 Lease LeaseTable::remove(Entry& entry, std::optional<Lease>& place) {
-  Lease lease = *std::move(place);
+  Lease lease = std::move(*place);
   place.reset();
   --entry.held;
   --size_;
