@@ -264,6 +264,7 @@ class Core {
   bool take_next(FunctionState& function, Session& session, Now now, Pending& out);
   void lend(FunctionState& function, Session& session, std::vector<Pending> deliveries, Now now);
   bool make_ready(FunctionState& function, Pending delivery, Now now);
+  bool put_off(FunctionState& function, Pending& delivery, Now now);
   void read_on(FunctionState& function, Now now);
   static bool may_read_due(const FunctionState& function);
   void on_invoke(const Peer& peer, const protocol::Invoke& invoke, Now now);
@@ -284,7 +285,7 @@ class Core {
              Now now);
   void grant(FunctionState& function, Pending delivery, SessionId session,
              protocol::AttemptToken token, Now now);
-  void wait_again(FunctionState& function, Pending delivery);
+  void wait_again(FunctionState& function, Pending delivery, Now now);
   bool lend_if_announced(FunctionState& function, Pending& delivery, Now now);
   Session* session_of(const Peer& peer);
   void broadcast_functions();

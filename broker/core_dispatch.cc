@@ -16,15 +16,21 @@ constexpr std::size_t kLaterHeldMax = 2048;  // due rows here at once, per funct
 
 }  // namespace
 
-// A delivery may be lent from now on, unless its time lies ahead or a worker has it already. False
-// if it went elsewhere.
+// Whether a delivery's time lies ahead and it goes to `later`. Its time is kept by this broker's
+// clock alone; what lies in `later` already was due when it was read.
+bool Core::put_off(FunctionState& function, Pending& delivery, Now now) {
+  using enum protocol::Origin;
+  if (delivery.origin == kLater || delivery.origin == kInvoke) return false;
+  if (delivery.due_ms <= to_ms(now.wall)) return false;
+  const std::int64_t due_ms = delivery.due_ms;
+  postpone(function, std::move(delivery), own_token(), due_ms);
+  return true;
+}
+
+// A delivery may be lent from now on, unless a worker has it already or its time lies ahead. False
+// if it went elsewhere. What runs already is not put off: its attempt would be fenced off.
 bool Core::make_ready(FunctionState& function, Pending delivery, Now now) {
-  if (delivery.origin != protocol::Origin::kLater && delivery.due_ms > to_ms(now.wall)) {
-    const std::int64_t due_ms = delivery.due_ms;
-    postpone(function, std::move(delivery), own_token(), due_ms);
-    return false;
-  }
-  if (lend_if_announced(function, delivery, now)) return false;
+  if (lend_if_announced(function, delivery, now) || put_off(function, delivery, now)) return false;
   if (delivery.worker_losses > 0) {
     function.suspects.push_back(std::move(delivery));
   } else {

@@ -24,8 +24,13 @@ class CoreHarness {
 
   static Functions one() { return {{"f", "[[on]]\npattern = '{\"type\":[\"t\"]}'\n"}}; }
 
-  explicit CoreHarness(Functions functions = one(), CoreOptions options = {})
-      : functions_(std::move(functions)), core(std::move(options), now) {
+  // `unread`: lanes of each function that hold something when the broker starts; the test answers
+  // their Page calls itself.
+  explicit CoreHarness(Functions functions = one(), CoreOptions options = {},
+                       std::vector<protocol::Lane> unread = {})
+      : functions_(std::move(functions)),
+        unread_(std::move(unread)),
+        core(std::move(options), now) {
     collect();
     answer_all();
     turn();
@@ -166,13 +171,19 @@ class CoreHarness {
   }
   // Says yes to everything that waits, in order, and to what follows from it.
   void answer_all() {
+    std::deque<OutgoingCall> pages;
     while (!calls_.empty()) {
       OutgoingCall call = std::move(calls_.front());
       calls_.pop_front();
+      if (!unread_.empty() && std::holds_alternative<store::Page>(call.call)) {
+        pages.push_back(std::move(call));
+        continue;
+      }
       core.on_answer(call.ticket, yes(call.call), now);
       core.flush(now);
       collect();
     }
+    calls_ = std::move(pages);
   }
 
  private:
@@ -189,7 +200,7 @@ class CoreHarness {
       }
       return list;
     }
-    if (std::holds_alternative<store::Survey>(call)) return store::Surveyed{};
+    if (std::holds_alternative<store::Survey>(call)) return store::Surveyed{.lanes = unread_};
     if (std::holds_alternative<store::Append>(call)) return store::Appended{};
     if (std::holds_alternative<store::Recall>(call)) return store::Recalled{};
     if (std::holds_alternative<store::Page>(call)) return store::Paged{};
@@ -202,6 +213,7 @@ class CoreHarness {
   }
 
   Functions functions_;
+  std::vector<protocol::Lane> unread_;
   std::map<std::string, std::deque<protocol::Message>> inbox_;
   std::deque<OutgoingCall> calls_;
   std::uint64_t done_number_ = 0;

@@ -5,6 +5,7 @@
 
 #include "broker/answer.h"
 #include "broker/core.h"
+#include "broker/event_times.h"
 
 namespace fanfare::broker {
 namespace {
@@ -154,10 +155,9 @@ Core::Incoming Core::admit(std::string_view packed, BatchId batch, Now now) {
                      "this broker keeps no ordering keys and no idempotency keys; leave them out");
     }
     if (options->priority > 9) return refused(Refusal::kInvalid, "priority is 0 to 9");
-    const std::int64_t now_ms = to_ms(now.wall);
-    incoming.due_ms = options->deliver_at.value_or(options->delay ? now_ms + *options->delay : 0);
-    incoming.expires_ms =
-        options->expires_at.value_or(options->max_age ? now_ms + *options->max_age : 0);
+    const EventTimes times = times_of(*options, to_ms(now.wall));
+    incoming.due_ms = times.due_ms;
+    incoming.expires_ms = times.expires_ms;
     incoming.lane = protocol::lane_of(options->priority, options->tenant);
   }
   incoming.target = target_of(*event);

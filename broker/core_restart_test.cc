@@ -305,5 +305,88 @@ TEST(Ticks, AreNotPutOffByAskingForTheNextOne) {
   EXPECT_EQ(h.core.until_next_tick(h.now), Duration::zero());
 }
 
+// ---- a former broker whose clock was ahead has lent what this one would put off ----
+
+// An event with a time of its own lies unread in the journal; worker w may say that it has it.
+struct Early {
+  CoreHarness h{CoreHarness::one(), {}, {protocol::Lane{}}};
+  const protocol::EventId id{{1'699'999'999'000, 1}, 0};  // accepted a second ago
+  const protocol::AttemptToken token = protocol::make_token(0, 1);
+  const std::int64_t deliver_at = to_ms(h.now.wall) + 60'000;
+
+  void hello() { h.hello("w", {{.function = "f", .id = id, .token = token}}); }
+  void page() {
+    protocol::PublishOptions options;
+    options.deliver_at = deliver_at;
+    store::Paged page;
+    page.entries.push_back(
+        {.entry = id.entry, .entry_size = 1, .open = {{0, 0, h.event(options)}}});
+    h.answer(h.take_call<store::Page>().first, store::Answer{page});
+  }
+  void end(Outcome outcome) {
+    protocol::Delivery delivery;
+    delivery.id = id;
+    delivery.token = token;
+    delivery.attempt = 1;
+    h.done(h.failed_row(delivery, outcome));
+  }
+  void expect_put_off() {
+    ASSERT_EQ(h.waiting_calls<store::Postpone>(), 1u);
+    EXPECT_EQ(h.take_call<store::Postpone>().second.items.at(0).due_ms, deliver_at);
+    EXPECT_TRUE(h.delivered().empty());
+  }
+};
+
+TEST(EarlyAttempt, WhatAWorkerSaysItHasIsNotPutOff) {
+  Early e;
+  e.hello();
+  e.page();
+  EXPECT_EQ(e.h.waiting_calls<store::Postpone>(), 0u) << "it would fence off what runs";
+  EXPECT_EQ(e.h.core.functions().at("f")->leases.size(), 1u);
+}
+
+TEST(EarlyAttempt, WhatNobodyHasIsPutOff) {
+  Early e;
+  e.h.hello("w");
+  e.page();
+  e.expect_put_off();
+}
+
+TEST(EarlyAttempt, HandedBackItWaitsForItsTime) {
+  Early e;
+  e.hello();
+  e.page();
+  e.h.credit(10);
+  e.end(Outcome::kDrained);
+  e.expect_put_off();
+}
+
+TEST(EarlyAttempt, LostWithItsWorkerItWaitsForItsTime) {
+  Early e;
+  e.hello();
+  e.page();
+  e.h.join(10, "other");
+  e.h.core.on_worker_died(e.h.core.sessions().begin()->first, e.h.now);
+  e.h.turn();
+  e.expect_put_off();
+}
+
+TEST(EarlyAttempt, FailedItIsNotRetriedBeforeItsTime) {
+  Early e;
+  e.hello();
+  e.page();
+  e.h.credit(10);
+  e.end(Outcome::kFunctionError);
+  e.expect_put_off();
+}
+
+TEST(Announcement, SaidTwiceBeforeItWasReadItStillCounts) {
+  Early e;
+  e.hello();
+  e.hello();  // the Welcome was lost
+  e.page();
+  EXPECT_EQ(e.h.core.functions().at("f")->leases.size(), 1u);
+}
+
 }  // namespace
 }  // namespace fanfare::broker

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "broker/core.h"
+#include "broker/event_times.h"
 
 namespace fanfare::broker {
 namespace {
@@ -126,20 +127,13 @@ void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged p
       pending.lane = lane;
       pending.accepted_ms = static_cast<std::int64_t>(entry.entry.ms);
       pending.packed_event = std::move(item.packed_event);
-      if (const auto event = protocol::view_event(pending.packed_event);
-          event && !event->packed_options.empty()) {
-        if (const auto options = protocol::unpack_options(event->packed_options)) {
-          const std::int64_t at = pending.accepted_ms;
-          pending.due_ms = options->deliver_at.value_or(options->delay ? at + *options->delay : 0);
-          pending.expires_ms =
-              options->expires_at.value_or(options->max_age ? at + *options->max_age : 0);
-        }
+      if (const auto options = options_of(pending.packed_event)) {
+        const EventTimes times = times_of(*options, pending.accepted_ms);
+        pending.due_ms = times.due_ms;
+        pending.expires_ms = times.expires_ms;
       }
       if (function.leases.contains(pending.id) || function.moving.contains(pending.id)) continue;
-      if (pending.due_ms > to_ms(now.wall)) {
-        const std::int64_t due_ms = pending.due_ms;
-        postpone(function, std::move(pending), own_token(), due_ms);
-      } else if (!lend_if_announced(function, pending, now)) {
+      if (!lend_if_announced(function, pending, now) && !put_off(function, pending, now)) {
         ready.push_back(std::move(pending));
       }
     }
@@ -173,13 +167,9 @@ void Core::on_due(FunctionState& function, store::DueRows rows, Now now) {
     pending.worker_losses = losses_in(row.packed_ledger);
     pending.packed_ledger = std::move(row.packed_ledger);
     pending.packed_event = std::move(row.packed_event);
-    if (const auto event = protocol::view_event(pending.packed_event);
-        event && !event->packed_options.empty()) {
-      if (const auto options = protocol::unpack_options(event->packed_options)) {
-        pending.expires_ms = options->expires_at.value_or(
-            options->max_age ? pending.accepted_ms + *options->max_age : 0);
-        pending.lane = protocol::lane_of(options->priority, options->tenant);
-      }
+    if (const auto options = options_of(pending.packed_event)) {
+      pending.expires_ms = times_of(*options, pending.accepted_ms).expires_ms;
+      pending.lane = protocol::lane_of(options->priority, options->tenant);
     }
     make_ready(function, std::move(pending), now);
   }

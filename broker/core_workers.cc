@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "broker/core.h"
+#include "broker/event_times.h"
 
 namespace fanfare::broker {
 
@@ -92,13 +93,13 @@ void Core::adopt(FunctionState& function, const protocol::HeldDelivery& held, Se
       return grant(function, *std::move(waiting), session, held.token, now);
     }
     // That attempt's failure has been counted, only its worker does not know yet.
-    return wait_again(function, *std::move(waiting));
+    return wait_again(function, *std::move(waiting), now);
   }
   // Not read from the journal yet; what ended meanwhile will never be read, so this may stay for
   // good. It goes with the session. Of several attempts, unconfirmed reports among them, only the
-  // latest can be going on.
+  // latest can be going on; the same one named again belongs to the session that names it last.
   auto& announced = function.announced[held.id];
-  if (held.token > announced.second) announced = {session, held.token};
+  if (held.token >= announced.second) announced = {session, held.token};
 }
 
 bool Core::lend_if_announced(FunctionState& function, Pending& delivery, Now now) {
@@ -119,8 +120,10 @@ void Core::grant(FunctionState& function, Pending delivery, SessionId session,
   function.leases.grant({std::move(delivery), session, token, to_ms(now.wall)});
 }
 
-// Back among those that wait; one that was there when a worker vanished goes on alone.
-void Core::wait_again(FunctionState& function, Pending delivery) {
+// Back among those that wait; one that was there when a worker vanished goes on alone. A former
+// broker whose clock was ahead may have lent it before its time.
+void Core::wait_again(FunctionState& function, Pending delivery, Now now) {
+  if (put_off(function, delivery, now)) return;
   if (delivery.worker_losses > 0) {
     function.suspects.push_back(std::move(delivery));
   } else {
@@ -234,7 +237,12 @@ void Core::on_failure(FunctionState& function, Lease lease, protocol::Done::Row&
                                     std::uniform_real_distribution<double>(0, 1)(random_));
   if (const auto* retry = std::get_if<RetryAt>(&verdict)) {
     ++counters_.deliveries_retried;
-    return postpone(function, std::move(delivery), lease.token, retry->due_ms);
+    // Lent before its publisher wished, by a broker whose clock was ahead, it still is not retried
+    // before.
+    const auto options = options_of(delivery.packed_event);
+    const std::int64_t due_ms =
+        std::max(retry->due_ms, options ? times_of(*options, delivery.accepted_ms).due_ms : 0);
+    return postpone(function, std::move(delivery), lease.token, due_ms);
   }
   bury(function, std::move(delivery), lease.token, std::get<GiveUp>(verdict).reason, row.failure,
        std::move(row.log_tail), now);
@@ -277,12 +285,10 @@ void Core::take_back(FunctionState& function, Lease lease, Outcome why, Now now)
                    .retry_after_ms = {}},
                   {}, now);
     }
-    function.suspects.push_back(std::move(delivery));
   } else {
     ++counters_.attempts_drained;
-    return wait_again(function, std::move(delivery));
   }
-  touch(function);
+  wait_again(function, std::move(delivery), now);
 }
 
 // The session is over: everything lent to it comes back, in the order it was accepted.

@@ -1,0 +1,25 @@
+// When a delivery may start, at the earliest and at the latest, as its publisher wished.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "protocol/event.h"
+
+namespace fanfare::broker {
+
+struct EventTimes {
+  std::int64_t due_ms = 0;      // Unix ms, 0 = at once
+  std::int64_t expires_ms = 0;  // Unix ms, 0 = never
+};
+
+// `accepted_ms` is when the broker accepted the event, in Unix ms: what delay and max_age count
+// from. Sums that no clock reaches end at the largest number instead of wrapping round.
+EventTimes times_of(const protocol::PublishOptions& options, std::int64_t accepted_ms);
+
+// The options inside a packed event; none when it has none (or cannot be read, which the broker
+// has ruled out before it accepted the event).
+std::optional<protocol::PublishOptions> options_of(std::string_view packed_event);
+
+}  // namespace fanfare::broker
