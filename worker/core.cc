@@ -84,16 +84,7 @@ void Core::tick(Now now) {
       touch(*function);
     }
   }
-  for (auto& [id, flight] : commits_) {
-    if (!flight.again_at) continue;
-    if (*flight.again_at > now.steady) {
-      due(*flight.again_at);
-      continue;
-    }
-    flight.again_at.reset();
-    ++counters_.commits_repeated;
-    effects_.commit(id, flight.call);
-  }
+  repeat_commits(now);
   if (draining_ && now.steady < drain_ends_at_) due(drain_ends_at_);
   if (draining_ && now.steady >= drain_ends_at_) {
     for (auto& [id, instance] : instances_) {

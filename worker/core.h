@@ -10,7 +10,9 @@
 // What holds, whatever happens:
 // - A delivery that arrived is waiting, in an instance, uncommitted, committing, or in a Done that
 //   was not acknowledged; every Hello names all of them.
-// - A success is committed first and reported then. Failures are only reported.
+// - A success is committed first and reported then. Failures are only reported. A success that
+// Redis
+//   refuses stays a success: it waits here, and costs its function no attempt.
 // - What an instance had not begun when it died is no failure: it goes to another one at once.
 // - The broker's absence stops nothing that is here. Redis' absence stops new work, once
 //   CoreOptions::uncommitted_max results wait for it.
@@ -119,7 +121,8 @@ class Core {
 
   // ---- Redis ----
   void on_commit_answer(CommitId id, const store::Committed& answer, Now now);
-  // kReconnect, kRetryLater, kFatal: sent again, after a while. kReject: Redis would never take it.
+  // kReconnect, kRetryLater, kFatal: sent again, after a while. kReject, kStale: sent again in
+  // halves; what is refused alone keeps its result here and is tried now and then.
   void on_commit_failed(CommitId id, const Error& error, Now now);
 
   // ---- time ----
@@ -157,6 +160,7 @@ class Core {
     std::vector<Held*> held;  // in the order of the verdicts
     std::size_t bytes = 0;
     std::uint32_t failures = 0;
+    bool set_aside = false;  // refused, alone: tried again without holding up the others
     std::optional<TimePoint> again_at;
   };
   struct SentDone {
@@ -236,7 +240,12 @@ class Core {
   void commit_done(Function& function, Now now);
   static bool names(const store::Commit& call, const Entry& entry, std::uint8_t index);
   void add_to_flight(Flight& flight, Function& function, Entry& entry);
+
+  // core_flights.cc: commits on their way
   void send_commit(Flight flight);
+  void repeat_commits(Now now);
+  void on_commit_refused(CommitId id, const Error& error, Now now);
+  std::size_t in_air() const { return commits_.size() - set_aside_; }
 
   CoreOptions options_;
   Effects& effects_;
@@ -275,6 +284,7 @@ class Core {
   std::size_t uncommitted_ = 0;  // deliveries with a result that is not committed
   std::size_t uncommitted_bytes_ = 0;
   std::size_t failed_flights_ = 0;  // sent again, or about to be, and not answered yet
+  std::size_t set_aside_ = 0;       // refused, alone; not among failed_flights_
   protocol::AttemptRow row_;        // scratch of finish()
 
   TimePoint next_tick_;

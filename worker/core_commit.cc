@@ -1,4 +1,4 @@
-// How deliveries end: committed and reported, reported as failed, or handed back.
+// How deliveries end: gathered for a commit, reported as failed, or handed back.
 #include <algorithm>
 #include <bitset>
 
@@ -10,8 +10,6 @@ namespace {
 constexpr std::size_t kLogTailMax = 4096;
 constexpr std::size_t kMessageMax = 1024;
 constexpr double kHoldsBackBelowNs = 1e6;  // service time; slower functions' results do not wait
-constexpr Duration kRepeatFirst = std::chrono::milliseconds{50};
-constexpr Duration kRepeatMax = std::chrono::seconds{2};
 
 }  // namespace
 
@@ -171,8 +169,8 @@ void Core::leave(Held& held) {
 // One flight in the air, the next one fills meanwhile; only full calls follow at once. While Redis
 // does not answer nothing new goes out at all.
 bool Core::may_commit(const Function& function) const {
-  if (failed_flights_ > 0 || commits_.size() >= options_.commit_calls_max) return false;
-  return commits_.empty() || function.uncommitted >= options_.commit_deliveries_max;
+  if (failed_flights_ > 0 || in_air() >= options_.commit_calls_max) return false;
+  return in_air() == 0 || function.uncommitted >= options_.commit_deliveries_max;
 }
 
 // Whether an entry whose rest is about to finish waits for it: one commit costs less than two.
@@ -189,7 +187,7 @@ bool Core::holds_back(const Function& function, const Entry& entry, Now now) {
 
 void Core::commit_done(Function& function, Now now) {
   if (!may_commit(function)) return;
-  const bool only_full = !commits_.empty();
+  const bool only_full = in_air() > 0;
   Flight flight;
   std::vector<Entry*> kept;
   std::vector<Entry*> entries = std::exchange(function.done_entries, {});
@@ -200,8 +198,7 @@ void Core::commit_done(Function& function, Now now) {
     }
     const bool too_few =
         only_full && flight.held.empty() && function.uncommitted < options_.commit_deliveries_max;
-    if (too_few || commits_.size() >= options_.commit_calls_max ||
-        holds_back(function, *entry, now)) {
+    if (too_few || in_air() >= options_.commit_calls_max || holds_back(function, *entry, now)) {
       kept.push_back(entry);
       continue;
     }
@@ -262,99 +259,6 @@ void Core::add_to_flight(Flight& flight, Function& function, Entry& entry) {
   function.uncommitted -= entry.done.size();
   entry.done.clear();
   release_entry(function, entry);
-}
-
-void Core::send_commit(Flight flight) {
-  const CommitId id{next_commit_++};
-  Flight& in_air = commits_.emplace(id, std::move(flight)).first->second;
-  effects_.commit(id, in_air.call);
-}
-
-void Core::on_commit_answer(CommitId id, const store::Committed& answer, Now now) {
-  const auto at = commits_.find(id);
-  if (at == commits_.end()) return;
-  if (answer.verdicts.size() != at->second.held.size()) {
-    return on_commit_failed(id, reject("the answer has the wrong number of verdicts"), now);
-  }
-  Flight flight = std::move(at->second);
-  commits_.erase(at);
-  if (flight.failures > 0) --failed_flights_;
-  for (std::size_t i = 0; i < flight.held.size(); ++i) {
-    switch (answer.verdicts[i]) {
-      case store::Verdict::kOk:
-        ++counters_.committed;
-        break;
-      case store::Verdict::kDuplicate:
-        ++counters_.commits_duplicate;
-        break;
-      case store::Verdict::kFenced:
-        ++counters_.commits_fenced;
-        break;
-      case store::Verdict::kGone:
-        ++counters_.commits_gone;
-        break;
-    }
-    // Whoever ended it: it has ended, and the broker may forget it.
-    if (options_.protections.commit_before_done) {
-      report_committed(*flight.held[i]);
-    } else {
-      release(*flight.held[i]);
-    }
-  }
-  uncommitted_ -= flight.held.size();
-  uncommitted_bytes_ -= flight.bytes;
-  touch(*flight.function);
-  const bool all = std::exchange(credit_short_, false) || commits_.empty();
-  for (auto& [name, function] : functions_) {
-    if (all || function->uncommitted > 0) touch(*function);
-  }
-}
-
-void Core::on_commit_failed(CommitId id, const Error& error, Now now) {
-  const auto at = commits_.find(id);
-  if (at == commits_.end()) return;
-  Flight& flight = at->second;
-  if (error.kind != ErrorKind::kReject && error.kind != ErrorKind::kStale) {
-    // The outcome is unknown, or Redis is busy: the same call again, so that it is taken once.
-    if (options_.protections.repeat_commits) {
-      const Duration pause =
-          std::min<Duration>(kRepeatMax, kRepeatFirst * (1 << std::min(flight.failures, 6u)));
-      if (flight.failures++ == 0) ++failed_flights_;
-      flight.again_at = now.steady + pause;
-      due(*flight.again_at);
-      return;
-    }
-    std::vector<store::Verdict> verdicts(flight.held.size(), store::Verdict::kOk);
-    return on_commit_answer(id, {std::move(verdicts)}, now);
-  }
-  // It would be refused for ever: the broker decides what becomes of these deliveries.
-  effects_.warn("Redis refused a commit of function " + flight.function->spec.name + ": " +
-                error.message);
-  Flight refused = std::move(flight);
-  commits_.erase(at);
-  if (refused.failures > 0) --failed_flights_;
-  uncommitted_ -= refused.held.size();
-  uncommitted_bytes_ -= refused.bytes;
-  counters_.commits_refused += refused.held.size();
-  for (Held* held : refused.held) {
-    row_.number = held->attempt;
-    row_.started_ms = to_ms(now.wall);
-    row_.duration_us = row_.cold_start_us = row_.peak_memory_kb = 0;
-    row_.cold_start = false;
-    row_.instance = 0;
-    finish(*held,
-           {.outcome = protocol::Outcome::kFunctionError,
-            .failure = {.type = "CommitRefused",
-                        .message = error.message,
-                        .retryable = true,
-                        .retry_after_ms = {}},
-            .output = {},
-            .content_type = {},
-            .log_tail = {},
-            .log_truncated = false},
-           row_, now);
-  }
-  for (auto& [name, function] : functions_) touch(*function);
 }
 
 }  // namespace fanfare::worker

@@ -1,6 +1,7 @@
 // How successes are grouped, committed and repeated.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "worker/core_fixture.h"
@@ -236,18 +237,106 @@ TEST(WorkerCommit, AResultThatAnotherAttemptBeatIsDroppedAndCounted) {
   EXPECT_EQ(w.core->counters().committed, 0u);
 }
 
-TEST(WorkerCommit, WhatRedisWouldNeverTakeBecomesAFailure) {
+// Redis as it answers when one delivery's keys were spoilt by hand: each call that names entry
+// `spoilt` is refused whole.
+void refuse_spoilt(Worker& w, std::uint64_t spoilt) {
+  while (!w.effects.commits.empty()) {
+    const auto commits = std::exchange(w.effects.commits, {});
+    for (const auto& [id, call] : commits) {
+      const bool refused =
+          std::ranges::any_of(call.groups, [&](const auto& g) { return g.entry.ms == spoilt; });
+      if (refused) {
+        w.core->on_commit_failed(id, reject("WRONGTYPE"), w.now);
+      } else {
+        std::vector<store::Verdict> verdicts(items_in(call), store::Verdict::kOk);
+        w.core->on_commit_answer(id, {std::move(verdicts)}, w.now);
+      }
+    }
+    w.turn();
+  }
+}
+
+TEST(WorkerCommit, ADeliveryWhoseResultRedisRefusesDoesNotHoldUpTheOthersAndIsNoFailure) {
+  Worker w(one_slot());
+  learn_quick(w);
+  auto first = chunk(1000, 3), second = chunk(1001, 1), third = chunk(1002, 5);
+  first.insert(first.end(), second.begin(), second.end());
+  first.insert(first.end(), third.begin(), third.end());
+  w.deliver(first);
+  w.finish(w.effects.forked[0], 9, 10us);
+  ASSERT_EQ(w.effects.commits.size(), 1u);
+  refuse_spoilt(w, 1001);
+  const auto rows = w.done_rows();
+  EXPECT_EQ(rows.size(), 8u);
+  for (const auto& row : rows) {
+    EXPECT_EQ(row.outcome, Outcome::kOk);
+    EXPECT_NE(row.id.entry.ms, 1001u);
+  }
+  EXPECT_EQ(w.core->counters().commits_refused, 1u);
+  EXPECT_EQ(w.core->held(), 1u) << "its result is kept";
+  EXPECT_FALSE(w.effects.warnings.empty());
+
+  w.deliver_entries(2000, 2009);
+  w.finish(w.effects.forked[0], 10, 10us);
+  ASSERT_EQ(w.effects.commits.size(), 1u) << "it does not count as a call in the air";
+  w.answer_commits();
+  EXPECT_EQ(w.core->held(), 1u);
+  w.done_rows();
+
+  w.pass(1s);
+  ASSERT_EQ(w.effects.commits.size(), 1u) << "tried again";
+  w.answer_commits();  // somebody has mended the key
+  const auto late = w.done_rows();
+  ASSERT_EQ(late.size(), 1u);
+  EXPECT_EQ(late[0].outcome, Outcome::kOk);
+  EXPECT_EQ(late[0].id.entry.ms, 1001u);
+  EXPECT_EQ(w.core->held(), 0u);
+}
+
+TEST(WorkerCommit, ARefusedResultIsTriedLessAndLessOften) {
   Worker w;
   w.join();
   w.deliver_entries(1, 1);
   w.finish(w.effects.forked[0]);
-  w.core->on_commit_failed(w.effects.commits.at(0).first, reject("malformed"), w.now);
-  w.turn();
-  const auto rows = w.done_rows();
-  ASSERT_EQ(rows.size(), 1u);
-  EXPECT_EQ(rows[0].outcome, Outcome::kFunctionError);
-  EXPECT_EQ(rows[0].failure.type, "CommitRefused");
-  EXPECT_EQ(w.core->held(), 0u);
+  std::size_t tries = 0;
+  for (int second = 0; second < 300; ++second) {
+    tries += w.effects.commits.size();
+    refuse_spoilt(w, 1);
+    w.pass(1s);
+  }
+  EXPECT_GE(tries, 10u);
+  EXPECT_LE(tries, 16u);
+  EXPECT_EQ(w.core->held(), 1u);
+  EXPECT_TRUE(w.done_rows().empty());
+}
+
+TEST(WorkerCommit, ARefusalAfterALostReplyLetsOtherResultsGo) {
+  Worker w(one_slot());
+  learn_quick(w);
+  w.deliver_entries(1000, 1001);
+  w.finish(w.effects.forked[0], 1, 10us);
+  w.core->on_commit_failed(w.effects.commits.at(0).first, reconnect("gone"), w.now);
+  w.effects.commits.clear();
+  w.finish(w.effects.forked[0], 1, 10us);
+  w.pass(50ms);
+  refuse_spoilt(w, 1000);
+  EXPECT_EQ(w.done_rows().size(), 1u);
+  EXPECT_EQ(w.core->held(), 1u);
+}
+
+TEST(WorkerCommit, ALeavingWorkerDoesNotWaitForeverForARefusedResult) {
+  Worker w({.name = "w1", .slots = 1, .grace = 5s});
+  w.join();
+  w.deliver_entries(1, 1);
+  w.finish(w.effects.forked[0]);
+  refuse_spoilt(w, 1);
+  w.core->begin_drain(w.now);
+  for (int second = 0; second < 15 && !w.core->finished(); ++second) {
+    refuse_spoilt(w, 1);
+    w.pass(1s);
+  }
+  EXPECT_TRUE(w.core->finished());
+  EXPECT_TRUE(w.done_rows().empty()) << "it stays in the journal, for another worker";
 }
 
 TEST(WorkerCommit, ATooLargeResultFailsForGood) {

@@ -23,7 +23,7 @@ struct Counters {
   std::uint64_t commits_fenced = 0;     // another attempt had won: the result was dropped
   std::uint64_t commits_gone = 0;       // the delivery had ended: the result was dropped
   std::uint64_t commits_repeated = 0;   // calls sent again after a lost or busy reply
-  std::uint64_t commits_refused = 0;    // deliveries that Redis would not take at all
+  std::uint64_t commits_refused = 0;  // deliveries whose result Redis refused: kept and tried again
 
   std::uint64_t zygotes_started = 0;
   std::uint64_t zygotes_failed = 0;
