@@ -51,6 +51,7 @@ class MetricsServerTest : public ::testing::Test {
     std::thread client([&, port = server_->port()] {
       answer = ask(port, request);
       done = true;
+      loop_.post_from_any_thread([] {});  // wakes it
     });
     EXPECT_TRUE(loop_.run_until([&] { return done.load(); }, 10s));
     client.join();

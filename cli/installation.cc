@@ -43,13 +43,17 @@ Result<void> probe_unix_socket(const std::string& path, const std::string& what)
 }
 
 // A socket that is there but refuses was left behind by a process that died: one that is restarted
-// at once, under `up` or systemd, will be back in a moment. Without a socket nobody is expected.
+// at once, under `up` or systemd, will be back in a moment. It takes the old socket away before it
+// makes its own, so an absent one is looked for twice; then nobody is expected.
 Result<void> probe_patiently(const std::string& path, const std::string& what) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{3};
+  using namespace std::chrono_literals;
+  const auto started = std::chrono::steady_clock::now();
+  auto patience = 100ms;
   for (;;) {
     auto probed = probe_unix_socket(path, what);
-    if (probed || !fs::exists(path) || std::chrono::steady_clock::now() >= end) return probed;
-    std::this_thread::sleep_for(std::chrono::milliseconds{20});
+    if (fs::exists(path)) patience = 3000ms;
+    if (probed || std::chrono::steady_clock::now() - started >= patience) return probed;
+    std::this_thread::sleep_for(20ms);
   }
 }
 
