@@ -10,18 +10,18 @@
 namespace fanfare {
 namespace {
 
-struct Unit {
+struct TimeUnit {
   std::string_view name;
   std::uint64_t nanoseconds;
 };
 // Largest first; the one a bare number means is seconds.
-constexpr std::array<Unit, 7> kUnits{{{"d", 86'400'000'000'000},
-                                      {"h", 3'600'000'000'000},
-                                      {"m", 60'000'000'000},
-                                      {"s", 1'000'000'000},
-                                      {"ms", 1'000'000},
-                                      {"us", 1'000},
-                                      {"ns", 1}}};
+constexpr std::array<TimeUnit, 7> kTimeUnits{{{"d", 86'400'000'000'000},
+                                              {"h", 3'600'000'000'000},
+                                              {"m", 60'000'000'000},
+                                              {"s", 1'000'000'000},
+                                              {"ms", 1'000'000},
+                                              {"us", 1'000},
+                                              {"ns", 1}}};
 constexpr std::uint64_t kLongest = 36'525ull * 86'400'000'000'000;  // 100 years
 
 }  // namespace
@@ -38,7 +38,7 @@ Now read_clocks() {
 Result<Duration> parse_duration(std::string_view text) {
   const auto number = split_decimal(text);
   const std::string_view name = number && number->unit.empty() ? "s" : number ? number->unit : "";
-  for (const Unit& unit : kUnits) {
+  for (const TimeUnit& unit : kTimeUnits) {
     if (name != unit.name) continue;
     if (const auto nanoseconds = scale(*number, unit.nanoseconds, kLongest)) {
       return Duration{static_cast<std::int64_t>(*nanoseconds)};
@@ -52,7 +52,7 @@ Result<Duration> parse_duration(std::string_view text) {
 std::string format_duration(Duration duration) {
   const std::int64_t count = duration.count();
   if (count == 0) return "0";
-  for (const Unit& unit : kUnits) {
+  for (const TimeUnit& unit : kTimeUnits) {
     const auto nanoseconds = static_cast<std::int64_t>(unit.nanoseconds);
     if (count % nanoseconds == 0) return fmt::format("{}{}", count / nanoseconds, unit.name);
   }

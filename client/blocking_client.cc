@@ -9,11 +9,6 @@
 namespace fanfare::client {
 namespace {
 
-struct Submitted {
-  std::string packed_event;
-  OnReceipt on_receipt;
-};
-
 // A promise that is kept even when its callback is dropped unanswered, as on closing.
 template <typename T>
 class Reply {
@@ -37,6 +32,11 @@ class Reply {
 // Other threads hand over events through `inbox` and everything else as posted work. The loop's
 // thread alone touches the client.
 struct BlockingClient::Impl {
+  struct Submitted {
+    std::string packed_event;
+    OnReceipt on_receipt;
+  };
+
   explicit Impl(ClientOptions client_options) : options(std::move(client_options)) {}
 
   ClientOptions options;

@@ -11,11 +11,11 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
-constexpr TimePoint kStart{};
+constexpr TimePoint kAsked{};
 
 struct Caller {
   void ask(protocol::Message request, Duration timeout = 10s) {
-    table.add(std::move(request), kStart + 3s, kStart + timeout,
+    table.add(std::move(request), kAsked + 3s, kAsked + timeout,
               [this](Result<protocol::Message> reply) { answer = std::move(reply); });
   }
   std::uint64_t send() {
@@ -86,17 +86,17 @@ TEST(RequestTable, SendsAnInvocationThatHasNotLeftYetOnTheNextConnection) {
 TEST(RequestTable, GivesUpSoonWithoutABrokerAndLateWithASilentOne) {
   Caller alone;
   alone.ask(invoke());
-  EXPECT_EQ(alone.table.next_deadline(), kStart + 3s);
-  alone.table.tick(kStart + 3s, "ipc:///b");
+  EXPECT_EQ(alone.table.next_deadline(), kAsked + 3s);
+  alone.table.tick(kAsked + 3s, "ipc:///b");
   ASSERT_TRUE(alone.answer && !*alone.answer);
   EXPECT_THAT(alone.answer->error().message, HasSubstr("no broker at ipc:///b"));
 
   Caller ignored;
   ignored.ask(invoke());
   ignored.send();
-  ignored.table.tick(kStart + 3s, "ipc:///b");
+  ignored.table.tick(kAsked + 3s, "ipc:///b");
   EXPECT_FALSE(ignored.answer);
-  ignored.table.tick(kStart + 10s, "ipc:///b");
+  ignored.table.tick(kAsked + 10s, "ipc:///b");
   ASSERT_TRUE(ignored.answer && !*ignored.answer);
   EXPECT_THAT(ignored.answer->error().message, HasSubstr("did not answer"));
 }

@@ -10,7 +10,11 @@ endif()
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  # What ccache needs to know of precompiled headers, by its manual.
+  set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE_PROGRAM})
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-fpch-preprocess)
+  endif()
 endif()
 
 find_program(MOLD_PROGRAM mold)
@@ -21,7 +25,8 @@ endif()
 add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Werror)
 # Members left out of a designated initialiser have their defaults; that is the point of them.
 add_compile_options(-Wno-missing-field-initializers)
-add_compile_definitions(_GLIBCXX_ASSERTIONS _GNU_SOURCE)
+# _FILE_OFFSET_BITS: some libraries ask for it, and a precompiled header wants it everywhere or nowhere.
+add_compile_definitions(_GLIBCXX_ASSERTIONS _GNU_SOURCE _FILE_OFFSET_BITS=64)
 
 if(FANFARE_SANITIZE)
   add_compile_options(-fsanitize=${FANFARE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

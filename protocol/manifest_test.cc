@@ -17,7 +17,7 @@ Manifest parsed(std::string_view toml) {
   return manifest ? *manifest : Manifest{};
 }
 
-std::string error_of(std::string_view toml) {
+std::string complaint(std::string_view toml) {
   const auto manifest = parse(toml);
   return manifest ? "accepted" : manifest.error().message;
 }
@@ -134,27 +134,27 @@ TEST(Manifest, KnowsTheRetryProfiles) {
 }
 
 TEST(Manifest, NamesTheNearestKeyForAnUnknownOne) {
-  EXPECT_EQ(error_of("# comment\ntimout = \"5s\"\n"),
+  EXPECT_EQ(complaint("# comment\ntimout = \"5s\"\n"),
             "function.toml:2:1: unknown key timout; did you mean timeout?");
-  EXPECT_EQ(error_of("[retry]\nmax_atempts = 3\n"),
+  EXPECT_EQ(complaint("[retry]\nmax_atempts = 3\n"),
             "function.toml:2:1: unknown key retry.max_atempts; did you mean retry.max_attempts?");
-  EXPECT_NE(error_of("[[on]]\npatern = \"{}\"\n").find("did you mean on.pattern?"),
+  EXPECT_NE(complaint("[[on]]\npatern = \"{}\"\n").find("did you mean on.pattern?"),
             std::string::npos);
-  EXPECT_EQ(error_of("zzzzzzzzzzzz = 1"), "function.toml:1:1: unknown key zzzzzzzzzzzz");
+  EXPECT_EQ(complaint("zzzzzzzzzzzz = 1"), "function.toml:1:1: unknown key zzzzzzzzzzzz");
 }
 
 TEST(Manifest, SaysWhereTheTomlIsBroken) {
-  EXPECT_EQ(error_of("name = \"a\"\ntimeout = \n").substr(0, 17), "function.toml:2:1");
-  EXPECT_NE(error_of("a = [1, 2"), "accepted");
-  EXPECT_NE(error_of("a = \xFF"), "accepted");
+  EXPECT_EQ(complaint("name = \"a\"\ntimeout = \n").substr(0, 17), "function.toml:2:1");
+  EXPECT_NE(complaint("a = [1, 2"), "accepted");
+  EXPECT_NE(complaint("a = \xFF"), "accepted");
 }
 
 TEST(Manifest, RefusesValuesOutOfRangeAndNamesTheRange) {
-  EXPECT_EQ(error_of("timeout = \"9ms\""),
+  EXPECT_EQ(complaint("timeout = \"9ms\""),
             "function.toml:1:11: timeout is 9ms, must be from 10ms to 1d");
-  EXPECT_EQ(error_of("memory = \"15MiB\""),
+  EXPECT_EQ(complaint("memory = \"15MiB\""),
             "function.toml:1:10: memory is 15MiB, must be from 16MiB to 1TiB");
-  EXPECT_EQ(error_of("batch.size = 257"),
+  EXPECT_EQ(complaint("batch.size = 257"),
             "function.toml:1:14: batch.size is 257, must be from 1 to 256");
   for (const char* toml : {"timeout = \"25h\"",
                            "memory = \"2TiB\"",
@@ -187,7 +187,7 @@ TEST(Manifest, RefusesValuesOutOfRangeAndNamesTheRange) {
                            "on_success = \"\"",
                            "retry = { base = \"10s\", cap = \"5s\" }",
                            "max_concurrency = 1\nprovisioned = 2"}) {
-    EXPECT_NE(error_of(toml), "accepted") << toml;
+    EXPECT_NE(complaint(toml), "accepted") << toml;
   }
 }
 
@@ -197,7 +197,7 @@ TEST(Manifest, RefusesWrongTypes) {
         "batch.size = \"5\"", "retry = \"none\"", "on = \"x\"", "on = [1]", "env = 5", "env.A = 5",
         "[[on]]", "[[on]]\npattern = 5", "[[on]]\npattern = \"[]\"", "[[on]]\npattern = '[{}]'",
         "[[on]]\npattern = \"{\"", "[[on]]\npattern = { a = 1979-05-27 }"}) {
-    EXPECT_NE(error_of(toml), "accepted") << toml;
+    EXPECT_NE(complaint(toml), "accepted") << toml;
   }
 }
 
@@ -206,7 +206,7 @@ TEST(Manifest, AcceptsTheEndsOfEveryRange) {
        {"timeout = \"10ms\"", "timeout = \"24h\"", "memory = \"16MiB\"", "memory = \"1TiB\"",
         "keep_alive = 0", "batch.window = \"300s\"", "weight = 1000", "result.ttl = 0",
         "retry.max_attempts = 100", "rate = \"1000000/s\"", "rate = \"0.5/h\""}) {
-    EXPECT_EQ(error_of(toml), "accepted") << toml;
+    EXPECT_EQ(complaint(toml), "accepted") << toml;
   }
 }
 

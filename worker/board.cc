@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "worker/padding.h"
+
 namespace fanfare::worker {
 namespace {
 
@@ -17,10 +19,6 @@ constexpr std::uint32_t kLayout = 0x46420001;  // "FB", version 1
 constexpr std::size_t kStateBytes = 4096;
 constexpr std::size_t kBoardBytes = kStateBytes + kSheets * kSheetBytes;
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
-
-std::size_t padded(std::size_t size) {
-  return (size + 7) & ~std::size_t{7};
-}
 
 Error system_error(const char* doing) {
   return retry_later(std::string(doing) + ": " + std::strerror(errno));

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "worker/board.h"
+#include "worker/padding.h"
 
 namespace fanfare::worker {
 namespace {
@@ -24,9 +25,6 @@ constexpr int kResultSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 static_assert(std::is_trivially_copyable_v<BatchHeader> && sizeof(BatchHeader) % 8 == 0);
 static_assert(std::is_trivially_copyable_v<ItemHeader> && sizeof(ItemHeader) % 8 == 0);
 
-std::size_t padded(std::size_t size) {
-  return (size + 7) & ~std::size_t{7};
-}
 bool travels_alone(const Item& item) {
   return item.packed_event.size() > kInlineEventMax;
 }
