@@ -31,7 +31,7 @@ std::uint64_t* refusal_counter(Counters& counters, Refusal code) {
 }
 
 // What Redis could not take is the publisher's to repeat; what it would never take, is not.
-Refusal refusal_of(const Error& error) {
+Refusal refusal_after(const Error& error) {
   return error.kind == ErrorKind::kRetryLater ? Refusal::kQueueFull : Refusal::kUnavailable;
 }
 
@@ -350,7 +350,7 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
 }
 
 void Core::refuse_chunk(Chunk& chunk, const Error& error) {
-  const Refusal code = refusal_of(error);
+  const Refusal code = refusal_after(error);
   *refusal_counter(counters_, code) += chunk.events;
   for (std::size_t i = 0; i < chunk.shares.size(); ++i) {
     protocol::Published part;

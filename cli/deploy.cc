@@ -20,7 +20,6 @@ namespace fanfare::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 Result<std::string> read_manifest(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -86,12 +85,12 @@ Result<Deployed> deploy_function(const Checked& checked, RedisSync& redis,
     return retry_later(
         fmt::format("Redis does not take the package of {}: {}", checked.name, (*stored)->text()));
   }
-  const auto answer = broker.admin(
-      "deploy",
-      json{{"name", checked.name}, {"manifest", checked.manifest_toml}, {"digest", checked.digest}}
-          .dump());
+  const auto answer = broker.admin("deploy", nlohmann::json{{"name", checked.name},
+                                                            {"manifest", checked.manifest_toml},
+                                                            {"digest", checked.digest}}
+                                                 .dump());
   if (!answer) return answer.error();
-  const json body = json::parse(*answer, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json body = nlohmann::json::parse(*answer, nullptr, /*allow_exceptions=*/false);
   if (!body.is_object()) return reject("the broker's answer is not JSON");
   return Deployed{body.value("name", checked.name), body.value("generation", std::uint64_t{0})};
 }

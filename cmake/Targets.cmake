@@ -20,6 +20,9 @@ target_precompile_headers(fanfare_headers PRIVATE
 
 # What only tests are made of: compiled eight sources at a time.
 function(fanfare_compile_together)
+  if(FANFARE_EACH_SOURCE)
+    return()
+  endif()
   set_target_properties(${ARGN} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
 endfunction()
 

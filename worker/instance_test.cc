@@ -196,12 +196,6 @@ struct Crash {
   const char* type;
   friend void PrintTo(const Crash& crash, std::ostream* out) { *out << crash.data; }
 };
-// The sanitizers turn bad accesses into reports and exit.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr const char* kSegfault = "Exited";
-#else
-constexpr const char* kSegfault = "SIGSEGV";
-#endif
 class InstanceCrash : public ::testing::TestWithParam<Crash> {};
 
 TEST_P(InstanceCrash, EndsOnlyTheItemThatRan) {
@@ -235,7 +229,7 @@ TEST_P(InstanceCrash, EndsOnlyTheItemThatRan) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryWay, InstanceCrash,
-                         ::testing::Values(Crash{"segfault", kSegfault}, Crash{"abort", "SIGABRT"},
+                         ::testing::Values(Crash{"segfault", "SIGSEGV"}, Crash{"abort", "SIGABRT"},
                                            Crash{"exit 0", "Exited"}, Crash{"exit 3", "Exited"}));
 
 TEST(Instance, KeepsTheOutputOfACrash) {
@@ -256,8 +250,11 @@ TEST(Instance, SaysThatItCannotBeReachedOnceItHasClosedItsChannel) {
   ASSERT_TRUE(instance.send(std::array{prepared.item()}));
   wait_readable(instance.pidfd());  // it finds that it has no channel left and ends
   std::vector<ItemResult> results;
-  const auto taken = instance.take_results(results);
-  ASSERT_FALSE(taken);
+  auto taken = instance.take_results(results);
+  while (taken) {  // its end of the channel is closed once the zygote has let go of its copy, too
+    wait_readable(instance.channel_fd());
+    taken = instance.take_results(results);
+  }
   EXPECT_EQ(taken.error().kind, ErrorKind::kReconnect);
   // What it had finished is on the board all the same.
   ASSERT_EQ(results.size(), 1u);
@@ -405,7 +402,7 @@ TEST(Instance, IsBornInAFolderOfTheUnifiedHierarchy) {
   EXPECT_EQ(::rmdir(folder.c_str()), 0);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // they reserve terabytes
+#if !defined(FANFARE_SANITIZED)  // sanitizers reserve terabytes
 TEST(Instance, IsRefusedMemoryBeyondItsRlimit) {
   auto zygote = ZygoteClient::start({.program = std::string(FANFARE_BIN_DIR) + "/fanfare-instance",
                                      .function = "hog",
@@ -616,11 +613,13 @@ TEST(Zygote, HoldsNothingButItsFunction) {
   }
   EXPECT_EQ(descriptors, 4u);
   EXPECT_EQ(proc_line(pid, "environ", "").find("SECRET"), std::string::npos);
+#if !defined(FANFARE_SANITIZED)  // built without optimising, which leaves unused functions in
   for (const char* library : {"libzmq", "libhiredis", "libspdlog"}) {
     std::ifstream maps("/proc/" + std::to_string(pid) + "/maps");
     const std::string all(std::istreambuf_iterator<char>(maps), {});
     EXPECT_EQ(all.find(library), std::string::npos) << library;
   }
+#endif
 }
 
 }  // namespace
