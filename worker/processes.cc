@@ -128,6 +128,7 @@ void Processes::on_forked(Zygote& zygote, Forked& forked) {
   instance.end = PidWatch::adopt(loop_, watched, [this, id] { on_end(id); });
   if (instance.signal_when_born != 0) instance.handle->kill_group(instance.signal_when_born);
   core_.on_instance_started(id, pid, loop_.now());
+  instance.channel->want_read(true);
 }
 
 void Processes::on_fork_failed(Zygote& zygote, const ForkFailed& failed) {
@@ -157,6 +158,8 @@ bool Processes::fork(ZygoteId zygote_id, InstanceId id) {
   instance->handle = *std::move(handle);
   instance->channel = std::make_unique<FdWatch>(loop_, instance->handle->channel_fd(),
                                                 [this, id] { on_channel(id); });
+  // It may answer before its zygote has told of its birth: its results are taken after that.
+  instance->channel->want_read(false);
   at->second.tickets[instance->handle->ticket()] = id;
   instances_[id] = std::move(instance);
   return true;
