@@ -28,6 +28,7 @@ Result<Durability> parse_durability(std::string_view text) {
 namespace {
 
 constexpr Duration kOfficePause = std::chrono::seconds{1};
+constexpr Duration kRepeatPause = std::chrono::seconds{1};  // of a count that Redis cannot give now
 
 }  // namespace
 
@@ -147,10 +148,14 @@ struct Core::AnswerHandler {
   void operator()(ForOffice&) { core.asking_office_ = false; }
   void operator()(ForSurvey& p) {
     if (auto* surveyed = got<store::Surveyed>()) return core.on_surveyed(*p.function, *surveyed);
-    if (!p.function->surveyed) must();
+    if (p.function->surveyed) return;
+    const ErrorKind kind = answer.error().kind;
+    if (kind != ErrorKind::kRetryLater && kind != ErrorKind::kReconnect) return must();
+    core.repeat_later_.push_back({now.steady + kRepeatPause, store::Survey{p.function->name}, p});
   }
   void operator()(ForAppend& p) { core.on_appended(*p.chunk, answer, now); }
   void operator()(ForPage& p) {
+    if (p.reading != p.function->reading) return;
     if (auto* paged = got<store::Paged>()) {
       return core.on_paged(*p.function, p.lane, std::move(*paged), now);
     }
@@ -158,6 +163,7 @@ struct Core::AnswerHandler {
     core.touch(*p.function);
   }
   void operator()(ForDue& p) {
+    if (p.reading != p.function->reading) return;
     p.function->reading_due = false;
     if (auto* rows = got<store::DueRows>()) {
       core.on_due(*p.function, std::move(*rows), now);

@@ -109,6 +109,8 @@ class Core {
   // ---- in ----
   void on_frame(const Peer& peer, std::string_view frame, Now now);
   void on_answer(Ticket ticket, Result<store::Answer> answer, Now now);
+  // The store may have lost its last changes (class everysec): what it says is open now counts.
+  void on_store_restarted();
   // ZeroMQ could not deliver to this peer: it is gone, or does not read.
   void on_peer_gone(const Peer& peer, Now now);
   // A worker on this host ended (seen through its pidfd); harmless if the session is gone already.
@@ -202,9 +204,11 @@ class Core {
   struct ForPage {
     FunctionState* function;
     protocol::Lane lane;
+    std::uint32_t reading;  // FunctionState::reading when it was asked
   };
   struct ForDue {
     FunctionState* function;
+    std::uint32_t reading;
   };
   struct ForPostpone {
     FunctionState* function;
@@ -309,6 +313,7 @@ class Core {
   void on_registry(store::FunctionList list, Now now);
   void on_surveyed(FunctionState& function, const store::Surveyed& surveyed);
   void recount_if_idle(FunctionState& function, Now now);
+  void read_anew(FunctionState& function);
   void on_paged(FunctionState& function, protocol::Lane lane, store::Paged paged, Now now);
   void on_due(FunctionState& function, store::DueRows rows, Now now);
   void register_function(store::Registered registered);

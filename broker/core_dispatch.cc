@@ -153,7 +153,7 @@ void Core::read_on(FunctionState& function, Now now) {
   while (auto page = function.queue.next_page(function.name)) {
     const protocol::Lane lane = page->lane;
     ++counters_.pages_read;
-    call(*std::move(page), ForPage{&function, lane});
+    call(*std::move(page), ForPage{&function, lane, function.reading});
   }
   const std::int64_t now_ms = to_ms(now.wall);
   if (!may_read_due(function) || *function.next_due_ms > now_ms) return;
@@ -163,7 +163,7 @@ void Core::read_on(FunctionState& function, Now now) {
                   .until_ms = now_ms,
                   .after = function.cursor_id,
                   .rows_max = kDueRowsMax},
-       ForDue{&function});
+       ForDue{&function, function.reading});
 }
 
 // ---- synchronous invocations ----

@@ -305,6 +305,130 @@ TEST(Ticks, AreNotPutOffByAskingForTheNextOne) {
   EXPECT_EQ(h.core.until_next_tick(h.now), Duration::zero());
 }
 
+// ---- Redis was restarted, perhaps with less than it had (class everysec) ----
+
+store::Paged page_of(std::vector<protocol::EventId> ids) {
+  store::Paged page;
+  for (const auto& id : ids) {
+    page.entries.push_back(
+        {.entry = id.entry, .entry_size = 1, .open = {{id.index, 0, CoreHarness::event()}}});
+  }
+  return page;
+}
+
+// What a restarted Redis says of function f: one lane, `open` deliveries.
+void answer_survey(CoreHarness& h, std::int64_t open) {
+  store::Surveyed surveyed;
+  surveyed.lanes = {protocol::Lane{}};
+  surveyed.counts.open = open;
+  h.answer(h.take_call<store::Survey>().first, store::Answer{surveyed});
+}
+
+std::vector<protocol::EventId> ids_of(const std::vector<protocol::Delivery>& deliveries) {
+  std::vector<protocol::EventId> ids;
+  for (const auto& delivery : deliveries) ids.push_back(delivery.id);
+  return ids;
+}
+
+TEST(RedisRestart, WhatWaitedIsReadAgainAndLentOnce) {
+  CoreHarness h;
+  h.pass(100ms);
+  h.publish(1, {h.event()});
+  h.answer_all();
+  const auto first = h.answers().at(0).runs.at(0).first;
+  h.core.on_store_restarted();
+  h.turn();
+  answer_survey(h, 1);
+  const auto [ticket, page] = h.take_call<store::Page>();
+  EXPECT_EQ(page.after, protocol::EntryId{}) << "from the beginning";
+  h.answer(ticket, store::Answer{page_of({first})});
+  h.join();
+  EXPECT_EQ(ids_of(h.delivered()), std::vector{first});
+}
+
+TEST(RedisRestart, WhatHadEndedAndIsOpenAgainRunsAgainAndWhatIsLentDoesNot) {
+  CoreHarness h;
+  h.join(2);
+  h.publish(1, {h.event()});
+  h.publish(1, {h.event()}, false, "other");
+  h.answer_all();
+  const auto lent = h.delivered();
+  ASSERT_EQ(lent.size(), 2u);
+  h.done(h.ok_row(lent[0]));  // its commit is what Redis has lost
+  h.core.on_store_restarted();
+  h.turn();
+  answer_survey(h, 2);
+  h.answer(h.take_call<store::Page>().first, store::Answer{page_of(ids_of(lent))});
+  h.credit(10);
+  EXPECT_EQ(ids_of(h.delivered()), std::vector{lent[0].id});
+}
+
+TEST(RedisRestart, APageThatWasAskedForBeforeItIsVoid) {
+  CoreHarness h(CoreHarness::one(), {}, {protocol::Lane{}});
+  h.pass(100ms);
+  const protocol::EventId id{{1'699'999'999'000, 0}, 0};
+  const auto before = h.take_call<store::Page>().first;
+  h.core.on_store_restarted();
+  h.turn();
+  h.answer(before, store::Answer{page_of({id})});
+  answer_survey(h, 1);
+  h.answer(h.take_call<store::Page>().first, store::Answer{page_of({id})});
+  h.join();
+  EXPECT_EQ(ids_of(h.delivered()).size(), 1u);
+}
+
+TEST(RedisRestart, RowsOfLaterAreReadFromTheirBeginning) {
+  CoreHarness h;
+  h.join();
+  const auto first = fail_one(h);
+  h.pass(5s);
+  const std::int64_t due_ms = to_ms(h.now.wall);
+  h.answer(h.take_call<store::Due>().first, rows({row_of(first, due_ms)}));
+  const auto again = h.delivered();
+  ASSERT_EQ(again.size(), 1u);
+  h.done(h.ok_row(again[0]));  // lost
+  h.core.on_store_restarted();
+  h.turn();
+  store::Surveyed surveyed;
+  surveyed.next_due_ms = due_ms;
+  surveyed.counts.later = 1;
+  h.answer(h.take_call<store::Survey>().first, store::Answer{surveyed});
+  h.answer(h.take_call<store::Due>().first, rows({row_of(first, due_ms)}));
+  EXPECT_EQ(h.delivered().size(), 1u);
+}
+
+// A commit that Redis lost without the broker's noticing a restart.
+TEST(RedisRestart, WhatIsOpenThereWhileNothingIsHeldHereIsReadAgain) {
+  CoreHarness h;
+  h.join();
+  h.publish(1, {h.event(), h.event()});
+  h.answer_all();
+  const auto lent = h.delivered();
+  ASSERT_EQ(lent.size(), 2u);
+  h.done(h.ok_row(lent[0]));
+  h.done(h.ok_row(lent[1]));
+  h.pass(2s);
+  EXPECT_EQ(h.waiting_calls<store::Survey>(), 0u) << "the counts agree: nothing is asked";
+  h.core.on_store_restarted();
+  h.turn();
+  answer_survey(h, 1);  // the lane is read to its end, and nothing is found: a count in doubt
+  h.answer(h.take_call<store::Page>().first, store::Answer{store::Paged{}});
+  h.pass(2s);
+  answer_survey(h, 1);
+  EXPECT_EQ(h.waiting_calls<store::Survey>(), 1u) << "read anew, from its beginning";
+}
+
+TEST(RedisRestart, ACountThatRedisCannotGiveNowIsAskedForAgain) {
+  CoreHarness h;
+  h.pass(100ms);
+  h.core.on_store_restarted();
+  h.turn();
+  h.answer(h.take_call<store::Survey>().first, retry_later("busy"));
+  EXPECT_FALSE(h.core.ended());
+  h.pass(2s);
+  EXPECT_EQ(h.waiting_calls<store::Survey>(), 1u);
+}
+
 // ---- a former broker whose clock was ahead has lent what this one would put off ----
 
 // An event with a time of its own lies unread in the journal; worker w may say that it has it.

@@ -21,6 +21,20 @@ std::uint16_t losses_in(std::string_view packed_ledger) {
   }));
 }
 
+// Whether this broker has nothing of a function to lend, and nothing lent.
+bool is_idle(const FunctionState& function) {
+  return function.surveyed && function.leases.empty() && function.moving.empty() &&
+         function.waiting() == 0 && !function.queue.has_unread() && !function.next_due_ms &&
+         !function.reading_due;
+}
+
+// What a page of the journal brings may be here already, after Redis was restarted.
+bool is_held(const FunctionState& function, const protocol::EventId& id) {
+  return function.leases.contains(id) || function.moving.contains(id) ||
+         function.later_held.contains(id) ||
+         std::ranges::any_of(function.suspects, [&](const Pending& one) { return one.id == id; });
+}
+
 }  // namespace
 
 // The order of a start: epoch (fences every older broker) → functions → intake opens, while each
@@ -76,7 +90,11 @@ void Core::rebuild_router() {
 
 void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed) {
   function.counts = surveyed.counts;
-  if (std::exchange(function.surveyed, true)) return;  // only counted anew
+  if (std::exchange(function.surveyed, true)) {  // only counted anew
+    // Nothing is held here and yet something is open: what ended here has not ended in Redis.
+    if (is_idle(function) && surveyed.counts.open + surveyed.counts.later > 0) read_anew(function);
+    return;
+  }
   // What this broker appended before the survey's answer came is in both: the window refuses what
   // it has read, because a lane marked unread is read from where the window stands.
   for (const auto lane : surveyed.lanes) function.queue.mark_unread(lane);
@@ -87,15 +105,32 @@ void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed)
   touch(function);
 }
 
+// Redis has the say of what is open. Whatever is lent, moving or suspected goes on; the rest is
+// read from its beginning. What workers have and this broker does not know of is taken up as
+// announced.
+void Core::read_anew(FunctionState& function) {
+  ++function.reading;
+  function.queue.forget_journal();
+  function.cursor_ms = 0;
+  function.cursor_id.reset();
+  function.reading_due = false;
+  function.placed_while_reading.reset();
+  function.ended_while_reading.clear();
+  function.surveyed = false;
+  call(store::Survey{function.name}, ForSurvey{&function});
+}
+
+void Core::on_store_restarted() {
+  if (phase_ == Phase::kStarting || ended_) return;
+  for (auto& [name, function] : functions_) read_anew(*function);
+}
+
 // A delivery that ended without this broker's hearing of it (its worker committed, and died or was
 // given up before it said so) stays in the counts kept here. When nothing is held they are read
 // anew.
 void Core::recount_if_idle(FunctionState& function, Now now) {
-  const bool idle = function.surveyed && function.leases.empty() && function.moving.empty() &&
-                    function.waiting() == 0 && !function.queue.has_unread() &&
-                    !function.next_due_ms && !function.reading_due;
   const bool in_doubt = function.counts.open != 0 || function.counts.later != 0;
-  if (!idle || !in_doubt || now.steady < function.recount_at) return;
+  if (!is_idle(function) || !in_doubt || now.steady < function.recount_at) return;
   function.recount_at = now.steady + kRecountPause;
   call(store::Survey{function.name}, ForSurvey{&function});
 }
@@ -132,7 +167,7 @@ void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged p
         pending.due_ms = times.due_ms;
         pending.expires_ms = times.expires_ms;
       }
-      if (function.leases.contains(pending.id) || function.moving.contains(pending.id)) continue;
+      if (is_held(function, pending.id)) continue;
       if (!lend_if_announced(function, pending, now) && !put_off(function, pending, now)) {
         ready.push_back(std::move(pending));
       }

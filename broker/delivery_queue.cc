@@ -73,6 +73,25 @@ void DeliveryQueue::mark_unread(protocol::Lane lane) {
   lanes_[lane].unread = true;
 }
 
+void DeliveryQueue::forget_journal() {
+  const auto forget = [this](std::deque<Pending>& deliveries, std::size_t* bytes) {
+    std::erase_if(deliveries, [&](const Pending& delivery) {
+      if (delivery.origin != protocol::Origin::kJournal) return false;
+      if (bytes) *bytes -= delivery.bytes();
+      bytes_ -= delivery.bytes();
+      --size_;
+      return true;
+    });
+  };
+  forget(returned_, nullptr);
+  for (auto& [lane, window] : lanes_) {
+    forget(window.ready, &window.bytes);
+    window.read_to = {};
+    window.unread = true;
+    window.paging = false;
+  }
+}
+
 std::optional<store::Page> DeliveryQueue::next_page(const std::string& function) {
   for (auto& [lane, window] : lanes_) {
     const bool low =

@@ -67,6 +67,10 @@ class DeliveryQueue {
   // Marks a lane as having entries in the journal that were not read: after a restart.
   void mark_unread(protocol::Lane lane);
 
+  // Drops what the journal holds and marks every lane as unread from its beginning. What came from
+  // elsewhere (class memory, `later`) stays.
+  void forget_journal();
+
   // The next page to read, for a lane that ran low; at most one is asked for per lane at a time.
   std::optional<store::Page> next_page(const std::string& function);
   void on_paged(protocol::Lane lane, protocol::EntryId last, bool more,

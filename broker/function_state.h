@@ -52,6 +52,7 @@ struct FunctionState {
   TimePoint recount_at;            // not before
 
   DeliveryQueue queue;
+  std::uint32_t reading = 0;  // raised when reading begins anew: answers to earlier pages are void
   std::deque<Pending> invocations;  // origin kInvoke, first come first served
   std::deque<Pending> suspects;     // were running when a worker vanished: lent one at a time
   LeaseTable leases;

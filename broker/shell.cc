@@ -42,6 +42,11 @@ Shell::Shell(Loop& loop, const Config& config, CoreOptions options, RedisOptions
                                        spdlog::warn("Redis: {}; trying again, nothing is lost",
                                                     error.message);
                                      }
+                                   },
+                               .on_restarted =
+                                   [this] {
+                                     spdlog::info("Redis was restarted: what waits is read again");
+                                     core_->on_store_restarted();
                                    }});
   socket_ = std::make_unique<ZmqSocket>(
       loop_, context_,

@@ -102,14 +102,29 @@ void RedisStore::on_digest(const RedisReply& reply) {
     return on_setup_error(reply.text());
   }
   if (reply.text() != library_digest()) return load_library();
-  become_ready();
+  ask_who_answers();
 }
 
 void RedisStore::load_library() {
   link_->call({"FUNCTION", "LOAD", "REPLACE", library_text()}, [this](const RedisReply& reply) {
     if (reply.lost()) return;
     if (reply.is_error()) return on_setup_error(reply.text());
+    ask_who_answers();
+  });
+}
+
+void RedisStore::ask_who_answers() {
+  link_->call({"INFO", "server"}, [this](const RedisReply& reply) {
+    if (reply.lost()) return;
+    if (reply.is_error()) return on_setup_error(reply.text());
+    constexpr std::string_view kField = "run_id:";
+    const std::string_view info = reply.text();
+    const std::size_t at = std::min(info.find(kField), info.size() - kField.size());
+    const std::string_view rest = info.substr(at + kField.size());
+    const std::string before = std::exchange(run_id_, rest.substr(0, rest.find('\r')));
     become_ready();
+    if (!before.empty() && before != run_id_ && hooks_.on_restarted) hooks_.on_restarted();
+    resume_if_drained();
   });
 }
 
@@ -128,7 +143,6 @@ void RedisStore::become_ready() {
   told_down_ = false;
   chain_ = applied_;
   if (hooks_.on_ready) hooks_.on_ready();
-  resume_if_drained();
 }
 
 // ---- calls ----

@@ -25,6 +25,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/loop.h"
@@ -42,6 +43,9 @@ class RedisStore {
   struct Hooks {
     std::function<void()> on_ready;             // connected, the library is there
     std::function<void(const Error&)> on_down;  // no longer, or not yet: kReconnect, or kFatal
+    // Another process answers than before, before it gets any call: with `everysec` it may have
+    // come back with less. After on_ready.
+    std::function<void()> on_restarted;
   };
   struct Limits {
     std::size_t calls_max = 4096;  // outstanding
@@ -72,6 +76,7 @@ class RedisStore {
   void check_library();
   void on_digest(const RedisReply& reply);
   void load_library();
+  void ask_who_answers();
   void on_setup_error(std::string_view error_text);
   void become_ready();
 
@@ -86,6 +91,7 @@ class RedisStore {
   std::optional<EntryId> newest_append() const;
 
   Loop& loop_;
+  std::string run_id_;  // of the process that answered last
   const Hooks hooks_;
   const Limits limits_;
   State state_ = State::kDown;
