@@ -59,11 +59,12 @@ std::optional<int> Process::wait_end(Duration at_most) {
   return end_->exit_code;
 }
 
-Installation::Installation() {
-  client::ClientOptions options;
-  options.broker = endpoint();
-  options.connect_timeout = 500ms;
-  client_ = value_or_throw(client::BlockingClient::open(std::move(options)));
+Installation::Installation(InstallationOptions options)
+    : durability_(std::move(options.durability)), redis_(std::move(options.redis)) {
+  client::ClientOptions client;
+  client.broker = endpoint();
+  client.connect_timeout = 500ms;
+  client_ = value_or_throw(client::BlockingClient::open(std::move(client)));
   start_broker();
   if (!eventually([this] { return broker_answers(0); })) {
     throw std::runtime_error("the broker does not answer\n" + logs());
@@ -94,7 +95,8 @@ void Installation::start_broker() {
   broker_ = std::make_unique<Process>(
       std::vector<std::string>{FANFARE_BIN_DIR "/fanfare-broker"},
       Process::Environment{{"FANFARE_BROKER_ENDPOINT", endpoint()},
-                           {"FANFARE_BROKER_REDIS", "unix://" + redis_.socket_path()}},
+                           {"FANFARE_BROKER_REDIS", "unix://" + redis_.socket_path()},
+                           {"FANFARE_BROKER_DURABILITY", durability_}},
       file("broker.log"));
 }
 

@@ -39,10 +39,15 @@ class Process {
 // Looks every few milliseconds until `done` or the time is up; returns what `done` said last.
 bool eventually(const std::function<bool()>& done, Duration at_most = std::chrono::seconds{20});
 
+struct InstallationOptions {
+  std::string durability = "fsync";
+  RedisServerOptions redis;
+};
+
 class Installation {
  public:
   // Ready to run functions when it returns. Throws, with the logs, if it does not come up.
-  Installation();
+  explicit Installation(InstallationOptions options = {});
   ~Installation();
 
   RedisServer& redis() { return redis_; }
@@ -71,6 +76,7 @@ class Installation {
   bool broker_answers(std::size_t workers);
 
   TempDir dir_;
+  std::string durability_;
   RedisServer redis_;
   std::unique_ptr<Process> broker_, worker_;
   std::unique_ptr<client::BlockingClient> client_;

@@ -7,7 +7,8 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
-#include <functional>
+#include <filesystem>
+#include <fstream>
 #include <random>
 
 #include "tests/integration/audit.h"
@@ -22,20 +23,25 @@ using namespace std::chrono_literals;
 constexpr double kRate = 4000;
 constexpr double kSeconds = 5;
 
-class Kill : public ::testing::Test {
- protected:
-  Kill() {
+// An installation with one function and a publisher that has begun.
+class UnderLoad {
+ public:
+  explicit UnderLoad(const std::string& folder = "builtin/noop", InstallationOptions options = {})
+      : function_(std::filesystem::path(folder).filename()), installation_(std::move(options)) {
     const char* given = std::getenv("FANFARE_TEST_SEED");
     seed_ = given ? static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10))
                   : std::random_device{}();
     random_.seed(seed_);
-    installation_.deploy("builtin/noop");
+    installation_.deploy(folder);
     publisher_ = std::make_unique<Process>(
         std::vector<std::string>{FANFARE_BINARY_DIR "/tests/load_publisher",
-                                 installation_.endpoint(), "noop", fmt::format("{}", kRate),
+                                 installation_.endpoint(), function_, fmt::format("{}", kRate),
                                  fmt::format("{}", kSeconds), log_file_},
         Process::Environment{}, installation_.file("publisher.err"));
   }
+
+  Installation& installation() { return installation_; }
+  Process& publisher() { return *publisher_; }
 
   // Lets the load run until an instant of this seed between 1 s and 4 s, and no longer.
   void run_until_the_kill() {
@@ -46,12 +52,16 @@ class Kill : public ::testing::Test {
     ASSERT_TRUE(eventually([&] { return read_load_log(log_file_).sent >= events; }, 20s));
   }
 
-  // Stopped first, while a tenth of a second's load comes in: so they die with work in their hands.
-  // What they had not begun is no attempt, so not every kill shows as a repeated one.
-  void kill_while_they_hold_work(const std::vector<pid_t>& pids) {
-    for (const pid_t pid : pids) ::kill(pid, SIGSTOP);
+  // Another tenth of a second's load comes in.
+  void take_in_some() {
     const std::size_t sent = read_load_log(log_file_).sent;
     EXPECT_TRUE(eventually([&] { return read_load_log(log_file_).sent >= sent + 400; }));
+  }
+
+  // Stopped first, while load comes in: so they die with work in their hands.
+  void kill_while_they_hold_work(const std::vector<pid_t>& pids) {
+    for (const pid_t pid : pids) ::kill(pid, SIGSTOP);
+    take_in_some();
     for (const pid_t pid : pids) EXPECT_EQ(::kill(pid, SIGKILL), 0) << pid << " had ended before";
     EXPECT_TRUE(eventually([&] {
       const auto now = installation_.children_of_worker();
@@ -61,36 +71,52 @@ class Kill : public ::testing::Test {
     })) << "the worker has not replaced what was killed";
   }
 
-  void publisher_ends_by_itself() {
-    EXPECT_EQ(publisher_->wait_end(60s), 0) << installation_.logs();
+  // While its worker stands still, so that it dies with deliveries that nobody else has.
+  void kill_the_broker_while_it_holds_work() {
+    ::kill(installation_.worker().pid(), SIGSTOP);
+    take_in_some();
+    installation_.broker().kill_hard();
+    installation_.start_broker();
+    ::kill(installation_.worker().pid(), SIGCONT);
   }
 
+  // What became of it, once the publisher has ended and nothing is open any more.
   Audit count(const char* killed) {
+    if (publisher_->running()) {
+      EXPECT_EQ(publisher_->wait_end(60s), 0) << installation_.logs();
+    }
     const auto redis = installation_.redis().options();
-    const bool ended = eventually([&] { return all_ended(redis, "noop"); }, 30s);
+    const bool ended = eventually([&] { return all_ended(redis, function_); }, 30s);
     EXPECT_TRUE(ended) << installation_.logs();
     const LoadLog log = read_load_log(log_file_);
-    Audit counted = audit(redis, "noop", log.acknowledged);
+    Audit counted = audit(redis, function_, log.acknowledged);
     fmt::print(
         "{} killed: sent {}, acknowledged {}, unknown {}, refused {}, accepted {}, "
         "results of acknowledged {}, repeated attempts {}, dead {}\n",
         killed, log.sent, log.acknowledged.size(), log.unknown(), log.refused.size(),
         counted.counts["accepted"], counted.results, counted.repeats, counted.letters);
+    if (!log.refused.empty()) fmt::print("refused, for one: {}\n", log.refused.front());
+    EXPECT_GT(log.acknowledged.size(), 2000u);
+    // Nothing was taken twice: no more deliveries than events were sent.
+    EXPECT_LE(counted.counts["accepted"], static_cast<std::int64_t>(log.sent));
+    return counted;
+  }
+
+  Audit expect_nothing_lost(const char* killed) {
+    const Audit counted = count(killed);
     const std::size_t shown = std::min<std::size_t>(counted.violations.size(), 10);
     EXPECT_EQ(counted.violations.size(), 0u)
         << fmt::format("{}", fmt::join(counted.violations.begin(),
                                        counted.violations.begin() + static_cast<long>(shown), "\n"))
         << "\n"
         << installation_.logs();
-    EXPECT_GT(log.acknowledged.size(), 2000u);
-    EXPECT_EQ(counted.results, log.acknowledged.size());
-    // Nothing was taken twice: no more deliveries than events were sent.
-    EXPECT_LE(counted.counts["accepted"], static_cast<std::int64_t>(log.sent));
+    EXPECT_EQ(counted.results, counted.acknowledged);
     EXPECT_EQ(counted.letters, 0u);
-    if (!log.refused.empty()) fmt::print("refused, for one: {}\n", log.refused.front());
     return counted;
   }
 
+ private:
+  std::string function_;
   std::uint32_t seed_ = 0;
   std::mt19937 random_;
   Installation installation_;
@@ -98,52 +124,112 @@ class Kill : public ::testing::Test {
   std::unique_ptr<Process> publisher_;
 };
 
-TEST_F(Kill, OfAnInstanceLosesNothing) {
-  run_until_the_kill();
-  const auto children = installation_.children_of_worker();
+// A Redis whose disk can be made slow.
+class SlowDisk {
+ public:
+  RedisServerOptions redis(const std::string& append_fsync) const {
+    RedisServerOptions options;
+    options.append_fsync = append_fsync;
+    options.environment = {"LD_PRELOAD=" FANFARE_BINARY_DIR "/tests/slow_disk.so",
+                           "FANFARE_SLOW_DISK=" + marker_};
+    return options;
+  }
+  void make_slow() const { std::ofstream{marker_}; }
+  void make_quick() const { std::filesystem::remove(marker_); }
+
+ private:
+  TempDir dir_;
+  std::string marker_ = dir_.file("slow");
+};
+
+TEST(Kill, OfAnInstanceLosesNothing) {
+  UnderLoad load("functions-testing/nap");
+  load.run_until_the_kill();
+  const auto children = load.installation().children_of_worker();
   ASSERT_FALSE(children.empty());
-  kill_while_they_hold_work({children.back()});  // the youngest: zygotes come first
-  publisher_ends_by_itself();
-  count("instance");
+  load.kill_while_they_hold_work({children.back()});  // the youngest: zygotes come first
+  load.expect_nothing_lost("instance");
 }
 
-TEST_F(Kill, OfEveryProcessBelowTheWorkerLosesNothing) {
-  run_until_the_kill();
-  const auto children = installation_.children_of_worker();
+TEST(Kill, OfEveryProcessBelowTheWorkerLosesNothingAndWhatRanIsTriedAgain) {
+  UnderLoad load("functions-testing/nap");
+  load.run_until_the_kill();
+  const auto children = load.installation().children_of_worker();
   ASSERT_GE(children.size(), 2u);
-  kill_while_they_hold_work(children);
-  publisher_ends_by_itself();
-  count("all instances and zygotes");
+  load.kill_while_they_hold_work(children);
+  EXPECT_GE(load.expect_nothing_lost("all instances and zygotes").repeats, 1u);
 }
 
-TEST_F(Kill, OfTheWorkerLosesNothing) {
-  run_until_the_kill();
-  installation_.worker().kill_hard();
-  installation_.start_worker();
-  publisher_ends_by_itself();
-  count("worker");
+TEST(Kill, OfTheWorkerLosesNothing) {
+  UnderLoad load;
+  load.run_until_the_kill();
+  load.installation().worker().kill_hard();
+  load.installation().start_worker();
+  load.expect_nothing_lost("worker");
 }
 
-TEST_F(Kill, OfTheBrokerLosesNothing) {
-  run_until_the_kill();
-  installation_.broker().kill_hard();
-  installation_.start_broker();
-  publisher_ends_by_itself();
-  count("broker");
+TEST(Kill, OfTheBrokerLosesNothing) {
+  UnderLoad load;
+  load.run_until_the_kill();
+  load.kill_the_broker_while_it_holds_work();
+  load.expect_nothing_lost("broker");
 }
 
-TEST_F(Kill, OfRedisLosesNothing) {
-  run_until_the_kill();
-  installation_.redis().kill_hard();
-  installation_.redis().start();
-  publisher_ends_by_itself();
-  count("Redis");
+TEST(Kill, OfRedisLosesNothing) {
+  UnderLoad load;
+  load.run_until_the_kill();
+  load.installation().redis().kill_hard();
+  load.installation().redis().start();
+  load.expect_nothing_lost("Redis");
 }
 
-TEST_F(Kill, OfThePublisherLosesNothingThatItHadHeardOf) {
-  run_until_the_kill();
-  publisher_->kill_hard();
-  count("publisher");
+TEST(Kill, OfRedisOnASlowDiskLosesNothing) {
+  const SlowDisk disk;
+  UnderLoad load("builtin/noop", {.durability = "fsync", .redis = disk.redis("always")});
+  load.run_until_the_kill();
+  disk.make_slow();
+  for (int i = 0; i < 3; ++i) load.take_in_some();
+  load.installation().redis().kill_hard();
+  disk.make_quick();
+  load.installation().redis().start();
+  load.expect_nothing_lost("Redis on a slow disk");
+}
+
+TEST(Kill, OfThePublisherLosesNothingThatItHadHeardOf) {
+  UnderLoad load;
+  load.run_until_the_kill();
+  load.publisher().kill_hard();
+  load.expect_nothing_lost("publisher");
+}
+
+// ---- Controls: the same kills with a weaker class, which promises less. They must lose something,
+// ---- or the tests above could not tell either.
+
+TEST(KillControl, OfTheBrokerInClassMemoryLosesWhatItHeld) {
+  UnderLoad load("builtin/noop", {.durability = "memory", .redis = {}});
+  load.run_until_the_kill();
+  load.kill_the_broker_while_it_holds_work();
+  const Audit counted = load.count("broker in class memory");
+  EXPECT_LT(counted.results, counted.acknowledged);
+}
+
+TEST(KillControl, OfRedisOnASlowDiskInClassEverysecLosesWhatWasNotWritten) {
+  const SlowDisk disk;
+  UnderLoad load("builtin/noop", {.durability = "everysec", .redis = disk.redis("everysec")});
+  load.run_until_the_kill();
+  disk.make_slow();
+  RedisServer& redis = load.installation().redis();
+  // Redis does not write while its thread for the disk is at it, and answers all the same.
+  EXPECT_TRUE(eventually([&] {
+    const std::string info = redis.command({"INFO", "persistence"});
+    const auto at = info.find("aof_buffer_length:");
+    return at != std::string::npos && std::atoi(info.c_str() + at + 18) > 10'000;
+  }));
+  redis.kill_hard();
+  disk.make_quick();
+  redis.start();
+  const Audit counted = load.count("Redis on a slow disk in class everysec");
+  EXPECT_LT(counted.results, counted.acknowledged);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -16,7 +17,8 @@ namespace fanfare::test {
 namespace {
 
 // Becomes redis-server in a child that ends with this thread, whatever happens to it.
-int spawn(const std::vector<std::string>& arguments, const std::string& log_file) {
+int spawn(const std::vector<std::string>& arguments, const std::vector<std::string>& environment,
+          const std::string& log_file) {
   std::vector<char*> argv;
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
@@ -27,6 +29,7 @@ int spawn(const std::vector<std::string>& arguments, const std::string& log_file
   dup2(log, STDOUT_FILENO);
   dup2(log, STDERR_FILENO);
   close_range(3, ~0u, 0);
+  for (const std::string& one : environment) putenv(const_cast<char*>(one.c_str()));
   execvp(argv[0], argv.data());
   _exit(127);
 }
@@ -72,7 +75,7 @@ void RedisServer::start() {
                                      options_.maxmemory_policy};
   arguments.insert(arguments.end(), options_.more.begin(), options_.more.end());
   unlink(socket_path().c_str());  // left behind by a killed one
-  pid_ = spawn(arguments, dir_.file("redis.log"));
+  pid_ = spawn(arguments, options_.environment, dir_.file("redis.log"));
 
   const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds{20};
   while (std::chrono::steady_clock::now() < give_up) {

@@ -16,6 +16,8 @@ struct RedisServerOptions {
   std::string maxmemory = "0";          // "64mb"; 0 = no limit
   std::string maxmemory_policy = "noeviction";
   std::vector<std::string> more;  // further "--name value" arguments
+  // Environment of the process, "NAME=value" each.
+  std::vector<std::string> environment;
 };
 
 // Starts in the constructor and answers PING when that returns; any failure throws and so fails the
