@@ -16,6 +16,7 @@
 #include <cstring>
 #include <filesystem>
 #include <iostream>
+#include <memory>
 #include <variant>
 #include <vector>
 
@@ -79,11 +80,9 @@ class Zygote {
   };
 
   std::optional<Request> receive() {
-    std::string buffer(kZygoteMessageMax, '\0');
-    auto received = receive_message(control_.get(), buffer, {});
+    auto received = receive_message(control_.get(), {buffer_.get(), kZygoteMessageMax}, {});
     if (!received) return std::nullopt;
-    buffer.resize(received->size);
-    return Request{std::move(buffer), std::move(received->fds)};
+    return Request{{buffer_.get(), received->size}, std::move(received->fds)};
   }
 
   void reply(const ZygoteReply& message, std::span<const int> fds = {}) {
@@ -196,6 +195,8 @@ class Zygote {
   }
 
   Fd control_;
+  // Not filled: what is written here stays resident in every instance.
+  std::unique_ptr<char[]> buffer_ = std::make_unique_for_overwrite<char[]>(kZygoteMessageMax);
   StartRequest start_;
   LoadedFunction function_;
 };
