@@ -53,6 +53,13 @@ void Core::refuse(const Peer& peer, std::uint64_t request, protocol::Refusal cod
   send(peer, protocol::Refused{request, code, std::move(message)});
 }
 
+void Core::refuse_unreadable(const Peer& peer, std::string_view frame, const Error& error) {
+  const protocol::Refused refused = protocol::refusal_of(frame, error);
+  const bool other_version = refused.code == protocol::Refusal::kVersion;
+  ++(other_version ? counters_.frames_wrong_version : counters_.frames_malformed);
+  send(peer, refused);
+}
+
 void Core::call(store::Call call, Purpose purpose) {
   const Ticket ticket{next_ticket_++};
   purposes_.emplace(ticket, std::move(purpose));
@@ -183,10 +190,7 @@ void Core::on_frame(const Peer& peer, std::string_view frame, Now now) {
   if (protocol::peek_kind(frame) == 1) return on_publish(peer, frame, now);
 
   auto message = protocol::decode(frame);
-  if (!message) {
-    ++counters_.frames_malformed;
-    return send(peer, protocol::refusal_of(frame, message.error()));
-  }
+  if (!message) return refuse_unreadable(peer, frame, message.error());
   Session* session = session_of(peer);
   if (session) session->heard = now.steady;
 

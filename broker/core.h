@@ -56,6 +56,7 @@ struct Protections {
   bool repeat_guard = true;             // else a repeated batch is journaled again
   bool unique_tokens = true;            // else every attempt carries the same token
   bool wait_for_announcements = true;   // else a restarted broker lends at once
+  bool count_refusals = true;           // else refused events are not counted
 };
 
 struct CoreOptions {
@@ -238,6 +239,7 @@ class Core {
   struct AnswerHandler;
   void send(const Peer& peer, const protocol::Message& message);
   void refuse(const Peer& peer, std::uint64_t request, protocol::Refusal code, std::string message);
+  void refuse_unreadable(const Peer& peer, std::string_view frame, const Error& error);
   void call(store::Call call, Purpose purpose);
   void end(Error error);
   void check_office(Now now);
@@ -252,6 +254,7 @@ class Core {
   void take_batch(const Peer& peer, const protocol::PublishView& publish,
                   protocol::Published so_far, Now now);
   Incoming admit(std::string_view packed, BatchId batch, Now now);
+  void count_refused(protocol::Refusal code, std::uint64_t events);
   std::shared_ptr<const Target> target_of(const protocol::EventView& event);
   void cut_chunks(Now now);
   std::unique_ptr<Chunk> cut_chunk(Now now, store::Append& append);
@@ -326,6 +329,8 @@ class Core {
   void expire_waits(Now now);
   void expire_invocations(FunctionState& function, Now now);
   void on_admin(const Peer& peer, const protocol::Admin& admin, Now now);
+  void refuse_admin(const Peer& peer, std::uint64_t request, protocol::Refusal code,
+                    std::string message);
   void on_deployed(ForDeploy& purpose, const Result<store::Answer>& answer, Now now);
   void on_removed(ForRemove& purpose, const Result<store::Answer>& answer);
 

@@ -31,16 +31,23 @@ Refusal refusal_of(const Error& error) {
 
 }  // namespace
 
+void Core::refuse_admin(const Peer& peer, std::uint64_t request, Refusal code,
+                        std::string message) {
+  ++counters_.admin_refused;
+  refuse(peer, request, code, std::move(message));
+}
+
 void Core::on_admin(const Peer& peer, const protocol::Admin& admin, Now now) {
   const json body = json::parse(admin.data.empty() ? "{}" : admin.data, nullptr, false);
   if (!body.is_object()) {
-    return refuse(peer, admin.request, Refusal::kMalformed, "the body is not a JSON object");
+    return refuse_admin(peer, admin.request, Refusal::kMalformed, "the body is not a JSON object");
   }
   const auto reply = [&](const json& answer) {
     send(peer, protocol::AdminReply{admin.request, answer.dump()});
   };
   if (phase_ == Phase::kStarting) {
-    return refuse(peer, admin.request, Refusal::kUnavailable, "the broker is starting; try again");
+    return refuse_admin(peer, admin.request, Refusal::kUnavailable,
+                        "the broker is starting; try again");
   }
   if (admin.verb == "status") {
     return send(peer, protocol::AdminReply{admin.request, status_json(*this, now)});
@@ -61,33 +68,35 @@ void Core::on_admin(const Peer& peer, const protocol::Admin& admin, Now now) {
   const bool known = function && function->deployed;
   if (admin.verb == "describe") {
     if (known) return reply(described(*function));
-    return refuse(peer, admin.request, Refusal::kNoSuchFunction,
-                  fmt::format("no function is named '{}'", name));
+    return refuse_admin(peer, admin.request, Refusal::kNoSuchFunction,
+                        fmt::format("no function is named '{}'", name));
   }
   if (admin.verb == "deploy") {
     const std::string manifest_toml = text_of(body, "manifest");
     auto manifest = protocol::parse_manifest(manifest_toml, "function.toml", name);
-    if (!manifest) return refuse(peer, admin.request, Refusal::kInvalid, manifest.error().message);
+    if (!manifest)
+      return refuse_admin(peer, admin.request, Refusal::kInvalid, manifest.error().message);
     for (const auto& pattern : manifest->patterns) {
       if (const auto compiled = compile_pattern(pattern); !compiled) {
-        return refuse(peer, admin.request, Refusal::kInvalid, compiled.error().message);
+        return refuse_admin(peer, admin.request, Refusal::kInvalid, compiled.error().message);
       }
     }
     const std::string digest = text_of(body, "digest");
     if (digest.size() != 64) {
-      return refuse(peer, admin.request, Refusal::kInvalid, "digest must be a SHA-256 in hex");
+      return refuse_admin(peer, admin.request, Refusal::kInvalid,
+                          "digest must be a SHA-256 in hex");
     }
     store::Deploy deploy{epoch_, manifest->name, manifest_toml, digest};
     return call(deploy, ForDeploy{{peer, admin.request, manifest->name}, deploy});
   }
   if (admin.verb == "remove") {
     if (!known) {
-      return refuse(peer, admin.request, Refusal::kNoSuchFunction,
-                    fmt::format("no function is named '{}'", name));
+      return refuse_admin(peer, admin.request, Refusal::kNoSuchFunction,
+                          fmt::format("no function is named '{}'", name));
     }
     return call(store::Remove{epoch_, name}, ForRemove{{peer, admin.request, name}});
   }
-  refuse(
+  refuse_admin(
       peer, admin.request, Refusal::kInvalid,
       fmt::format("unknown verb '{}'; known: status, functions, describe, deploy, remove, metrics",
                   admin.verb));
@@ -97,7 +106,8 @@ void Core::on_deployed(ForDeploy& purpose, const Result<store::Answer>& answer, 
   const auto& admin = purpose.admin;
   const auto* deployed = answer ? std::get_if<store::Deployed>(&*answer) : nullptr;
   if (!deployed) {
-    return refuse(admin.peer, admin.request, refusal_of(answer.error()), answer.error().message);
+    return refuse_admin(admin.peer, admin.request, refusal_of(answer.error()),
+                        answer.error().message);
   }
   register_function({.name = admin.function,
                      .manifest_toml = purpose.call.manifest_toml,
@@ -116,7 +126,8 @@ void Core::on_removed(ForRemove& purpose, const Result<store::Answer>& answer) {
   const auto& admin = purpose.admin;
   const auto* removed = answer ? std::get_if<store::Removed>(&*answer) : nullptr;
   if (!removed) {
-    return refuse(admin.peer, admin.request, refusal_of(answer.error()), answer.error().message);
+    return refuse_admin(admin.peer, admin.request, refusal_of(answer.error()),
+                        answer.error().message);
   }
   if (FunctionState* function = find_function(admin.function)) function->deployed = false;
   rebuild_router();

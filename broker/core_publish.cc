@@ -15,18 +15,18 @@ using protocol::Refusal;
 constexpr std::size_t kRememberedAnswersMax = 4096;
 constexpr std::size_t kBatchEventsMax = 4096;
 
-std::uint64_t* refusal_counter(Counters& counters, Refusal code) {
+std::uint64_t& refusal_counter(Counters& counters, Refusal code) {
   switch (code) {
     case Refusal::kTooLarge:
-      return &counters.events_refused_too_large;
+      return counters.events_refused_too_large;
     case Refusal::kQueueFull:
-      return &counters.events_refused_queue_full;
+      return counters.events_refused_queue_full;
     case Refusal::kUnavailable:
-      return &counters.events_refused_unavailable;
+      return counters.events_refused_unavailable;
     case Refusal::kUnsupported:
-      return &counters.events_refused_unsupported;
+      return counters.events_refused_unsupported;
     default:
-      return &counters.events_refused_malformed;
+      return counters.events_refused_malformed;
   }
 }
 
@@ -39,12 +39,9 @@ Refusal refusal_after(const Error& error) {
 
 void Core::on_publish(const Peer& peer, std::string_view frame, Now now) {
   auto publish = protocol::view_publish(frame);
-  if (!publish) {
-    ++counters_.frames_malformed;
-    return send(peer, protocol::refusal_of(frame, publish.error()));
-  }
+  if (!publish) return refuse_unreadable(peer, frame, publish.error());
   if (!accepting()) {
-    counters_.events_refused_unavailable += publish->packed_events.size();
+    count_refused(Refusal::kUnavailable, publish->packed_events.size());
     return refuse(peer, publish->sequence, Refusal::kUnavailable,
                   draining_ ? "the broker is shutting down; publish again to its successor"
                             : "the broker is starting; try again");
@@ -89,7 +86,7 @@ void Core::on_recalled(const Peer& peer, std::string_view frame, Result<store::A
   auto so_far = recalled ? unpack_guard_parts(publish->sequence, recalled->packed_runs)
                          : Result<protocol::Published>(answer.error());
   if (!so_far) {
-    counters_.events_refused_unavailable += publish->packed_events.size();
+    count_refused(Refusal::kUnavailable, publish->packed_events.size());
     return refuse(peer, publish->sequence, Refusal::kUnavailable, so_far.error().message);
   }
   take_batch(peer, *publish, *std::move(so_far), now);
@@ -105,7 +102,7 @@ void Core::take_batch(const Peer& peer, const protocol::PublishView& publish,
   std::size_t bytes = 0;
   for (const auto packed : publish.packed_events) bytes += packed.size();
   if (events > kBatchEventsMax) {
-    counters_.events_refused_too_large += events - answered;
+    count_refused(Refusal::kTooLarge, events - answered);
     return refuse(peer, publish.sequence, Refusal::kTooLarge,
                   fmt::format("{} events in one batch; {} at most", events, kBatchEventsMax));
   }
@@ -113,7 +110,7 @@ void Core::take_batch(const Peer& peer, const protocol::PublishView& publish,
                     (options_.durability == Durability::kMemory &&
                      memory_bytes_ + bytes > options_.memory_queue_bytes_max);
   if (full) {
-    counters_.events_refused_queue_full += events - answered;
+    count_refused(Refusal::kQueueFull, events - answered);
     return refuse(peer, publish.sequence, Refusal::kQueueFull,
                   "the broker holds as many events as it may; publish again a little later");
   }
@@ -132,7 +129,7 @@ void Core::take_batch(const Peer& peer, const protocol::PublishView& publish,
 // Reads what the event is routed by. A bad event is refused alone, in its place in the batch.
 Core::Incoming Core::admit(std::string_view packed, BatchId batch, Now now) {
   const auto refused = [&](Refusal code, std::string message) {
-    ++*refusal_counter(counters_, code);
+    count_refused(code, 1);
     Incoming incoming;
     incoming.batch = batch;
     incoming.refusal = protocol::PublishError{code, std::move(message)};
@@ -171,6 +168,10 @@ Core::Incoming Core::admit(std::string_view packed, BatchId batch, Now now) {
   }
   incoming.packed_event = packed;
   return incoming;
+}
+
+void Core::count_refused(Refusal code, std::uint64_t events) {
+  if (options_.protections.count_refusals) refusal_counter(counters_, code) += events;
 }
 
 std::shared_ptr<const Core::Target> Core::target_of(const protocol::EventView& event) {
@@ -351,7 +352,7 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
 
 void Core::refuse_chunk(Chunk& chunk, const Error& error) {
   const Refusal code = refusal_after(error);
-  *refusal_counter(counters_, code) += chunk.events;
+  count_refused(code, chunk.events);
   for (std::size_t i = 0; i < chunk.shares.size(); ++i) {
     protocol::Published part;
     for (const protocol::PublishRun& run : chunk.parts[i].runs) {

@@ -159,6 +159,14 @@ TEST(RepeatGuard, AnotherBrokersBatchIsRecalledFromRedisAndOnlyTheRestIsJournale
   EXPECT_EQ(answers[0].runs[0].first, (protocol::EventId{{5, 0}, 0}));
 }
 
+TEST(RepeatGuard, ThatRedisCannotReadNowRefusesTheBatchAndIsCounted) {
+  CoreHarness h;
+  h.publish(3, {h.event(), h.event()}, /*repeat=*/true);
+  h.answer(h.take_call<store::Recall>().first, retry_later("LOADING"));
+  EXPECT_EQ(h.take<protocol::Refused>("pub-c").at(0).code, Refusal::kUnavailable);
+  EXPECT_EQ(h.core.counters().events_refused_unavailable, 2u);
+}
+
 TEST(RepeatGuard, WithoutTheProtectionARepeatIsJournaledTwice) {
   CoreOptions options;
   options.protections.repeat_guard = false;
@@ -489,6 +497,8 @@ TEST(BadInput, AnotherVersionIsRefusedForItsVersion) {
   const auto refused = h.take<protocol::Refused>("newer");
   ASSERT_EQ(refused.size(), 2u);
   for (const auto& refusal : refused) EXPECT_EQ(refusal.code, Refusal::kVersion) << refusal.message;
+  EXPECT_EQ(h.core.counters().frames_wrong_version, 2u);
+  EXPECT_EQ(h.core.counters().frames_malformed, 0u);
 }
 
 TEST(Epoch, AFencedBrokerEnds) {
@@ -519,6 +529,36 @@ TEST(Admin, RefusesAManifestThatCannotWorkWithTheReason) {
          protocol::Admin{1, "deploy", R"({"name":"g","manifest":"tiemout = 3","digest":""})"});
   const auto refused = h.take<protocol::Refused>("ops").at(0);
   EXPECT_NE(refused.message.find("timeout"), std::string::npos) << refused.message;
+  EXPECT_EQ(h.core.counters().admin_refused, 1u);
+}
+
+TEST(Starting, RefusesWhoeverComesAndCountsIt) {
+  CoreHarness h;
+  Core starting({}, h.now);
+  const auto feed = [&](const protocol::Message& message) {
+    starting.on_frame("peer", protocol::encode(message), h.now);
+  };
+  feed(
+      protocol::Hello{.name = "w", .host = "", .pid = 1, .pid_started = 0, .slots = 4, .held = {}});
+  feed(protocol::Admin{1, "status", "{}"});
+  feed(protocol::Invoke{2, "f", 1000, h.event()});
+  feed(protocol::Publish{"c", 1, false, {h.event(), h.event()}});
+  EXPECT_EQ(starting.take_frames().size(), 4u);
+  EXPECT_EQ(starting.counters().hellos_refused, 1u);
+  EXPECT_EQ(starting.counters().admin_refused, 1u);
+  EXPECT_EQ(starting.counters().invocations_refused, 1u);
+  EXPECT_EQ(starting.counters().events_refused_unavailable, 2u);
+}
+
+TEST(Counting, WithoutTheProtectionRefusedEventsAreNotCounted) {
+  CoreOptions options;
+  options.queue_max = 0;
+  options.protections.count_refusals = false;
+  CoreHarness h(CoreHarness::one(), options);
+  h.publish(1, {h.event()});
+  h.answer_all();
+  EXPECT_EQ(h.answers().at(0).errors.at(0).code, Refusal::kQueueFull);
+  EXPECT_EQ(h.core.counters().events_refused_queue_full, 0u);
 }
 
 }  // namespace

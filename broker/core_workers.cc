@@ -23,6 +23,7 @@ Session* Core::session_of(const Peer& peer) {
 
 void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
   if (phase_ == Phase::kStarting || ended_) {
+    ++counters_.hellos_refused;
     return refuse(peer, 0, protocol::Refusal::kUnavailable,
                   "the broker is starting; say hello again");
   }

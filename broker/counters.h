@@ -39,6 +39,8 @@ struct Counters {
   std::uint64_t invocations_refused = 0;
   std::uint64_t invocations_lost = 0;  // their worker vanished: whether they ran is unknown
   std::uint64_t waits_refused = 0;
+  std::uint64_t admin_refused = 0;
+  std::uint64_t hellos_refused = 0;
 
   std::uint64_t workers_joined = 0;
   std::uint64_t workers_lost = 0;

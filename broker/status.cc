@@ -145,6 +145,8 @@ std::string metrics_text(const Core& core) {
            {{{"result", "lost"}}, c.invocations_lost}});
   counter("fanfare_waits_refused_total", "Waits for a result that were refused: too many at once.",
           {{{}, c.waits_refused}});
+  counter("fanfare_requests_refused_total", "Other requests refused, by what was asked.",
+          {{{{"request", "admin"}}, c.admin_refused}, {{{"request", "hello"}}, c.hellos_refused}});
   counter("fanfare_workers_joined_total", "Worker sessions opened.", {{{}, c.workers_joined}});
   counter("fanfare_workers_lost_total", "Workers that vanished.", {{{}, c.workers_lost}});
   counter("fanfare_sends_failed_total", "Messages to peers that were gone or did not read.",

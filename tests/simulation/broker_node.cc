@@ -11,13 +11,6 @@ namespace {
 using namespace std::chrono_literals;
 using protocol::kKind;
 
-bool belongs_to_worker(const std::string& peer) {
-  return peer.find("-w") != std::string::npos;
-}
-bool belongs_to_operator(const std::string& peer) {
-  return peer.find("-o") != std::string::npos;
-}
-
 }  // namespace
 
 BrokerNode::BrokerNode(World& world, broker::CoreOptions options)
@@ -70,6 +63,7 @@ void BrokerNode::on_frame(const std::string& peer, std::string_view frame) {
     return false;
   };
   const bool known = knows_peer();
+  book_.on_frame(peer, frame);
   core_->on_frame(peer, frame, now());
   wake();
   if (worker == world_.worker_peers.end()) return;
@@ -135,33 +129,31 @@ void BrokerNode::turn() {
 }
 
 void BrokerNode::carry_out() {
-  const std::uint64_t refusals_before = std::exchange(refusals_counted_, refusals_counted());
   for (auto& out : core_->take_frames()) {
     inspect(out);
-    const bool refusal = protocol::peek_kind(out.frame) == kKind<protocol::Refused>.number;
-    const bool of_interest = !belongs_to_worker(out.peer) && !belongs_to_operator(out.peer);
-    if (refusal && of_interest && refusals_before == refusals_counted_) {
-      const auto message = protocol::decode(out.frame);
-      world_.history.violate("a refusal was not counted: {}",
-                             std::get<protocol::Refused>(message.value()).message);
-    }
+    book_.on_sent(out.peer, out.frame);
     socket_->send(out.peer, std::move(out.frame));
   }
+  check_counters();
   for (auto& out : core_->take_calls()) {
-    redis_->call(std::move(out.call), [this, ticket = out.ticket](Result<store::Answer> answer) {
-      core_->on_answer(ticket, std::move(answer), now());
-      wake();
-    });
+    const auto* recall = std::get_if<store::Recall>(&out.call);
+    if (recall) book_.on_recall();
+    redis_->call(std::move(out.call),
+                 [this, ticket = out.ticket,
+                  recalled = recall ? *recall : store::Recall{}](Result<store::Answer> answer) {
+                   if (!recalled.client.empty()) book_.on_recalled(recalled, answer);
+                   core_->on_answer(ticket, std::move(answer), now());
+                   wake();
+                 });
   }
   watch_joined();
 }
 
-std::uint64_t BrokerNode::refusals_counted() const {
-  const auto& c = core_->counters();
-  return c.events_refused_malformed + c.events_refused_queue_full + c.events_refused_too_large +
-         c.events_refused_unavailable + c.events_refused_unsupported + c.frames_malformed +
-         c.frames_wrong_version + c.invocations_refused + c.invocations_timed_out +
-         c.invocations_lost;
+void BrokerNode::check_counters() {
+  std::size_t callers = 0;
+  for (const auto& [name, function] : core_->functions()) callers += function->callers.size();
+  const std::string complaint = book_.check(core_->counters(), callers);
+  if (!complaint.empty()) world_.history.violate("broker {}: {}", number_, complaint);
 }
 
 void BrokerNode::inspect(const broker::OutgoingFrame& out) {

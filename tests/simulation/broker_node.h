@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "broker/core.h"
+#include "tests/simulation/answer_book.h"
 #include "tests/simulation/world.h"
 
 namespace fanfare::simulation {
@@ -45,7 +46,7 @@ class BrokerNode {
   void carry_out();
   void inspect(const broker::OutgoingFrame& out);
   void watch_joined();
-  std::uint64_t refusals_counted() const;
+  void check_counters();
 
   World& world_;
   const BrokerLife number_;
@@ -57,7 +58,7 @@ class BrokerNode {
   bool ended_ = false;
   bool began_ = false;
   std::uint64_t tick_ = 0;
-  std::uint64_t refusals_counted_ = 0;
+  AnswerBook book_;
   std::unique_ptr<broker::Core> core_;
   std::unique_ptr<RedisLink> redis_;
   std::unique_ptr<ServerSocket> socket_;

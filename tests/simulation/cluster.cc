@@ -42,6 +42,10 @@ broker::CoreOptions Cluster::broker_options() {
   static constexpr std::size_t kWindows[] = {4, 16, 64, 8192};
   options.window.deliveries_max = kWindows[random.below(4)];
   if (random.chance(0.1)) options.queue_max = 100;
+  if (random.chance(0.2)) options.event_bytes_max = 30'000;
+  if (random.chance(0.2)) options.intake_bytes_max = 2000 + random.below(30'000);
+  if (random.chance(0.2)) options.invocations_max = 1 + random.below(2);
+  if (random.chance(0.2)) options.waits_max = 1 + random.below(2);
   auto& protections = options.protections;
   const Mutation planted = world_.mutation;
   protections.acknowledge_after_journal = planted != Mutation::kAcknowledgeBeforeJournal;
@@ -50,6 +54,7 @@ broker::CoreOptions Cluster::broker_options() {
   protections.repeat_guard = planted != Mutation::kNoRepeatGuard;
   protections.unique_tokens = planted != Mutation::kOneTokenForAll;
   protections.wait_for_announcements = planted != Mutation::kDoNotWaitForAnnouncements;
+  protections.count_refusals = planted != Mutation::kUncountedRefusal;
   return options;
 }
 

@@ -17,6 +17,7 @@ enum class Mutation {
   kNoRepeatGuard,
   kOneTokenForAll,
   kDoNotWaitForAnnouncements,
+  kUncountedRefusal,
   // worker::Protections
   kDoneBeforeCommit,
   kForgetCommits,
@@ -34,7 +35,7 @@ struct MutationName {
   Mutation mutation;
   std::string_view name;
 };
-inline constexpr std::array<MutationName, 16> kMutations{{
+inline constexpr std::array<MutationName, 17> kMutations{{
     {Mutation::kNone, "none"},
     {Mutation::kAcknowledgeBeforeJournal, "acknowledge_before_journal"},
     {Mutation::kForgetLeases, "forget_leases"},
@@ -42,6 +43,7 @@ inline constexpr std::array<MutationName, 16> kMutations{{
     {Mutation::kNoRepeatGuard, "no_repeat_guard"},
     {Mutation::kOneTokenForAll, "one_token_for_all"},
     {Mutation::kDoNotWaitForAnnouncements, "do_not_wait_for_announcements"},
+    {Mutation::kUncountedRefusal, "uncounted_refusal"},
     {Mutation::kDoneBeforeCommit, "done_before_commit"},
     {Mutation::kForgetCommits, "forget_commits"},
     {Mutation::kForgetDone, "forget_done"},

@@ -42,8 +42,11 @@
 //     Hello within the grace of a new broker, it does not lend to others. No two attempts share a
 //     token.
 // 10. A function that kills its workers kills at most worker_losses_max of them per broker's life.
-// 11. Each refusal to a publisher or caller is counted; each request is answered exactly once while
-//     its connection stands.
+// 11. A broker's counters add up with its answers (AnswerBook): each refusal of a frame or request
+//     at every step; accepted, unmatched and refused events by reason whenever no batch is open,
+//     and never fewer than it has answered. A repeated batch gets the answer it had, what was
+//     refused for good stays refused. Each request is answered exactly once while its connection
+//     stands.
 // 12. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
 //     10 bounds these) everything published has ended, and the broker's own counts agree with Redis
 //     that nothing is left.

@@ -140,7 +140,11 @@ Workload::Made Workload::make_event(Tag tag, std::int64_t now_ms, Random& random
   if (random.chance(0.02)) {
     event.options.max_age = static_cast<std::int64_t>(1 + random.below(300));
   }
+  // What no broker takes; each is refused alone.
+  if (random.chance(0.005)) event.options.priority = 10;
+  if (random.chance(0.005)) event.options.idempotency_key = "once";
   made.packed = protocol::pack(event);
+  if (random.chance(0.005)) made.packed.resize(random.below(made.packed.size()));
   return made;
 }
 
