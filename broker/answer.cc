@@ -67,7 +67,8 @@ std::size_t events_answered(const Published& answer) {
   return events;
 }
 
-std::string pack_guard_part(const Published& part) {
+std::string pack_guard_part(Published part, std::size_t events_before) {
+  part.sequence = events_before;  // the batch's own stands beside it already
   const std::string encoded = protocol::encode(part);
   const auto length = static_cast<std::uint32_t>(encoded.size());
   std::string packed(sizeof length, '\0');
@@ -87,6 +88,10 @@ Result<Published> unpack_guard_parts(std::uint64_t sequence, std::string_view pa
     if (!message) return message.error();
     const auto* part = std::get_if<Published>(&*message);
     if (!part) return reject("the repeat guard holds another message");
+    if (part->sequence > protocol::kBatchEventsMax) return reject("the repeat guard is too long");
+    for (std::size_t events = events_answered(answer); events < part->sequence; ++events) {
+      add_refused(answer, protocol::Refusal::kQueueFull, "Redis had no room for it; publish again");
+    }
     merge(answer, *part);
     packed.remove_prefix(length);
   }

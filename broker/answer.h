@@ -20,8 +20,10 @@ void merge(protocol::Published& answer, const protocol::Published& more);
 // How many events an answer speaks of.
 std::size_t events_answered(const protocol::Published& answer);
 
-// The bytes the repeat guard keeps: parts in the order they were journaled.
-std::string pack_guard_part(const protocol::Published& part);
+// The bytes the repeat guard keeps: parts in the order they were journaled, each with the number of
+// events of its batch before it. What lies between two parts was refused: Redis had no room for it
+// just then.
+std::string pack_guard_part(protocol::Published part, std::size_t events_before);
 Result<protocol::Published> unpack_guard_parts(std::uint64_t sequence, std::string_view packed);
 
 }  // namespace fanfare::broker

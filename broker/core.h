@@ -155,6 +155,7 @@ class Core {
     std::uint64_t sequence = 0;
     std::size_t unanswered = 0;  // events
     protocol::Published answer;
+    std::size_t cut = 0;  // events that were recalled or are in chunks
   };
   // One event on its way into the journal, or a refusal keeping its place in the answer.
   struct Incoming {
@@ -249,10 +250,13 @@ class Core {
   // core_publish.cc: from a publisher's batch to journaled deliveries
   void on_publish(const Peer& peer, std::string_view frame, Now now);
   bool answer_repeat(const Peer& peer, const protocol::PublishView& publish);
+  bool has_gone_on(const protocol::PublishView& publish) const;
   void on_recalled(const Peer& peer, std::string_view frame, Result<store::Answer>& answer,
                    Now now);
   void take_batch(const Peer& peer, const protocol::PublishView& publish,
                   protocol::Published so_far, Now now);
+  void refuse_batch(const Peer& peer, const protocol::PublishView& publish, protocol::Refusal code,
+                    const std::string& message);
   Incoming admit(std::string_view packed, BatchId batch, Now now);
   void count_refused(protocol::Refusal code, std::uint64_t events);
   std::shared_ptr<const Target> target_of(const protocol::EventView& event);

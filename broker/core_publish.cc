@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "broker/answer.h"
 #include "broker/core.h"
@@ -77,11 +78,31 @@ bool Core::answer_repeat(const Peer& peer, const protocol::PublishView& publish)
   return false;
 }
 
+// Whether this publisher has sent a later batch: it has had its answer, or waits for it no longer.
+bool Core::has_gone_on(const protocol::PublishView& publish) const {
+  const std::string client(publish.client);
+  const auto open = open_batches_.find(client);
+  if (open != open_batches_.end() && batches_.at(open->second).sequence > publish.sequence) {
+    return true;
+  }
+  return std::ranges::any_of(std::array{&answers_, &older_answers_}, [&](const auto* answers) {
+    const auto at = answers->find(client);
+    return at != answers->end() && at->second.sequence > publish.sequence;
+  });
+}
+
 void Core::on_recalled(const Peer& peer, std::string_view frame, Result<store::Answer>& answer,
                        Now now) {
   const auto publish = protocol::view_publish(frame);
   // The publisher may have repeated its batch once more while Redis was asked.
   if (!publish || answer_repeat(peer, *publish)) return;
+  // Or it has had its answer and gone on. Redis then may have been asked when the guard held the
+  // next batch already (the question was repeated after a lost reply), and knows of this one no
+  // more.
+  if (has_gone_on(*publish)) {
+    ++counters_.repeats_stale;
+    return;
+  }
   const auto* recalled = answer ? std::get_if<store::Recalled>(&*answer) : nullptr;
   auto so_far = recalled ? unpack_guard_parts(publish->sequence, recalled->packed_runs)
                          : Result<protocol::Published>(answer.error());
@@ -102,28 +123,42 @@ void Core::take_batch(const Peer& peer, const protocol::PublishView& publish,
   std::size_t bytes = 0;
   for (const auto packed : publish.packed_events) bytes += packed.size();
   if (events > kBatchEventsMax) {
-    count_refused(Refusal::kTooLarge, events - answered);
-    return refuse(peer, publish.sequence, Refusal::kTooLarge,
-                  fmt::format("{} events in one batch; {} at most", events, kBatchEventsMax));
+    return refuse_batch(peer, publish, Refusal::kTooLarge,
+                        fmt::format("{} events in one batch; {} at most", events, kBatchEventsMax));
   }
   const bool full = incoming_bytes_ + appending_bytes_ + bytes > options_.intake_bytes_max ||
                     (options_.durability == Durability::kMemory &&
                      memory_bytes_ + bytes > options_.memory_queue_bytes_max);
   if (full) {
-    count_refused(Refusal::kQueueFull, events - answered);
-    return refuse(peer, publish.sequence, Refusal::kQueueFull,
-                  "the broker holds as many events as it may; publish again a little later");
+    const char* why = "the broker holds as many events as it may; publish again a little later";
+    if (answered == 0) return refuse_batch(peer, publish, Refusal::kQueueFull, why);
+    // Some of them lie in the journal: this is no time to say that none was taken.
+    count_refused(Refusal::kUnavailable, events);
+    return refuse(peer, publish.sequence, Refusal::kUnavailable, why);
   }
 
   const BatchId id{next_batch_++};
   Batch& batch = batches_[id];
-  batch = {peer, std::string(publish.client), publish.sequence, events - answered,
-           std::move(so_far)};
+  batch = {
+      peer,    std::string(publish.client), publish.sequence, events - answered, std::move(so_far),
+      answered};
   open_batches_[batch.client] = id;
   for (std::size_t i = answered; i < events; ++i) {
     incoming_.push_back(admit(publish.packed_events[i], id, now));
     incoming_bytes_ += incoming_.back().packed_event.size();
   }
+}
+
+// None of its events is taken, and that is final: a repeat that is under way already must not be
+// taken after all.
+void Core::refuse_batch(const Peer& peer, const protocol::PublishView& publish, Refusal code,
+                        const std::string& message) {
+  const std::size_t events = publish.packed_events.size();
+  count_refused(code, events);
+  protocol::Published answer{.sequence = publish.sequence, .runs = {}, .routes = {}, .errors = {}};
+  for (std::size_t i = 0; i < events; ++i) add_refused(answer, code, message);
+  remember_answer(std::string(publish.client), answer);
+  refuse(peer, publish.sequence, code, message);
 }
 
 // Reads what the event is routed by. A bad event is refused alone, in its place in the batch.
@@ -286,8 +321,10 @@ std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
   }
   if (!memory) {
     for (std::size_t i = 0; i < chunk->shares.size(); ++i) {
-      const Batch& batch = batches_.at(chunk->shares[i].first);
-      append.guards.push_back({batch.client, batch.sequence, pack_guard_part(chunk->parts[i])});
+      Batch& batch = batches_.at(chunk->shares[i].first);
+      append.guards.push_back(
+          {batch.client, batch.sequence, pack_guard_part(chunk->parts[i], batch.cut)});
+      batch.cut += chunk->shares[i].second;
     }
   }
   return chunk;

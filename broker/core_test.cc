@@ -149,7 +149,7 @@ TEST(RepeatGuard, AnotherBrokersBatchIsRecalledFromRedisAndOnlyTheRestIsJournale
   protocol::Published part;
   add_accepted(part, {{5, 0}, 0}, {"f"});
   add_accepted(part, {{5, 0}, 1}, {"f"});
-  h.answer(ticket, store::Answer{store::Recalled{pack_guard_part(part)}});
+  h.answer(ticket, store::Answer{store::Recalled{pack_guard_part(part, 0)}});
   const auto [append_ticket, append] = h.take_call<store::Append>();
   EXPECT_EQ(append.streams[0].items.size(), 1u);
   h.answer(append_ticket, store::Answer{store::Appended{}});
@@ -157,6 +157,85 @@ TEST(RepeatGuard, AnotherBrokersBatchIsRecalledFromRedisAndOnlyTheRestIsJournale
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_EQ(events_answered(answers[0]), 3u);
   EXPECT_EQ(answers[0].runs[0].first, (protocol::EventId{{5, 0}, 0}));
+}
+
+// Redis is full for a moment: of one batch the first chunk is refused and the second one taken.
+// Whoever is asked again, by the answer that was lost with the first broker, says the same.
+TEST(RepeatGuard, RemembersWhichEventsWereRefusedBetweenThoseThatWereTaken) {
+  const std::vector<std::string> events(520, CoreHarness::event());
+  std::string kept;
+  std::vector<protocol::Published> first;
+  {
+    CoreHarness h;
+    h.publish(3, events);
+    const auto refused = h.take_call<store::Append>();
+    const auto taken = h.take_call<store::Append>();
+    h.answer(refused.first, retry_later("OOM"));
+    h.answer(taken.first, store::Answer{store::Appended{}});
+    kept = taken.second.guards.at(0).packed_runs;
+    h.answer(h.take_call<store::Append>().first, retry_later("OOM"));
+    first = h.answers();
+  }
+  CoreHarness h;
+  h.publish(3, events, /*repeat=*/true);
+  h.answer(h.take_call<store::Recall>().first, store::Answer{store::Recalled{kept}});
+  h.answer(h.take_call<store::Append>().first, retry_later("OOM"));
+  const auto answers = h.answers();
+  ASSERT_EQ(answers.size(), 1u);
+  ASSERT_EQ(answers[0].runs.size(), 3u);
+  EXPECT_EQ(answers[0].runs[0].fate, Fate::kRefused);
+  EXPECT_EQ(answers[0].runs[0].count, 256u);
+  EXPECT_EQ(answers[0].runs[1], first.at(0).runs.at(1));
+  EXPECT_EQ(answers[0].runs[2].count, 8u);
+}
+
+TEST(RepeatGuard, ABatchThatWasRefusedForGoodIsNotTakenByARepeatUnderWay) {
+  CoreOptions options;
+  options.intake_bytes_max = 1000;
+  CoreHarness h(CoreHarness::one(), options);
+  h.publish(1, {h.event("t", std::string(800, 'x'))}, false, "a");
+  h.publish(1, {h.event("t", std::string(800, 'x'))}, true, "b");
+  h.publish(1, {h.event("t", std::string(800, 'x'))}, true, "b");
+  const auto one = h.take_call<store::Recall>();
+  const auto two = h.take_call<store::Recall>();
+  h.answer(one.first, store::Answer{store::Recalled{}});
+  EXPECT_EQ(h.take<protocol::Refused>("pub-b").at(0).code, Refusal::kQueueFull);
+  h.answer_all();  // there is room again
+  h.answer(two.first, store::Answer{store::Recalled{}});
+  EXPECT_EQ(h.waiting_calls<store::Append>(), 0u);
+  EXPECT_EQ(h.answers("b").at(0).errors.at(0).code, Refusal::kQueueFull);
+}
+
+TEST(RepeatGuard, ABatchOfWhichSomeIsJournaledIsNotRefusedForGoodWhenTheIntakeIsFull) {
+  CoreOptions options;
+  options.intake_bytes_max = 1000;
+  CoreHarness h(CoreHarness::one(), options);
+  h.publish(1, {h.event("t", std::string(800, 'x'))}, false, "a");
+  h.publish(3, std::vector<std::string>(2, h.event("t", std::string(300, 'x'))), true, "b");
+  protocol::Published part;
+  add_accepted(part, {{5, 0}, 0}, {"f"});
+  h.answer(h.take_call<store::Recall>().first,
+           store::Answer{store::Recalled{pack_guard_part(part, 0)}});
+  EXPECT_EQ(h.take<protocol::Refused>("pub-b").at(0).code, Refusal::kUnavailable);
+}
+
+// Two repeats are under way when the first one's answer comes, and the publisher goes on. Redis is
+// asked for the second one again, after a lost reply, when the guard holds the next batch already.
+TEST(RepeatGuard, ARepeatWhosePublisherHasGoneOnIsDropped) {
+  CoreHarness h;
+  h.publish(3, {h.event()}, /*repeat=*/true);
+  h.publish(3, {h.event()}, /*repeat=*/true);
+  const auto one = h.take_call<store::Recall>();
+  const auto two = h.take_call<store::Recall>();
+  protocol::Published part;
+  add_accepted(part, {{5, 0}, 0}, {"f"});
+  h.answer(one.first, store::Answer{store::Recalled{pack_guard_part(part, 0)}});
+  EXPECT_EQ(h.answers().size(), 1u);
+  h.publish(4, {h.event()});
+  h.answer_all();
+  h.answer(two.first, store::Answer{store::Recalled{}});
+  EXPECT_EQ(h.waiting_calls<store::Append>(), 0u);
+  EXPECT_EQ(h.core.counters().repeats_stale, 1u);
 }
 
 TEST(RepeatGuard, ThatRedisCannotReadNowRefusesTheBatchAndIsCounted) {

@@ -14,6 +14,7 @@ struct Counters {
   std::uint64_t events_refused_unavailable = 0;
   std::uint64_t events_refused_unsupported = 0;
   std::uint64_t batches_repeated = 0;  // answered from the repeat guard
+  std::uint64_t repeats_stale = 0;     // their publisher had gone on: dropped
   std::uint64_t frames_malformed = 0;
   std::uint64_t frames_wrong_version = 0;
 

@@ -115,6 +115,8 @@ std::string metrics_text(const Core& core) {
            {{{"reason", "version"}}, c.frames_wrong_version}});
   counter("fanfare_batches_repeated_total", "Publish batches answered from the repeat guard.",
           {{{}, c.batches_repeated}});
+  counter("fanfare_repeats_stale_total", "Repeated batches whose publisher had gone on: dropped.",
+          {{{}, c.repeats_stale}});
   counter("fanfare_journal_chunks_total", "Chunks sent to the journal.", {{{}, c.chunks_appended}});
   counter("fanfare_journal_failures_total", "Chunks the journal refused.",
           {{{}, c.appends_failed}});

@@ -66,7 +66,10 @@ void AnswerBook::on_frame(const std::string& peer, std::string_view frame) {
 void AnswerBook::on_recalled(const store::Recall& call, const Result<store::Answer>& answer) {
   --recalls_under_way_;
   Batch& batch = batches_[{call.client, call.sequence}];
-  set_open(batch, true);  // whatever was answered meanwhile: now the broker decides
+  // Whatever was answered meanwhile, now the broker decides; unless its publisher has gone on.
+  const auto next = std::next(batches_.find({call.client, call.sequence}));
+  const bool latest = next == batches_.end() || next->first.first != call.client;
+  if (latest) set_open(batch, true);
   if (batch.recalled || !answer) return;
   const auto parts =
       broker::unpack_guard_parts(call.sequence, std::get<store::Recalled>(*answer).packed_runs);
@@ -92,7 +95,10 @@ void AnswerBook::on_published(const std::string& peer, const protocol::Published
   if (!batch) return complain("batch {} is answered, which nobody has sent", answer.sequence);
   set_open(*batch, false);
   if (batch->refused_for_good) {
-    complain("batch {} was refused for good and is answered now", answer.sequence);
+    if (events_of(answer).accepted > 0) {
+      complain("batch {} was refused for good and is taken now", answer.sequence);
+    }
+    return;
   }
   if (batch->answer) {
     if (*batch->answer != answer) {

@@ -17,7 +17,9 @@ constexpr Duration kAnswerGrace = 5s;
 client::PublishLimits limits_of(Random& random) {
   client::PublishLimits limits;
   limits.batch_events_max = 1 + random.below(random.chance(0.2) ? 600 : 12);
-  limits.answer_timeout = random.between(20ms, 500ms);
+  // The hasty ones repeat what is only slow.
+  limits.answer_timeout =
+      random.chance(0.2) ? random.between(200us, 5ms) : random.between(20ms, 500ms);
   limits.refused_pause = 10ms;
   limits.timeout = 5s;
   return limits;

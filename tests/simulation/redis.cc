@@ -193,6 +193,11 @@ void Redis::break_some_link() {
   if (!links_.empty()) random_.pick(links_)->break_connection();
 }
 
+void Redis::refuse_appends_until(TimePoint when) {
+  no_appends_until_ = when;
+  appends_refused_ = random_.chance(0.5) ? 1 : 0.5;
+}
+
 void Redis::restart(Duration loading) {
   trace_.say("redis restarts");
   loading_until_ = schedule_.steady() + loading;
@@ -207,7 +212,8 @@ void Redis::restart(Duration loading) {
 Result<store::Answer> Redis::apply(const store::Call& call) {
   ++calls_;
   const TimePoint now = schedule_.steady();
-  if (now < no_appends_until_ && std::holds_alternative<store::Append>(call)) {
+  if (now < no_appends_until_ && std::holds_alternative<store::Append>(call) &&
+      random_.chance(appends_refused_)) {
     return retry_later("OOM command not allowed when used memory > 'maxmemory'");
   }
   if (now < no_changes_until_ && !only_reads(call) && !std::holds_alternative<store::Begin>(call)) {

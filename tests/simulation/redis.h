@@ -99,8 +99,9 @@ class Redis {
   void break_some_link();
   void stall_until(TimePoint when);
   void restart(Duration loading);
-  // Until then it answers OOM to appends, or MISCONF to every change.
-  void refuse_appends_until(TimePoint when) { no_appends_until_ = when; }
+  // Until then it answers OOM to appends (to all, or to some: it is full to the brim), or MISCONF
+  // to every change.
+  void refuse_appends_until(TimePoint when);
   void refuse_changes_until(TimePoint when) { no_changes_until_ = when; }
 
   const store::ModelStore& model() const { return model_; }
@@ -139,6 +140,7 @@ class Redis {
   std::map<std::pair<std::string, protocol::EventId>, std::string> overwritten_;
   std::vector<RedisLink*> links_;
   TimePoint stalled_until_, loading_until_, no_appends_until_, no_changes_until_;
+  double appends_refused_ = 1;
   std::vector<Arrived> stalled_;
   std::uint64_t calls_ = 0;
 };

@@ -20,6 +20,7 @@ class Run {
     world_.redis.tempo.slow = random.chance(0.5) ? 0.01 : 0;
     if (random.chance(0.3)) world_.redis.tempo.delay = 2ms;
     if (random.chance(0.3)) world_.mishaps = {0.05, 0.02, 0.02};
+    if (random.chance(0.1)) world_.workload.large_events = 0.3;
     world_.redis.install(world_.workload);
     cluster_ = std::make_unique<Cluster>(world_);
     choose_faults();

@@ -128,7 +128,7 @@ Workload::Made Workload::make_event(Tag tag, std::int64_t now_ms, Random& random
   event.subject = std::to_string(tag);
   event.content_type = "text/plain";
   event.data = pack_script(make_script(random));
-  if (random.chance(0.02)) event.data += std::string(60'000, '.');  // spreads batches over chunks
+  if (random.chance(large_events)) event.data += std::string(60'000, '.');
   if (random.chance(0.1)) event.options.priority = static_cast<std::uint8_t>(random.below(10));
   if (random.chance(0.1)) event.options.tenant = std::to_string(random.below(4));
   if (random.chance(0.06)) {

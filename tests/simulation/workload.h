@@ -58,6 +58,8 @@ class Workload {
   std::optional<std::size_t> find(std::string_view name) const;
   FunctionSet subscribed_to(std::string_view type) const;
 
+  double large_events = 0.02;  // of all; they spread batches over chunks
+
   // The package digest of a function's generation: any text of the right shape.
   static std::string digest(std::size_t function, std::uint32_t generation);
 
