@@ -436,7 +436,8 @@ void History::on_hello_taken(BrokerLife broker, WorkerLife worker, const protoco
     // own after its successor did: it counts as the earlier one all the same.
     const bool is_latest = std::ranges::none_of(
         attempts, [&](const Attempt& other) { return other.token > held.token; });
-    if (!is_latest) continue;
+    // A hello may arrive after its worker has died: nobody goes on with what it names.
+    if (!is_latest || dead_workers_.contains(worker)) continue;
     attempt->closed = false;
     attempt->broker = broker;
     lent_to_[worker].insert(*key);
@@ -513,6 +514,7 @@ void History::on_worker_died(WorkerLife worker) {
   }
   lent_to_.erase(worker);
   under_way_.erase(worker);
+  dead_workers_.insert(worker);
 }
 
 void History::on_execution(WorkerLife worker, const DeliveryKey& key, std::uint32_t attempt) {

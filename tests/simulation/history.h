@@ -177,6 +177,7 @@ class History {
   std::map<BrokerLife, BrokerHistory> brokers_;
   std::map<WorkerLife, std::vector<DeliveryKey>> under_way_;  // lent and not arrived
   std::map<WorkerLife, std::set<DeliveryKey>> lent_to_;
+  std::set<WorkerLife> dead_workers_;
   std::map<std::pair<BrokerLife, std::size_t>, std::set<DeliveryKey>> lent_by_;
   std::map<std::pair<WorkerLife, DeliveryKey>, int> instance_failures_;
   std::set<std::pair<DeliveryKey, std::uint32_t>> failures_counted_;
