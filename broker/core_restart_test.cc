@@ -194,6 +194,29 @@ TEST(Reports, OfSeveralAttemptsNamedAtOnceTheLatestIsTakenUp) {
   EXPECT_EQ(h.core.functions().at("f")->announced.at(id).second.value, 0x1003u);
 }
 
+// Worker a has handed the first attempt back and says so once more; b has the second one.
+TEST(Reports, OfAnEarlierAttemptDoesNotEndTheLatestThatIsAnnounced) {
+  CoreHarness h;
+  h.publish(1, {h.event()});
+  h.answer_all();
+  const protocol::EventId id = h.answers().at(0).runs.at(0).first;
+  const auto report = [&](protocol::AttemptToken token, const std::string& worker) {
+    protocol::Done::Row row;
+    row.function = "f";
+    row.id = id;
+    row.token = token;
+    row.outcome = Outcome::kDrained;
+    h.done(row, worker);
+  };
+  h.hello("a", {{"f", id, {0x0001}}});
+  h.hello("b", {{"f", id, {0x0002}}});
+  h.credit(1000, "a");
+  report({0x0001}, "a");
+  EXPECT_TRUE(h.delivered("a").empty()) << "b runs it";
+  report({0x0002}, "b");
+  EXPECT_EQ(h.delivered("a").size(), 1u);
+}
+
 TEST(Sessions, AnotherProcessUnderTheNameOfAWorkerMeansThatTheFormerOneIsLost) {
   CoreHarness h;
   h.publish(1, {h.event()});

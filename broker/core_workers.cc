@@ -73,10 +73,16 @@ void Core::adopt(FunctionState& function, const protocol::HeldDelivery& held, Se
                  Now now) {
   if (Lease* const lease = function.leases.find(held.id)) {
     // Lent to its former session: it stays lent. To another worker: both run, the first commit
-    // wins.
-    if (lease->token != held.token) return;
-    lease->session = session;
-    if (lease->delivery.worker_losses > 0) ++sessions_.at(session).suspects_lent;
+    // wins. Of an attempt that was named before (here, or by another worker, whose report is on its
+    // way), this one has come after: it is what goes on.
+    if (held.token < lease->token) return;
+    lease->token = held.token;
+    lease->delivery.dispatches = std::max(lease->delivery.dispatches, held.token.value & 0xFFFu);
+    const SessionId former = std::exchange(lease->session, session);
+    if (former == session || lease->delivery.worker_losses == 0) return;
+    ++sessions_.at(session).suspects_lent;
+    std::size_t& alone = sessions_.at(former).suspects_lent;
+    if (alone > 0) --alone;
     return;
   }
   if (function.moving.contains(held.id)) return;
