@@ -57,12 +57,13 @@ struct Protections {
   bool unique_tokens = true;            // else every attempt carries the same token
   bool wait_for_announcements = true;   // else a restarted broker lends at once
   bool count_refusals = true;           // else refused events are not counted
+  bool bound_queues = true;             // else queue_max is not looked at
 };
 
 struct CoreOptions {
   Durability durability = Durability::kFsync;
   std::size_t event_bytes_max = protocol::kEventDataBytesMax;  // data of one event
-  std::uint64_t queue_max = 10'000'000;      // waiting deliveries per function, then queue_full
+  std::uint64_t queue_max = 10'000'000;      // unfinished deliveries per function, then queue_full
   std::size_t intake_bytes_max = 64u << 20;  // events not yet journaled, then queue_full
   std::size_t memory_queue_bytes_max = 512u
                                        << 20;  // class memory: waiting deliveries of all functions
@@ -129,7 +130,7 @@ class Core {
 
   // Set once this broker can do no more good: another one took over, or Redis refused for good.
   const std::optional<Error>& ended() const { return ended_; }
-  bool accepting() const { return phase_ != Phase::kStarting && !draining_ && !ended_; }
+  bool accepting() const { return intake_open_ && !draining_ && !ended_; }
   bool settled() const;  // Redis owes no answer: a draining broker may end
 
   const Counters& counters() const { return counters_; }
@@ -319,6 +320,7 @@ class Core {
   void on_begun(const store::Begun& begun, Now now);
   void on_registry(store::FunctionList list, Now now);
   void on_surveyed(FunctionState& function, const store::Surveyed& surveyed);
+  void maybe_open_intake();
   void recount_if_idle(FunctionState& function, Now now);
   void read_anew(FunctionState& function);
   void on_paged(FunctionState& function, protocol::Lane lane, store::Paged paged, Now now);
@@ -340,6 +342,7 @@ class Core {
 
   CoreOptions options_;
   Phase phase_ = Phase::kStarting;
+  bool intake_open_ = false;  // once opened it stays so, until this broker drains or ends
   bool draining_ = false;
   std::optional<Error> ended_;
   std::uint32_t epoch_ = 0;

@@ -194,13 +194,13 @@ Core::Incoming Core::admit(std::string_view packed, BatchId batch, Now now) {
   }
   incoming.target = target_of(*event);
   for (const FunctionState* function : incoming.target->functions) {
-    const std::uint64_t waiting = function->unfinished();
-    if (waiting >= options_.queue_max) {
+    if (function->taken() >= options_.queue_max && options_.protections.bound_queues) {
       return refused(Refusal::kQueueFull,
                      fmt::format("function {} has {} deliveries waiting (queue_max)",
-                                 function->name, waiting));
+                                 function->name, function->taken()));
     }
   }
+  for (FunctionState* function : incoming.target->functions) ++function->arriving;
   incoming.packed_event = packed;
   return incoming;
 }
@@ -354,6 +354,7 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
     counters_.deliveries_created += offer.deliveries.size();
     function.counts.accepted += count;
     function.counts.open += count;
+    function.arriving -= offer.deliveries.size();
     touch(function);
     if (options_.durability == Durability::kMemory) {
       for (Pending& pending : offer.deliveries) {
@@ -390,6 +391,7 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
 void Core::refuse_chunk(Chunk& chunk, const Error& error) {
   const Refusal code = refusal_after(error);
   count_refused(code, chunk.events);
+  for (const Offer& offer : chunk.offers) offer.function->arriving -= offer.deliveries.size();
   for (std::size_t i = 0; i < chunk.shares.size(); ++i) {
     protocol::Published part;
     for (const protocol::PublishRun& run : chunk.parts[i].runs) {

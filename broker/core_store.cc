@@ -37,8 +37,8 @@ bool is_held(const FunctionState& function, const protocol::EventId& id) {
 
 }  // namespace
 
-// The order of a start: epoch (fences every older broker) → functions → intake opens, while each
-// function is surveyed and the workers of the former broker are waited for → lending opens.
+// The order of a start: epoch (fences every older broker) → functions and their counts → intake
+// opens, while the workers of the former broker are waited for → lending opens.
 void Core::on_begun(const store::Begun& begun, Now now) {
   epoch_ = begun.epoch;
   last_entry_ = begun.last_entry;
@@ -51,7 +51,15 @@ void Core::on_registry(store::FunctionList list, Now now) {
   for (auto& registered : list.functions) register_function(std::move(registered));
   rebuild_router();
   if (phase_ == Phase::kStarting) phase_ = Phase::kRecovering;
+  maybe_open_intake();
   maybe_open_dispatch(now);
+}
+
+// Without the counts nobody could say which queue is full.
+void Core::maybe_open_intake() {
+  intake_open_ = intake_open_ || std::ranges::all_of(functions_, [](const auto& function) {
+                   return function.second->surveyed;
+                 });
 }
 
 void Core::register_function(store::Registered registered) {
@@ -103,6 +111,7 @@ void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed)
         std::min(function.next_due_ms.value_or(*surveyed.next_due_ms), *surveyed.next_due_ms);
   }
   touch(function);
+  maybe_open_intake();
 }
 
 // Redis has the say of what is open. Whatever is lent, moving or suspected goes on; the rest is

@@ -105,6 +105,52 @@ TEST(Publishing, AFullIntakeRefusesTheBatchAndKeepsTheRest) {
   EXPECT_EQ(h.answers("a").size(), 1u);
 }
 
+TEST(Publishing, AFullQueueRefusesEventsAloneAndCountsThoseOnTheirWay) {
+  CoreOptions options;
+  options.queue_max = 3;
+  CoreHarness h(CoreHarness::one(), options);
+  h.publish(1, {h.event(), h.event()});
+  h.publish(1, {h.event(), h.event("nobody.wants.this"), h.event()}, false, "d");
+  h.answer_all();
+  EXPECT_EQ(h.answers().at(0).runs.at(0).count, 2u);
+  const auto answer = h.answers("d").at(0);
+  ASSERT_EQ(answer.runs.size(), 3u);
+  EXPECT_EQ(answer.runs[0].fate, Fate::kAccepted);
+  EXPECT_EQ(answer.runs[1].fate, Fate::kAccepted) << "nobody's queue is full";
+  EXPECT_EQ(answer.runs[2].fate, Fate::kRefused);
+  EXPECT_EQ(answer.errors.at(0).code, Refusal::kQueueFull);
+  EXPECT_EQ(h.core.counters().events_refused_queue_full, 1u);
+  // One that ends makes room for one.
+  h.join();
+  h.done(h.ok_row(h.delivered().at(0)));
+  h.publish(2, {h.event(), h.event()});
+  h.answer_all();
+  EXPECT_EQ(h.core.counters().events_accepted, 5u);
+  EXPECT_EQ(h.core.counters().events_refused_queue_full, 2u);
+}
+
+TEST(Publishing, WhatRedisRefusesTakesNoPlaceInTheQueue) {
+  CoreOptions options;
+  options.queue_max = 1;
+  CoreHarness h(CoreHarness::one(), options);
+  h.publish(1, {h.event()});
+  h.answer(h.take_call<store::Append>().first, retry_later("Redis is full"));
+  h.publish(2, {h.event()});
+  EXPECT_EQ(h.waiting_calls<store::Append>(), 1u);
+  h.answer_all();
+  EXPECT_EQ(h.core.counters().events_accepted, 1u);
+}
+
+TEST(Publishing, WithoutTheProtectionAQueueHasNoBound) {
+  CoreOptions options;
+  options.queue_max = 1;
+  options.protections.bound_queues = false;
+  CoreHarness h(CoreHarness::one(), options);
+  h.publish(1, {h.event(), h.event()});
+  h.answer_all();
+  EXPECT_EQ(h.core.counters().events_accepted, 2u);
+}
+
 TEST(Publishing, WhatRedisHasNoRoomForIsRefusedAsQueueFull) {
   CoreHarness h;
   h.publish(1, {h.event()});
@@ -627,6 +673,43 @@ TEST(Starting, RefusesWhoeverComesAndCountsIt) {
   EXPECT_EQ(starting.counters().admin_refused, 1u);
   EXPECT_EQ(starting.counters().invocations_refused, 1u);
   EXPECT_EQ(starting.counters().events_refused_unavailable, 2u);
+}
+
+// Else a broker that is started again and again would admit queue_max events each time.
+TEST(Starting, TakesNoEventsBeforeItKnowsHowFullTheQueuesAre) {
+  CoreHarness h;  // for its clock and events
+  CoreOptions options;
+  options.queue_max = 2;
+  Core starting(options, h.now);
+  const auto answer_next = [&](auto make) {
+    for (auto& call : starting.take_calls()) {
+      starting.on_answer(call.ticket, make(call.call), h.now);
+    }
+    starting.flush(h.now);
+  };
+  const auto publish = [&](std::uint64_t sequence) {
+    starting.on_frame("c", protocol::encode(protocol::Publish{"c", sequence, false, {h.event()}}),
+                      h.now);
+  };
+  answer_next([](const store::Call&) { return store::Answer{store::Begun{1, {}}}; });
+  answer_next([](const store::Call& call) {
+    if (std::holds_alternative<store::ListWorkers>(call)) return store::Answer{store::WorkerList{}};
+    const auto functions = CoreHarness::one();
+    const auto& [name, toml] = *functions.begin();
+    return store::Answer{store::FunctionList{{{name, toml, std::string(64, 'd'), 1, false}}}};
+  });
+  publish(1);
+  EXPECT_FALSE(starting.accepting());
+  EXPECT_EQ(starting.counters().events_refused_unavailable, 1u);
+
+  answer_next([](const store::Call&) {
+    store::Surveyed surveyed;
+    surveyed.counts.accepted = surveyed.counts.open = 2;
+    return store::Answer{surveyed};
+  });
+  publish(2);
+  EXPECT_TRUE(starting.accepting());
+  EXPECT_EQ(starting.counters().events_refused_queue_full, 1u);
 }
 
 TEST(Counting, WithoutTheProtectionRefusedEventsAreNotCounted) {

@@ -80,6 +80,9 @@ struct FunctionState {
   std::uint64_t unfinished() const {
     return static_cast<std::uint64_t>(std::max<std::int64_t>(0, counts.open + counts.later));
   }
+  // With those that are not in `counts` yet because Redis has not answered their append.
+  std::uint64_t arriving = 0;
+  std::uint64_t taken() const { return unfinished() + arriving; }
   // What workers have, as far as they have said; what was announced ends with a report, too.
   std::size_t running() const { return leases.size() + announced.size(); }
   std::size_t waiting() const { return queue.size() + invocations.size() + suspects.size(); }

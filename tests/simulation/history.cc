@@ -177,6 +177,22 @@ void History::applied(const store::Append& call, const store::Appended& answer) 
       ++counts_[key->function].accepted;
       ++counts_[key->function].open;
     }
+    check_bound(stream.function);
+  }
+}
+
+// All brokers have the same queue_max, and only the acting one appends. It knows of everything that
+// is unfinished: from the survey by which it began, which no former broker's append comes after,
+// and from its own appends, which it counts from admission on. What has ended without its hearing
+// makes it refuse too early, never too late. So there is nothing to add for what is on its way.
+void History::check_bound(const std::string& function) {
+  const auto number = workload_.find(function);
+  if (!number) return;
+  const auto unfinished =
+      static_cast<std::uint64_t>(counts_[*number].open + counts_[*number].later);
+  if (unfinished > queue_max_) {
+    violate("function {} has {} unfinished deliveries; queue_max is {}", function, unfinished,
+            queue_max_);
   }
 }
 

@@ -97,6 +97,7 @@ class History {
   void on_stored_result(const DeliveryKey& key, const std::optional<std::string>& value);
 
   // ---- brokers ----
+  void set_queue_max(std::uint64_t deliveries) { queue_max_ = deliveries; }
   void on_began(BrokerLife broker, std::uint32_t epoch);
   void on_acknowledged(const protocol::Published& answer);
   void on_lent(BrokerLife broker, WorkerLife worker, std::int64_t broker_wall_ms,
@@ -154,6 +155,7 @@ class History {
   void applied(const store::Commit& call, const store::Committed& answer);
   void applied(const store::Postpone& call, const store::Moved& answer);
   void applied(const store::Bury& call, const store::Moved& answer);
+  void check_bound(const std::string& function);
   void check_fence(std::uint32_t epoch, std::string_view what);
   void check_reason(const DeliveryKey& key, const DeliveryHistory& delivery,
                     protocol::DeadReason reason);
@@ -171,6 +173,7 @@ class History {
   std::vector<Published> published_;
   std::unordered_map<DeliveryKey, DeliveryHistory, DeliveryKeyHash> deliveries_;
   std::array<store::Surveyed::Counts, kFunctionsMax> counts_{};
+  std::uint64_t queue_max_ = 0;
   std::uint32_t acting_epoch_ = 0;
   std::set<std::string> registered_workers_;
   std::map<std::uint32_t, std::set<std::string>> registered_at_;  // by epoch

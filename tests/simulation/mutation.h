@@ -18,6 +18,7 @@ enum class Mutation {
   kOneTokenForAll,
   kDoNotWaitForAnnouncements,
   kUncountedRefusal,
+  kUnboundedQueue,
   // worker::Protections
   kDoneBeforeCommit,
   kForgetCommits,
@@ -35,7 +36,7 @@ struct MutationName {
   Mutation mutation;
   std::string_view name;
 };
-inline constexpr std::array<MutationName, 17> kMutations{{
+inline constexpr std::array<MutationName, 18> kMutations{{
     {Mutation::kNone, "none"},
     {Mutation::kAcknowledgeBeforeJournal, "acknowledge_before_journal"},
     {Mutation::kForgetLeases, "forget_leases"},
@@ -44,6 +45,7 @@ inline constexpr std::array<MutationName, 17> kMutations{{
     {Mutation::kOneTokenForAll, "one_token_for_all"},
     {Mutation::kDoNotWaitForAnnouncements, "do_not_wait_for_announcements"},
     {Mutation::kUncountedRefusal, "uncounted_refusal"},
+    {Mutation::kUnboundedQueue, "unbounded_queue"},
     {Mutation::kDoneBeforeCommit, "done_before_commit"},
     {Mutation::kForgetCommits, "forget_commits"},
     {Mutation::kForgetDone, "forget_done"},

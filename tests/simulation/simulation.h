@@ -47,7 +47,8 @@
 //     and never fewer than it has answered. A repeated batch gets the answer it had, what was
 //     refused for good stays refused. Each request is answered exactly once while its connection
 //     stands.
-// 12. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
+// 12. No function ever has more than queue_max unfinished deliveries in Redis.
+// 13. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
 //     10 bounds these) everything published has ended, and the broker's own counts agree with Redis
 //     that nothing is left.
 //
