@@ -252,7 +252,7 @@ void Core::tick(Now now) {
   for (auto& [name, function] : functions_) {
     read_on(*function, now);
     recount_if_idle(*function, now);
-    // Time alone can make these lendable, or expired.
+    // Time alone can make these lendable, or expired, or end a worker's rest.
     if (function->waiting() > 0) touch(*function);
   }
 }

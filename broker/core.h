@@ -272,7 +272,7 @@ class Core {
 
   // core_dispatch.cc: from waiting to lent
   void dispatch(FunctionState& function, Now now);
-  CreditLine* choose_worker(FunctionState& function);
+  static CreditLine* choose_worker(FunctionState& function, Now now);
   bool take_next(FunctionState& function, Session& session, Now now, Pending& out);
   void lend(FunctionState& function, Session& session, std::vector<Pending> deliveries, Now now);
   bool make_ready(FunctionState& function, Pending delivery, Now now);

@@ -42,10 +42,10 @@ bool Core::make_ready(FunctionState& function, Pending delivery, Now now) {
 
 // Warm workers first: a start costs more than anything else here. Among equals the one that may be
 // sent most, which spreads bursts over the workers.
-CreditLine* Core::choose_worker(FunctionState& function) {
+CreditLine* Core::choose_worker(FunctionState& function, Now now) {
   CreditLine* best = nullptr;
   for (CreditLine& line : function.credit) {
-    if (line.available() == 0) continue;
+    if (line.available() == 0 || now.steady < line.rests_until) continue;
     if (!best || (line.warm && !best->warm) ||
         (line.warm == best->warm && line.available() > best->available())) {
       best = &line;
@@ -94,7 +94,7 @@ void Core::dispatch(FunctionState& function, Now now) {
                                       : std::numeric_limits<std::size_t>::max();
   std::vector<Pending> batch;
   while (function.waiting() > 0 && function.running() < running_max) {
-    CreditLine* line = choose_worker(function);
+    CreditLine* line = choose_worker(function, now);
     if (!line) return;
     Session& session = sessions_.at(line->session);
     const std::size_t room = std::min<std::size_t>(

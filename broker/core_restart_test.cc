@@ -217,6 +217,25 @@ TEST(Reports, OfAnEarlierAttemptDoesNotEndTheLatestThatIsAnnounced) {
   EXPECT_EQ(h.delivered("a").size(), 1u);
 }
 
+// It may have credit for thousands and drain for half a minute.
+TEST(Reports, WhoHandsADeliveryBackIsNotSentItAgainAtOnce) {
+  CoreHarness h;
+  h.join(1000, "draining");
+  h.publish(1, {h.event(), h.event()});
+  h.answer_all();
+  const auto first = h.delivered("draining");
+  ASSERT_EQ(first.size(), 2u);
+  h.done(h.failed_row(first[0], Outcome::kDrained), "draining");
+  EXPECT_TRUE(h.delivered("draining").empty());
+  h.join(1, "other");
+  EXPECT_EQ(h.delivered("other").size(), 1u);
+
+  h.done(h.failed_row(first[1], Outcome::kDrained), "draining");
+  EXPECT_TRUE(h.delivered("draining").empty());
+  h.pass(100ms);
+  EXPECT_EQ(h.delivered("draining").size(), 1u) << "there is nobody else";
+}
+
 TEST(Sessions, AnotherProcessUnderTheNameOfAWorkerMeansThatTheFormerOneIsLost) {
   CoreHarness h;
   h.publish(1, {h.event()});

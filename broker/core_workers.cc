@@ -10,6 +10,8 @@ using protocol::Outcome;
 
 namespace {
 
+constexpr Duration kRest = std::chrono::milliseconds{100};
+
 bool same_origin(const protocol::Hello& a, const protocol::Hello& b) {
   return a.host == b.host && a.pid == b.pid && a.pid_started == b.pid_started;
 }
@@ -145,7 +147,7 @@ void Core::on_credit(Session& session, const protocol::Credit& credit) {
     if (!function) continue;
     CreditLine* line = function->credit_of(session.id);
     if (!line) {
-      function->credit.push_back({session.id, 0, 0, false});
+      function->credit.push_back({session.id, 0, 0, false, {}});
       line = &function->credit.back();
     }
     line->total = std::max(line->total, row.total);
@@ -208,6 +210,10 @@ void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
   FunctionState* function = find_function(row.function);
   auto lease = end_lease(session, function, row.id, row.token);
   if (!lease) return;
+  if (row.outcome == Outcome::kDrained) {
+    CreditLine* line = function->credit_of(session.id);
+    if (line) line->rests_until = now.steady + kRest;
+  }
   if (lease->delivery.origin == protocol::Origin::kInvoke && row.outcome != Outcome::kDrained) {
     if (const auto caller = function->callers.find(row.id); caller != function->callers.end()) {
       send(caller->second.caller, protocol::Invoked{caller->second.request, std::move(row.record)});

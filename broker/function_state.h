@@ -36,6 +36,9 @@ struct CreditLine {
   std::uint64_t total = 0;  // as the worker last said
   std::uint64_t sent = 0;
   bool warm = false;  // it has an idle instance
+  // It has handed something back: it drains, or has not heard of the function. Its credit may be
+  // large, and whatever it is sent comes back at once.
+  TimePoint rests_until;
   std::uint64_t available() const { return total > sent ? total - sent : 0; }
 };
 
