@@ -54,6 +54,9 @@ void PublishQueue::begin_flight() {
 
 PublishQueue::Flight PublishQueue::end_flight() {
   Flight flight = std::move(*flight_);
+  // An answer ends a batch that went out once; one that was repeated, or that nobody answered, may
+  // be answered again.
+  answers_outstanding_ = flight.ever_sent && (flight.batch.repeat || !flight.answered);
   flight_.reset();
   queued_ -= flight.receipts.size();
   for (const auto& event : flight.batch.packed_events) queued_bytes_ -= event.size();
@@ -82,11 +85,13 @@ void PublishQueue::unsend() {
 }
 
 void PublishQueue::on_connected() {
+  answers_outstanding_ = false;  // those of the former connection went with it
   if (flight_) flight_->to_send = true;
 }
 
 void PublishQueue::on_published(const protocol::Published& answer) {
   if (!flight_ || answer.sequence != flight_->batch.sequence) return;  // of a batch given up before
+  flight_->answered = true;
   const Flight flight = end_flight();
   std::vector<std::shared_ptr<const std::vector<std::string>>> routes;
   for (const auto& route : answer.routes) {
@@ -118,13 +123,16 @@ void PublishQueue::on_published(const protocol::Published& answer) {
 }
 
 void PublishQueue::on_refused(const protocol::Refused& refused, TimePoint now) {
-  // A refusal of a malformed frame cannot name the batch, but only one is in flight.
   if (!flight_ || (refused.request != 0 && refused.request != flight_->batch.sequence)) return;
-  if (refused.code == protocol::Refusal::kUnavailable) {
+  // The refusal of what cannot be read names no batch. It is this one's if nothing else can still
+  // be answered; else the batch, or its first try, may have been taken, and asking again will tell.
+  const bool in_doubt = refused.request == 0 && (flight_->batch.repeat || answers_outstanding_);
+  if (in_doubt || refused.code == protocol::Refusal::kUnavailable) {
     flight_->resend_at = now + limits_.refused_pause;
     flight_->last_refusal = refused.message;
     return;
   }
+  flight_->answered = true;
   fail_flight(to_error(refused.code, refused.message));
 }
 

@@ -89,6 +89,7 @@ class PublishQueue {
     TimePoint oldest;     // when its first event was added
     bool to_send = true;  // for the first time, or again
     bool ever_sent = false;
+    bool answered = false;  // for good
     TimePoint resend_at = TimePoint::max();
     std::string last_refusal;  // why the broker could not take it just now
   };
@@ -102,6 +103,7 @@ class PublishQueue {
   std::deque<Waiting> waiting_;
   std::optional<Flight> flight_;
   std::uint64_t next_sequence_ = 1;
+  bool answers_outstanding_ = false;  // on this connection, to frames of the batch before
   std::size_t queued_ = 0, queued_bytes_ = 0;
 };
 

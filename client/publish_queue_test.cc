@@ -135,6 +135,42 @@ TEST(PublishQueue, TellsTheCallerAtOnceThatTheBrokerIsFull) {
                                                       "queue_full: wordcount holds 10 events"}));
 }
 
+TEST(PublishQueue, ABatchThatCannotBeReadFailsAtOnceIfItIsTheOnlyOneThatWasSent) {
+  Publisher publisher;
+  ASSERT_TRUE(publisher.add("a"));
+  publisher.sent();
+  publisher.queue.on_refused({0, Refusal::kVersion, "version 2"}, kStart);
+  EXPECT_EQ(publisher.told, std::vector<std::string>{"version: version 2"});
+}
+
+// It may have been the repeat that could not be read, and the first try may have been taken.
+TEST(PublishQueue, ARefusalWithoutANumberDoesNotFailABatchThatWasRepeated) {
+  Publisher publisher({.answer_timeout = 5s, .refused_pause = 50ms});
+  ASSERT_TRUE(publisher.add("a"));
+  publisher.sent();
+  EXPECT_TRUE(publisher.sent(kStart + 5s).repeat);
+  publisher.queue.on_refused({0, Refusal::kMalformed, "not a message"}, kStart + 5s);
+  EXPECT_TRUE(publisher.told.empty());
+  EXPECT_EQ(publisher.sent(kStart + 5s + 50ms).sequence, 1u);
+  publisher.queue.on_published(accepted(1, 1));
+  EXPECT_EQ(publisher.told.size(), 1u);
+
+  // The answers to its repeats are still to come when the next batch is on its way.
+  ASSERT_TRUE(publisher.add("b", kStart + 6s));
+  publisher.sent(kStart + 6s);
+  publisher.queue.on_refused({0, Refusal::kMalformed, "not a message"}, kStart + 6s);
+  EXPECT_EQ(publisher.told.size(), 1u);
+  publisher.queue.on_published(accepted(2, 1));
+  EXPECT_EQ(publisher.told.size(), 2u);
+
+  // And when this one is answered they have come.
+  ASSERT_TRUE(publisher.add("c", kStart + 7s));
+  publisher.sent(kStart + 7s);
+  publisher.queue.on_refused({0, Refusal::kMalformed, "not a message"}, kStart + 7s);
+  ASSERT_EQ(publisher.told.size(), 3u);
+  EXPECT_EQ(publisher.told[2], "malformed: not a message");
+}
+
 TEST(PublishQueue, IgnoresAnswersToBatchesItHasGivenUp) {
   Publisher publisher({.timeout = 30s});
   ASSERT_TRUE(publisher.add("a"));
