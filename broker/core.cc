@@ -54,6 +54,7 @@ void Core::refuse(const Peer& peer, std::uint64_t request, protocol::Refusal cod
 }
 
 void Core::refuse_unreadable(const Peer& peer, std::string_view frame, const Error& error) {
+  if (!options_.protections.answer_garbage) return;
   const protocol::Refused refused = protocol::refusal_of(frame, error);
   const bool other_version = refused.code == protocol::Refusal::kVersion;
   ++(other_version ? counters_.frames_wrong_version : counters_.frames_malformed);

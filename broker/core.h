@@ -58,6 +58,7 @@ struct Protections {
   bool wait_for_announcements = true;   // else a restarted broker lends at once
   bool count_refusals = true;           // else refused events are not counted
   bool bound_queues = true;             // else queue_max is not looked at
+  bool answer_garbage = true;           // else what cannot be read is dropped in silence
 };
 
 struct CoreOptions {

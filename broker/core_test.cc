@@ -607,6 +607,27 @@ TEST(BadInput, GarbageIsAnsweredWithAnErrorAndCounted) {
   EXPECT_EQ(h.take<protocol::Refused>("junk").size(), 4u);
 }
 
+TEST(BadInput, WithoutTheProtectionGarbageIsDroppedInSilence) {
+  CoreOptions options;
+  options.protections.answer_garbage = false;
+  CoreHarness h(CoreHarness::one(), options);
+  h.feed_frame("junk", "hello");
+  EXPECT_EQ(h.core.counters().frames_malformed, 0u);
+  EXPECT_TRUE(h.take<protocol::Refused>("junk").empty());
+}
+
+TEST(BadInput, FromAWorkerCostsItNothingThatItHolds) {
+  CoreHarness h;
+  h.join(1);
+  h.publish(1, {h.event()});
+  h.answer_all();
+  const auto delivery = h.delivered().at(0);
+  h.feed_frame("w", "hello");
+  EXPECT_EQ(h.take<protocol::Refused>("w").size(), 1u);
+  h.done(h.ok_row(delivery));
+  EXPECT_EQ(h.core.counters().deliveries_succeeded, 1u);
+}
+
 TEST(BadInput, AnotherVersionIsRefusedForItsVersion) {
   CoreHarness h;
   std::string publish = protocol::encode(protocol::Publish{.client = std::string(32, 'a'),

@@ -52,14 +52,16 @@ void AnswerBook::set_open(Batch& batch, bool open) {
   open ? ++open_ : --open_;
 }
 
-void AnswerBook::on_frame(const std::string& peer, std::string_view frame) {
-  if (protocol::peek_kind(frame) != kKind<protocol::Publish>.number) return;
-  const auto publish = protocol::view_publish(frame);
-  if (!publish) return;
+void AnswerBook::on_unreadable(const std::string& peer) {
+  ++unreadable_;
+  ++unanswered_garbage_[peer];
+}
+
+void AnswerBook::on_publish(const std::string& peer, const protocol::PublishView& publish) {
   std::string& client = clients_[peer];
-  client = publish->client;
-  Batch& batch = batches_[{client, publish->sequence}];
-  batch.events = publish->packed_events.size();
+  client = publish.client;
+  Batch& batch = batches_[{client, publish.sequence}];
+  batch.events = publish.packed_events.size();
   set_open(batch, true);
 }
 
@@ -120,6 +122,13 @@ void AnswerBook::on_published(const std::string& peer, const protocol::Published
 }
 
 void AnswerBook::on_refused(const std::string& peer, const protocol::Refused& refused) {
+  const bool for_garbage = refused.code == Refusal::kMalformed || refused.code == Refusal::kVersion;
+  if (const auto at = unanswered_garbage_.find(peer);
+      for_garbage && at != unanswered_garbage_.end()) {
+    if (--at->second == 0) unanswered_garbage_.erase(at);
+    ++refusals_;
+    return;
+  }
   Batch* batch = refused.request == 0 ? nullptr : batch_of(peer, refused.request);
   if (!batch) {
     ++refusals_;
@@ -134,20 +143,28 @@ void AnswerBook::on_refused(const std::string& peer, const protocol::Refused& re
   batch->refused_for_good = true;
 }
 
-std::string AnswerBook::check(const broker::Counters& c, std::size_t callers) {
+std::string AnswerBook::check(const broker::Counters& c, Now now) {
   const std::uint64_t refusals = c.frames_malformed + c.frames_wrong_version +
                                  c.invocations_refused + c.invocations_timed_out +
                                  c.invocations_lost + c.waits_refused + c.admin_refused +
                                  c.hellos_refused;
+  if (c.frames_malformed + c.frames_wrong_version != unreadable_) {
+    complain("{} unreadable frames came, {} are counted", unreadable_,
+             c.frames_malformed + c.frames_wrong_version);
+  }
+  if (!unanswered_garbage_.empty()) {
+    complain("what {} sent cannot be read, and it was not told",
+             unanswered_garbage_.begin()->first);
+  }
   if (refusals != refusals_) {
     complain("{} requests and frames are counted as refused, {} were told so", refusals, refusals_);
   }
   const std::uint64_t invocations =
-      invoked_ + c.invocations_timed_out + c.invocations_lost + callers;
+      invoked_ + c.invocations_timed_out + c.invocations_lost + now.callers;
   if (c.invocations != invocations) {
     complain("{} invocations are counted, {} were answered or wait", c.invocations, invocations);
   }
-  const bool quiet = open_ == 0 && recalls_under_way_ == 0;
+  const bool quiet = open_ == 0 && recalls_under_way_ == 0 && !now.ended;
   const auto compare = [&](std::string_view what, std::uint64_t counted, std::uint64_t answered) {
     if (counted == answered || (!quiet && counted > answered)) return;
     complain("{} {} are counted, {} answered", counted, what, answered);

@@ -1,10 +1,11 @@
 // What one broker has answered, kept beside what it says that it has counted.
 //
-// Sees each frame and each answer of the repeat guard before the broker does, and each frame that
-// the broker sends. What a repeat is told that was told before, here or by a former broker, counts
-// once: where it was decided.
+// Is told of each batch, each unreadable frame and each answer of the repeat guard before the
+// broker has it, and of each frame that the broker sends. What a repeat is told that was told
+// before, here or by a former broker, counts once: where it was decided.
 //
-// A refusal that no batch got is counted when it is sent: the two must agree at any time. Events
+// What cannot be read is counted and refused at once, to the peer that sent it. Any other refusal
+// that no batch got is counted when it is sent: the two must agree at any time. Events
 // are counted when their fate is known and answered with the whole of their batch: the counters may
 // be ahead, and must agree whenever no batch is open.
 #pragma once
@@ -28,13 +29,18 @@ namespace fanfare::simulation {
 
 class AnswerBook {
  public:
-  void on_frame(const std::string& peer, std::string_view frame);
+  void on_publish(const std::string& peer, const protocol::PublishView& publish);
+  void on_unreadable(const std::string& peer);
   void on_recall() { ++recalls_under_way_; }
   void on_recalled(const store::Recall& call, const Result<store::Answer>& answer);
   void on_sent(const std::string& peer, std::string_view frame);
 
-  // What does not add up; empty: everything does. `callers` wait for an invocation.
-  std::string check(const broker::Counters& counters, std::size_t callers);
+  struct Now {
+    std::size_t callers = 0;  // that wait for an invocation
+    bool ended = false;       // it will not answer what it has taken
+  };
+  // What does not add up; empty: everything does.
+  std::string check(const broker::Counters& counters, Now now);
 
  private:
   enum Reason : std::size_t { kMalformed, kTooLarge, kQueueFull, kUnavailable, kUnsupported, kAll };
@@ -66,6 +72,8 @@ class AnswerBook {
   Events events_;
   std::uint64_t refusals_ = 0;  // but for those of whole batches
   std::uint64_t invoked_ = 0;
+  std::uint64_t unreadable_ = 0;
+  std::map<std::string, std::size_t> unanswered_garbage_;  // by peer
   std::string complaint_;
 };
 

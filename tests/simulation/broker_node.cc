@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "protocol/kinds.h"
+#include "tests/simulation/garbage.h"
 
 namespace fanfare::simulation {
 namespace {
@@ -54,7 +55,6 @@ void BrokerNode::resume() {
 }
 
 void BrokerNode::on_frame(const std::string& peer, std::string_view frame) {
-  const std::uint8_t kind = protocol::peek_kind(frame);
   const auto worker = world_.worker_peers.find(peer);
   const auto knows_peer = [&] {
     for (const auto& [id, session] : core_->sessions()) {
@@ -63,24 +63,43 @@ void BrokerNode::on_frame(const std::string& peer, std::string_view frame) {
     return false;
   };
   const bool known = knows_peer();
-  book_.on_frame(peer, frame);
+  const std::optional<protocol::Message> message = note_frame(peer, frame);
   core_->on_frame(peer, frame, now());
   wake();
-  if (worker == world_.worker_peers.end()) return;
+  if (!message || worker == world_.worker_peers.end()) return;
 
-  if (kind == kKind<protocol::Hello>.number && knows_peer()) {
-    const auto message = protocol::decode(frame);
-    const auto& hello = std::get<protocol::Hello>(message.value());
+  if (const auto* hello = std::get_if<protocol::Hello>(&*message); hello && knows_peer()) {
     world_.trace.say("broker {} hears hello of worker {}, which holds {}", number_,
-                     worker->second.life, hello.held.size());
-    world_.history.on_hello_taken(number_, worker->second.life, hello,
+                     worker->second.life, hello->held.size());
+    world_.history.on_hello_taken(number_, worker->second.life, *hello,
                                   core_->options().announce_grace);
-  } else if (kind == kKind<protocol::Done>.number && known) {
-    const auto message = protocol::decode(frame);
-    world_.history.on_done_taken(std::get<protocol::Done>(message.value()));
-  } else if (kind == kKind<protocol::Bye>.number && known) {
+  } else if (const auto* done = std::get_if<protocol::Done>(&*message); done && known) {
+    world_.history.on_done_taken(*done);
+  } else if (std::holds_alternative<protocol::Bye>(*message) && known) {
     world_.history.on_worker_given_up(number_, worker->second.life, false);
   }
+}
+
+// What it says, unless it is a batch.
+std::optional<protocol::Message> BrokerNode::note_frame(const std::string& peer,
+                                                        std::string_view frame) {
+  if (protocol::peek_kind(frame) == kKind<protocol::Publish>.number) {
+    const auto publish = protocol::view_publish(frame);
+    publish ? book_.on_publish(peer, *publish) : book_.on_unreadable(peer);
+    return std::nullopt;
+  }
+  auto message = protocol::decode(frame);
+  if (message) return *std::move(message);
+  book_.on_unreadable(peer);
+  return std::nullopt;
+}
+
+void BrokerNode::send_garbage() {
+  const auto& sessions = core_->sessions();
+  if (paused_ || sessions.empty()) return;
+  auto at = sessions.begin();
+  std::advance(at, static_cast<std::ptrdiff_t>(world_.random.below(sessions.size())));
+  socket_->send(at->second.peer, some_garbage(world_.random));
 }
 
 // ---- the turn ----
@@ -152,7 +171,8 @@ void BrokerNode::carry_out() {
 void BrokerNode::check_counters() {
   std::size_t callers = 0;
   for (const auto& [name, function] : core_->functions()) callers += function->callers.size();
-  const std::string complaint = book_.check(core_->counters(), callers);
+  const std::string complaint =
+      book_.check(core_->counters(), {.callers = callers, .ended = core_->ended().has_value()});
   if (!complaint.empty()) world_.history.violate("broker {}: {}", number_, complaint);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,8 @@ class BrokerNode {
   void pause();  // as SIGSTOP
   void resume();
   bool paused() const { return paused_; }
+  // To some worker.
+  void send_garbage();
   void shift_clock(Duration by) {
     latest_wall_ms();
     clock_offset_ += by;
@@ -39,6 +42,7 @@ class BrokerNode {
     return latest_wall_ms_ = std::max(latest_wall_ms_, to_ms(now().wall));
   }
   void on_frame(const std::string& peer, std::string_view frame);
+  std::optional<protocol::Message> note_frame(const std::string& peer, std::string_view frame);
   void on_tick();
   void arm_tick();
   void wake();

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "tests/simulation/garbage.h"
+
 namespace fanfare::simulation {
 namespace {
 
@@ -40,7 +42,7 @@ PublisherNode::PublisherNode(World& world, const std::string& name, Duration pac
                                      },
                                  .on_disconnected = [] {},
                                  .on_frame = [this](std::string_view frame) { on_frame(frame); },
-                                 .on_broken = {}})) {
+                                 .on_broken = [this] { unreadable_.clear(); }})) {
   world_.schedule.after(world_.random.around(pace_), life_, [this] { publish_some(); });
 }
 
@@ -73,15 +75,41 @@ void PublisherNode::on_frame(std::string_view frame) {
   if (const auto* published = std::get_if<protocol::Published>(&*message)) {
     queue_.on_published(*published);
   } else if (const auto* refused = std::get_if<protocol::Refused>(&*message)) {
-    queue_.on_refused(*refused, now().steady);
+    if (!is_answer_to_garbage(*refused)) queue_.on_refused(*refused, now().steady);
   }
   send_all();
+}
+
+void PublisherNode::send_garbage() {
+  std::string frame = some_garbage(world_.random);
+  const bool names_a_request = protocol::refusal_of(frame, reject("")).request != 0;
+  if (names_a_request || !socket_->connected() || !socket_->standing()) return;
+  socket_->send(std::move(frame));
+  unreadable_.push_back(Unreadable::kGarbage);
+}
+
+bool PublisherNode::is_answer_to_garbage(const protocol::Refused& refused) {
+  if (refused.request != 0) return false;
+  if (unreadable_.empty()) {
+    world_.history.violate("a publisher is refused what it has not sent: {}", refused.message);
+    return true;
+  }
+  const Unreadable first = unreadable_.front();
+  unreadable_.pop_front();
+  return first == Unreadable::kGarbage;
 }
 
 void PublisherNode::send_all() {
   queue_.tick(now().steady, "simulation");
   if (socket_->connected()) {
-    if (auto frame = queue_.take_frame(now().steady)) socket_->send(*std::move(frame));
+    if (auto frame = queue_.take_frame(now().steady)) {
+      const bool stands = socket_->standing();
+      if (stands && std::exchange(spoil_next_, false)) {
+        *frame = spoil(*frame, world_.random);
+        unreadable_.push_back(Unreadable::kBatch);
+      }
+      socket_->send(*std::move(frame));
+    }
   }
   arm_timer();
 }
@@ -177,6 +205,41 @@ void CallerNode::on_frame(std::string_view frame) {
     world_.trace.say("{} is refused: {}", at->second, refused->message);
   }
   pending_.erase(at);
+}
+
+// ---- strangers ----
+
+StrangerNode::StrangerNode(World& world)
+    : world_(world),
+      socket_(std::make_unique<ClientSocket>(
+          world.network, "s0",
+          ClientSocket::Handlers{.on_connected = [] {},
+                                 .on_disconnected = [] {},
+                                 .on_frame = [this](std::string_view frame) { on_frame(frame); },
+                                 .on_broken =
+                                     [this] {
+                                       ++connection_;
+                                       sent_ = answered_ = 0;
+                                     }})) {}
+
+void StrangerNode::send_garbage() {
+  if (!socket_->connected() || !socket_->standing()) return;
+  socket_->send(some_garbage(world_.random));
+  world_.schedule.after(kAnswerGrace, life_, [this, connection = connection_, number = ++sent_] {
+    if (connection == connection_ && answered_ < number) {
+      world_.history.violate("a stranger was never told that nobody can read what it sent");
+    }
+  });
+}
+
+void StrangerNode::on_frame(std::string_view frame) {
+  const auto message = protocol::decode(frame);
+  const auto* refused = message ? std::get_if<protocol::Refused>(&*message) : nullptr;
+  const bool as_it_should = refused && (refused->code == protocol::Refusal::kMalformed ||
+                                        refused->code == protocol::Refusal::kVersion);
+  if (!as_it_should || ++answered_ > sent_) {
+    world_.history.violate("a stranger got an answer that is not the refusal of what it sent");
+  }
 }
 
 }  // namespace fanfare::simulation

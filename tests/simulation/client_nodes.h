@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -23,9 +24,13 @@ class PublisherNode {
 
   bool idle() const { return queue_.empty(); }
   ClientSocket& socket() { return *socket_; }
+  void send_garbage();
+  // The next batch goes out so that nobody can read it.
+  void spoil_next() { spoil_next_ = true; }
 
  private:
   Now now() const { return world_.schedule.now(); }
+  bool is_answer_to_garbage(const protocol::Refused& refused);
   void publish_some();
   void on_frame(std::string_view frame);
   void send_all();
@@ -36,6 +41,10 @@ class PublisherNode {
   const Duration pace_;
   client::PublishQueue queue_;
   std::uint64_t timer_ = 0;
+  bool spoil_next_ = false;
+  // What cannot be read is answered in order: here by whose it was.
+  enum class Unreadable : std::uint8_t { kGarbage, kBatch };
+  std::deque<Unreadable> unreadable_;  // on this connection
   std::unique_ptr<ClientSocket> socket_;
 };
 
@@ -63,6 +72,27 @@ class CallerNode {
   const Duration pace_;
   std::uint64_t next_request_ = 1;
   std::map<std::uint64_t, std::string> pending_;
+  std::unique_ptr<ClientSocket> socket_;
+};
+
+// Somebody who found the address and speaks no Fanfare. Must be refused, each time, while its
+// connection stands.
+class StrangerNode {
+ public:
+  explicit StrangerNode(World& world);
+  ~StrangerNode() { *life_ = false; }
+  StrangerNode(const StrangerNode&) = delete;
+  StrangerNode& operator=(const StrangerNode&) = delete;
+
+  void send_garbage();
+  ClientSocket& socket() { return *socket_; }
+
+ private:
+  void on_frame(std::string_view frame);
+
+  World& world_;
+  const Life life_ = new_life();
+  std::uint64_t connection_ = 0, sent_ = 0, answered_ = 0;  // on this connection
   std::unique_ptr<ClientSocket> socket_;
 };
 

@@ -30,6 +30,7 @@ Cluster::Cluster(World& world) : world_(world), broker_options_(broker_options()
     callers_.push_back(std::make_unique<CallerNode>(world_, "c0", random.between(5ms, 60ms)));
   }
   operator_ = std::make_unique<CallerNode>(world_, "o0", Duration{});
+  stranger_ = std::make_unique<StrangerNode>(world_);
   supervise();
 }
 
@@ -56,6 +57,7 @@ broker::CoreOptions Cluster::broker_options() {
   protections.repeat_guard = planted != Mutation::kNoRepeatGuard;
   protections.unique_tokens = planted != Mutation::kOneTokenForAll;
   protections.wait_for_announcements = planted != Mutation::kDoNotWaitForAnnouncements;
+  protections.answer_garbage = planted != Mutation::kSilentGarbage;
   protections.bound_queues = planted != Mutation::kUnboundedQueue;
   protections.count_refusals = planted != Mutation::kUncountedRefusal;
   return options;
@@ -184,6 +186,25 @@ void Cluster::step_clock(Duration by) {
 
 void Cluster::deploy() {
   operator_->deploy(world_.random.below(world_.workload.functions().size()), next_generation_++);
+}
+
+void Cluster::send_garbage() {
+  WorkerNode* worker = some_worker();
+  PublisherNode& publisher = *world_.random.pick(publishers_);
+  switch (world_.random.below(5)) {
+    case 0:
+      return publisher.send_garbage();
+    case 1:
+      return publisher.spoil_next();
+    case 2:
+      if (worker) worker->send_garbage();
+      return;
+    case 3:
+      if (!brokers_.empty()) brokers_.back()->send_garbage();
+      return;
+    default:
+      stranger_->send_garbage();
+  }
 }
 
 // ---- the end ----

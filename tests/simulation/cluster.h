@@ -31,6 +31,8 @@ class Cluster {
   void cut_off(Duration pause);
   void step_clock(Duration by);
   void deploy();
+  // From a stranger, a publisher or a worker towards the broker, or from it towards a worker.
+  void send_garbage();
 
   // ---- the end ----
   // Nothing is published any more, nobody waits for anything.
@@ -61,6 +63,7 @@ class Cluster {
   std::vector<std::unique_ptr<PublisherNode>> publishers_;
   std::vector<std::unique_ptr<CallerNode>> callers_;
   std::unique_ptr<CallerNode> operator_;
+  std::unique_ptr<StrangerNode> stranger_;
   std::uint32_t next_generation_ = 2;
 };
 

@@ -19,6 +19,7 @@ enum class Mutation {
   kDoNotWaitForAnnouncements,
   kUncountedRefusal,
   kUnboundedQueue,
+  kSilentGarbage,
   // worker::Protections
   kDoneBeforeCommit,
   kForgetCommits,
@@ -36,7 +37,7 @@ struct MutationName {
   Mutation mutation;
   std::string_view name;
 };
-inline constexpr std::array<MutationName, 18> kMutations{{
+inline constexpr std::array<MutationName, 19> kMutations{{
     {Mutation::kNone, "none"},
     {Mutation::kAcknowledgeBeforeJournal, "acknowledge_before_journal"},
     {Mutation::kForgetLeases, "forget_leases"},
@@ -46,6 +47,7 @@ inline constexpr std::array<MutationName, 18> kMutations{{
     {Mutation::kDoNotWaitForAnnouncements, "do_not_wait_for_announcements"},
     {Mutation::kUncountedRefusal, "uncounted_refusal"},
     {Mutation::kUnboundedQueue, "unbounded_queue"},
+    {Mutation::kSilentGarbage, "silent_garbage"},
     {Mutation::kDoneBeforeCommit, "done_before_commit"},
     {Mutation::kForgetCommits, "forget_commits"},
     {Mutation::kForgetDone, "forget_done"},

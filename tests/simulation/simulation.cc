@@ -64,6 +64,8 @@ class Run {
         [this] { cluster_->crash_publisher(); },
         [this] { cluster_->drain_worker(); },
         [this] { cluster_->deploy(); },
+        [this] { cluster_->send_garbage(); },
+        [this] { cluster_->send_garbage(); },
         [this] { cluster_->step_clock(world_.random.between(-500ms, 500ms)); },
         [this] { world_.redis.break_some_link(); },
         [this] { world_.redis.break_some_link(); },

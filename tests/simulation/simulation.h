@@ -14,7 +14,9 @@
 // - publishers, brokers, workers, instances and zygotes die at any point and come back; a broker is
 //   held up and goes on, also beside a successor that has begun meanwhile; zygotes and forks fail;
 // - the connection to Redis breaks with unknown outcome, Redis stalls, restarts with everything it
-//   has applied, or refuses appends (full) or all changes (disk) for a while; clocks step.
+//   has applied, or refuses appends (full) or all changes (disk) for a while; clocks step;
+// - frames that cannot be read come to the broker (from strangers, workers and publishers, whose
+//   batches are spoilt on their way out) and to workers.
 //
 // Invariants, checked at each step by History, in Redis by the call, and once more id by id when
 // the last fault is over and everything has come to rest:
@@ -48,7 +50,9 @@
 //     refused for good stays refused. Each request is answered exactly once while its connection
 //     stands.
 // 12. No function ever has more than queue_max unfinished deliveries in Redis.
-// 13. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
+// 13. What cannot be read is counted where it arrives, refused by a broker to the peer that sent it,
+//     and changes nothing else.
+// 14. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
 //     10 bounds these) everything published has ended, and the broker's own counts agree with Redis
 //     that nothing is left.
 //

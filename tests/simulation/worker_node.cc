@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "protocol/kinds.h"
+#include "tests/simulation/garbage.h"
 
 namespace fanfare::simulation {
 namespace {
@@ -79,13 +80,26 @@ void WorkerNode::drain() {
   wake();
 }
 
+void WorkerNode::send_garbage() {
+  socket_->send(some_garbage(world_.random));
+}
+
 void WorkerNode::on_frame(std::string_view frame) {
+  const auto message = protocol::decode(frame);
   const std::uint64_t stale_before = core_->counters().delivered_stale;
+  const std::uint64_t malformed_before = core_->counters().frames_malformed;
   core_->on_frame(frame, now());
-  if (protocol::peek_kind(frame) == kKind<protocol::Deliver>.number &&
-      core_->counters().delivered_stale == stale_before) {
-    const auto message = protocol::decode(frame);
-    world_.history.on_received(number_, std::get<protocol::Deliver>(message.value()));
+  const bool stale = core_->counters().delivered_stale > stale_before;
+  const bool malformed = core_->counters().frames_malformed > malformed_before;
+  if (!message) {
+    // What looks like deliveries of a former session is not looked at any further.
+    if (!malformed && !stale) {
+      world_.history.violate("worker {} did not count what it could not read", number_);
+    }
+  } else if (malformed) {
+    world_.history.violate("worker {} cannot read what the broker sent", number_);
+  } else if (const auto* deliver = std::get_if<protocol::Deliver>(&*message); deliver && !stale) {
+    world_.history.on_received(number_, *deliver);
   }
   wake();
 }

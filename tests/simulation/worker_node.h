@@ -34,6 +34,7 @@ class WorkerNode final : public worker::Effects {
   bool ended() const { return ended_; }
 
   void drain();
+  void send_garbage();
   ClientSocket& socket() { return *socket_; }
   void crash_some_instance();
   void crash_some_zygote();
