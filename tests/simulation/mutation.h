@@ -27,6 +27,7 @@ enum class Mutation {
   kAnnounceNothing,
   // The store's side, planted by redis.cc
   kCommitWithoutFence,
+  kCommitWithoutResult,
   kAppendWithoutEpoch,
   kAppendForgetsRepeats,
   kPostponeWithoutEpoch,
@@ -37,7 +38,7 @@ struct MutationName {
   Mutation mutation;
   std::string_view name;
 };
-inline constexpr std::array<MutationName, 19> kMutations{{
+inline constexpr std::array<MutationName, 20> kMutations{{
     {Mutation::kNone, "none"},
     {Mutation::kAcknowledgeBeforeJournal, "acknowledge_before_journal"},
     {Mutation::kForgetLeases, "forget_leases"},
@@ -53,6 +54,7 @@ inline constexpr std::array<MutationName, 19> kMutations{{
     {Mutation::kForgetDone, "forget_done"},
     {Mutation::kAnnounceNothing, "announce_nothing"},
     {Mutation::kCommitWithoutFence, "commit_without_fence"},
+    {Mutation::kCommitWithoutResult, "commit_without_result"},
     {Mutation::kAppendWithoutEpoch, "append_without_epoch"},
     {Mutation::kAppendForgetsRepeats, "append_forgets_repeats"},
     {Mutation::kPostponeWithoutEpoch, "postpone_without_epoch"},

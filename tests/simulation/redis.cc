@@ -254,9 +254,12 @@ Result<store::Answer> Redis::apply_mutated(store::Call& call) {
     return answer;
   }
   auto answer = model_.call(call);
-  if (const auto* commit = std::get_if<store::Commit>(&call);
-      commit && answer && mutation_ == Mutation::kCommitWithoutFence) {
+  const auto* commit = std::get_if<store::Commit>(&call);
+  if (commit && answer && mutation_ == Mutation::kCommitWithoutFence) {
     overwrite_fenced(*commit, std::get<store::Committed>(*answer));
+  }
+  if (commit && answer && mutation_ == Mutation::kCommitWithoutResult) {
+    forget_results(*commit, std::get<store::Committed>(*answer));
   }
   return answer;
 }
@@ -274,8 +277,20 @@ void Redis::overwrite_fenced(const store::Commit& commit, store::Committed& comm
   }
 }
 
+// As a commit would that marks its deliveries done and keeps nothing of what they gave.
+void Redis::forget_results(const store::Commit& commit, const store::Committed& committed) {
+  std::size_t at = 0;
+  for (const auto& group : commit.groups) {
+    for (const auto& item : group.items) {
+      if (committed.verdicts.at(at++) != Verdict::kOk) continue;
+      forgotten_.insert({commit.function, {group.entry, item.index}});
+    }
+  }
+}
+
 std::optional<std::string> Redis::stored_result(const std::string& function,
                                                 const protocol::EventId& id) const {
+  if (!forgotten_.empty() && forgotten_.contains({function, id})) return std::nullopt;
   if (const auto at = overwritten_.find({function, id}); at != overwritten_.end()) {
     return at->second;
   }

@@ -13,6 +13,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -125,6 +127,7 @@ class Redis {
   Result<store::Answer> apply(const store::Call& call);
   Result<store::Answer> apply_mutated(store::Call& call);
   void overwrite_fenced(const store::Commit& commit, store::Committed& committed);
+  void forget_results(const store::Commit& commit, const store::Committed& committed);
   void check_after(const store::Call& call);
   std::optional<std::string> stored_result(const std::string& function,
                                            const protocol::EventId& id) const;
@@ -138,6 +141,7 @@ class Redis {
   store::ModelStore model_;
   store::ModelStore snapshot_;  // for kRestartForgetsLastWrites
   std::map<std::pair<std::string, protocol::EventId>, std::string> overwritten_;
+  std::set<std::pair<std::string, protocol::EventId>> forgotten_;  // for kCommitWithoutResult
   std::vector<RedisLink*> links_;
   TimePoint stalled_until_, loading_until_, no_appends_until_, no_changes_until_;
   double appends_refused_ = 1;

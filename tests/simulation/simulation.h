@@ -50,7 +50,8 @@
 //     refused for good stays refused. Each request is answered exactly once while its connection
 //     stands.
 // 12. No function ever has more than queue_max unfinished deliveries in Redis.
-// 13. What cannot be read is counted where it arrives, refused by a broker to the peer that sent it,
+// 13. What cannot be read is counted where it arrives, refused by a broker to the peer that sent
+// it,
 //     and changes nothing else.
 // 14. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
 //     10 bounds these) everything published has ended, and the broker's own counts agree with Redis
