@@ -28,7 +28,7 @@ Result<Durability> parse_durability(std::string_view text) {
 namespace {
 
 constexpr Duration kOfficePause = std::chrono::seconds{1};
-constexpr Duration kRepeatPause = std::chrono::seconds{1};  // of a count that Redis cannot give now
+constexpr Duration kCountPause = std::chrono::seconds{1};  // of a count that Redis cannot give now
 
 }  // namespace
 
@@ -159,7 +159,7 @@ struct Core::AnswerHandler {
     if (p.function->surveyed) return;
     const ErrorKind kind = answer.error().kind;
     if (kind != ErrorKind::kRetryLater && kind != ErrorKind::kReconnect) return must();
-    core.repeat_later_.push_back({now.steady + kRepeatPause, store::Survey{p.function->name}, p});
+    core.repeat_later_.push_back({now.steady + kCountPause, store::Survey{p.function->name}, p});
   }
   void operator()(ForAppend& p) { core.on_appended(*p.chunk, answer, now); }
   void operator()(ForPage& p) {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "base/redis_sync.h"
 
@@ -27,17 +28,17 @@ Result<std::string> setting(RedisSync& redis, std::string_view name) {
   return (*reply)->size() == 2 ? std::string((**reply)[1].text()) : std::string{};
 }
 
-Result<int> major_version(RedisSync& redis) {
+Result<std::string> version_of(RedisSync& redis) {
   auto reply = redis.call({"INFO", "server"});
   if (!reply) return reply.error();
-  const std::string info((*reply)->text());
-  const std::string key = "redis_version:";
-  const std::size_t at = info.find(key);
-  int major = 0;
-  if (at == std::string::npos)
+  const std::string_view info = (*reply)->text();
+  constexpr std::string_view kKey = "redis_version:";
+  const std::size_t at = info.find(kKey);
+  if (at == std::string_view::npos) {
     return fatal("Redis does not tell its version; allow INFO for this user");
-  std::from_chars(info.data() + at + key.size(), info.data() + info.size(), major);
-  return major;
+  }
+  const std::string_view rest = info.substr(at + kKey.size());
+  return std::string(rest.substr(0, rest.find_first_of("\r\n")));
 }
 
 // Nothing when the server answers; what it says otherwise.
@@ -64,41 +65,49 @@ Result<RedisSync> connect_patiently(const RedisOptions& options, Duration patien
 
 }  // namespace
 
+Result<void> judge_server(const ServerFacts& facts, std::string_view durability,
+                          std::string_view where) {
+  int major = 0;
+  std::from_chars(facts.version.data(), facts.version.data() + facts.version.size(), major);
+  if (major < kMajorVersionMin) {
+    return fatal(fmt::format(
+        "the Redis at {} is version {}; Fanfare needs 7.0 or later: install a newer one", where,
+        facts.version));
+  }
+  if (facts.maxmemory_policy != "noeviction") {
+    return fatal(
+        fmt::format("the Redis at {} would delete accepted events when it is full "
+                    "(maxmemory-policy {}); set maxmemory-policy noeviction",
+                    where, facts.maxmemory_policy));
+  }
+  if (durability == "memory") return {};
+  const std::string_view wanted = durability == "fsync" ? "always" : "everysec";
+  const bool strong_enough = facts.appendfsync == "always" || facts.appendfsync == wanted;
+  if (facts.appendonly != "yes" || !strong_enough) {
+    return fatal(
+        fmt::format("the Redis at {} cannot keep class {} (appendonly {}, appendfsync {}); set "
+                    "appendonly yes and appendfsync {}",
+                    where, durability, facts.appendonly, facts.appendfsync, wanted));
+  }
+  return {};
+}
+
 Result<void> check_server(const RedisOptions& options, std::string_view durability,
                           Duration patience) {
   auto redis = connect_patiently(options, patience);
   if (!redis) return redis.error();
-  const std::string where = to_string(options);
-
-  const auto version = major_version(*redis);
+  ServerFacts facts;
+  auto version = version_of(*redis);
   if (!version) return version.error();
-  if (*version < kMajorVersionMin) {
-    return fatal(
-        fmt::format("the Redis at {} is version {}; Fanfare needs 7.0 or later", where, *version));
+  facts.version = *std::move(version);
+  for (auto [name, into] :
+       {std::pair{"maxmemory-policy", &facts.maxmemory_policy},
+        std::pair{"appendonly", &facts.appendonly}, std::pair{"appendfsync", &facts.appendfsync}}) {
+    auto value = setting(*redis, name);
+    if (!value) return value.error();
+    *into = *std::move(value);
   }
-  const auto policy = setting(*redis, "maxmemory-policy");
-  if (!policy) return policy.error();
-  if (*policy != "noeviction") {
-    return fatal(
-        fmt::format("the Redis at {} would delete accepted events when it is full "
-                    "(maxmemory-policy {}); set maxmemory-policy noeviction",
-                    where, *policy));
-  }
-  if (durability == "memory") return {};
-
-  const auto appendonly = setting(*redis, "appendonly");
-  if (!appendonly) return appendonly.error();
-  const auto appendfsync = setting(*redis, "appendfsync");
-  if (!appendfsync) return appendfsync.error();
-  const std::string wanted = durability == "fsync" ? "always" : "everysec";
-  const bool strong_enough = *appendfsync == "always" || *appendfsync == wanted;
-  if (*appendonly != "yes" || !strong_enough) {
-    return fatal(
-        fmt::format("the Redis at {} cannot keep class {} (appendonly {}, appendfsync {}); set "
-                    "appendonly yes and appendfsync {}",
-                    where, durability, *appendonly, *appendfsync, wanted));
-  }
-  return {};
+  return judge_server(facts, durability, to_string(options));
 }
 
 }  // namespace fanfare::store

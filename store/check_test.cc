@@ -50,6 +50,22 @@ TEST_F(Check, RefusesAServerThatEvicts) {
   }
 }
 
+TEST(JudgeServer, NamesTheVersionThatIsTooOldOrNoVersion) {
+  ServerFacts facts{.version = "7.0.0",
+                    .maxmemory_policy = "noeviction",
+                    .appendonly = "yes",
+                    .appendfsync = "always"};
+  EXPECT_TRUE(judge_server(facts, "fsync", "x"));
+  for (const char* version : {"6.2.16", "5.0.7", "", "unknown"}) {
+    facts.version = version;
+    const auto judged = judge_server(facts, "memory", "unix:///run/redis.sock");
+    ASSERT_FALSE(judged) << version;
+    EXPECT_EQ(judged.error().kind, ErrorKind::kFatal);
+    EXPECT_THAT(judged.error().message, HasSubstr(std::string("is version ") + version + ";"));
+    EXPECT_THAT(judged.error().message, HasSubstr("unix:///run/redis.sock"));
+  }
+}
+
 TEST_F(Check, SaysThatNobodyAnswers) {
   server.stop();
   const auto checked = check_server(server.options(), "fsync", Duration{0});

@@ -157,7 +157,12 @@ TEST(Kill, OfEveryProcessBelowTheWorkerLosesNothingAndWhatRanIsTriedAgain) {
   const auto children = load.installation().children_of_worker();
   ASSERT_GE(children.size(), 2u);
   load.kill_while_they_hold_work(children);
-  EXPECT_GE(load.expect_nothing_lost("all instances and zygotes").repeats, 1u);
+  const Audit counted = load.expect_nothing_lost("all instances and zygotes");
+#if !defined(FANFARE_SANITIZED)  // there an instance may well be between two items
+  EXPECT_GE(counted.repeats, 1u);
+#else
+  (void)counted;
+#endif
 }
 
 TEST(Kill, OfTheWorkerLosesNothing) {

@@ -155,15 +155,18 @@ void BrokerNode::carry_out() {
   }
   check_counters();
   for (auto& out : core_->take_calls()) {
-    const auto* recall = std::get_if<store::Recall>(&out.call);
-    if (recall) book_.on_recall();
-    redis_->call(std::move(out.call),
-                 [this, ticket = out.ticket,
-                  recalled = recall ? *recall : store::Recall{}](Result<store::Answer> answer) {
-                   if (!recalled.client.empty()) book_.on_recalled(recalled, answer);
-                   core_->on_answer(ticket, std::move(answer), now());
-                   wake();
-                 });
+    std::optional<store::Recall> recall;
+    if (const auto* asked = std::get_if<store::Recall>(&out.call)) {
+      recall = *asked;
+      book_.on_recall();
+    }
+    auto answered = [this, ticket = out.ticket,
+                     recall = std::move(recall)](Result<store::Answer> answer) {
+      if (recall) book_.on_recalled(*recall, answer);
+      core_->on_answer(ticket, std::move(answer), now());
+      wake();
+    };
+    redis_->call(std::move(out.call), std::move(answered));
   }
   watch_joined();
 }
