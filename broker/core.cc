@@ -27,6 +27,7 @@ Result<Durability> parse_durability(std::string_view text) {
 
 namespace {
 
+constexpr std::size_t kJustEndedMax = 4096;  // 10 ms' worth at full speed
 constexpr Duration kOfficePause = std::chrono::seconds{1};
 constexpr Duration kCountPause = std::chrono::seconds{1};  // of a count that Redis cannot give now
 
@@ -36,7 +37,8 @@ Core::Core(CoreOptions options, Now now)
     : options_(std::move(options)),
       random_(options_.seed),
       started_at_(now.steady),
-      ticked_at_(now.steady) {
+      ticked_at_(now.steady),
+      just_ended_(kJustEndedMax) {
   call(store::Begin{}, ForBegin{});
 }
 
@@ -253,6 +255,7 @@ void Core::tick(Now now) {
   for (auto& [name, function] : functions_) {
     read_on(*function, now);
     recount_if_idle(*function, now);
+    expire_invocations(*function, now);
     // Time alone can make these lendable, or expired, or end a worker's rest.
     if (function->waiting() > 0) touch(*function);
   }

@@ -310,6 +310,7 @@ class Core {
   void bury(FunctionState& function, Pending delivery, protocol::AttemptToken token,
             protocol::DeadReason reason, const protocol::Failure& failure, std::string log_tail,
             Now now);
+  void expire(FunctionState& function, Pending delivery, Now now);
   void flush_endings();
   void count_as_succeeded(FunctionState& function, protocol::Origin origin);
   void on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now now);
@@ -332,6 +333,8 @@ class Core {
 
   // core_await.cc, core_admin.cc
   void on_await(const Peer& peer, const protocol::Await& await, Now now);
+  bool has_just_ended(const protocol::EventId& id, const std::string& function,
+                      std::string& which) const;
   void notify_waiters(const protocol::EventId& id, const std::string& function);
   void expire_waits(Now now);
   void expire_invocations(FunctionState& function, Now now);
@@ -389,6 +392,13 @@ class Core {
   std::map<SessionId, Session> sessions_;
   std::unordered_map<Peer, SessionId> session_by_peer_;
   std::uint64_t next_invocation_ = 1;
+  // The latest that ended, round and round: an Await may have been under way meanwhile.
+  struct Ended {
+    protocol::EventId id;
+    const FunctionState* function = nullptr;
+  };
+  std::vector<Ended> just_ended_;
+  std::size_t next_ended_ = 0;
   std::vector<Waiter> waiters_;
 
   struct Endings {

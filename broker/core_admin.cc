@@ -25,6 +25,18 @@ json described(const FunctionState& function) {
           {"manifest", function.registered.manifest_toml}};
 }
 
+// What a manifest asks for and nothing here acts on, by name. Better refused than ignored.
+std::string inert_settings(const protocol::Manifest& manifest) {
+  std::vector<std::string_view> names;
+  if (manifest.rate_per_second > 0) names.push_back("rate");
+  if (manifest.batch_size != 1) names.push_back("batch.size");
+  if (manifest.batch_window > Duration::zero()) names.push_back("batch.window");
+  if (!manifest.on_success.empty()) names.push_back("on_success");
+  if (!manifest.on_failure.empty()) names.push_back("on_failure");
+  if (manifest.weight != 1) names.push_back("weight");
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 Refusal refusal_of(const Error& error) {
   return error.kind == ErrorKind::kRetryLater ? Refusal::kUnavailable : Refusal::kInternal;
 }
@@ -64,6 +76,12 @@ void Core::on_admin(const Peer& peer, const protocol::Admin& admin, Now now) {
   }
 
   const std::string name = text_of(body, "name");
+  const bool about_one =
+      admin.verb == "describe" || admin.verb == "deploy" || admin.verb == "remove";
+  if (about_one && name.empty()) {
+    return refuse_admin(peer, admin.request, Refusal::kInvalid,
+                        fmt::format("{} needs the function's name: {{\"name\": …}}", admin.verb));
+  }
   const FunctionState* function = find_function(name);
   const bool known = function && function->deployed;
   if (admin.verb == "describe") {
@@ -76,6 +94,11 @@ void Core::on_admin(const Peer& peer, const protocol::Admin& admin, Now now) {
     auto manifest = protocol::parse_manifest(manifest_toml, "function.toml", name);
     if (!manifest)
       return refuse_admin(peer, admin.request, Refusal::kInvalid, manifest.error().message);
+    if (const std::string inert = inert_settings(*manifest); !inert.empty()) {
+      return refuse_admin(
+          peer, admin.request, Refusal::kUnsupported,
+          fmt::format("function.toml: this version does nothing with {}; leave it out", inert));
+    }
     for (const auto& pattern : manifest->patterns) {
       if (const auto compiled = compile_pattern(pattern); !compiled) {
         return refuse_admin(peer, admin.request, Refusal::kInvalid, compiled.error().message);

@@ -11,6 +11,9 @@ void Core::on_await(const Peer& peer, const protocol::Await& await, Now now) {
     return refuse(peer, await.request, protocol::Refusal::kQueueFull,
                   "too many callers wait already; read the result from Redis a little later");
   }
+  if (std::string which; has_just_ended(await.event, await.function, which)) {
+    return send(peer, protocol::Awaited{await.request, {which}, {}});
+  }
   // A broker that is sure to hold no such delivery says so at once. It cannot be sure while a part
   // of the journal is unread or retries lie in `later`.
   bool may_hold = false;
@@ -25,6 +28,17 @@ void Core::on_await(const Peer& peer, const protocol::Await& await, Now now) {
   if (!may_hold) return send(peer, protocol::Awaited{await.request, {}, {}});
   waiters_.push_back({peer, await.request, await.event, await.function,
                       now.steady + std::chrono::milliseconds{await.timeout_ms}});
+}
+
+bool Core::has_just_ended(const protocol::EventId& id, const std::string& function,
+                          std::string& which) const {
+  for (const Ended& ended : just_ended_) {
+    if (ended.id != id || !ended.function) continue;
+    if (!function.empty() && ended.function->name != function) continue;
+    which = ended.function->name;
+    return true;
+  }
+  return false;
 }
 
 void Core::notify_waiters(const protocol::EventId& id, const std::string& function) {

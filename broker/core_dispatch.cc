@@ -77,12 +77,7 @@ bool Core::take_next(FunctionState& function, Session& session, Now now, Pending
       out = *std::move(next);
       return true;
     }
-    bury(function, *std::move(next), own_token(), protocol::DeadReason::kExpired,
-         {.type = "Expired",
-          .message = "not started before its expiry",
-          .retryable = false,
-          .retry_after_ms = {}},
-         {}, now);
+    expire(function, *std::move(next), now);
   }
 }
 

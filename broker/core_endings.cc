@@ -2,6 +2,8 @@
 //
 // Both are gathered during a turn and sent in groups. Until Redis has answered, a delivery is in
 // `moving`: neither lent nor waiting, so it cannot be in two places.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "broker/core.h"
@@ -44,6 +46,18 @@ protocol::Status status_of(protocol::DeadReason reason) {
                                                   : protocol::Status::kFailed;
 }
 
+// Says what had happened until then.
+std::string expiry_message(std::string_view packed_ledger) {
+  const auto rows = protocol::unpack_ledger(packed_ledger);
+  const auto failed = [](const protocol::AttemptRow& row) {
+    return protocol::counts_against_budget(row.outcome);
+  };
+  if (!rows || std::ranges::none_of(*rows, failed)) return "not started before its expiry";
+  const auto last = std::find_if(rows->rbegin(), rows->rend(), failed);
+  return fmt::format("not done before its expiry; attempt {} failed with {}: {}", last->number,
+                     last->error_type, last->error_message);
+}
+
 }  // namespace
 
 // The token of moves that no attempt caused: dispatch number 0 is never lent.
@@ -60,6 +74,8 @@ protocol::AttemptToken Core::move_token(const Pending& delivery,
 
 void Core::postpone(FunctionState& function, Pending delivery, protocol::AttemptToken token,
                     std::int64_t due_ms) {
+  // At its expiry it has to be looked at, too.
+  if (delivery.expires_ms != 0) due_ms = std::min(due_ms, delivery.expires_ms);
   endings_[&function].postpone.items.push_back({.id = delivery.id,
                                                 .slot = delivery.slot,
                                                 .entry_size = delivery.entry_size,
@@ -105,6 +121,12 @@ void Core::bury(FunctionState& function, Pending delivery, protocol::AttemptToke
                         .packed_event = delivery.packed_event.str()});
   const protocol::EventId id = delivery.id;
   function.moving.insert_or_assign(id, std::move(delivery));
+}
+
+void Core::expire(FunctionState& function, Pending delivery, Now now) {
+  const std::string message = expiry_message(delivery.packed_ledger);
+  bury(function, std::move(delivery), own_token(), protocol::DeadReason::kExpired,
+       {.type = "Expired", .message = message, .retryable = false, .retry_after_ms = {}}, {}, now);
 }
 
 void Core::flush_endings() {

@@ -211,9 +211,16 @@ void Core::on_due(FunctionState& function, store::DueRows rows, Now now) {
     pending.worker_losses = losses_in(row.packed_ledger);
     pending.packed_ledger = std::move(row.packed_ledger);
     pending.packed_event = std::move(row.packed_event);
+    bool never_starts = false;  // it expires before its delay is over, and is due at its expiry
     if (const auto options = options_of(pending.packed_event)) {
-      pending.expires_ms = times_of(*options, pending.accepted_ms).expires_ms;
+      const EventTimes times = times_of(*options, pending.accepted_ms);
+      pending.expires_ms = times.expires_ms;
+      never_starts = times.expires_ms != 0 && times.expires_ms <= times.due_ms;
       pending.lane = protocol::lane_of(options->priority, options->tenant);
+    }
+    if (never_starts) {
+      expire(function, std::move(pending), now);
+      continue;
     }
     make_ready(function, std::move(pending), now);
   }

@@ -569,6 +569,108 @@ TEST(Invocations, EndWhenTheCallersTimeIsUp) {
   EXPECT_TRUE(h.delivered().empty());
 }
 
+TEST(Invocations, EndWhenTheCallersTimeIsUpAlsoWhileTheFunctionRuns) {
+  CoreHarness h;
+  h.join();
+  h.feed("caller", protocol::Invoke{9, "f", 1000, h.event()});
+  const auto delivery = h.delivered().at(0);
+  h.pass(900ms);
+  EXPECT_TRUE(h.take<protocol::Refused>("caller").empty());
+  h.pass(101ms);
+  const auto refused = h.take<protocol::Refused>("caller");
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_EQ(refused[0].code, Refusal::kTimeout);
+  h.done(h.ok_row(delivery));
+  EXPECT_TRUE(h.take<protocol::Invoked>("caller").empty()) << "too late";
+}
+
+// An Await that was under way when its delivery ended; something else lies in `later`, so that the
+// broker cannot be sure to hold nothing.
+TEST(Waiting, ForWhatHasJustEndedIsAnsweredAtOnce) {
+  CoreHarness h;
+  h.join();
+  protocol::PublishOptions tomorrow;
+  tomorrow.delay = 86'400'000;
+  h.publish(1, {h.event(tomorrow)});
+  h.answer_all();
+  h.publish(2, {h.event()});
+  h.answer_all();
+  const auto delivery = h.delivered().at(0);
+  h.done(h.ok_row(delivery));
+  h.feed("caller", protocol::Await{4, delivery.id, "f", 1000});
+  const auto awaited = h.take<protocol::Awaited>("caller");
+  ASSERT_EQ(awaited.size(), 1u);
+  EXPECT_EQ(awaited[0].ended, std::vector<std::string>{"f"});
+  h.feed("caller", protocol::Await{5, delivery.id, "other", 1000});
+  EXPECT_TRUE(h.take<protocol::Awaited>("caller").at(0).ended.empty());
+}
+
+TEST(Expiry, OfADelayedEventIsLookedAtWhenItComesAndNotWhenTheDelayIsOver) {
+  CoreHarness h;
+  protocol::PublishOptions options;
+  options.delay = 3'600'000;
+  options.max_age = 1000;
+  h.publish(1, {h.event(options)});
+  h.answer(h.take_call<store::Append>().first, store::Answer{store::Appended{}});
+  EXPECT_EQ(h.take_call<store::Postpone>().second.items.at(0).due_ms, to_ms(h.now.wall) + 1000);
+}
+
+TEST(Expiry, AfterAFailureSaysWhatHadFailed) {
+  CoreHarness h;
+  h.join();
+  protocol::PublishOptions options;
+  options.max_age = 1000;
+  h.publish(1, {h.event(options)});
+  h.answer_all();
+  auto row = h.failed_row(h.delivered().at(0));
+  row.packed_row.clear();
+  protocol::append_row(row.packed_row, {.number = 1,
+                                        .outcome = Outcome::kFunctionError,
+                                        .error_type = "ValueError",
+                                        .error_message = "boom"});
+  row.failure.retry_after_ms = 60'000;
+  h.done(row);
+  const auto [ticket, postpone] = h.take_call<store::Postpone>();
+  const auto& item = postpone.items.at(0);
+  EXPECT_EQ(item.due_ms, to_ms(h.now.wall) + 1000) << "not after its expiry";
+  h.answer(ticket, store::Answer{store::Moved{{store::Verdict::kOk}}});
+  h.pass(1001ms);
+  store::DueRows::Row due;
+  due.id = item.id;
+  due.due_ms = item.due_ms;
+  due.attempts = item.attempts;
+  due.accepted_ms = item.accepted_ms;
+  due.packed_event = item.packed_event;
+  due.packed_ledger = item.packed_ledger;
+  due.token = item.token;
+  h.answer(h.take_call<store::Due>().first, store::Answer{store::DueRows{{due}, std::nullopt}});
+  const auto bury = h.take_call<store::Bury>().second;
+  const auto record = protocol::unpack_result(bury.items.at(0).record);
+  EXPECT_EQ(record->error_message,
+            "not done before its expiry; attempt 1 failed with ValueError: boom");
+}
+
+TEST(Admin, RefusesSettingsThatNothingActsOn) {
+  CoreHarness h;
+  const auto deploy = [&](const std::string& toml) {
+    h.feed("admin", protocol::Admin{7, "deploy",
+                                    "{\"name\":\"g\",\"manifest\":\"" + toml + "\",\"digest\":\"" +
+                                        std::string(64, 'a') + "\"}"});
+  };
+  deploy("rate = '1/s'");
+  const auto refused = h.take<protocol::Refused>("admin").at(0);
+  EXPECT_EQ(refused.code, Refusal::kUnsupported);
+  EXPECT_NE(refused.message.find("rate"), std::string::npos) << refused.message;
+  deploy("");
+  EXPECT_EQ(h.waiting_calls<store::Deploy>(), 1u);
+}
+
+TEST(Admin, SaysThatTheNameIsMissing) {
+  CoreHarness h;
+  h.feed("admin", protocol::Admin{7, "describe", "{\"function\":\"f\"}"});
+  EXPECT_NE(h.take<protocol::Refused>("admin").at(0).message.find("name"), std::string::npos);
+}
+
 TEST(Waiting, IsAnsweredWhenTheDeliveryEnds) {
   CoreHarness h;
   h.join();

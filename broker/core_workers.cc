@@ -230,6 +230,8 @@ void Core::settle(FunctionState& function, const protocol::EventId& id) {
   if (function.later_held.erase(id) > 0 && function.reading_due) {
     function.ended_while_reading.insert(id);
   }
+  just_ended_[next_ended_] = {id, &function};
+  next_ended_ = (next_ended_ + 1) % just_ended_.size();
   if (!waiters_.empty()) notify_waiters(id, function.name);
 }
 

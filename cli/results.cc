@@ -53,15 +53,17 @@ Result<Results> wait_results(RedisSync& redis, client::BlockingClient& broker,
   const auto end = std::chrono::steady_clock::now() + timeout;
   auto results = read_results(redis, functions, id);
   Duration pause = 2ms;
+  Duration patience = 50ms;
   while (results && results->size() < functions.size()) {
     const auto left = end - std::chrono::steady_clock::now();
     if (left <= 0ms) break;
     const auto missing = std::find_if(functions.begin(), functions.end(),
                                       [&](const auto& name) { return !results->contains(name); });
-    // A delivery that ends between the look into Redis and the broker's hearing of the wait is one
-    // the broker no longer holds: it answers at once, and the next look finds the result.
+    // A delivery may end between the look into Redis and the broker's hearing of the wait. It
+    // remembers the latest, but not for long: short waits first.
     const auto asked = std::chrono::steady_clock::now();
-    const auto awaited = broker.await(id, *missing, std::min<Duration>(left, 2s));
+    const auto awaited = broker.await(id, *missing, std::min<Duration>(left, patience));
+    patience = std::min<Duration>(patience * 2, 2s);
     if (!awaited) return awaited.error();
     results = read_results(redis, functions, id);
     // An answer that came at once and changed nothing: do not ask in a tight circle.
