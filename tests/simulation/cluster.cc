@@ -43,10 +43,10 @@ broker::CoreOptions Cluster::broker_options() {
   static constexpr std::size_t kWindows[] = {4, 16, 64, 8192};
   options.window.deliveries_max = kWindows[random.below(4)];
   static constexpr std::uint64_t kQueues[] = {1, 5, 20, 100};
-  if (random.chance(0.25)) options.queue_max = kQueues[random.below(4)];
+  if (random.chance(0.2)) options.queue_max = kQueues[random.below(4)];
   world_.history.set_queue_max(options.queue_max);
   if (random.chance(0.2)) options.event_bytes_max = 30'000;
-  if (random.chance(0.2)) options.intake_bytes_max = 2000 + random.below(30'000);
+  if (random.chance(0.1)) options.intake_bytes_max = 2000 + random.below(30'000);
   if (random.chance(0.2)) options.invocations_max = 1 + random.below(2);
   if (random.chance(0.2)) options.waits_max = 1 + random.below(2);
   auto& protections = options.protections;
