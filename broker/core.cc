@@ -200,6 +200,10 @@ void Core::on_frame(const Peer& peer, std::string_view frame, Now now) {
   std::visit(FrameHandler{*this, peer, session, now}, *message);
 }
 
+void Core::on_not_one_frame(const Peer& peer) {
+  refuse_unreadable(peer, {}, reject("a message is one frame, without a delimiter"));
+}
+
 void Core::on_answer(Ticket ticket, Result<store::Answer> answer, Now now) {
   const auto at = purposes_.find(ticket);
   if (at == purposes_.end()) return;

@@ -111,6 +111,7 @@ class Core {
 
   // ---- in ----
   void on_frame(const Peer& peer, std::string_view frame, Now now);
+  void on_not_one_frame(const Peer& peer);
   void on_answer(Ticket ticket, Result<store::Answer> answer, Now now);
   // The store may have lost its last changes (class everysec): what it says is open now counts.
   void on_store_restarted();

@@ -709,6 +709,14 @@ TEST(BadInput, GarbageIsAnsweredWithAnErrorAndCounted) {
   EXPECT_EQ(h.take<protocol::Refused>("junk").size(), 4u);
 }
 
+TEST(BadInput, WhatIsNotOneFrameIsAnsweredAndCountedToo) {
+  CoreHarness h;
+  h.core.on_not_one_frame("junk");
+  h.turn();
+  EXPECT_EQ(h.take<protocol::Refused>("junk").at(0).code, Refusal::kMalformed);
+  EXPECT_EQ(h.core.counters().frames_malformed, 1u);
+}
+
 TEST(BadInput, WithoutTheProtectionGarbageIsDroppedInSilence) {
   CoreOptions options;
   options.protections.answer_garbage = false;

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <csignal>
+#include <utility>
 
 #include "store/check.h"
 
@@ -57,12 +58,7 @@ Shell::Shell(Loop& loop, const Config& config, CoreOptions options, RedisOptions
               [this](const PeerId& peer, std::string_view frame) {
                 core_->on_frame(peer.value(), frame, loop_.now());
               },
-          .on_malformed =
-              [this](const PeerId&) {
-                if (auto swallowed = peer_log_.allow(loop_.now().steady)) {
-                  spdlog::warn("a peer sent something that is not one frame; it was dropped");
-                }
-              }});
+          .on_malformed = [this](const PeerId& peer) { core_->on_not_one_frame(peer.value()); }});
   outbox_ = std::make_unique<Outbox>(*socket_, [this](const std::string& peer) {
     loop_.post([this, peer] { core_->on_peer_gone(peer, loop_.now()); });
   });
@@ -96,7 +92,17 @@ void Shell::turn() {
   }
   if (core_->ended()) fail(*core_->ended());
   if (draining_) stop_when_drained();
+  log_unreadable();
   arm_tick();
+}
+
+void Shell::log_unreadable() {
+  const Counters& counters = core_->counters();
+  const std::uint64_t unreadable = counters.frames_malformed + counters.frames_wrong_version;
+  if (unreadable == unreadable_logged_) return;
+  if (!peer_log_.allow(loop_.now().steady)) return;
+  spdlog::warn("{} messages could not be read; whoever sent them was told why",
+               unreadable - std::exchange(unreadable_logged_, unreadable));
 }
 
 // Set again only to ring earlier: setting a timer anew is a turn of the loop by itself.

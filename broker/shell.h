@@ -42,6 +42,7 @@ class Shell {
   void carry_out();
   void arm_tick();
   void watch_joined();
+  void log_unreadable();
   void stop_when_drained();
 
   Loop& loop_;
@@ -62,6 +63,7 @@ class Shell {
   bool draining_ = false;
   TimePoint drain_ends_at_;
   LogThrottle peer_log_, redis_log_;
+  std::uint64_t unreadable_logged_ = 0;
   std::optional<Error> failure_;
 };
 

@@ -96,6 +96,7 @@ class Core {
   void on_disconnected(Now now);
   // Copies what it keeps.
   void on_frame(std::string_view frame, Now now);
+  void on_not_one_frame();
 
   // ---- zygotes and instances ----
   void on_zygote_started(ZygoteId zygote, Now now);

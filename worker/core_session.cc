@@ -101,6 +101,11 @@ void Core::on_frame(std::string_view frame, Now now) {
       *message);
 }
 
+void Core::on_not_one_frame() {
+  ++counters_.frames_malformed;
+  effects_.warn("the broker sent something that is not one frame");
+}
+
 void Core::join(protocol::Welcome welcome, Now now) {
   link_ = Link::kJoined;
   session_ = welcome.session;

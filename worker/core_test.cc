@@ -278,7 +278,8 @@ TEST(WorkerCore, JunkFromTheBrokerIsCountedAndChangesNothing) {
   w.core->on_frame("", w.now);
   std::string deliver = protocol::encode(protocol::Deliver{"f", {Worker::delivery(1)}});
   w.core->on_frame(deliver.substr(0, deliver.size() - 3), w.now);
-  EXPECT_EQ(w.core->counters().frames_malformed, 3u);
+  w.core->on_not_one_frame();
+  EXPECT_EQ(w.core->counters().frames_malformed, 4u);
   EXPECT_EQ(w.core->held(), 0u);
 }
 

@@ -77,8 +77,7 @@ Shell::Shell(Loop& loop, Config config, CoreOptions options, RedisOptions redis,
                 core_->on_disconnected(loop_.now());
               },
           .on_writable = [this] { write_outbox(); },
-          .on_malformed =
-              [this](const PeerId&) { warn("the broker sent something that is not one frame"); }});
+          .on_malformed = [this](const PeerId&) { core_->on_not_one_frame(); }});
   Effects& effects = *this;
   core_ = std::make_unique<Core>(std::move(options), effects, loop_.now());
   core_->report_successes(spdlog::should_log(spdlog::level::debug));
