@@ -16,12 +16,13 @@ using namespace std::chrono_literals;
 // for a while, and the network delays.
 constexpr Duration kAnswerGrace = 5s;
 
-client::PublishLimits limits_of(Random& random) {
+client::PublishLimits limits_of(World& world) {
+  Random& random = world.random;
   client::PublishLimits limits;
-  limits.batch_events_max = 1 + random.below(random.chance(0.2) ? 600 : 12);
+  limits.batch_events_max = 1 + random.below(world.doubts || random.chance(0.2) ? 600 : 12);
   // The hasty ones repeat what is only slow.
   limits.answer_timeout =
-      random.chance(0.2) ? random.between(200us, 5ms) : random.between(20ms, 500ms);
+      world.doubts || random.chance(0.2) ? random.between(200us, 5ms) : random.between(20ms, 500ms);
   limits.refused_pause = 10ms;
   limits.timeout = 5s;
   return limits;
@@ -32,7 +33,7 @@ client::PublishLimits limits_of(Random& random) {
 PublisherNode::PublisherNode(World& world, const std::string& name, Duration pace)
     : world_(world),
       pace_(pace),
-      queue_(fmt::format("client{:016x}", world.random.next()), limits_of(world.random)),
+      queue_(fmt::format("client{:016x}", world.random.next()), limits_of(world)),
       socket_(std::make_unique<ClientSocket>(
           world.network, name,
           ClientSocket::Handlers{.on_connected =

@@ -47,6 +47,8 @@ broker::CoreOptions Cluster::broker_options() {
   world_.history.set_queue_max(options.queue_max);
   if (random.chance(0.2)) options.event_bytes_max = 30'000;
   if (random.chance(0.1)) options.intake_bytes_max = 2000 + random.below(30'000);
+  if (world_.doubts && random.chance(0.5))
+    options.intake_bytes_max = 50'000 + random.below(500'000);
   if (random.chance(0.2)) options.invocations_max = 1 + random.below(2);
   if (random.chance(0.2)) options.waits_max = 1 + random.below(2);
   auto& protections = options.protections;

@@ -20,7 +20,8 @@ class Run {
     world_.redis.tempo.slow = random.chance(0.5) ? 0.01 : 0;
     if (random.chance(0.3)) world_.redis.tempo.delay = 2ms;
     if (random.chance(0.3)) world_.mishaps = {0.05, 0.02, 0.02};
-    if (random.chance(0.1)) world_.workload.large_events = 0.3;
+    world_.doubts = random.chance(0.05);
+    if (world_.doubts || random.chance(0.1)) world_.workload.large_events = 0.3;
     world_.redis.install(world_.workload);
     cluster_ = std::make_unique<Cluster>(world_);
     choose_faults();
@@ -78,7 +79,24 @@ class Run {
       if (random.chance(0.5)) faults_.push_back(fault);
     }
     pace_ = random.between(4ms, 60ms);
+    if (world_.doubts) choose_doubts();
     world_.schedule.after(random.around(pace_), [this] { fault(); });
+  }
+
+  // Batches spread over chunks of which Redis takes some and refuses others, and answers that are
+  // lost: what tries the repeat guard.
+  void choose_doubts() {
+    faults_ = {
+        [this] { cluster_->crash_broker(); },
+        [this] { cluster_->replace_broker(world_.random.between(1ms, 10ms)); },
+        [this] { cluster_->break_connection(); },
+        [this] { world_.redis.break_some_link(); },
+        [this] {
+          world_.redis.refuse_appends_until(world_.schedule.steady() +
+                                            world_.random.between(1ms, 20ms));
+        },
+    };
+    pace_ = world_.random.between(2ms, 10ms);
   }
 
   void fault() {

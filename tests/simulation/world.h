@@ -43,6 +43,7 @@ struct World {
   Network network;
 
   WorkerMishaps mishaps;
+  bool doubts = false;  // publishers' batches are large, and they are hasty
   bool publishing = true;
 
   // Which worker process is behind a broker's peer id, and whether that connection stands.
