@@ -31,6 +31,13 @@ target_compile_definitions(fanfare_asio INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST
 target_link_libraries(fanfare_asio INTERFACE Threads::Threads)
 
 if(FANFARE_TESTS)
-  find_package(GTest CONFIG REQUIRED)
+  find_package(GTest CONFIG QUIET)
+  if(NOT GTest_FOUND AND FANFARE_TESTS STREQUAL "AUTO")
+    message(STATUS "Tests are not built: GTest is missing (ops/setup installs it)")
+    set(FANFARE_TESTS OFF)
+  elseif(NOT GTest_FOUND)
+    message(FATAL_ERROR "The tests need GTest, which is missing: ops/setup installs it; "
+      "-DFANFARE_TESTS=OFF builds without tests")
+  endif()
   find_package(rapidcheck CONFIG QUIET)
 endif()
