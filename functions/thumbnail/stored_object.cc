@@ -7,9 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <system_error>
 
 namespace thumbnail {
 namespace {
@@ -67,7 +70,10 @@ std::string slurp(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream bytes;
   bytes << file.rdbuf();
-  if (!file) throw fanfare::Failure{"StorageError", "cannot read " + path.string()};
+  if (!file) {
+    throw fanfare::Failure{"StorageError",
+                           "cannot read " + path.string() + ": " + std::strerror(errno)};
+  }
   return std::move(bytes).str();
 }
 
@@ -117,6 +123,10 @@ std::string read_object(const fs::path& storage, const StoredObject& object) {
   for (const std::string& key : {object.key, form_decoded(object.key)}) {
     std::error_code error;
     const fs::path path = fs::canonical(storage / object.bucket / key, error);
+    if (error == std::errc::permission_denied) {  // it may be there, and may be let in yet
+      throw fanfare::Failure{"StorageError", "cannot read " + object.bucket + "/" + key + " in " +
+                                                 storage.string() + ": " + error.message()};
+    }
     if (error || !fs::is_regular_file(path, error)) continue;
     // A link inside the bucket may still lead out of it.
     const fs::path inside = fs::relative(path, fs::canonical(storage, error), error);

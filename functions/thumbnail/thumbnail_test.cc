@@ -1,5 +1,6 @@
 #include <fanfare/function.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -205,6 +206,28 @@ TEST_F(ThumbnailFunction, FailsForGoodOnABrokenImage) {
   EXPECT_EQ(result.failure.type, "DecodeError");
   EXPECT_FALSE(result.failure.retryable);
   EXPECT_EQ(run("photos", "never-uploaded.png").failure.type, "ObjectNotFound");
+}
+
+TEST_F(ThumbnailFunction, SaysThatItMayNotEnterTheStorage) {
+  upload("photos/a.png", encode(red_and_blue(4, 4), Kind::kPng));
+  const bool root = ::geteuid() == 0;  // whom no permission stops
+  fs::permissions(storage_, root ? fs::perms::owner_all : fs::perms::none);
+  if (root) {
+    ASSERT_EQ(::seteuid(65534), 0);
+  }
+  std::string said;
+  try {
+    read_object(storage_, {.bucket = "photos", .key = "a.png", .inline_bytes = {}});
+  } catch (const Failure& failure) {
+    said = failure.type() + ": " + failure.message();
+    EXPECT_TRUE(failure.retryable());
+  }
+  if (root) {
+    ASSERT_EQ(::seteuid(0), 0);
+  }
+  fs::permissions(storage_, fs::perms::owner_all);
+  EXPECT_EQ(said, "StorageError: cannot read photos/a.png in " + storage_.string() +
+                      ": Permission denied");
 }
 
 TEST_F(ThumbnailFunction, DoesNotFollowLinksOutOfTheStorage) {
