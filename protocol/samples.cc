@@ -134,7 +134,7 @@ std::vector<std::pair<std::string, Message>> messages() {
       {"invoked", Invoked{7, pack(failed_result())}},
       {"await", Await{8, kId, "wordcount", 30000}},
       {"awaited", Awaited{8, {"wordcount"}, {"store-form"}}},
-      {"admin", Admin{9, "describe", R"({"function":"wordcount"})"}},
+      {"admin", Admin{9, "describe", R"({"name":"wordcount"})"}},
       {"admin_reply", AdminReply{9, "{}"}},
       {"refused", Refused{7, Refusal::kNoSuchFunction, "no function named worcount"}},
       {"hello", Hello{"host-1", "8c5f2a1e", 4242, 123456, 4, {{"wordcount", kId, kToken}}}},
