@@ -28,6 +28,20 @@ std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// --durability was given although an installation was named: by what, and what to do.
+Error durability_of_a_named_one(const Address& address) {
+  const char* named = !address.data.empty() ? "--data" : "--broker";
+  if (address.data.empty() && address.broker.empty()) {
+    return fatal(
+        "--durability is for a temporary installation, but FANFARE_DATA names one, which has its "
+        "own; to measure a temporary one, run `env -u FANFARE_DATA fanfare bench …`");
+  }
+  return fatal(
+      fmt::format("--durability is for a temporary installation, but {} names one, which has its "
+                  "own; leave out one of the two",
+                  named));
+}
+
 Result<std::string> noop_folder() {
   for (const auto& folder : shipped_functions("builtin")) {
     if (fs::path(folder).filename() == "noop") return folder;
@@ -46,7 +60,7 @@ Result<std::unique_ptr<BenchInstallation>> BenchInstallation::open(const Common&
     if (auto started = bench->start_temporary(durability); !started) return started.error();
     address.data = bench->temporary_;
   } else if (!command.durability.empty()) {
-    return fatal("--durability belongs to a temporary installation; the named one has its own");
+    return durability_of_a_named_one(address);
   }
   if (auto connected = bench->connect(address); !connected) return connected.error();
   return bench;

@@ -85,6 +85,17 @@ TEST(Command, RefusesNamesAndIdsThatCannotBe) {
   EXPECT_THAT(id.output, HasSubstr("yesterday"));
 }
 
+TEST(Command, SaysWhatNamesTheInstallationWhoseDurabilityBenchShouldChange) {
+  const auto flag = fanfare({"--data", kNowhere, "bench", "--durability", "fsync"});
+  EXPECT_EQ(flag.exit_code, kUsage);
+  EXPECT_THAT(flag.output, HasSubstr("--data names one"));
+  setenv("FANFARE_DATA", kNowhere.c_str(), 1);
+  const auto variable = fanfare({"bench", "--durability", "fsync"});
+  unsetenv("FANFARE_DATA");
+  EXPECT_EQ(variable.exit_code, kUsage);
+  EXPECT_THAT(variable.output, HasSubstr("env -u FANFARE_DATA fanfare bench"));
+}
+
 TEST(Command, SaysThatADataDirectoryCannotBeWritten) {
   const auto ended = fanfare({"--data", "/proc/fanfare", "up"});
   EXPECT_EQ(ended.exit_code, kUsage);

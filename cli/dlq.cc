@@ -1,11 +1,14 @@
 // fanfare dlq list, show: dead letters, read from Redis.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "base/nearest.h"
 #include "cli/result_view.h"
+#include "cli/results.h"
 #include "cli/verbs.h"
 #include "protocol/event.h"
 #include "protocol/record.h"
@@ -56,6 +59,16 @@ Result<std::vector<Letter>> read_letters(const Common& common, const std::string
     if (!letter) return letter.error();
     letters.push_back(*std::move(letter));
   }
+  // One that was removed keeps its letters; a name without any may be a slip.
+  if (letters.empty()) {
+    const auto known = function_names(*redis);
+    if (!known) return known.error();
+    if (std::find(known->begin(), known->end(), function) == known->end()) {
+      const std::string meant = nearest(function, *known);
+      return reject(fmt::format("not_found: no function is named '{}'{}", function,
+                                meant.empty() ? "" : fmt::format("; did you mean {}?", meant)));
+    }
+  }
   return letters;
 }
 
@@ -77,7 +90,7 @@ std::size_t attempts_of(const protocol::ResultRecord& record) {
 }
 
 void show(const Letter& letter, const std::string& function, bool colour) {
-  fmt::print("{}", format_result(function, letter.record, colour));
+  fmt::print("{}", format_result(function, letter.record, colour, std::nullopt));
   if (letter.event) fmt::print("  event: {}\n", protocol::to_cloudevents_json(*letter.event));
   const auto ledger = protocol::unpack_ledger(letter.record.ledger);
   if (!ledger) return;

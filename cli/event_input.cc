@@ -15,26 +15,31 @@
 namespace fanfare::cli {
 namespace {
 
-// One byte more than an event may have, so that the sender's own check can say that it is too
-// large.
+// One byte more than an event may have: enough to know that it is too large.
 constexpr std::size_t kReadMax = protocol::kEventDataBytesMax + 1;
 
-std::string read_at_most(std::istream& in) {
+Result<std::string> read_at_most(std::istream& in, const std::string& what) {
   std::string data(kReadMax, '\0');
+  errno = 0;
   in.read(data.data(), static_cast<std::streamsize>(data.size()));
+  if (in.bad()) {  // a folder opens like a file, and then cannot be read
+    return fatal(fmt::format("cannot read {}: {}", what, std::strerror(errno)));
+  }
   data.resize(static_cast<std::size_t>(in.gcount()));
+  if (data.size() == kReadMax) {
+    return reject(fmt::format("too_large: {} has more than {} bytes, the most that an event takes",
+                              what, protocol::kEventDataBytesMax));
+  }
   return data;
 }
 
 Result<std::string> read_data(const std::string& text) {
-  if (text == "-") return read_at_most(std::cin);
+  if (text == "-") return read_at_most(std::cin, "standard input");
   if (!text.starts_with('@')) return text;
+  const std::string what = fmt::format("--data file '{}'", text.substr(1));
   std::ifstream file(text.substr(1), std::ios::binary);
-  if (!file) {
-    return fatal(
-        fmt::format("cannot read --data file '{}': {}", text.substr(1), std::strerror(errno)));
-  }
-  return read_at_most(file);
+  if (!file) return fatal(fmt::format("cannot read {}: {}", what, std::strerror(errno)));
+  return read_at_most(file, what);
 }
 
 Result<void> set_duration(std::string_view flag, const std::string& text,

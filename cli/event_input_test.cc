@@ -50,6 +50,27 @@ TEST(MakeEvent, NamesTheFileItCannotRead) {
   EXPECT_EQ(exit_code_of(event.error()), kUsage);
 }
 
+TEST(MakeEvent, RefusesAFolderAsData) {
+  EventFlags flags;
+  flags.data = "@/tmp";
+  const auto event = make_event(flags);
+  ASSERT_FALSE(event);
+  EXPECT_THAT(event.error().message, HasSubstr("'/tmp': Is a directory"));
+  EXPECT_EQ(exit_code_of(event.error()), kUsage);
+}
+
+TEST(MakeEvent, NamesTheLimitThatAFileExceeds) {
+  const std::string file = "/tmp/fanfare-large-test-" + std::to_string(getpid());
+  std::ofstream(file) << std::string((1 << 20) + 4096, 'x');
+  EventFlags flags;
+  flags.data = "@" + file;
+  const auto event = make_event(flags);
+  std::filesystem::remove(file);
+  ASSERT_FALSE(event);
+  EXPECT_THAT(event.error().message, HasSubstr("more than 1048576 bytes"));
+  EXPECT_EQ(exit_code_of(event.error()), kRefused);
+}
+
 TEST(MakeEvent, LeavesTheContentTypeOutWhenThereIsNoData) {
   const auto event = make_event({.type = "tick"});
   ASSERT_TRUE(event);

@@ -51,7 +51,8 @@ Result<void> probe_patiently(const std::string& path, const std::string& what) {
   auto patience = 100ms;
   for (;;) {
     auto probed = probe_unix_socket(path, what);
-    if (fs::exists(path)) patience = 3000ms;
+    std::error_code unknown;  // as where this user may not look
+    if (fs::exists(path, unknown)) patience = 3000ms;
     if (probed || std::chrono::steady_clock::now() - started >= patience) return probed;
     std::this_thread::sleep_for(20ms);
   }

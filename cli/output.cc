@@ -4,11 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 namespace fanfare::cli {
-namespace {
 
 std::string printable(std::string_view text) {
   std::string out(text);
@@ -16,6 +17,20 @@ std::string printable(std::string_view text) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
   }
   return out;
+}
+
+namespace {
+
+// A message may quote the lines of a log.
+std::string on_lines(std::string_view message) {
+  std::string out;
+  for (;;) {
+    const std::size_t end = std::min(message.find('\n'), message.size());
+    out += printable(message.substr(0, end));
+    if (end == message.size()) return out;
+    out += "\n  ";
+    message.remove_prefix(end + 1);
+  }
 }
 
 // Columns that a terminal needs: one for each character, not byte.
@@ -60,8 +75,9 @@ std::string paint(Colour colour, std::string_view text, bool enabled) {
 }
 
 void print_error(const Output& output, std::string_view message) {
+  std::fflush(stdout);  // in the order in which it was said, where both go to one place
   fmt::print(stderr, "fanfare: {} {}\n", paint(Colour::kRed, "error:", output.colour_err),
-             printable(message));
+             on_lines(message));
 }
 
 void print_error(const Output& output, std::string_view message, std::string_view next_step) {
@@ -71,9 +87,12 @@ void print_error(const Output& output, std::string_view message, std::string_vie
 
 ExitCode fail(const Output& output, const Error& error) {
   if (error.kind == ErrorKind::kReconnect) {
-    print_error(
-        output, error.message,
-        "Is it running? Start one with `fanfare up`, or name it with --data, --broker, --redis.");
+    // Where the user may not go, nobody can tell whether it runs.
+    const bool barred = error.message.find(std::strerror(EACCES)) != std::string::npos;
+    print_error(output, error.message,
+                barred ? "Run this as the user whose installation it is, or as root."
+                       : "Is it running? Start one with `fanfare up`, or name it with --data, "
+                         "--broker, --redis.");
   } else if (error.kind == ErrorKind::kRetryLater) {
     print_error(output, error.message, "Nothing is lost: try again a little later.");
   } else {

@@ -23,7 +23,11 @@ Output detect_output(bool json);
 // `text` in colour, if `enabled`.
 std::string paint(Colour colour, std::string_view text, bool enabled);
 
-// One line on standard error: "fanfare: error: …".
+// Control characters as '?', so that no event can play tricks on a terminal.
+std::string printable(std::string_view text);
+
+// One line on standard error: "fanfare: error: …". Further lines of a message are indented; other
+// control characters are shown as '?'.
 void print_error(const Output& output, std::string_view message);
 // The same, with what to do next on a line of its own.
 void print_error(const Output& output, std::string_view message, std::string_view next_step);
@@ -32,8 +36,7 @@ ExitCode fail(const Output& output, const Error& error);
 
 void print_line(std::string_view line);  // standard output
 
-// Columns aligned, headings in bold. Rows may be shorter than the headings; control characters in
-// cells are shown as '?', so that no event can play tricks on a terminal.
+// Columns aligned, headings in bold, cells printable. Rows may be shorter than the headings.
 std::string format_table(const std::vector<std::string>& headings,
                          const std::vector<std::vector<std::string>>& rows, bool colour);
 

@@ -14,6 +14,21 @@ TEST(FormatTable, LetsNoCellControlTheTerminal) {
   EXPECT_EQ(format_table({"A"}, {{"\x1b[2Jgone\n"}}, false), "A\n?[2Jgone?\n");
 }
 
+TEST(PrintError, KeepsTheLinesOfAMessageAndNothingElseThatControls) {
+  ::testing::internal::CaptureStderr();
+  print_error(Output{}, "the broker ended\nerror: \x1b[2Jno Redis");
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "fanfare: error: the broker ended\n  error: ?[2Jno Redis\n");
+}
+
+TEST(Fail, DoesNotAskWhetherItRunsWhereNobodyMayLook) {
+  ::testing::internal::CaptureStderr();
+  EXPECT_EQ(fail(Output{}, reconnect("no broker at /d (Permission denied)")), kUnreachable);
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            "fanfare: error: no broker at /d (Permission denied)\n"
+            "  Run this as the user whose installation it is, or as root.\n");
+}
+
 TEST(Paint, ColoursOnlyWhenAsked) {
   EXPECT_EQ(paint(Colour::kRed, "x", false), "x");
   EXPECT_EQ(paint(Colour::kRed, "x", true), "\x1b[31mx\x1b[0m");

@@ -8,16 +8,17 @@
 #include "cli/receipt_view.h"
 #include "cli/result_view.h"
 #include "cli/results.h"
+#include "cli/retrying.h"
 #include "cli/verbs.h"
 
 namespace fanfare::cli {
 namespace {
 
-int show_outcomes(const Common& common, const client::Receipt& receipt, const Results& results,
-                  Duration waited) {
+int show_outcomes(const Common& common, RedisSync& redis, const client::Receipt& receipt,
+                  const Results& results, Duration waited) {
   for (const auto& [function, record] : results) {
     if (!common.output.json)
-      fmt::print("{}", format_result(function, record, common.output.colour_out));
+      fmt::print("{}", format_result(function, record, common.output.colour_out, receipt.id));
   }
   if (results.size() < receipt.functions->size()) {
     print_error(common.output,
@@ -26,6 +27,7 @@ int show_outcomes(const Common& common, const client::Receipt& receipt, const Re
                             format_duration(waited)),
                 fmt::format("They go on: look again with `fanfare result {} --wait`.",
                             to_string(receipt.id)));
+    print_retrying(redis, *receipt.functions, receipt.id);
     return kFailed;
   }
   for (const auto& [function, record] : results) {
@@ -46,7 +48,7 @@ int wait_and_show(const Common& common, client::BlockingClient& broker,
     json["results"] = nlohmann::ordered_json::parse(results_json(*results, receipt.id));
     print_line(json.dump());
   }
-  return show_outcomes(common, receipt, *results, wait);
+  return show_outcomes(common, *redis, receipt, *results, wait);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "cli/result_view.h"
 #include "cli/results.h"
+#include "cli/retrying.h"
 #include "cli/verbs.h"
 
 namespace fanfare::cli {
@@ -60,6 +61,40 @@ Result<Results> wait(const Common& common, RedisSync& redis, const ResultCommand
                                   : wait_results(redis, **broker, functions, id, *command.wait);
 }
 
+// Whether the broker holds deliveries of the event that have not ended. It is asked only by those
+// who have waited on it already.
+bool still_going(const Common& common, const ResultCommand& command, const protocol::EventId& id) {
+  if (!command.wait) return false;
+  auto broker = connect_broker(common.address);
+  if (!broker) return false;
+  const auto awaited = (*broker)->await(id, command.function, std::chrono::milliseconds{1});
+  return awaited && !awaited->pending.empty();
+}
+
+int explain_absence(const Common& common, RedisSync& redis, const ResultCommand& command,
+                    const std::vector<std::string>& functions, const protocol::EventId& id) {
+  const auto retrying = read_retrying(redis, functions, id);
+  if (!retrying) return fail(common.output, retrying.error());
+  const bool goes_on = !retrying->empty() || still_going(common, command, id);
+  const std::string within =
+      command.wait ? fmt::format(" within {}", format_duration(*command.wait)) : " yet";
+  if (!goes_on) {
+    print_error(
+        common.output, fmt::format("no result of {}{}", command.event_id, within),
+        command.wait
+            ? "No delivery of it is open: it matched no function, its results are not kept, or "
+              "they have expired."
+            : "It may still be queued (wait with --wait), match no function, or have "
+              "expired.");
+    return kRefused;
+  }
+  print_error(common.output, fmt::format("{} has not ended{}", command.event_id, within),
+              retrying->empty() ? "It is queued or running; `fanfare status` shows the queues."
+                                : "It is being tried again:");
+  print_retrying(redis, functions, id);
+  return command.wait ? kFailed : kRefused;
+}
+
 }  // namespace
 
 int run_result(const Common& common, const ResultCommand& command) {
@@ -72,24 +107,24 @@ int run_result(const Common& common, const ResultCommand& command) {
   const auto results = command.wait ? wait(common, *redis, command, *functions, *id)
                                     : read_results(*redis, *functions, *id);
   if (!results) return fail(common.output, results.error());
-  if (results->empty()) {
-    print_error(common.output, fmt::format("no result of {} yet", command.event_id),
-                "It may still be queued (wait with --wait), match no function, or have expired.");
-    return kRefused;
-  }
+  if (results->empty()) return explain_absence(common, *redis, command, *functions, *id);
   if (!common.output.json) {
     for (const auto& [function, record] : *results) {
-      fmt::print("{}", format_result(function, record, common.output.colour_out));
+      fmt::print("{}", format_result(function, record, common.output.colour_out, *id));
     }
   } else if (command.function.empty()) {
     print_line(results_json(*results, *id));
   } else {
     print_line(protocol::to_json(results->begin()->second, *id, command.function));
   }
+  int code = kDone;
   for (const auto& [function, record] : *results) {
-    if (record.status != protocol::Status::kSucceeded) return kFailed;
+    if (record.status != protocol::Status::kSucceeded) code = kFailed;
   }
-  return kDone;
+  if (command.wait && results->size() < functions->size()) {  // others may still be at it
+    if (print_retrying(*redis, *functions, *id) > 0) code = kFailed;
+  }
+  return code;
 }
 
 }  // namespace fanfare::cli

@@ -34,7 +34,7 @@ std::string indented(std::string_view text) {
 }  // namespace
 
 std::string format_result(const std::string& function, const protocol::ResultRecord& record,
-                          bool colour) {
+                          bool colour, std::optional<protocol::EventId> letter_id) {
   const auto ledger = protocol::unpack_ledger(record.ledger);
   const std::size_t attempts = ledger ? ledger->size() : 0;
   const bool succeeded = record.status == protocol::Status::kSucceeded;
@@ -47,8 +47,10 @@ std::string format_result(const std::string& function, const protocol::ResultRec
   if (!succeeded) {
     out += fmt::format("  {}: {}\n", record.error_type, record.error_message);
     if (record.reason) {
-      out += fmt::format("  dead letter: {}; see `fanfare dlq list {}`\n",
-                         protocol::to_string(*record.reason), function);
+      out += fmt::format("  dead letter: {}", protocol::to_string(*record.reason));
+      if (letter_id)
+        out += fmt::format("; see `fanfare dlq show {} {}`", function, to_string(*letter_id));
+      out += '\n';
     }
   }
   if (!record.output.empty()) out += indented(shown(record.output));

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "cli/retrying.h"
 #include "cli/verbs.h"
 
 namespace fanfare::cli {
@@ -53,6 +54,21 @@ double number(const ordered_json& json, const char* key) {
   return at != json.end() && at->is_number() ? at->get<double>() : 0;
 }
 
+// What is due next of each function that has deliveries waiting for another attempt, and why.
+std::string later_lines(const Address& address, const ordered_json& functions) {
+  std::string lines;
+  auto redis = connect_redis(address);
+  if (!redis) return lines;
+  for (const auto& function : functions) {
+    if (number(function, "later") == 0) continue;
+    const auto next = next_retrying(*redis, text(function, "name"));
+    if (!next || !*next) continue;
+    lines += fmt::format("{}  {}\n", lines.empty() ? "next of LATER:\n" : "",
+                         printable(format_retrying(**next, wall_now())));
+  }
+  return lines;
+}
+
 std::string format_status(const ordered_json& status, bool colour) {
   const auto& broker = status["broker"];
   const auto& redis = status["redis"];
@@ -77,7 +93,7 @@ std::string format_status(const ordered_json& status, bool colour) {
     rows.push_back({text(function, "name"), text(function, "state"), text(function, "ready"),
                     text(function, "running"), text(function, "later"), text(function, "dead"),
                     text(function, "succeeded"), text(function, "instances"),
-                    human_ms(number(function, "oldest_ms"))});
+                    number(function, "ready") > 0 ? human_ms(number(function, "oldest_ms")) : "-"});
   }
   return out + format_table({"FUNCTION", "STATE", "READY", "RUNNING", "LATER", "DEAD", "SUCCEEDED",
                              "INSTANCES", "OLDEST"},
@@ -102,7 +118,8 @@ int run_status(const Common& common, const StatusCommand& command) {
       print_line(status.dump());
     } else {
       if (command.watch && common.output.colour_out) fmt::print("\x1b[H\x1b[2J");
-      fmt::print("{}", format_status(status, common.output.colour_out));
+      fmt::print("{}{}", format_status(status, common.output.colour_out),
+                 later_lines(common.address, status["functions"]));
       std::fflush(stdout);
     }
     if (!command.watch) return kDone;

@@ -239,7 +239,8 @@ Result<void> Supervisor::start_redis() {
   const Duration patience = common_.address.redis.empty() ? kRedisStartMax : Duration{5s};
   auto waited = wait_for("Redis", answers, patience);
   if (!waited && waited.error().kind == ErrorKind::kRetryLater) {
-    return reconnect(fmt::format("unreachable: no Redis at {}", to_string(*options)));
+    return reconnect(fmt::format("unreachable: no Redis at {}; start it, or leave out --redis",
+                                 to_string(*options)));
   }
   return waited;
 }
@@ -416,7 +417,8 @@ int Supervisor::run() {
   const auto started = start_all();
   if (!started && started.error().kind != ErrorKind::kStale) {
     drain();
-    return fail(common_.output, started.error());
+    print_error(common_.output, started.error().message);
+    return exit_code_of(started.error());
   }
   loop_.run_until([this] { return stop_signals_ > 0; }, 24h * 365 * 50);
   say("draining; once more stops at once");

@@ -24,6 +24,7 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 using nlohmann::json;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const std::string kFanfare = FANFARE_BIN_DIR "/fanfare";
 
@@ -143,6 +144,48 @@ TEST_F(UpTest, AcceptsAndNamesEventsThatNobodyWants) {
   const auto published = up.run({"--json", "publish", "--type", "nobody.listens"});
   EXPECT_EQ(published.exit_code, kDone);
   EXPECT_EQ(json::parse(published.output)["unmatched"], true);
+}
+
+// A function that fails its first attempts, with a pattern of its own.
+std::string flaky_functions(const test::TempDir& dir) {
+  const std::string folder = dir.file("functions/flaky");
+  fs::create_directories(folder);
+  fs::copy_file(FANFARE_BINARY_DIR "/functions-testing/flaky/flaky.so", folder + "/flaky.so");
+  std::ofstream(folder + "/function.toml") << "[[on]]\npattern = '{\"type\": [\"flaky\"]}'\n";
+  return dir.file("functions");
+}
+
+TEST_F(UpTest, SaysWhyADeliveryIsTriedAgainAndWhen) {
+  Up up(data_, {"--no-examples", "--functions", flaky_functions(dir_)});
+  const auto published = up.run({"publish", "--type", "flaky", "--data", "99", "--wait=1s"});
+  EXPECT_EQ(published.exit_code, kFailed);
+  EXPECT_THAT(published.output, HasSubstr("function_error (NotYet: attempt "));
+  const std::string id = published.output.substr(0, published.output.find('\n'));
+  const auto waited = up.run({"result", id, "--wait=50ms"});
+  EXPECT_EQ(waited.exit_code, kFailed);
+  EXPECT_THAT(waited.output, HasSubstr("has not ended within 50ms"));
+  EXPECT_THAT(waited.output, HasSubstr("(NotYet: attempt "));
+  const auto looked = up.run({"result", id});
+  EXPECT_EQ(looked.exit_code, kRefused);
+  EXPECT_THAT(looked.output, HasSubstr("(NotYet: attempt "));
+  EXPECT_THAT(up.run({"status"}).output, HasSubstr("(NotYet: attempt "));
+  EXPECT_EQ(up.run({"result", "1-1.1", "--wait=50ms"}).exit_code, kRefused);
+}
+
+TEST_F(UpTest, PointsToADeadLetterAndKnowsWhichFunctionsThereAre) {
+  Up up(data_, {"--no-examples", "--functions", flaky_functions(dir_)});
+  EXPECT_THAT(up.run({"dlq", "list", "flaky"}).output, HasSubstr("no dead letters of flaky"));
+  const auto slip = up.run({"dlq", "list", "flakey"});
+  EXPECT_EQ(slip.exit_code, kRefused);
+  EXPECT_THAT(slip.output, HasSubstr("did you mean flaky?"));
+
+  const auto published = up.run({"publish", "--type", "flaky", "--data", "never", "--wait"});
+  const std::string id = published.output.substr(0, published.output.find('\n'));
+  EXPECT_THAT(published.output, HasSubstr("see `fanfare dlq show flaky " + id + "`"));
+  const auto shown = up.run({"dlq", "show", "flaky", id});
+  EXPECT_EQ(shown.exit_code, kDone);
+  EXPECT_THAT(shown.output, HasSubstr("Hopeless"));
+  EXPECT_THAT(shown.output, Not(HasSubstr("see `fanfare")));
 }
 
 TEST_F(UpTest, RefusesASecondOneOnTheSameDirectory) {
