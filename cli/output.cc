@@ -93,6 +93,10 @@ ExitCode fail(const Output& output, const Error& error) {
                 barred ? "Run this as the user whose installation it is, or as root."
                        : "Is it running? Start one with `fanfare up`, or name it with --data, "
                          "--broker, --redis.");
+  } else if (error.message.starts_with("timeout:")) {
+    print_error(
+        output, error.message,
+        "If it was running, it goes on and its result is dropped; give it longer with --timeout.");
   } else if (error.kind == ErrorKind::kRetryLater) {
     print_error(output, error.message, "Nothing is lost: try again a little later.");
   } else {

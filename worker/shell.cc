@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <csignal>
+#include <utility>
 
 namespace fanfare::worker {
 namespace {
@@ -106,7 +107,7 @@ void Shell::turn() {
       spdlog::warn("lost the broker at {}; what is here goes on", config_.broker);
     }
   }
-  if (core_->finished()) {
+  if (core_->finished() && !std::exchange(said_stopped_, true)) {
     spdlog::info("stopped; {} attempts succeeded, {} failed, {} were handed back",
                  core_->counters().attempts_ok, core_->counters().attempts_failed,
                  core_->counters().attempts_drained);

@@ -78,6 +78,7 @@ class Shell : private Effects {
   Loop::Hook turn_hook_;
   int stop_signals_ = 0;
   bool was_joined_ = false;
+  bool said_stopped_ = false;
   LogThrottle broker_log_, redis_log_, warn_log_{std::chrono::seconds{1}};
   LogThrottle attempt_log_{std::chrono::milliseconds{100}};
 };
