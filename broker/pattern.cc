@@ -41,6 +41,24 @@ void split_dots(const std::string& key, std::vector<std::string>& path) {
   path.push_back(key.substr(from));
 }
 
+// Attributes are text and nothing lies within them: other tests could never hold.
+Result<void> check_attribute(const FieldTest& test) {
+  using Kind = Alternative::Kind;
+  if (test.path.front() == "data") return {};
+  if (test.path.size() > 1) {
+    return reject(
+        fmt::format("pattern field '{}': only data has fields within it", joined(test.path)));
+  }
+  for (const Alternative& alternative : test.alternatives) {
+    if (alternative.kind == Kind::kString || alternative.kind == Kind::kPrefix) continue;
+    return reject(fmt::format(
+        "pattern field '{}': attributes are text, which a number, true, false or null never "
+        "matches; write it in quotes, or test data.{}",
+        joined(test.path), joined(test.path)));
+  }
+  return {};
+}
+
 Result<void> compile_fields(const json& object, const std::vector<std::string>& parent,
                             Pattern& pattern) {
   for (const auto& [key, value] : object.items()) {
@@ -65,6 +83,7 @@ Result<void> compile_fields(const json& object, const std::vector<std::string>& 
       if (!alternative) return alternative.error();
       test.alternatives.push_back(*std::move(alternative));
     }
+    if (auto checked = check_attribute(test); !checked) return checked;
     pattern.tests.push_back(std::move(test));
     if (pattern.tests.size() > kTestsMax) {
       return reject(fmt::format("a pattern may test at most {} fields", kTestsMax));

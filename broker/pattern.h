@@ -3,7 +3,8 @@
 //
 // Fields AND, array entries OR. Alternatives: a literal (string, number, true, false, null) and
 // {"prefix": text}. Dotted keys equal nested keys. Anything else is refused with the path of the
-// offending field, at deployment. Numbers compare as IEEE doubles.
+// offending field, at deployment; so is what could never match an attribute, which is text.
+// Numbers compare as IEEE doubles.
 #pragma once
 
 #include <string>

@@ -23,7 +23,12 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config) {
   if (!options) return options.error();
   auto redis = parse_redis_url(config.redis);
   if (!redis) return redis.error();
-  if (auto fine = store::check_server(*redis, config.durability); !fine) return fine.error();
+  auto fine = store::check_server(*redis, config.durability, 0s);
+  if (!fine && fine.error().kind == ErrorKind::kReconnect) {
+    spdlog::info("waiting for Redis at {}", to_string(*redis));
+    fine = store::check_server(*redis, config.durability);
+  }
+  if (!fine) return fine.error();
 
   std::unique_ptr<Shell> shell(new Shell(loop, config, *options, *redis));
   if (auto listening = shell->listen(); !listening) return listening.error();

@@ -169,10 +169,15 @@ cli::ChildOutput run_broker(const std::vector<std::string>& settings) {
   return *std::move(ended);
 }
 
-void expect_one_line(const cli::ChildOutput& ended, int exit_code, const std::string& saying) {
+void expect_lines(const cli::ChildOutput& ended, int lines, int exit_code,
+                  const std::string& saying) {
   EXPECT_EQ(ended.exit_code, exit_code) << ended.how << ": " << ended.output;
   EXPECT_THAT(ended.output, HasSubstr(saying));
-  EXPECT_EQ(std::count(ended.output.begin(), ended.output.end(), '\n'), 1) << ended.output;
+  EXPECT_EQ(std::count(ended.output.begin(), ended.output.end(), '\n'), lines) << ended.output;
+}
+
+void expect_one_line(const cli::ChildOutput& ended, int exit_code, const std::string& saying) {
+  expect_lines(ended, 1, exit_code, saying);
 }
 
 TEST(BadSetup, ABrokerRefusesARedisThatEvicts) {
@@ -191,11 +196,12 @@ TEST(BadSetup, ABrokerRefusesARedisWithoutAJournalFile) {
                   3, "appendonly yes");
 }
 
-TEST(BadSetup, ABrokerNamesTheRedisThatIsNotThere) {
+TEST(BadSetup, ABrokerNamesTheRedisThatIsNotThereBeforeItWaitsForIt) {
   TempDir dir;
-  expect_one_line(run_broker({"FANFARE_BROKER_REDIS=unix://" + dir.file("nobody.sock"),
-                              "FANFARE_BROKER_ENDPOINT=ipc://" + dir.file("b.ipc")}),
-                  3, "nobody.sock");
+  const auto ended = run_broker({"FANFARE_BROKER_REDIS=unix://" + dir.file("nobody.sock"),
+                                 "FANFARE_BROKER_ENDPOINT=ipc://" + dir.file("b.ipc")});
+  expect_lines(ended, 2, 3, "waiting for Redis at unix://" + dir.file("nobody.sock") + "\n");
+  EXPECT_THAT(ended.output, HasSubstr("cannot reach Redis"));
 }
 
 TEST(BadSetup, ABrokerNamesAnEndpointThatItCannotUse) {
