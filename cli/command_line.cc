@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <functional>
 #include <memory>
 #include <string>
@@ -46,6 +49,33 @@ CLI::Validator duration_like() {
   return CLI::Validator(check_duration, "DURATION");
 }
 
+// CLI11's own words for these bounds have hundreds of digits.
+CLI::Validator above_zero() {
+  return CLI::Validator(
+      [](std::string& text) {
+        if (text.ends_with("/s")) text.resize(text.size() - 2);
+        double number = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+        const bool whole_text = error == std::errc{} && end == text.data() + text.size();
+        if (whole_text && std::isfinite(number) && number > 0) return std::string{};
+        return fmt::format("'{}' is not a number above 0", text);
+      },
+      "N");
+}
+
+CLI::Validator count_above_zero() {
+  return CLI::Validator(
+      [](std::string& text) {
+        std::uint64_t number = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+        if (error == std::errc{} && end == text.data() + text.size() && number > 0) {
+          return std::string{};
+        }
+        return fmt::format("'{}' is not a whole number above 0", text);
+      },
+      "N");
+}
+
 // --wait stands for --wait=30s; an option with an optional value would swallow the next word.
 std::vector<std::string> arguments_of(int argc, char** argv) {
   std::vector<std::string> arguments;
@@ -66,8 +96,10 @@ void add_delivery_flags(CLI::App& verb, EventFlags& event) {
       ->check(duration_like());
   verb.add_option("--priority", event.priority, "0 to 9, 9 first (default 4)")
       ->check(CLI::Range(0, 9));
-  verb.add_option("--ordering-key", event.ordering_key, "In order, one at a time per key");
-  verb.add_option("--idempotency-key", event.idempotency_key, "The same key is the same event");
+  verb.add_option("--ordering-key", event.ordering_key,
+                  "In order, one at a time per key; this version's broker refuses it");
+  verb.add_option("--idempotency-key", event.idempotency_key,
+                  "The same key is the same event; this version's broker refuses it");
   verb.add_option("--tenant", event.tenant, "Fair share per tenant");
 }
 
@@ -92,16 +124,13 @@ void add_publish(CLI::App& app, Parsed& parsed) {
       ->check(duration_like());
   verb->add_flag("--lines", command.lines, "One event per line of standard input");
   verb->add_option("--rate", command.rate, "With --lines: events per second, e.g. 100 or 100/s")
-      ->transform(CLI::Validator(
-          [](std::string& text) {
-            if (text.ends_with("/s")) text.resize(text.size() - 2);
-            return std::string{};
-          },
-          "N/s"))
-      ->check(CLI::PositiveNumber);
+      ->transform(above_zero());
   verb->callback([&parsed] {
     if (parsed.publish.lines && parsed.publish.event.data) {
       throw CLI::ValidationError("--lines takes its data from standard input; leave out --data");
+    }
+    if (!parsed.publish.lines && parsed.publish.rate > 0) {
+      throw CLI::ValidationError("--rate paces --lines; it means nothing for one event");
     }
     if (parsed.publish.lines && !parsed.wait.empty()) {
       throw CLI::ValidationError("--lines does not wait; look at results with `fanfare result`");
@@ -233,7 +262,7 @@ void add_bench(CLI::App& app, Parsed& parsed) {
   verb->add_option("mode", command.mode, "throughput, latency, invoke or cold-start")
       ->check(CLI::IsMember({"throughput", "latency", "invoke", "cold-start"}))
       ->capture_default_str();
-  verb->add_option("--events", command.events, "Per run")->check(CLI::PositiveNumber);
+  verb->add_option("--events", command.events, "Per run")->check(count_above_zero());
   verb->add_option("--size", command.size, "Bytes of data per event")
       ->check(CLI::Range(8, 1 << 20))
       ->capture_default_str();
@@ -241,7 +270,7 @@ void add_bench(CLI::App& app, Parsed& parsed) {
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   verb->add_option("--rate", command.rate, "Events per second, of latency")
-      ->check(CLI::PositiveNumber)
+      ->transform(above_zero())
       ->capture_default_str();
   verb->add_option("--runs", command.runs, "The median of so many")
       ->check(CLI::Range(1, 99))
@@ -289,6 +318,47 @@ const CLI::App& innermost(const CLI::App& app) {
   return chosen.empty() ? app : innermost(*chosen.front());
 }
 
+// The long options that count in that verb: its own, and those of the verbs around it.
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const auto& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  for (const CLI::App* verb : app.get_subcommands()) {
+    const auto inner = option_names(*verb);
+    names.insert(names.end(), inner.begin(), inner.end());
+  }
+  return names;
+}
+
+// The first word that looks like an option and is none, without its value; empty if there is none.
+std::string unknown_option(const std::vector<std::string>& arguments,
+                           const std::vector<std::string>& known) {
+  for (const std::string& word : arguments) {
+    if (word == "--") break;
+    if (!word.starts_with("--")) continue;
+    std::string name = word.substr(0, word.find('='));
+    if (std::find(known.begin(), known.end(), name) == known.end()) return name;
+  }
+  return {};
+}
+
+// A word after --wait: the duration must be written into the option.
+std::string duration_after_wait(int argc, char** argv) {
+  for (int i = 1; i + 1 < argc && std::string_view(argv[i]) != "--"; ++i) {
+    if (std::string_view(argv[i]) == "--wait" && parse_duration(argv[i + 1])) return argv[i + 1];
+  }
+  return {};
+}
+
+void print_verbs(const CLI::App& app) {
+  std::size_t width = 0;
+  for (const auto& name : verb_names(app)) width = std::max(width, name.size());
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
+    fmt::print(stderr, "  {:{}}  {}\n", verb->get_name(), width, verb->get_description());
+  }
+}
+
 int explain(const CLI::App& app, const CLI::ParseError& error,
             const std::vector<std::string>& arguments, const Output& output) {
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
@@ -306,6 +376,22 @@ int explain(const CLI::App& app, const CLI::ParseError& error,
     const std::string meant = nearest(word, known);
     print_error(output, fmt::format("unknown verb '{}'", word),
                 meant.empty() ? next : fmt::format("Did you mean `{}`? {}", meant, next));
+    return kUsage;
+  }
+  const int code = error.get_exit_code();
+  const bool missing = code == static_cast<int>(CLI::ExitCodes::RequiredError);
+  if (missing || code == static_cast<int>(CLI::ExitCodes::ExtrasError)) {
+    const std::vector<std::string> options = option_names(app);
+    if (const std::string word = unknown_option(arguments, options); !word.empty()) {
+      const std::string meant = nearest(word, options);
+      print_error(output, fmt::format("unknown option '{}'", word),
+                  meant.empty() ? next : fmt::format("Did you mean `{}`? {}", meant, next));
+      return kUsage;
+    }
+  }
+  if (missing && !known.empty()) {  // the only thing such an app requires
+    print_error(output, "which verb?", next);
+    print_verbs(verb);
     return kUsage;
   }
   print_error(output, error.what(), next);
@@ -332,6 +418,11 @@ int run_command_line(int argc, char** argv) {
   add_bench(app, parsed);
   let_fall_through(app);
 
+  if (const std::string word = duration_after_wait(argc, argv); !word.empty()) {
+    print_error(detect_output(false), fmt::format("--wait does not take the next word, '{}'", word),
+                fmt::format("Write --wait={}.", word));
+    return kUsage;
+  }
   std::vector<std::string> arguments = arguments_of(argc, argv);
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());

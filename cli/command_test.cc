@@ -48,6 +48,40 @@ TEST(Command, SaysWhichFlagIsMissingOrWrong) {
   EXPECT_THAT(duration.output, HasSubstr("soon"));
 }
 
+TEST(Command, SuggestsTheOptionThatWasMeant) {
+  EXPECT_THAT(fanfare({"publish", "--typ", "x"}).output, HasSubstr("Did you mean `--type`?"));
+  EXPECT_THAT(fanfare({"publish", "--type", "x", "--dat", "y"}).output,
+              HasSubstr("Did you mean `--data`?"));
+  EXPECT_THAT(fanfare({"status", "--jsn"}).output, HasSubstr("Did you mean `--json`?"));
+}
+
+TEST(Command, SaysHowTheDurationOfWaitIsWritten) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"publish", "--type", "t", "--wait", "5s"},
+        {"result", "1-1.1", "--wait", "5s"}}) {
+    const auto ended = fanfare(words);
+    EXPECT_EQ(ended.exit_code, kUsage);
+    EXPECT_THAT(ended.output, HasSubstr("Write --wait=5s"));
+  }
+}
+
+TEST(Command, NamesBoundsInPlainWords) {
+  EXPECT_THAT(fanfare({"publish", "--type", "t", "--lines", "--rate", "0"}).output,
+              HasSubstr("'0' is not a number above 0"));
+  EXPECT_THAT(fanfare({"bench", "--events", "x"}).output,
+              HasSubstr("'x' is not a whole number above 0"));
+  const auto rate = fanfare({"publish", "--type", "t", "--rate", "5"});
+  EXPECT_EQ(rate.exit_code, kUsage);
+  EXPECT_THAT(rate.output, HasSubstr("--rate paces --lines"));
+}
+
+TEST(Command, ListsItsVerbsWhenNoneIsGiven) {
+  const auto top = fanfare({});
+  EXPECT_EQ(top.exit_code, kUsage);
+  EXPECT_THAT(top.output, HasSubstr("  publish    Publish an event\n"));
+  EXPECT_THAT(fanfare({"functions"}).output, HasSubstr("  deploy    "));
+}
+
 TEST(Command, PrintsHelpAndVersionAsSuccess) {
   const auto help = fanfare({"publish", "--help"});
   EXPECT_EQ(help.exit_code, kDone);
@@ -113,6 +147,9 @@ TEST(Command, RefusesToDeployWhatCouldNotRun) {
   const auto nothing = fanfare({"functions", "deploy", "/tmp/fanfare-no-such-folder"});
   EXPECT_EQ(nothing.exit_code, kRefused);
   EXPECT_THAT(nothing.output, HasSubstr("not a folder"));
+  const auto sources = fanfare({"functions", "deploy", FANFARE_SOURCE_DIR "/functions/wordcount"});
+  EXPECT_EQ(sources.exit_code, kRefused);
+  EXPECT_THAT(sources.output, HasSubstr("build them first"));
   const auto abi =
       fanfare({"functions", "deploy", FANFARE_BINARY_DIR "/functions-testing/bad-abi"});
   EXPECT_EQ(abi.exit_code, kRefused);

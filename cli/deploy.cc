@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "base/nearest.h"
 #include "base/sha256.h"
 #include "cli/child_output.h"
 #include "cli/installation.h"
@@ -21,13 +23,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// A folder with sources was named: what is deployed is made from it.
+std::string build_first(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::exists(folder / "CMakeLists.txt", error)) return {};
+  return "; these are sources: build them first, then deploy functions/NAME of the build folder";
+}
+
 Result<std::string> read_manifest(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) {
     return reject(
         fmt::format("{}: {}; a function's folder holds function.toml (it may be empty) "
-                    "and the handler",
-                    file.string(), std::strerror(errno)));
+                    "and the handler{}",
+                    file.string(), std::strerror(errno), build_first(file.parent_path())));
   }
   return std::string(std::istreambuf_iterator<char>(in), {});
 }
@@ -66,14 +75,43 @@ Result<Checked> check_function(const std::string& given_folder) {
                     file.string(), manifest->runtime));
   }
   if (!fs::is_regular_file(folder / manifest->handler, error)) {
-    return reject(fmt::format("{}: no such file; `handler` in {} names it",
-                              (folder / manifest->handler).string(), file.string()));
+    return reject(fmt::format("{}: no such file; `handler` in {} names it{}",
+                              (folder / manifest->handler).string(), file.string(),
+                              build_first(folder)));
   }
   if (auto loads = try_loading(folder, manifest->handler); !loads) return loads.error();
   auto package = protocol::pack_directory(folder.string());
   if (!package) return package.error();
   std::string digest = sha256_hex(*package);
-  return Checked{manifest->name, *std::move(manifest_toml), *std::move(package), std::move(digest)};
+  return Checked{manifest->name, *std::move(manifest_toml), *std::move(package), std::move(digest),
+                 file.string(),  manifest->patterns};
+}
+
+std::vector<std::string> remarks(const Checked& checked) {
+  if (checked.patterns.empty()) {
+    return {
+        fmt::format("no event reaches {}, whose manifest has no [[on]]: call it with `fanfare "
+                    "invoke {}`",
+                    checked.name, checked.name)};
+  }
+  const std::vector<std::string> known{"type", "source",          "subject",    "id",
+                                       "time", "datacontenttype", "dataschema", "data"};
+  std::vector<std::string> lines;
+  for (const auto& text : checked.patterns) {
+    const auto pattern = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!pattern.is_object()) continue;  // the broker says what is wrong with it
+    for (const auto& [key, value] : pattern.items()) {
+      const std::string field = key.substr(0, key.find('.'));
+      if (std::find(known.begin(), known.end(), field) != known.end()) continue;
+      const std::string meant = nearest(field, known);
+      lines.push_back(fmt::format(
+          "{}: no event matches pattern {}, as '{}' is neither data nor an attribute that patterns "
+          "know{}",
+          checked.manifest_file, text, field,
+          meant.empty() ? "" : fmt::format("; did you mean {}?", meant)));
+    }
+  }
+  return lines;
 }
 
 Result<Deployed> deploy_function(const Checked& checked, RedisSync& redis,
@@ -89,6 +127,9 @@ Result<Deployed> deploy_function(const Checked& checked, RedisSync& redis,
                                                             {"manifest", checked.manifest_toml},
                                                             {"digest", checked.digest}}
                                                  .dump());
+  if (!answer && answer.error().kind == ErrorKind::kReject) {  // as for its patterns
+    return reject(fmt::format("{}: {}", checked.manifest_file, answer.error().message));
+  }
   if (!answer) return answer.error();
   const nlohmann::json body = nlohmann::json::parse(*answer, nullptr, /*allow_exceptions=*/false);
   if (!body.is_object()) return reject("the broker's answer is not JSON");

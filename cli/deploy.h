@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/redis_sync.h"
 #include "base/result.h"
@@ -19,12 +20,18 @@ struct Deployed {
 // A folder that has passed every check that needs neither Redis nor a broker.
 struct Checked {
   std::string name, manifest_toml, package, digest;
+  std::string manifest_file;
+  std::vector<std::string> patterns;
 };
 
 // Reads function.toml, packs the folder, and loads the handler in a process of its own (what it
 // runs on loading cannot hurt this one). kReject with the file and the reason: bad manifest,
 // missing handler, wrong ABI, missing symbol, failed init, too large.
 Result<Checked> check_function(const std::string& folder);
+
+// What its author should hear although it can be deployed, one line each: that no event reaches it,
+// that a pattern asks for an attribute that no event has.
+std::vector<std::string> remarks(const Checked& checked);
 
 // Puts the package into Redis, then tells the broker, which checks the manifest again and hands the
 // function to its workers.

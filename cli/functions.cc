@@ -116,6 +116,8 @@ int run_functions_deploy(const Common& common, const std::vector<std::string>& f
     } else {
       fmt::print("{} deployed, generation {}\n", deployed->name, deployed->generation);
     }
+    std::fflush(stdout);
+    for (const auto& line : remarks(function)) fmt::print(stderr, "fanfare: note: {}\n", line);
   }
   return kDone;
 }

@@ -19,6 +19,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
+constexpr std::uint64_t kLinesNamedMax = 10;  // of those that failed; all are counted
+
 // What the client's thread learns and the reading thread waits for.
 class Tally {
  public:
@@ -29,7 +31,8 @@ class Tally {
     ++sent_;
   }
   // On the client's thread, in the order of the lines.
-  void answered(const Result<client::Receipt>& receipt, const std::string& type) {
+  void answered(const Result<client::Receipt>& receipt, const std::string& type,
+                std::uint64_t line) {
     if (receipt) {
       // The stream buffers by itself; what is printed is acknowledged.
       fmt::print("{}", common_.output.json
@@ -41,6 +44,7 @@ class Tally {
     if (!receipt) {
       ++failed_;
       if (!first_error_) first_error_ = receipt.error();
+      if (failed_ <= kLinesNamedMax) say_failed(line, receipt.error());
     }
     all_answered_.notify_one();
   }
@@ -67,6 +71,10 @@ class Tally {
   }
 
  private:
+  void say_failed(std::uint64_t line, const Error& error) const {
+    fmt::print(stderr, "{}fanfare: line {} was not published: {}\n",
+               common_.output.progress ? "\r" : "", line, printable(error.message));
+  }
   void show(std::uint64_t answered, std::uint64_t failed) const {
     if (!common_.output.progress) return;
     const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
@@ -105,9 +113,10 @@ int run_publish_lines(const Common& common, const PublishCommand& command) {
     event.content_type = command.event.content_type.empty() ? guess_content_type(event.data)
                                                             : command.event.content_type;
     tally.sent();
-    (*broker)->publish(event, [&tally, &event](const Result<client::Receipt>& receipt) {
-      tally.answered(receipt, event.type);
-    });
+    (*broker)->publish(event,
+                       [&tally, &event, line = count + 1](const Result<client::Receipt>& receipt) {
+                         tally.answered(receipt, event.type, line);
+                       });
     tally.show_progress();
   }
   tally.wait_for_all();

@@ -188,6 +188,35 @@ TEST_F(UpTest, PointsToADeadLetterAndKnowsWhichFunctionsThereAre) {
   EXPECT_THAT(shown.output, Not(HasSubstr("see `fanfare")));
 }
 
+TEST_F(UpTest, RemarksOnFunctionsThatNoEventReaches) {
+  Up up(data_, {"--no-examples"});
+  const std::string folder = flaky_functions(dir_) + "/flaky";
+  std::ofstream(folder + "/function.toml") << "";
+  const auto by_name = up.run({"functions", "deploy", folder});
+  EXPECT_EQ(by_name.exit_code, kDone);
+  EXPECT_THAT(by_name.output, HasSubstr("no event reaches flaky"));
+  std::ofstream(folder + "/function.toml") << "[[on]]\npattern = '{\"typ\": [\"a\"]}'\n";
+  EXPECT_THAT(up.run({"functions", "deploy", folder}).output, HasSubstr("did you mean type?"));
+  std::ofstream(folder + "/function.toml") << "[[on]]\npattern = '{\"type\": [1]}'\n";
+  const auto refused = up.run({"functions", "deploy", folder});
+  EXPECT_EQ(refused.exit_code, kRefused);
+  EXPECT_THAT(refused.output, HasSubstr(folder + "/function.toml: "));
+}
+
+TEST_F(UpTest, NamesTheLinesThatWereNotPublished) {
+  Up up(data_, {"--no-examples"});
+  const std::string lines = dir_.file("lines");
+  std::ofstream(lines) << "one\n" << std::string((1 << 20) + 1, 'x') << "\nthree\n";
+  const auto published = run_and_capture(
+      {"/bin/sh", "-c",
+       kFanfare + " --data " + data_ + " publish --type t --lines --json <" + lines},
+      30s);
+  ASSERT_TRUE(published);
+  EXPECT_EQ(published->exit_code, kRefused);
+  EXPECT_THAT(published->output, HasSubstr("line 2 was not published: too_large"));
+  EXPECT_THAT(published->output, HasSubstr("1 of 3 events"));
+}
+
 TEST_F(UpTest, RefusesASecondOneOnTheSameDirectory) {
   Up up(data_, {"--no-examples"});
   const auto second = up.run({"up"});
