@@ -18,6 +18,8 @@
 #include <system_error>
 
 #include "cli/deploy.h"
+#include "cli/results.h"
+#include "cli/shipped.h"
 
 namespace fanfare::cli {
 namespace {
@@ -39,6 +41,12 @@ constexpr std::uintmax_t kLogBytesMax = 16u
 void rotate(const std::string& file) {
   std::error_code error;
   if (fs::file_size(file, error) > kLogBytesMax && !error) fs::rename(file, file + ".1", error);
+}
+
+// The journal holds every event, the logs what functions print. A group that was let in may stay.
+void close_to_others(const std::string& directory) {
+  struct stat now{};
+  if (stat(directory.c_str(), &now) == 0) chmod(directory.c_str(), now.st_mode & 0770);
 }
 
 // Started by root, functions run as another user, who must be able to put objects into storage.
@@ -91,6 +99,9 @@ Result<void> Supervisor::prepare_directory() {
   auto found = find_installation(common_.address);
   if (!found) return found.error();
   installation_ = *std::move(found);
+  // Nobody else's business, but functions run as another user and must get through to the storage.
+  std::error_code unknown;
+  const bool is_new = !fs::exists(installation_.dir, unknown);
   for (const auto& dir : {installation_.run_dir(), installation_.redis_dir(),
                           installation_.storage_dir(), installation_.log_dir()}) {
     std::error_code error;
@@ -102,7 +113,9 @@ Result<void> Supervisor::prepare_directory() {
     }
     // Whoever can reach the sockets in it owns the installation.
     if (dir == installation_.run_dir()) chmod(dir.c_str(), 0700);
+    if (dir == installation_.redis_dir() || dir == installation_.log_dir()) close_to_others(dir);
   }
+  if (is_new) chmod(installation_.dir.c_str(), 0711);
   give_storage_to_functions(installation_.storage_dir());
   return {};
 }
@@ -302,6 +315,11 @@ Result<std::vector<Supervisor::Folder>> Supervisor::folders_to_deploy() const {
       }
     }
     if (error) return fatal(fmt::format("--functions {}: {}", parent, error.message()));
+    if (found.empty() && fs::exists(fs::path(parent) / "function.toml", error)) {
+      return fatal(fmt::format(
+          "--functions {}: this is a function's own folder; name the one that it lies in, {}",
+          parent, fs::weakly_canonical(fs::path(parent) / "..", error).string()));
+    }
     if (found.empty()) {
       return fatal(
           fmt::format("--functions {}: none of its sub-folders holds a function.toml", parent));
@@ -321,24 +339,35 @@ Result<std::vector<std::string>> Supervisor::deploy_all() {
   if (!broker) return broker.error();
   auto redis = connect_redis(address);
   if (!redis) return redis.error();
-  std::map<std::string, Checked> functions;  // by name: the user's own come after the shipped ones
+  const auto ours = Shipped::read(*redis);
+  if (!ours) return ours.error();
+  struct Chosen {
+    Checked function;
+    bool shipped = false;
+  };
+  std::map<std::string, Chosen> functions;  // by name: the user's own come after the shipped ones
   for (const auto& [folder, shipped] : *folders) {
     auto checked = check_function(folder);
     if (checked) {
-      functions.insert_or_assign(checked->name, *checked);
+      functions.insert_or_assign(checked->name, Chosen{*checked, shipped});
     } else if (shipped) {  // of a package that is not whole: the rest works without it
       say(fmt::format("an example is not deployed: {}", checked.error().message));
     } else {
       return checked.error();
     }
   }
-  std::vector<std::string> names;
-  for (const auto& [name, checked] : functions) {
-    const auto deployed = deploy_function(checked, *redis, **broker);
+  for (const auto& [name, chosen] : functions) {
+    const Checked& function = chosen.function;
+    if (chosen.shipped && !ours->wanted(name, function.digest)) continue;
+    const auto deployed = deploy_function(function, *redis, **broker);
     if (!deployed) return deployed.error();
-    names.push_back(deployed->name);
+    if (!chosen.shipped) {
+      for (const auto& line : remarks(function)) say("note: " + line);
+    } else if (auto noted = Shipped::deployed(*redis, name, function.digest); !noted) {
+      return noted.error();
+    }
   }
-  return names;
+  return function_names(*redis);
 }
 
 void Supervisor::announce(const std::vector<std::string>& functions) const {

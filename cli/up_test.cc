@@ -12,9 +12,11 @@
 #include <thread>
 #include <vector>
 
+#include "base/redis_sync.h"
 #include "cli/child.h"
 #include "cli/child_output.h"
 #include "cli/exit_code.h"
+#include "store/keys.h"
 #include "tests/support/temp_dir.h"
 
 namespace fanfare::cli {
@@ -36,9 +38,10 @@ std::string read_file(const std::string& path) {
 // `fanfare up` on a directory of its own.
 class Up {
  public:
-  explicit Up(const std::string& directory, std::vector<std::string> more = {})
+  explicit Up(const std::string& directory, std::vector<std::string> more = {},
+              bool make_directory = true)
       : directory_(directory) {
-    fs::create_directories(directory);
+    if (make_directory) fs::create_directories(directory);
     std::vector<std::string> command{kFanfare, "--data", directory, "up"};
     command.insert(command.end(), more.begin(), more.end());
     log_ = directory + ".log";
@@ -186,6 +189,70 @@ TEST_F(UpTest, PointsToADeadLetterAndKnowsWhichFunctionsThereAre) {
   EXPECT_EQ(shown.exit_code, kDone);
   EXPECT_THAT(shown.output, HasSubstr("Hopeless"));
   EXPECT_THAT(shown.output, Not(HasSubstr("see `fanfare")));
+}
+
+TEST_F(UpTest, LeavesFunctionsAsTheirUsersDeployedOrRemovedThem) {
+  const std::string folder = dir_.file("mine/wordcount");
+  fs::create_directories(dir_.file("mine"));
+  fs::copy(FANFARE_BINARY_DIR "/functions/wordcount", folder);
+  std::ofstream(folder + "/function.toml", std::ios::app) << "[env]\nMINE = \"yes\"\n";
+  {
+    Up up(data_);
+    EXPECT_THAT(up.log(), HasSubstr("functions notify, store-form, thumbnail, wordcount"));
+    EXPECT_EQ(up.run({"functions", "deploy", folder}).exit_code, kDone);
+    EXPECT_EQ(up.run({"functions", "remove", "notify"}).exit_code, kDone);
+    up.stop();
+  }
+  Up again(data_);
+  EXPECT_THAT(again.log(), HasSubstr("functions store-form, thumbnail, wordcount"));
+  EXPECT_THAT(again.run({"functions", "describe", "wordcount"}).output, HasSubstr("MINE"));
+  EXPECT_EQ(again.run({"functions", "describe", "notify"}).exit_code, kRefused);
+}
+
+TEST_F(UpTest, RenewsAShippedFunctionThatIsStillItsOwn) {
+  const std::string digest(64, '0');
+  Up up(data_);
+  const json before = json::parse(up.run({"--json", "functions", "describe", "wordcount"}).output);
+  EXPECT_EQ(before["generation"], 4);
+  // As if an older version of it had been deployed by an older `up`.
+  auto redis = RedisSync::connect(*parse_redis_url("unix://" + data_ + "/run/redis.sock"));
+  ASSERT_TRUE(redis);
+  const auto registered = redis->call({"HGET", store::kFunctionsKey, "wordcount"});
+  ASSERT_TRUE(registered);
+  std::string row((*registered)->text());
+  row.replace(row.find("active ") + 7, digest.size(), digest);
+  ASSERT_TRUE(redis->call({"HSET", store::kFunctionsKey, "wordcount", row}));
+  ASSERT_TRUE(redis->call({"HSET", store::kShippedKey, "wordcount", digest}));
+  up.stop();
+  Up again(data_);
+  const json after =
+      json::parse(again.run({"--json", "functions", "describe", "wordcount"}).output);
+  EXPECT_EQ(after["generation"], 5);
+  EXPECT_EQ(after["digest"], before["digest"]);
+}
+
+TEST_F(UpTest, ClosesJournalAndLogsToOthersAndLetsFunctionsReachTheStorage) {
+  Up up(dir_.file("new"), {}, /*make_directory=*/false);
+  const auto others = [&](const std::string& name) {
+    return fs::status(dir_.file("new") + name).permissions() & fs::perms::others_all;
+  };
+  EXPECT_EQ(others(""), fs::perms::others_exec);
+  for (const std::string closed : {"/run", "/redis", "/log"}) {
+    EXPECT_EQ(others(closed), fs::perms::none) << closed;
+  }
+  // As the function's own user, which is not root's.
+  fs::create_directories(dir_.file("new") + "/storage/photos");
+  fs::permissions(dir_.path(), fs::perms::others_exec, fs::perm_options::add);
+  fs::copy(FANFARE_SOURCE_DIR "/ops/demo-data/chart.png", dir_.file("new") + "/storage/photos/");
+  const auto thumbnail =
+      up.run({"invoke", "thumbnail", "--data", R"({"bucket":"photos","key":"chart.png"})"});
+  EXPECT_EQ(thumbnail.exit_code, kDone) << thumbnail.output;
+}
+
+TEST_F(UpTest, SaysThatAFunctionsOwnFolderIsNotAFolderOfFunctions) {
+  const std::string functions = flaky_functions(dir_);
+  Up up(data_, {"--functions", functions + "/flaky"});
+  EXPECT_THAT(up.log(), HasSubstr("name the one that it lies in, " + functions + "\n"));
 }
 
 TEST_F(UpTest, RemarksOnFunctionsThatNoEventReaches) {

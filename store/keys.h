@@ -15,6 +15,8 @@ inline constexpr std::string_view kMetaKey = "fanfare:meta";            // hash:
 inline constexpr std::string_view kFunctionsKey = "fanfare:functions";  // hash: name → row
 inline constexpr std::string_view kPackagesKey = "fanfare:packages";    // hash: SHA-256 hex → bytes
 inline constexpr std::string_view kWorkersKey = "fanfare:workers";      // hash: name → packed
+inline constexpr std::string_view kShippedKey =
+    "fanfare:shipped";  // hash: name → digest, of what `fanfare up` deployed by itself
 
 inline constexpr std::string_view kLayoutVersion = "1";  // meta.layout
 
