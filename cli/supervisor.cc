@@ -44,9 +44,10 @@ void rotate(const std::string& file) {
 }
 
 // The journal holds every event, the logs what functions print. A group that was let in may stay.
-void close_to_others(const std::string& directory) {
+void close_to_others(const std::string& directory, bool is_new) {
   struct stat now{};
-  if (stat(directory.c_str(), &now) == 0) chmod(directory.c_str(), now.st_mode & 0770);
+  if (stat(directory.c_str(), &now) != 0) return;
+  chmod(directory.c_str(), is_new ? 0700 : now.st_mode & 0770);
 }
 
 // Started by root, functions run as another user, who must be able to put objects into storage.
@@ -105,7 +106,7 @@ Result<void> Supervisor::prepare_directory() {
   for (const auto& dir : {installation_.run_dir(), installation_.redis_dir(),
                           installation_.storage_dir(), installation_.log_dir()}) {
     std::error_code error;
-    fs::create_directories(dir, error);
+    const bool made = fs::create_directories(dir, error);
     if (error || access(dir.c_str(), W_OK) != 0) {
       return fatal(
           fmt::format("cannot write to the data directory {}: {}; choose another with --data",
@@ -113,7 +114,9 @@ Result<void> Supervisor::prepare_directory() {
     }
     // Whoever can reach the sockets in it owns the installation.
     if (dir == installation_.run_dir()) chmod(dir.c_str(), 0700);
-    if (dir == installation_.redis_dir() || dir == installation_.log_dir()) close_to_others(dir);
+    if (dir == installation_.redis_dir() || dir == installation_.log_dir()) {
+      close_to_others(dir, made);
+    }
   }
   if (is_new) chmod(installation_.dir.c_str(), 0711);
   give_storage_to_functions(installation_.storage_dir());
