@@ -48,7 +48,7 @@
 //     at every step; accepted, unmatched and refused events by reason whenever no batch is open,
 //     and never fewer than it has answered. A repeated batch gets the answer it had, what was
 //     refused for good stays refused. Each request is answered exactly once while its connection
-//     stands.
+//     stands. What came to a worker is counted as ok, failed or handed back once it holds nothing.
 // 12. No function ever has more than queue_max unfinished deliveries in Redis.
 // 13. What cannot be read is counted where it arrives, refused by a broker to the peer that sent
 // it,

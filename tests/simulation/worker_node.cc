@@ -117,6 +117,7 @@ void WorkerNode::turn() {
   core_->tick(now());
   core_->flush(now());
   check_limits();
+  check_counters();
   if (core_->finished()) {
     world_.trace.say("worker {} has left", number_);
     ended_ = true;
@@ -126,6 +127,17 @@ void WorkerNode::turn() {
   after(pause, [this, tick = ++tick_] {
     if (tick == tick_) turn();
   });
+}
+
+// What came has ended in one of the ways that are counted, once nothing is here any more.
+void WorkerNode::check_counters() {
+  if (core_->held() > 0) return;
+  const worker::Counters& c = core_->counters();
+  if (c.delivered != c.attempts_ok + c.attempts_failed + c.attempts_drained) {
+    world_.history.violate("worker {} counts {} deliveries, {} ok, {} failed, {} handed back",
+                           number_, c.delivered, c.attempts_ok, c.attempts_failed,
+                           c.attempts_drained);
+  }
 }
 
 // What is not forked yet takes no room.

@@ -96,6 +96,7 @@ class WorkerNode final : public worker::Effects {
   void die(worker::InstanceId id, int code, int status);
   void note_failure(const Instance& instance, const Work& work);
   void check_limits();
+  void check_counters();
 
   World& world_;
   const std::string name_;
