@@ -182,9 +182,12 @@ Core::Incoming Core::admit(std::string_view packed, BatchId batch, Now now) {
   if (!event->packed_options.empty()) {
     const auto options = protocol::unpack_options(event->packed_options);
     if (!options) return refused(Refusal::kMalformed, options.error().message);
-    if (!options->ordering_key.empty() || !options->idempotency_key.empty()) {
+    const char* const key = !options->ordering_key.empty()      ? "ordering_key"
+                            : !options->idempotency_key.empty() ? "idempotency_key"
+                                                                : nullptr;
+    if (key) {
       return refused(Refusal::kUnsupported,
-                     "this broker keeps no ordering keys and no idempotency keys; leave them out");
+                     fmt::format("this version does nothing with {}; leave it out", key));
     }
     if (options->priority > 9) return refused(Refusal::kInvalid, "priority is 0 to 9");
     const EventTimes times = times_of(*options, to_ms(now.wall));

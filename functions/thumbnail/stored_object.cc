@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 [[noreturn]] void refuse(const char* type, std::string message) {
-  throw fanfare::Failure{type, std::move(message)}.retryable(false);
+  throw fanfare::Failure(fanfare::Failure{type, std::move(message)}.retryable(false));
 }
 
 std::string text_of(const json& object, const char* key) {
