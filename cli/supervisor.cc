@@ -370,6 +370,9 @@ Result<std::vector<std::string>> Supervisor::deploy_all() {
       return noted.error();
     }
   }
+  if (command_.examples) {
+    if (auto noted = Shipped::all_deployed(*redis); !noted) return noted.error();
+  }
   return function_names(*redis);
 }
 

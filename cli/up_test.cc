@@ -209,6 +209,20 @@ TEST_F(UpTest, LeavesFunctionsAsTheirUsersDeployedOrRemovedThem) {
   EXPECT_EQ(again.run({"functions", "describe", "notify"}).exit_code, kRefused);
 }
 
+// The first start ended in the middle of deploying.
+TEST_F(UpTest, DeploysTheRestOfTheShippedFunctionsWhenItsFirstStartWasCutShort) {
+  {
+    Up up(data_);
+    EXPECT_EQ(up.run({"functions", "remove", "notify"}).exit_code, kDone);
+    auto redis = RedisSync::connect(*parse_redis_url("unix://" + data_ + "/run/redis.sock"));
+    ASSERT_TRUE(redis);
+    ASSERT_TRUE(redis->call({"HDEL", store::kShippedKey, "*", "notify"}));
+    up.stop();
+  }
+  Up again(data_);
+  EXPECT_THAT(again.log(), HasSubstr("functions notify, store-form, thumbnail, wordcount"));
+}
+
 TEST_F(UpTest, RenewsAShippedFunctionThatIsStillItsOwn) {
   const std::string digest(64, '0');
   Up up(data_);
