@@ -141,6 +141,7 @@ void Shell::send(std::string frame) {
     if (sent.error().kind != ErrorKind::kRetryLater) return warn(sent.error().message);
   }
   if (outbox_.size() >= kOutboxMax) outbox_.pop_front();
+  // NOLINTNEXTLINE(bugprone-use-after-move): a send that failed has left it as it was
   outbox_.push_back(std::move(frame));
 }
 
