@@ -334,8 +334,7 @@ class Core {
 
   // core_await.cc, core_admin.cc
   void on_await(const Peer& peer, const protocol::Await& await, Now now);
-  bool has_just_ended(const protocol::EventId& id, const std::string& function,
-                      std::string& which) const;
+  bool has_just_ended(const protocol::EventId& id, const std::string& function) const;
   void notify_waiters(const protocol::EventId& id, const std::string& function);
   void expire_waits(Now now);
   void expire_invocations(FunctionState& function, Now now);

@@ -11,8 +11,9 @@ void Core::on_await(const Peer& peer, const protocol::Await& await, Now now) {
     return refuse(peer, await.request, protocol::Refusal::kQueueFull,
                   "too many callers wait already; read the result from Redis a little later");
   }
-  if (std::string which; has_just_ended(await.event, await.function, which)) {
-    return send(peer, protocol::Awaited{await.request, {which}, {}});
+  // Whoever waits for any of an event's deliveries may know already of those that have ended.
+  if (!await.function.empty() && has_just_ended(await.event, await.function)) {
+    return send(peer, protocol::Awaited{await.request, {await.function}, {}});
   }
   // A broker that is sure to hold no such delivery says so at once. It cannot be sure while a part
   // of the journal is unread or retries lie in `later`.
@@ -30,15 +31,10 @@ void Core::on_await(const Peer& peer, const protocol::Await& await, Now now) {
                       now.steady + std::chrono::milliseconds{await.timeout_ms}});
 }
 
-bool Core::has_just_ended(const protocol::EventId& id, const std::string& function,
-                          std::string& which) const {
-  for (const Ended& ended : just_ended_) {
-    if (ended.id != id || !ended.function) continue;
-    if (!function.empty() && ended.function->name != function) continue;
-    which = ended.function->name;
-    return true;
-  }
-  return false;
+bool Core::has_just_ended(const protocol::EventId& id, const std::string& function) const {
+  return std::ranges::any_of(just_ended_, [&](const Ended& ended) {
+    return ended.function && ended.id == id && ended.function->name == function;
+  });
 }
 
 void Core::notify_waiters(const protocol::EventId& id, const std::string& function) {

@@ -114,9 +114,8 @@ void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed)
   maybe_open_intake();
 }
 
-// Redis has the say of what is open. Whatever is lent, moving or suspected goes on; the rest is
-// read from its beginning. What workers have and this broker does not know of is taken up as
-// announced.
+// Redis has the say of what is open. What is lent, moving, suspected or came from `later` goes on;
+// the rest is read from its beginning.
 void Core::read_anew(FunctionState& function) {
   ++function.reading;
   function.queue.forget_journal();

@@ -603,6 +603,8 @@ TEST(Waiting, ForWhatHasJustEndedIsAnsweredAtOnce) {
   EXPECT_EQ(awaited[0].ended, std::vector<std::string>{"f"});
   h.feed("caller", protocol::Await{5, delivery.id, "other", 1000});
   EXPECT_TRUE(h.take<protocol::Awaited>("caller").at(0).ended.empty());
+  h.feed("caller", protocol::Await{6, delivery.id, "", 1000});
+  EXPECT_TRUE(h.take<protocol::Awaited>("caller").empty()) << "which of them it knows is unknown";
 }
 
 TEST(Expiry, OfADelayedEventIsLookedAtWhenItComesAndNotWhenTheDelayIsOver) {

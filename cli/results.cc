@@ -61,13 +61,15 @@ Result<Results> wait_results(RedisSync& redis, client::BlockingClient& broker,
                                       [&](const auto& name) { return !results->contains(name); });
     // A delivery may end between the look into Redis and the broker's hearing of the wait. It
     // remembers the latest, but not for long: short waits first.
+    const std::size_t had = results->size();
     const auto asked = std::chrono::steady_clock::now();
     const auto awaited = broker.await(id, *missing, std::min<Duration>(left, patience));
     patience = std::min<Duration>(patience * 2, 2s);
     if (!awaited) return awaited.error();
     results = read_results(redis, functions, id);
     // An answer that came at once and changed nothing: do not ask in a tight circle.
-    if (awaited->ended.empty() && std::chrono::steady_clock::now() - asked < 1s) {
+    const bool changed = results && results->size() > had;
+    if (!changed && std::chrono::steady_clock::now() - asked < 1s) {
       std::this_thread::sleep_for(std::min<Duration>(pause, left));
       pause = std::min<Duration>(pause * 2, 200ms);
       results = read_results(redis, functions, id);

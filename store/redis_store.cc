@@ -119,8 +119,9 @@ void RedisStore::ask_who_answers() {
     if (reply.is_error()) return on_setup_error(reply.text());
     constexpr std::string_view kField = "run_id:";
     const std::string_view info = reply.text();
-    const std::size_t at = std::min(info.find(kField), info.size() - kField.size());
-    const std::string_view rest = info.substr(at + kField.size());
+    const std::size_t at = info.find(kField);
+    const std::string_view rest =
+        at == std::string_view::npos ? std::string_view{} : info.substr(at + kField.size());
     const std::string before = std::exchange(run_id_, rest.substr(0, rest.find('\r')));
     become_ready();
     if (!before.empty() && before != run_id_ && hooks_.on_restarted) hooks_.on_restarted();
