@@ -338,7 +338,18 @@ class Core {
   void notify_waiters(const protocol::EventId& id, const std::string& function);
   void expire_waits(Now now);
   void expire_invocations(FunctionState& function, Now now);
+  struct AdminCall;  // core_admin.h
+  struct AdminVerb;
+  static const AdminVerb* admin_verb(std::string_view name);
   void on_admin(const Peer& peer, const protocol::Admin& admin, Now now);
+  void answer_status(const AdminCall& call);
+  void answer_metrics(const AdminCall& call);
+  void answer_functions(const AdminCall& call);
+  void answer_describe(const AdminCall& call);
+  void deploy(const AdminCall& call);
+  void remove(const AdminCall& call);
+  void answer_admin(const AdminCall& call, std::string answer);
+  void refuse_admin(const AdminCall& call, protocol::Refusal code, std::string message);
   void refuse_admin(const Peer& peer, std::uint64_t request, protocol::Refusal code,
                     std::string message);
   void on_deployed(ForDeploy& purpose, const Result<store::Answer>& answer, Now now);

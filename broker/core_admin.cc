@@ -1,9 +1,10 @@
 // What operators ask the broker: functions, deployments, status.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "broker/core.h"
+#include "broker/core_admin.h"
 #include "broker/status.h"
 
 namespace fanfare::broker {
@@ -11,11 +12,6 @@ namespace {
 
 using nlohmann::json;
 using protocol::Refusal;
-
-std::string text_of(const json& body, const char* key) {
-  const auto at = body.find(key);
-  return at != body.end() && at->is_string() ? at->get<std::string>() : std::string{};
-}
 
 json described(const FunctionState& function) {
   return {{"name", function.name},
@@ -49,80 +45,105 @@ void Core::refuse_admin(const Peer& peer, std::uint64_t request, Refusal code,
   refuse(peer, request, code, std::move(message));
 }
 
+const Core::AdminVerb* Core::admin_verb(std::string_view name) {
+  static constexpr AdminVerb kVerbs[] = {
+      {"status", false, &Core::answer_status},
+      {"functions", false, &Core::answer_functions},
+      {"describe", true, &Core::answer_describe},
+      {"deploy", false, &Core::deploy},
+      {"remove", true, &Core::remove},
+      {"metrics", false, &Core::answer_metrics},
+  };
+  const auto* const at = std::ranges::find(kVerbs, name, &AdminVerb::name);
+  if (at != std::end(kVerbs)) return at;
+  return nullptr;
+}
+
 void Core::on_admin(const Peer& peer, const protocol::Admin& admin, Now now) {
   const json body = json::parse(admin.data.empty() ? "{}" : admin.data, nullptr, false);
+  AdminCall call{peer, admin.request, body, {}, nullptr, now};
   if (!body.is_object()) {
-    return refuse_admin(peer, admin.request, Refusal::kMalformed, "the body is not a JSON object");
+    return refuse_admin(call, Refusal::kMalformed, "the body is not a JSON object");
   }
-  const auto reply = [&](const json& answer) {
-    send(peer, protocol::AdminReply{admin.request, answer.dump()});
-  };
   if (phase_ == Phase::kStarting) {
-    return refuse_admin(peer, admin.request, Refusal::kUnavailable,
-                        "the broker is starting; try again");
+    return refuse_admin(call, Refusal::kUnavailable, "the broker is starting; try again");
   }
-  if (admin.verb == "status") {
-    return send(peer, protocol::AdminReply{admin.request, status_json(*this, now)});
+  const AdminVerb* const verb = admin_verb(admin.verb);
+  if (!verb) {
+    return refuse_admin(call, Refusal::kInvalid,
+                        fmt::format("unknown verb '{}'; docs/protocol.md lists them", admin.verb));
   }
-  if (admin.verb == "metrics") {
-    return send(peer, protocol::AdminReply{admin.request, metrics_text(*this)});
-  }
-  if (admin.verb == "functions") {
-    json list = json::array();
-    for (const auto& [name, function] : functions_) {
-      if (function->deployed) list.push_back(described(*function));
+  call.name = call.text("name");
+  if (verb->names_function) {
+    if (call.name.empty()) {
+      return refuse_admin(call, Refusal::kInvalid,
+                          fmt::format("{} needs the function's name: {{\"name\": …}}", admin.verb));
     }
-    return reply({{"functions", list}});
+    call.function = find_function(call.name);
+    if (!call.function || !call.function->deployed) {
+      return refuse_admin(call, Refusal::kNoSuchFunction,
+                          fmt::format("no function is named '{}'", call.name));
+    }
   }
+  (this->*verb->run)(call);
+}
 
-  const std::string name = text_of(body, "name");
-  const bool about_one =
-      admin.verb == "describe" || admin.verb == "deploy" || admin.verb == "remove";
-  if (about_one && name.empty()) {
-    return refuse_admin(peer, admin.request, Refusal::kInvalid,
-                        fmt::format("{} needs the function's name: {{\"name\": …}}", admin.verb));
+void Core::refuse_admin(const AdminCall& call, Refusal code, std::string message) {
+  refuse_admin(call.peer, call.request, code, std::move(message));
+}
+
+void Core::answer_admin(const AdminCall& call, std::string answer) {
+  send(call.peer, protocol::AdminReply{call.request, std::move(answer)});
+}
+
+void Core::answer_status(const AdminCall& call) {
+  answer_admin(call, status_json(*this, call.now));
+}
+
+void Core::answer_metrics(const AdminCall& call) {
+  answer_admin(call, metrics_text(*this));
+}
+
+void Core::answer_functions(const AdminCall& call) {
+  json list = json::array();
+  for (const auto& [name, function] : functions_) {
+    if (function->deployed) list.push_back(described(*function));
   }
-  const FunctionState* function = find_function(name);
-  const bool known = function && function->deployed;
-  if (admin.verb == "describe") {
-    if (known) return reply(described(*function));
-    return refuse_admin(peer, admin.request, Refusal::kNoSuchFunction,
-                        fmt::format("no function is named '{}'", name));
+  answer_admin(call, json{{"functions", list}}.dump());
+}
+
+void Core::answer_describe(const AdminCall& call) {
+  answer_admin(call, described(*call.function).dump());
+}
+
+void Core::deploy(const AdminCall& admin) {
+  if (admin.name.empty()) {
+    return refuse_admin(admin, Refusal::kInvalid,
+                        "deploy needs the function's name: {\"name\": …}");
   }
-  if (admin.verb == "deploy") {
-    const std::string manifest_toml = text_of(body, "manifest");
-    auto manifest = protocol::parse_manifest(manifest_toml, "function.toml", name);
-    if (!manifest)
-      return refuse_admin(peer, admin.request, Refusal::kInvalid, manifest.error().message);
-    if (const std::string inert = inert_settings(*manifest); !inert.empty()) {
-      return refuse_admin(
-          peer, admin.request, Refusal::kUnsupported,
-          fmt::format("function.toml: this version does nothing with {}; leave it out", inert));
-    }
-    for (const auto& pattern : manifest->patterns) {
-      if (const auto compiled = compile_pattern(pattern); !compiled) {
-        return refuse_admin(peer, admin.request, Refusal::kInvalid, compiled.error().message);
-      }
-    }
-    const std::string digest = text_of(body, "digest");
-    if (digest.size() != 64) {
-      return refuse_admin(peer, admin.request, Refusal::kInvalid,
-                          "digest must be a SHA-256 in hex");
-    }
-    store::Deploy deploy{epoch_, manifest->name, manifest_toml, digest};
-    return call(deploy, ForDeploy{{peer, admin.request, manifest->name}, deploy});
+  const std::string manifest_toml = admin.text("manifest");
+  const auto manifest = protocol::parse_manifest(manifest_toml, "function.toml", admin.name);
+  if (!manifest) return refuse_admin(admin, Refusal::kInvalid, manifest.error().message);
+  if (const std::string inert = inert_settings(*manifest); !inert.empty()) {
+    return refuse_admin(
+        admin, Refusal::kUnsupported,
+        fmt::format("function.toml: this version does nothing with {}; leave it out", inert));
   }
-  if (admin.verb == "remove") {
-    if (!known) {
-      return refuse_admin(peer, admin.request, Refusal::kNoSuchFunction,
-                          fmt::format("no function is named '{}'", name));
+  for (const auto& pattern : manifest->patterns) {
+    if (const auto compiled = compile_pattern(pattern); !compiled) {
+      return refuse_admin(admin, Refusal::kInvalid, compiled.error().message);
     }
-    return call(store::Remove{epoch_, name}, ForRemove{{peer, admin.request, name}});
   }
-  refuse_admin(
-      peer, admin.request, Refusal::kInvalid,
-      fmt::format("unknown verb '{}'; known: status, functions, describe, deploy, remove, metrics",
-                  admin.verb));
+  const std::string digest = admin.text("digest");
+  if (digest.size() != 64) {
+    return refuse_admin(admin, Refusal::kInvalid, "digest must be a SHA-256 in hex");
+  }
+  store::Deploy deploy{epoch_, manifest->name, manifest_toml, digest};
+  call(deploy, ForDeploy{{admin.peer, admin.request, manifest->name}, deploy});
+}
+
+void Core::remove(const AdminCall& admin) {
+  call(store::Remove{epoch_, admin.name}, ForRemove{{admin.peer, admin.request, admin.name}});
 }
 
 void Core::on_deployed(ForDeploy& purpose, const Result<store::Answer>& answer, Now) {

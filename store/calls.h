@@ -1,6 +1,6 @@
 // Everything Fanfare asks of Redis while events flow, as plain values: a call goes out, an answer
 // comes back. The cores speak only these, so a test can answer them from a model, and one shell
-// (redis_store) turns them into FCALLs of the function library in store/library.lua.
+// (redis_store) turns them into FCALLs of the function library in store/library/.
 //
 // Every call is atomic, checks everything before its first write, and carries at most 256
 // deliveries and 256 KiB (one larger delivery travels alone). A lost reply is an unknown outcome:

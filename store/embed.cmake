@@ -1,5 +1,10 @@
-# cmake -DIN=library.lua -DOUT=library_source.cc -P embed.cmake: a text file as a C++ constant.
-file(READ ${IN} text)
+# cmake -DIN="a.lua;b.lua" -DOUT=library_source.cc -P embed.cmake: text files, one after another, as a
+# C++ constant.
+set(text "")
+foreach(part ${IN})
+  file(READ ${part} more)
+  string(APPEND text "${more}")
+endforeach()
 file(WRITE ${OUT} "#include <string_view>
 
 namespace fanfare::store {

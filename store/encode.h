@@ -1,4 +1,4 @@
-// Calls as Redis commands. What the arguments mean stands in library.lua, call by call.
+// Calls as Redis commands. What the arguments mean stands in library/, call by call.
 #pragma once
 
 #include <optional>

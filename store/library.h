@@ -8,7 +8,7 @@ namespace fanfare::store {
 
 inline constexpr std::string_view kLibraryName = "fanfare_v1";
 
-// store/library.lua as it was built in.
+// store/library/ as it was built in.
 std::string_view library_source();
 // SHA-256 of library_source(), in hex: what `FCALL_RO fanfare_digest 0` answers on a server that
 // has this very version.

@@ -1,4 +1,4 @@
-// What library.lua does to Redis, done to plain values in memory: for tests and simulations.
+// What the function library does to Redis, done to plain values in memory: for tests and simulations.
 //
 // Answers every call as the library would, with the same verdicts, counts and refusals; a test
 // drives both with the same calls and compares. Results do not expire by themselves, dead letters

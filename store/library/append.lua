@@ -1,0 +1,125 @@
+
+-- append: one chunk into the journals of all functions that get some of it
+
+local function parse_entry(text)
+  local ms, seq = string.match(text or '', '^(%d+)%-(%d+)$')
+  if not ms then return nil end
+  return tonumber(ms), tonumber(seq)
+end
+
+local function is_newer(entry, last)
+  local ms, seq = parse_entry(entry)
+  if not ms then bad_call('entry') end
+  if not last then return true end
+  local last_ms, last_seq = parse_entry(last)
+  if not last_ms then error({err = 'BADLAYOUT last_entry is not an entry id'}) end
+  return ms > last_ms or (ms == last_ms and seq > last_seq)
+end
+
+local function check_type(key, wanted)
+  local found = call('TYPE', key).ok
+  if found ~= 'none' and found ~= wanted then
+    error({err = 'WRONGTYPE a key of a function holds the wrong kind of value'})
+  end
+end
+
+-- Was this entry the last that the stream took? Then an earlier try of this very append got here.
+local function is_last_of(journal, entry)
+  local info = redis.pcall('XINFO', 'STREAM', journal)
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then return info[i + 1] == entry end
+  end
+  return false
+end
+
+-- One stream: its counts, its states, and last its entry, which cannot be taken back.
+local function append_stream(journal, open, counts, entry, args, first, n)
+  local moves, stated = {accepted = n, open = n}, false
+  apply_counts(counts, moves)
+  local fine, problem = try(function()
+    if n > 1 then stated = call('HSETNX', open, entry, all_open[n]) == 1 end
+    call('XADD', journal, entry, unpack(args, first, first + 2 * n - 1))
+  end)
+  if fine then return end
+  if stated then take_back('HDEL', open, entry) end
+  undo_counts(counts, moves)
+  if not is_last_of(journal, entry) then raise(problem) end
+end
+
+-- What a publisher's batch has in the journal, by entry. Only the newest batch is kept: a publisher has
+-- one in flight.
+local function sequence_of(kept)
+  for i = 1, #kept, 2 do
+    if kept[i] == 'sequence' then return tonumber(kept[i + 1]) end
+  end
+  return -1
+end
+local function write_guard(key, kept, sequence, entry, runs)
+  local last = sequence_of(kept)
+  if last > tonumber(sequence) then return end
+  if last ~= -1 and last < tonumber(sequence) then call('DEL', key) end
+  call('HSET', key, 'sequence', sequence, entry, runs)
+  call('PEXPIRE', key, kGuardTtlMs)
+end
+local function undo_guard(key, kept)
+  take_back('DEL', key)
+  if #kept == 0 then return end
+  take_back('HSET', key, unpack(kept))
+  take_back('PEXPIRE', key, kGuardTtlMs)
+end
+
+-- KEYS meta, per stream: journal, open, counts; per guard: publishers:<client> · ARGV epoch, entry,
+-- entry of the append before this one (or empty: do not check), number of streams, number of guards,
+-- per stream: number of items; per guard: sequence, packed runs; per item: index, packed event.
+-- Answers 0, or 1 for a repeat. GAP: the append before this one has not been applied.
+local function append(keys, args)
+  local meta, epoch, entry, before = keys[1], args[1], args[2], args[3]
+  local streams, guards = tonumber(args[4]), tonumber(args[5])
+  local state = call('HMGET', meta, 'epoch', 'last_entry')
+  if state[1] ~= epoch then error({err = 'FENCED another broker has taken over'}) end
+  if not is_newer(entry, state[2]) then return 1 end
+  if before ~= '' and before ~= (state[2] or '0-0') then
+    error({err = 'GAP the append before this one is missing'})
+  end
+
+  if not streams or not guards or #keys ~= 1 + 3 * streams + guards then bad_call('keys') end
+  local first = 6 + streams + 2 * guards
+  local total = first - 1
+  for s = 1, streams do
+    local n = tonumber(args[5 + s])
+    if not n or n < 1 or n > kItemsMax then bad_call('number of items') end
+    total = total + 2 * n
+    if streams > 1 then
+      check_type(keys[3 * s - 1], 'stream')
+      check_type(keys[3 * s], 'hash')
+      check_type(keys[3 * s + 1], 'hash')
+    end
+  end
+  if #args ~= total then bad_call('number of arguments') end
+  local kept = {}
+  for g = 1, guards do kept[g] = call('HGETALL', keys[1 + 3 * streams + g]) end
+
+  local marked, guarded = false, 0
+  all_or_nothing(function()
+    call('HSET', meta, 'last_entry', entry)
+    marked = true
+    for g = 1, guards do
+      guarded = g
+      local at = 4 + streams + 2 * g
+      write_guard(keys[1 + 3 * streams + g], kept[g], args[at], entry, args[at + 1])
+    end
+    for s = 1, streams do
+      local n = tonumber(args[5 + s])
+      append_stream(keys[3 * s - 1], keys[3 * s], keys[3 * s + 1], entry, args, first, n)
+      first = first + 2 * n
+    end
+  end, function()
+    for g = guarded, 1, -1 do undo_guard(keys[1 + 3 * streams + g], kept[g]) end
+    if not marked then return end
+    if state[2] then take_back('HSET', meta, 'last_entry', state[2])
+    else take_back('HDEL', meta, 'last_entry') end
+  end)
+  return 0
+end
+
+register('append', append, {})

@@ -1,0 +1,173 @@
+
+-- commit and bury: deliveries end, with a result
+
+-- Decides for one group whose items end. Rows of `later` and the memory class have no states.
+local function judge_end(group, later, rows)
+  if group.origin == kJournal then
+    if group.size > 1 then return judge_states(group, rows) end
+    -- Without a result, XDEL's answer decides, in the unit.
+    if call('HEXISTS', group.results, index_of(group, 1)) == 1 then judge_closed(group, rows) end
+  elseif group.origin == kLater then
+    local ids = ids_of(group)
+    local scores = call('ZMSCORE', later, unpack(ids))
+    local results
+    group.scores = scores
+    judge_each(group, function(i)
+      if call('HEXISTS', rows, ids[i]) == 1 then return kOk end
+      results = results or call('HMGET', group.results, unpack(fields_of(group)))
+      return results[i] and verdict_by_token(results[i], token_of(group, i)) or kGone
+    end)
+  elseif call('EXISTS', group.results, rows) > 0 then
+    local results = call('HMGET', group.results, unpack(fields_of(group)))
+    local waiting = call('HMGET', rows, unpack(ids_of(group)))
+    judge_each(group, function(i)
+      if results[i] then return verdict_by_token(results[i], token_of(group, i)) end
+      return waiting[i] and kFenced or kOk
+    end)
+  end
+end
+
+-- The results of one group; (index, value) lie in ARGV `step` apart.
+local function write_results(group, args, step, ttl_ms)
+  if not group.picked and step == 2 then
+    call('HSET', group.results, unpack(args, group.first, group.first + 2 * group.n - 1))
+  else
+    local values = {}
+    for _, i in ipairs(picked_of(group)) do
+      local at = group.first + (i - 1) * step
+      values[#values + 1] = args[at]
+      values[#values + 1] = args[at + 1]
+    end
+    call('HSET', group.results, unpack(values))
+  end
+  group.stored = true
+  call('PEXPIRE', group.results, ttl_ms)
+end
+local function undo_results(group)
+  if not group.stored then return end
+  group.stored = nil
+  local fields = {}
+  for _, i in ipairs(picked_of(group)) do fields[#fields + 1] = index_of(group, i) end
+  take_back('HDEL', group.results, unpack(fields))
+end
+
+-- Takes rows out of `later`: the sorted set first, the hash, which holds the payload, last.
+local function take_rows(group, later, rows)
+  local ids = {}
+  for _, i in ipairs(picked_of(group)) do ids[#ids + 1] = id_of(group, i) end
+  call('ZREM', later, unpack(ids))
+  group.unplaced = true
+  call('HDEL', rows, unpack(ids))
+end
+local function undo_take_rows(group, later)
+  if not group.unplaced then return end
+  group.unplaced = nil
+  for _, i in ipairs(picked_of(group)) do
+    if group.scores[i] then take_back('ZADD', later, group.scores[i], id_of(group, i)) end
+  end
+end
+
+-- Where a group's deliveries lie, they lie no more. False: the only one of its entry was not open.
+local function take_away(group, later, rows)
+  if group.origin == kLater then
+    take_rows(group, later, rows)
+  elseif group.origin == kJournal then
+    if group.size > 1 then write_states(group) end
+    return close_entry(group)
+  end
+  return true
+end
+local function undo_take_away(group, later)
+  undo_states(group)
+  undo_take_rows(group, later)
+end
+
+local function leave_origin(group, moves, k)
+  if group.origin == kJournal then move(moves, 'open', -k)
+  elseif group.origin == kLater then move(moves, 'later', -k)
+  else move(moves, 'accepted', k) end
+end
+
+-- KEYS counts, later, rows, groups · ARGV result ttl in ms (0: no results are stored), groups,
+-- per item (only with a ttl): index, token u32 + packed result. Answers the verdicts.
+local function commit(keys, args)
+  local counts, later, rows, ttl_ms = keys[1], keys[2], keys[3], args[1]
+  local groups = read_groups(keys, args, 4, 2, ttl_ms == '0' and 0 or 2)
+  for _, group in ipairs(groups) do judge_end(group, later, rows) end
+  return run_units(counts, rows, groups, function(group, moves, sign)
+    leave_origin(group, moves, sign * group.ok)
+    move(moves, 'succeeded', sign * group.ok)
+  end, function(group)
+    if ttl_ms ~= '0' then write_results(group, args, 2, ttl_ms) end
+    return take_away(group, later, rows)
+  end, function(group)
+    undo_take_away(group, later)
+    undo_results(group)
+  end)
+end
+
+-- How a status other than success is counted.
+local kStatusCounts = {['1'] = 'dead', ['2'] = 'expired', ['3'] = 'cancelled'}
+
+-- KEYS meta, counts, later, rows, dead, groups · ARGV epoch, result ttl in ms, now in ms, letters
+-- older than this ms go, letters above this number go, groups, per item: index, token u32 + packed
+-- result, status, reason, packed event (empty when cancelled). Answers the verdicts.
+local function bury(keys, args)
+  local counts, later, rows, dead = keys[2], keys[3], keys[4], keys[5]
+  local ttl_ms, now_ms, age_from_ms, count_max = args[2], args[3], args[4], args[5]
+  check_epoch(keys[1], args[1])
+  local groups = read_groups(keys, args, 6, 6, 5)
+  local function status_of(group, i) return args[group.first + (i - 1) * 5 + 2] end
+  for _, group in ipairs(groups) do
+    for i = 1, group.n do
+      if not kStatusCounts[status_of(group, i)] then bad_call('status') end
+    end
+    judge_end(group, later, rows)
+  end
+
+  local letters = 0
+  local function write_letters(group)
+    group.letters = {}
+    for _, i in ipairs(picked_of(group)) do
+      local at = group.first + (i - 1) * 5
+      if args[at + 2] ~= '3' then
+        group.letters[#group.letters + 1] = call('XADD', dead, '*', 'id', id_of(group, i),
+          'status', args[at + 2], 'reason', args[at + 3], 'at', now_ms,
+          'record', sub(args[at + 1], 5), 'event', args[at + 4])
+        letters = letters + 1
+      end
+    end
+  end
+  local function undo_letters(group)
+    if not group.letters or #group.letters == 0 then return end
+    take_back('XDEL', dead, unpack(group.letters))
+    letters = letters - #group.letters
+    group.letters = nil
+  end
+
+  local verdicts = run_units(counts, rows, groups, function(group, moves, sign)
+    if group.ok == 0 then return end
+    leave_origin(group, moves, sign * group.ok)
+    for _, i in ipairs(picked_of(group)) do
+      move(moves, kStatusCounts[status_of(group, i)], sign)
+    end
+  end, function(group)
+    if ttl_ms ~= '0' then write_results(group, args, 5, ttl_ms) end
+    write_letters(group)
+    return take_away(group, later, rows)
+  end, function(group)
+    undo_take_away(group, later)
+    undo_letters(group)
+    undo_results(group)
+  end)
+
+  -- Trimming is no part of the change: what it misses now goes with the next letter.
+  if letters > 0 then
+    redis.pcall('XTRIM', dead, 'MAXLEN', '~', count_max)
+    redis.pcall('XTRIM', dead, 'MINID', '~', age_from_ms)
+  end
+  return verdicts
+end
+
+register('commit', commit, {'allow-oom'})
+register('bury', bury, {'allow-oom'})

@@ -1,0 +1,106 @@
+
+-- Reading
+
+-- KEYS publishers:<client> · ARGV sequence. Answers entry, runs, entry, runs … of that sequence.
+local function recall(keys, args)
+  if call('HGET', keys[1], 'sequence') ~= args[1] then return {} end
+  local held, runs = call('HGETALL', keys[1]), {}
+  for i = 1, #held, 2 do
+    if held[i] ~= 'sequence' then
+      runs[#runs + 1] = held[i]
+      runs[#runs + 1] = held[i + 1]
+    end
+  end
+  return runs
+end
+
+-- KEYS journal, open · ARGV after (entry, exclusive), entries at most, bytes at most. Answers whether
+-- the lane goes on (0, 1), then per entry {id, its states (or false), {index, event, …}}.
+local function page(keys, args)
+  local journal, after = keys[1], '(' .. args[1]
+  local entries_max, bytes_max = tonumber(args[2]), tonumber(args[3])
+  if not entries_max or entries_max > kItemsMax or not bytes_max then bad_call('page') end
+  local answer, ids, bytes = {0}, {}, 0
+  while true do
+    local entry = call('XRANGE', journal, after, '+', 'COUNT', 1)[1]
+    if not entry then break end
+    if #ids >= entries_max or bytes >= bytes_max then
+      answer[1] = 1
+      break
+    end
+    ids[#ids + 1] = entry[1]
+    answer[#answer + 1] = {entry[1], false, entry[2]}
+    for i = 2, #entry[2], 2 do bytes = bytes + #entry[2][i] end
+    after = '(' .. entry[1]
+  end
+  if #ids == 0 then return answer end
+  local states = call('HMGET', keys[2], unpack(ids))
+  for i = 1, #ids do answer[i + 1][2] = states[i] end
+  return answer
+end
+
+-- Bytes in order, whatever the server's locale says.
+local function is_after(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = byte(a, i), byte(b, i)
+    if x ~= y then return x > y end
+  end
+  return #a > #b
+end
+
+-- The rank of the first row behind (due, id), also when that row itself is gone.
+local function rank_behind(later, due, id)
+  local score, rank = call('ZSCORE', later, id), call('ZRANK', later, id)
+  if rank and tonumber(score) == tonumber(due) then return rank + 1 end
+  local low, high = call('ZCOUNT', later, '-inf', '(' .. due), call('ZCOUNT', later, '-inf', due)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if is_after(call('ZRANGE', later, middle, middle)[1], id) then high = middle
+    else low = middle + 1 end
+  end
+  return low
+end
+
+-- KEYS later, rows · ARGV from ms, id (start behind it; empty: from ms inclusive), until ms, rows at
+-- most, bytes at most. Answers the due ms of the first row left (or false), then id, due ms, row, ….
+local function due(keys, args)
+  local later, rows, from, id = keys[1], keys[2], args[1], args[2]
+  local until_ms, rows_max, bytes_max = tonumber(args[3]), tonumber(args[4]), tonumber(args[5])
+  if not tonumber(from) or not until_ms or not rows_max or rows_max > kItemsMax or not bytes_max then
+    bad_call('due')
+  end
+  local rank = id ~= '' and rank_behind(later, from, id) or call('ZCOUNT', later, '-inf', '(' .. from)
+  local places = call('ZRANGE', later, rank, rank + rows_max, 'WITHSCORES')
+  local answer, bytes = {false}, 0
+  for i = 1, #places, 2 do
+    local at = tonumber(places[i + 1])
+    if at > until_ms or i > 2 * rows_max or bytes >= bytes_max then
+      answer[1] = places[i + 1]
+      break
+    end
+    local row = call('HGET', rows, places[i])
+    if row then
+      answer[#answer + 1] = places[i]
+      answer[#answer + 1] = places[i + 1]
+      answer[#answer + 1] = row
+      bytes = bytes + #row
+    end
+  end
+  return answer
+end
+
+-- KEYS counts, later, then the journal of every lane. Answers the counts, the earliest due ms (or
+-- false), and the positions (from 0) of the journals that are not empty.
+local function survey(keys)
+  local lanes = {}
+  for i = 3, #keys do
+    if call('XLEN', keys[i]) > 0 then lanes[#lanes + 1] = i - 3 end
+  end
+  local first = call('ZRANGE', keys[2], 0, 0, 'WITHSCORES')
+  return {call('HMGET', keys[1], unpack(kCounts)), first[2] or false, lanes}
+end
+
+register('recall', recall, {'no-writes'})
+register('page', page, {'no-writes'})
+register('due', due, {'no-writes'})
+register('survey', survey, {'no-writes'})
