@@ -130,7 +130,7 @@ void Core::deploy(const AdminCall& admin) {
         fmt::format("function.toml: this version does nothing with {}; leave it out", inert));
   }
   for (const auto& pattern : manifest->patterns) {
-    if (const auto compiled = compile_pattern(pattern); !compiled) {
+    if (const auto compiled = protocol::compile_pattern(pattern); !compiled) {
       return refuse_admin(admin, Refusal::kInvalid, compiled.error().message);
     }
   }

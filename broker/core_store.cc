@@ -85,7 +85,7 @@ void Core::rebuild_router() {
   for (const auto& [name, function] : functions_) {
     if (!function->deployed) continue;
     for (const auto& text : function->manifest.patterns) {
-      auto pattern = compile_pattern(text);
+      auto pattern = protocol::compile_pattern(text);
       if (pattern) {
         router_.subscribe(name, *std::move(pattern));
       } else {

@@ -10,6 +10,10 @@
 namespace fanfare::broker {
 namespace {
 
+using protocol::Alternative;
+using protocol::FieldTest;
+using protocol::Pattern;
+
 struct Subscription {
   std::uint32_t function = 0;
   Pattern pattern;

@@ -14,8 +14,8 @@
 #include <string_view>
 #include <vector>
 
-#include "broker/pattern.h"
 #include "protocol/event.h"
+#include "protocol/pattern.h"
 
 namespace fanfare::broker {
 
@@ -34,7 +34,7 @@ class Router {
 
   // Subscribes `function` to the events that match; several patterns of a function are
   // alternatives.
-  void subscribe(const std::string& function, Pattern pattern);
+  void subscribe(const std::string& function, protocol::Pattern pattern);
 
   // The route of an event; its functions are empty when nothing matches.
   const Route& route(const protocol::EventView& event);

@@ -1,11 +1,11 @@
-#include "broker/pattern.h"
+#include "protocol/pattern.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-namespace fanfare::broker {
+namespace fanfare::protocol {
 namespace {
 
 using nlohmann::json;
@@ -123,4 +123,4 @@ bool matches(const Alternative& alternative, std::string_view text) {
   return alternative.kind == Kind::kPrefix && text.starts_with(alternative.text);
 }
 
-}  // namespace fanfare::broker
+}  // namespace fanfare::protocol

@@ -14,7 +14,7 @@
 
 #include "base/result.h"
 
-namespace fanfare::broker {
+namespace fanfare::protocol {
 
 struct Alternative {
   enum class Kind { kString, kPrefix, kNumber, kBool, kNull };
@@ -41,4 +41,4 @@ Result<Pattern> compile_pattern(std::string_view json);
 
 bool matches(const Alternative& alternative, std::string_view text);
 
-}  // namespace fanfare::broker
+}  // namespace fanfare::protocol
