@@ -7,6 +7,8 @@
 #include <optional>
 #include <unordered_map>
 
+#include "protocol/pattern_match.h"
+
 namespace fanfare::broker {
 namespace {
 
@@ -44,58 +46,6 @@ class LazyData {
   std::optional<simdjson::dom::element> root_;
 };
 
-bool any_matches(const FieldTest& test, std::string_view text) {
-  return std::any_of(test.alternatives.begin(), test.alternatives.end(),
-                     [&](const Alternative& a) { return matches(a, text); });
-}
-
-bool leaf_matches(const Alternative& alternative, const simdjson::dom::element& leaf) {
-  using Kind = Alternative::Kind;
-  switch (alternative.kind) {
-    case Kind::kString:
-    case Kind::kPrefix: {
-      std::string_view text;
-      return leaf.get(text) == simdjson::SUCCESS && matches(alternative, text);
-    }
-    case Kind::kNumber: {
-      double number = 0;
-      return leaf.get(number) == simdjson::SUCCESS && number == alternative.number;
-    }
-    case Kind::kBool: {
-      bool flag = false;
-      return leaf.get(flag) == simdjson::SUCCESS && flag == alternative.flag;
-    }
-    case Kind::kNull:
-      return leaf.is_null();
-  }
-  return false;
-}
-
-// An array in the event matches if one of its elements does.
-bool value_matches(const FieldTest& test, const simdjson::dom::element& value) {
-  simdjson::dom::array elements;
-  if (value.get(elements) == simdjson::SUCCESS) {
-    for (const simdjson::dom::element element : elements) {
-      if (!element.is_array() && !element.is_object() && value_matches(test, element)) return true;
-    }
-    return false;
-  }
-  return std::any_of(test.alternatives.begin(), test.alternatives.end(),
-                     [&](const Alternative& a) { return leaf_matches(a, value); });
-}
-
-bool data_matches(const FieldTest& test, LazyData& data) {
-  const simdjson::dom::element* root = data.root();
-  if (!root) return false;
-  simdjson::dom::element at = *root;
-  for (std::size_t i = 1; i < test.path.size(); ++i) {
-    simdjson::dom::object object;
-    if (at.get(object) != simdjson::SUCCESS) return false;
-    if (object.at_key(test.path[i]).get(at) != simdjson::SUCCESS) return false;
-  }
-  return value_matches(test, at);
-}
-
 // An absent attribute matches nothing: not even "".
 std::optional<std::string_view> attribute(const protocol::EventView& event, std::string_view name) {
   std::string_view value;
@@ -106,18 +56,23 @@ std::optional<std::string_view> attribute(const protocol::EventView& event, std:
   if (name == "time") value = event.time;
   if (name == "datacontenttype") value = event.content_type;
   if (name == "dataschema") value = event.data_schema;
-  if (value.empty()) return std::nullopt;
-  return value;
+  if (!value.empty()) return value;
+  for (const auto& [key, text] : protocol::view_extensions(event)) {
+    if (key == name) return text;
+  }
+  return std::nullopt;
 }
 
 bool holds(const Pattern& pattern, const protocol::EventView& event, LazyData& data) {
   for (const FieldTest& test : pattern.tests) {
     if (test.path.front() == "data") {
-      if (!data_matches(test, data)) return false;
+      if (!protocol::matches(test, data.root(), 1)) return false;
       continue;
     }
-    const auto value = test.path.size() == 1 ? attribute(event, test.path.front()) : std::nullopt;
-    if (!value || !any_matches(test, *value)) return false;
+    const auto value = attribute(event, test.path.front());
+    if (!(value ? protocol::text_matches(test, *value) : protocol::absence_matches(test))) {
+      return false;
+    }
   }
   return true;
 }
@@ -135,7 +90,7 @@ struct Router::Impl {
   std::vector<std::string> functions;
   std::vector<Subscription> subscriptions;
   std::unordered_map<std::string, std::vector<std::uint32_t>, TextHash, std::equal_to<>> by_type;
-  std::vector<std::uint32_t> by_type_prefix;  // those with at least one prefix alternative
+  std::vector<std::uint32_t> by_type_rule;  // those with an alternative that is not one exact type
   std::vector<std::uint32_t> any_type;
 
   std::map<std::vector<std::uint32_t>, std::unique_ptr<Route>> routes;
@@ -161,8 +116,8 @@ struct Router::Impl {
     if (const auto exact = by_type.find(type); exact != by_type.end()) {
       candidates.insert(candidates.end(), exact->second.begin(), exact->second.end());
     }
-    for (const auto number : by_type_prefix) {
-      if (any_matches(*subscriptions[number].pattern.test_of("type"), type)) {
+    for (const auto number : by_type_rule) {
+      if (protocol::text_matches(*subscriptions[number].pattern.test_of("type"), type)) {
         candidates.push_back(number);
       }
     }
@@ -187,8 +142,8 @@ void Router::subscribe(const std::string& function, Pattern pattern) {
   if (!type) {
     me.any_type.push_back(number);
   } else if (std::any_of(type->alternatives.begin(), type->alternatives.end(),
-                         [](const auto& a) { return a.kind == Alternative::Kind::kPrefix; })) {
-    me.by_type_prefix.push_back(number);
+                         [](const auto& a) { return a.kind != Alternative::Kind::kString; })) {
+    me.by_type_rule.push_back(number);
   } else {
     for (const Alternative& alternative : type->alternatives) {
       me.by_type[alternative.text].push_back(number);

@@ -1,9 +1,10 @@
 // Which functions get an event.
 //
-// All subscriptions are indexed together: by the exact types they name, by type prefix, and those
-// that say nothing of the type. What an event costs depends on the few candidates its type leaves,
-// not on the number of subscriptions; where no candidate looks past the type, the answer for a type
-// is remembered. An event's data is parsed once, and only if a candidate tests a field of it.
+// All subscriptions are indexed together: by the exact types they name, those with other
+// rules for the type, and those that say nothing of it. What an event costs depends on the few
+// candidates its type leaves, not on the number of subscriptions; where no candidate looks past the
+// type, the answer for a type is remembered. An event's data is parsed once, and only if a
+// candidate tests a field of it.
 //
 // No I/O; not thread-safe: lives with the broker's core.
 #pragma once

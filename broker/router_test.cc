@@ -81,5 +81,41 @@ TEST(Router, TwoPatternsOfAFunctionAreAlternativesAndGiveOneDelivery) {
   EXPECT_EQ(router.route(event_of("a")).functions, (Names{"f"}));
 }
 
+TEST(Router, TypesAreFoundByRulesThatNoIndexKnows) {
+  Router router;
+  router.subscribe("others", pattern(R"({"type":["a",{"anything-but":["b","c"]}]})"));
+  router.subscribe("all", pattern(R"({"type":[{"exists":true}]})"));
+  router.subscribe("b", pattern(R"({"type":["b"]})"));
+  EXPECT_EQ(router.route(event_of("a")).functions, (Names{"all", "others"}));
+  EXPECT_EQ(router.route(event_of("b")).functions, (Names{"all", "b"}));
+  EXPECT_EQ(router.route(event_of("new")).functions, (Names{"all", "others"}));
+}
+
+TEST(Router, AbsenceAndRangesDecideToo) {
+  Router router;
+  router.subscribe("no-subject", pattern(R"({"subject":[{"exists":false}]})"));
+  router.subscribe("cheap", pattern(R"({"data":{"price":[{"numeric":["<",10]}]}})"));
+  router.subscribe("no-price", pattern(R"({"data":{"price":[{"exists":false}]}})"));
+  EXPECT_EQ(router.route(event_of("x", R"({"price":9.5})")).functions,
+            (Names{"cheap", "no-subject"}));
+  EXPECT_EQ(router.route(event_of("x", "no JSON")).functions, (Names{"no-price", "no-subject"}));
+  auto about = event_of("x", R"({"price":10})");
+  about.subject = "it";
+  EXPECT_TRUE(router.route(about).functions.empty());
+}
+
+TEST(Router, ExtensionsAreAttributesLikeOthers) {
+  protocol::Event event;
+  event.type = "x";
+  event.source = "/tests";
+  event.extensions = {{"region", "north"}};
+  const std::string packed = protocol::pack(event);
+  Router router;
+  router.subscribe("north", pattern(R"({"region":["north"]})"));
+  router.subscribe("nowhere", pattern(R"({"region":[{"exists":false}]})"));
+  EXPECT_EQ(router.route(protocol::view_event(packed).value()).functions, (Names{"north"}));
+  EXPECT_EQ(router.route(event_of("x")).functions, (Names{"nowhere"}));
+}
+
 }  // namespace
 }  // namespace fanfare::broker

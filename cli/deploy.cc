@@ -105,8 +105,7 @@ std::vector<std::string> remarks(const Checked& checked) {
       if (std::find(known.begin(), known.end(), field) != known.end()) continue;
       const std::string meant = nearest(field, known);
       lines.push_back(fmt::format(
-          "{}: no event matches pattern {}, as '{}' is neither data nor an attribute that patterns "
-          "know{}",
+          "{}: pattern {} wants events with an extension '{}', as no attribute is called that{}",
           checked.manifest_file, text, field,
           meant.empty() ? "" : fmt::format("; did you mean {}?", meant)));
     }
