@@ -33,6 +33,22 @@ struct Begun {
   EntryId last_entry;  // ids of new entries must exceed it, whatever the clock says
 };
 
+// What the end of a delivery brings about beside its result: written in the same atomic step, if
+// and only if its verdict is ok. Another attempt, or a repeat, brings about nothing.
+struct Publish {             // an entry of the function's outbox, for the broker to publish
+  std::string to;            // a function's name: for it alone; empty: for all whose patterns match
+  std::string packed_event;  // with its generation
+};
+using Effect = std::variant<Publish>;
+using Effects = std::vector<Effect>;
+
+// An entry of a function's outbox. Ids grow, and none is ever given twice.
+struct OutboxEntry {
+  std::string function;
+  EntryId id;
+  friend auto operator<=>(const OutboxEntry&, const OutboxEntry&) = default;
+};
+
 // One chunk: the same entry id in the journal of every function that gets some of its events.
 // Answer: Appended. `fenced` if the epoch is not the acting one. A repeat (entry ≤ high-water mark)
 // changes nothing and answers `repeated`.
@@ -57,6 +73,9 @@ struct Append {
     std::string packed_runs;
   };
   std::vector<Guard> guards;
+  // The outbox entries that these events were: deleted in the same step, so that none is lost or
+  // appended twice. One that is not there (any more) refuses the whole call, kRetryLater.
+  std::vector<OutboxEntry> taken;
 };
 struct Appended {
   bool repeated = false;
@@ -73,6 +92,7 @@ struct Commit {
     std::uint8_t slot = 0;
     AttemptToken token;
     std::string record;  // packed ResultRecord
+    Effects effects;
   };
   struct Group {  // of one entry
     EntryId entry;
@@ -134,6 +154,7 @@ struct Bury {
     protocol::DeadReason reason = protocol::DeadReason::kRetriesExhausted;
     std::string record;  // packed ResultRecord: ledger, error, log tail
     std::string packed_event;
+    Effects effects;
   };
   std::vector<Item> items;
 };
@@ -200,6 +221,31 @@ struct Surveyed {
   } counts;  // accepted = the sum of the others, at any instant
 };
 
+// How many entries the outboxes of these functions have: at most 1,024 functions. Read only.
+struct CountOutboxes {
+  std::vector<std::string> functions;
+};
+struct OutboxCounts {
+  std::vector<std::uint64_t> entries;  // in the order of the functions
+};
+
+// Reads a function's outbox after `after`, oldest first, at most 256 entries and 256 KiB (and the
+// entry that goes beyond it). Read only.
+struct ReadOutbox {
+  std::string function;
+  EntryId after;
+  std::uint32_t entries_max = 256;
+};
+struct OutboxPage {
+  struct Entry {
+    EntryId id;
+    std::string to;
+    std::string packed_event;
+  };
+  std::vector<Entry> entries;
+  bool more = false;  // the outbox goes on after the last entry
+};
+
 // What the repeat guard holds for a publisher's batch: the runs appended so far. Read only.
 struct Recall {
   std::string client;
@@ -247,9 +293,11 @@ struct WorkerList {
 };
 struct Noted {};
 
-using Call = std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Survey, Recall,
-                          ListFunctions, Deploy, Remove, NoteWorker, ListWorkers>;
-using Answer = std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
-                            FunctionList, Deployed, Removed, WorkerList, Noted>;
+using Call =
+    std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Survey, Recall, ListFunctions,
+                 Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes, ReadOutbox>;
+using Answer =
+    std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
+                 FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts, OutboxPage>;
 
 }  // namespace fanfare::store

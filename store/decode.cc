@@ -127,6 +127,28 @@ struct Decoder {
     return Answer{std::move(surveyed)};
   }
 
+  Result<Answer> operator()(const CountOutboxes& call) {
+    if (!reply.is_array() || reply.size() != call.functions.size()) return unexpected("counts");
+    OutboxCounts counts;
+    for (std::size_t i = 0; i < reply.size(); ++i) {
+      counts.entries.push_back(static_cast<std::uint64_t>(reply[i].integer()));
+    }
+    return Answer{std::move(counts)};
+  }
+
+  Result<Answer> operator()(const ReadOutbox&) {
+    if (reply.size() % 3 != 1) return unexpected("an outbox");
+    OutboxPage page;
+    page.more = reply[0].integer() != 0;
+    for (std::size_t i = 1; i < reply.size(); i += 3) {
+      auto id = protocol::parse_entry_id(reply[i].text());
+      if (!id) return unexpected("an outbox entry");
+      page.entries.push_back(
+          {*id, std::string{reply[i + 1].text()}, std::string{reply[i + 2].text()}});
+    }
+    return Answer{std::move(page)};
+  }
+
   Result<Answer> operator()(const Recall&) {
     if (!reply.is_array() || reply.size() % 2 != 0) return unexpected("recall");
     std::vector<std::pair<EntryId, std::string_view>> runs;

@@ -1,6 +1,7 @@
 #include "store/encode.h"
 
 #include <algorithm>
+#include <map>
 
 #include "store/bytes.h"
 #include "store/grouping.h"
@@ -78,6 +79,47 @@ class Groups {
   std::vector<std::size_t> starts_;
 };
 
+// The effects of a call's items, in the order of the wire; a call without any is encoded as it was
+// before there were effects.
+class ItemEffects {
+ public:
+  template <typename EffectsOf>
+  ItemEffects(const std::vector<GroupedItem>& items, EffectsOf effects_of) {
+    for (std::size_t ordinal = 0; ordinal < items.size(); ++ordinal) {
+      for (const Effect& effect : effects_of(items[ordinal])) all_.push_back({ordinal, &effect});
+    }
+  }
+
+  bool none() const { return all_.empty(); }
+  std::size_t keys() const { return none() ? 0 : 1; }
+
+  void add_keys(std::string_view function, Arguments& out) const {
+    if (!none()) out.add_copy(outbox_key(function));
+  }
+
+  void add(Arguments& out) const {
+    if (none()) return;
+    out.add_number(all_.size());
+    for (const auto& [ordinal, effect] : all_) {
+      out.add_number(ordinal);
+      std::visit([&out](const auto& one) { add_one(one, out); }, *effect);
+    }
+  }
+
+ private:
+  static void add_one(const Publish& publish, Arguments& out) {
+    out.add("publish");
+    out.add(publish.to);
+    out.add(publish.packed_event);
+  }
+
+  struct OfItem {
+    std::size_t ordinal;
+    const Effect* effect;
+  };
+  std::vector<OfItem> all_;
+};
+
 struct TokenBytes {
   explicit TokenBytes(AttemptToken token) {
     for (std::size_t i = 0; i < 4; ++i) {
@@ -98,7 +140,11 @@ struct Encoder {
   }
 
   void operator()(const Append& call) {
-    start(out, "fanfare_append", 1 + 3 * call.streams.size() + call.guards.size());
+    std::map<std::string_view, std::vector<EntryId>> taken;  // by function
+    for (const auto& entry : call.taken) taken[entry.function].push_back(entry.id);
+    start(out, taken.empty() ? "fanfare_append" : "fanfare_republish",
+          taken.size() + 1 + 3 * call.streams.size() + call.guards.size());
+    for (const auto& [function, ids] : taken) out.add_copy(outbox_key(function));
     out.add(kMetaKey);
     for (const auto& stream : call.streams) {
       out.add_copy(journal_key(stream.function, stream.lane));
@@ -106,6 +152,11 @@ struct Encoder {
       out.add_copy(counts_key(stream.function));
     }
     for (const auto& guard : call.guards) out.add_copy(guard_key(guard.client));
+    if (!taken.empty()) out.add_number(taken.size());
+    for (const auto& [function, ids] : taken) {
+      out.add_number(ids.size());
+      for (const EntryId& id : ids) out.add_copy(to_string(id));
+    }
     out.add_number(call.epoch);
     out.add_copy(to_string(call.entry));
     out.add_copy(before ? to_string(*before) : std::string{});
@@ -127,11 +178,17 @@ struct Encoder {
   void operator()(const Commit& call) {
     const auto items = grouped(call);
     const Groups groups(items);
-    start(out, "fanfare_commit", 3 + 3 * groups.count());
+    const ItemEffects effects(items, [&](const GroupedItem& item) -> const Effects& {
+      return call.groups[item.outer].items[item.inner].effects;
+    });
+    start(out, effects.none() ? "fanfare_commit" : "fanfare_commit_with",
+          effects.keys() + 3 + 3 * groups.count());
+    effects.add_keys(call.function, out);
     out.add_copy(counts_key(call.function));
     out.add_copy(later_key(call.function));
     out.add_copy(rows_key(call.function));
     groups.add_keys(call.function, out);
+    effects.add(out);
     const std::int64_t ttl_ms = std::max<std::int64_t>(call.result_ttl_ms, 0);
     out.add_number(ttl_ms);
     groups.add_heads(false, out);
@@ -164,13 +221,19 @@ struct Encoder {
   void operator()(const Bury& call) {
     const auto items = grouped(call);
     const Groups groups(items);
-    start(out, "fanfare_bury", 5 + 3 * groups.count());
+    const ItemEffects effects(items, [&](const GroupedItem& item) -> const Effects& {
+      return call.items[item.inner].effects;
+    });
+    start(out, effects.none() ? "fanfare_bury" : "fanfare_bury_with",
+          effects.keys() + 5 + 3 * groups.count());
+    effects.add_keys(call.function, out);
     out.add(kMetaKey);
     out.add_copy(counts_key(call.function));
     out.add_copy(later_key(call.function));
     out.add_copy(rows_key(call.function));
     out.add_copy(dead_key(call.function));
     groups.add_keys(call.function, out);
+    effects.add(out);
     out.add_number(call.epoch);
     out.add_number(std::max<std::int64_t>(call.result_ttl_ms, 0));
     out.add_number(call.now_ms);
@@ -214,6 +277,19 @@ struct Encoder {
     for (std::uint16_t lane = 0; lane < kLanes; ++lane) {
       out.add_copy(journal_key(call.function, Lane{lane}));
     }
+  }
+
+  void operator()(const CountOutboxes& call) {
+    start(out, "fanfare_count_outboxes", call.functions.size(), true);
+    for (const auto& function : call.functions) out.add_copy(outbox_key(function));
+  }
+
+  void operator()(const ReadOutbox& call) {
+    start(out, "fanfare_read_outbox", 1, true);
+    out.add_copy(outbox_key(call.function));
+    out.add_copy(to_string(call.after));
+    out.add_number(std::clamp(call.entries_max, 1u, 256u));
+    out.add_number(kPageBytesMax);
   }
 
   void operator()(const Recall& call) {
@@ -266,10 +342,36 @@ Result<void> check_function(std::string_view name) {
   return reject("not a function's name: " + std::string{name.substr(0, 64)});
 }
 
+Result<void> check_effect(const Publish& publish) {
+  if (!publish.to.empty()) {
+    if (auto named = check_function(publish.to); !named) return named;
+  }
+  if (publish.packed_event.empty()) return reject("nothing to publish");
+  return {};
+}
+
+Result<void> check_effects(const Effects& effects) {
+  for (const Effect& effect : effects) {
+    auto checked = std::visit([](const auto& one) { return check_effect(one); }, effect);
+    if (!checked) return checked;
+  }
+  return {};
+}
+
+std::size_t size_of_effect(const Publish& publish) {
+  return publish.to.size() + publish.packed_event.size() + 32;
+}
+
 struct Checker {
   Result<void> operator()(const Append& call) {
     if (call.streams.size() > 1024) return reject("more than 1024 streams in an append");
     if (call.guards.size() > 1024) return reject("more than 1024 publishers in an append");
+    if (call.taken.size() > protocol::kChunkEventsMax) {
+      return reject("more than 256 outbox entries in an append");
+    }
+    for (const auto& entry : call.taken) {
+      if (auto named = check_function(entry.function); !named) return named;
+    }
     for (const auto& stream : call.streams) {
       if (auto named = check_function(stream.function); !named) return named;
       if (stream.items.empty() || stream.items.size() > protocol::kChunkEventsMax) {
@@ -283,14 +385,30 @@ struct Checker {
     }
     return {};
   }
-  Result<void> operator()(const Commit& call) { return groups(call); }
+  Result<void> operator()(const Commit& call) {
+    for (const auto& group : call.groups) {
+      for (const auto& item : group.items) {
+        if (auto checked = check_effects(item.effects); !checked) return checked;
+      }
+    }
+    return groups(call);
+  }
   Result<void> operator()(const Postpone& call) { return groups(call); }
   Result<void> operator()(const Bury& call) {
     for (const auto& item : call.items) {
       if (item.status == protocol::Status::kSucceeded) return reject("a success is not buried");
+      if (auto checked = check_effects(item.effects); !checked) return checked;
     }
     return groups(call);
   }
+  Result<void> operator()(const CountOutboxes& call) {
+    if (call.functions.size() > 1024) return reject("more than 1024 outboxes to count");
+    for (const auto& function : call.functions) {
+      if (auto named = check_function(function); !named) return named;
+    }
+    return {};
+  }
+  Result<void> operator()(const ReadOutbox& call) { return check_function(call.function); }
   Result<void> operator()(const Deploy& call) {
     const bool hex = call.digest.find_first_not_of("0123456789abcdef") == std::string::npos;
     if (!hex) return reject("a package's digest is not lower case hex");
@@ -312,12 +430,16 @@ struct Sizer {
       for (const auto& item : stream.items) sum += item.packed_event.size() + 16;
     }
     for (const auto& guard : call.guards) sum += guard.packed_runs.size() + 64;
+    sum += call.taken.size() * 32;
     return sum;
   }
   std::size_t operator()(const Commit& call) const {
     std::size_t sum = 0;
     for (const auto& group : call.groups) {
-      for (const auto& item : group.items) sum += item.record.size() + 16;
+      for (const auto& item : group.items) {
+        sum += item.record.size() + 16;
+        if (!item.effects.empty()) sum += bytes_of(item.effects);
+      }
     }
     return sum;
   }
@@ -330,7 +452,9 @@ struct Sizer {
   }
   std::size_t operator()(const Bury& call) const {
     std::size_t sum = 0;
-    for (const auto& item : call.items) sum += item.packed_event.size() + item.record.size() + 64;
+    for (const auto& item : call.items) {
+      sum += item.packed_event.size() + item.record.size() + 64 + bytes_of(item.effects);
+    }
     return sum;
   }
   std::size_t operator()(const Deploy& call) const { return call.manifest_toml.size(); }
@@ -338,6 +462,14 @@ struct Sizer {
 };
 
 }  // namespace
+
+std::size_t bytes_of(const Effects& effects) {
+  std::size_t sum = 0;
+  for (const Effect& effect : effects) {
+    sum += std::visit([](const auto& one) { return size_of_effect(one); }, effect);
+  }
+  return sum;
+}
 
 Result<void> check(const Call& call) {
   return std::visit(Checker{}, call);

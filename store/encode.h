@@ -18,6 +18,9 @@ Result<void> check(const Call& call);
 // library does not check that none is missing.
 void encode(const Call& call, std::optional<EntryId> before, Arguments& out);
 
+// About the bytes that effects add to a call.
+std::size_t bytes_of(const Effects& effects);
+
 // About the bytes that a call keeps in memory and puts on the wire.
 std::size_t size_of(const Call& call);
 

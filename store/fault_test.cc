@@ -69,6 +69,19 @@ Append to_three(EntryId id) {
   return append;
 }
 
+Commit publishing(Commit commit) {
+  for (auto& group : commit.groups) {
+    for (auto& item : group.items) {
+      item.effects = {Publish{"other", "for other"}, Publish{"", "for all"}};
+    }
+  }
+  return commit;
+}
+Bury publishing(Bury bury) {
+  for (auto& item : bury.items) item.effects = {Publish{"other", "it failed"}};
+  return bury;
+}
+
 std::vector<Story> stories() {
   const EntryId one = entry(1), two = entry(2);
   const std::vector<Call> both{append_of(one, 3), append_of(two, 1)};
@@ -114,6 +127,13 @@ std::vector<Story> stories() {
       {"bury from memory", {}, bury_of(memory)},
       {"bury two entries", both, bury_of(many), false},
       {"cancel", both, bury_of({{one, 3, {1}}}, protocol::Status::kCancelled)},
+      {"commit with effects", both, publishing(commit_of({{one, 3, indexes(3)}}))},
+      {"commit an entry of one with effects", both, publishing(commit_of({{two, 1, {0}}}))},
+      {"commit what is gone with effects", closed, publishing(commit_of({{two, 1, {0}}}))},
+      {"commit rows with effects", rows, publishing(commit_of(later(2)))},
+      {"commit two entries with effects", both, publishing(commit_of(many)), false},
+      {"bury with effects", both, publishing(bury_of({{one, 3, {1}}}))},
+      {"bury from memory with effects", {}, publishing(bury_of(memory))},
       {"deploy", {}, Deploy{1, "a", "", "00"}},
       {"deploy anew", {Deploy{1, "a", "", "00"}}, Deploy{1, "a", "", "01"}},
       {"remove", {Deploy{1, "a", "", "00"}}, Remove{1, "a"}},

@@ -30,6 +30,9 @@ std::string rows_key(std::string_view function) {
 std::string dead_key(std::string_view function) {
   return key_of(function, "dead");
 }
+std::string outbox_key(std::string_view function) {
+  return key_of(function, "outbox");
+}
 std::string counts_key(std::string_view function) {
   return key_of(function, "counts");
 }

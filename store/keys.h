@@ -29,6 +29,7 @@ std::string results_key(std::string_view function, const protocol::EntryId& entr
 std::string later_key(std::string_view function);  // sorted set: event id by due ms
 std::string rows_key(std::string_view function);   // hash: event id → row
 std::string dead_key(std::string_view function);
+std::string outbox_key(std::string_view function);  // stream: to, event
 std::string counts_key(std::string_view function);
 std::string guard_key(std::string_view client);  // hash: sequence, entry → runs
 

@@ -161,6 +161,17 @@ struct ModelStore::Answering {
     return stale("another broker has taken over");
   }
 
+  // ---- effects ----
+
+  void bring_about(Function& function, const Publish& publish) {
+    function.outbox.emplace(EntryId{1, ++store.outbox_entries_}, publish);
+  }
+  void bring_about(Function& function, const Effects& effects) {
+    for (const Effect& effect : effects) {
+      std::visit([&](const auto& one) { bring_about(function, one); }, effect);
+    }
+  }
+
   // ---- the calls ----
 
   Result<Answer> operator()(const Begin&) {
@@ -170,6 +181,11 @@ struct ModelStore::Answering {
   Result<Answer> operator()(const Append& call) {
     if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
     if (call.entry <= store.last_entry_) return Answer{Appended{true}};
+    for (const auto& taken : call.taken) {
+      if (store.functions_[taken.function].outbox.contains(taken.id)) continue;
+      return retry_later("an outbox entry is not there any more");
+    }
+    for (const auto& taken : call.taken) store.functions_[taken.function].outbox.erase(taken.id);
     for (const auto& stream : call.streams) {
       Function& function = store.functions_[stream.function];
       const auto n = static_cast<std::int64_t>(stream.items.size());
@@ -198,6 +214,7 @@ struct ModelStore::Answering {
           ++function.counts.succeeded;
           const auto& item = call.groups[judged.item.outer].items[judged.item.inner];
           if (stores) function.results[id_of(judged.item)] = {judged.token, item.record};
+          bring_about(function, item.effects);
         });
     if (!verdicts) return verdicts.error();
     return Answer{Committed{std::move(*verdicts)}};
@@ -236,6 +253,7 @@ struct ModelStore::Answering {
           if (item.status == protocol::Status::kExpired) ++function.counts.expired;
           if (item.status == protocol::Status::kCancelled) ++function.counts.cancelled;
           if (stores) function.results[item.id] = {judged.token, item.record};
+          bring_about(function, item.effects);
           if (item.status == protocol::Status::kCancelled) return;
           function.dead.push_back(
               {item.id, item.status, item.reason, call.now_ms, item.record, item.packed_event});
@@ -298,6 +316,30 @@ struct ModelStore::Answering {
     if (!function.by_due.empty()) surveyed.next_due_ms = function.by_due.begin()->first;
     surveyed.counts = function.counts;
     return Answer{std::move(surveyed)};
+  }
+
+  Result<Answer> operator()(const CountOutboxes& call) {
+    OutboxCounts counts;
+    for (const auto& name : call.functions) {
+      counts.entries.push_back(store.functions_[name].outbox.size());
+    }
+    return Answer{std::move(counts)};
+  }
+
+  Result<Answer> operator()(const ReadOutbox& call) {
+    OutboxPage page;
+    const auto& outbox = store.functions_[call.function].outbox;
+    const std::size_t entries_max = std::clamp(call.entries_max, 1u, 256u);
+    std::size_t bytes = 0;
+    for (auto entry = outbox.upper_bound(call.after); entry != outbox.end(); ++entry) {
+      if (page.entries.size() == entries_max || bytes >= kPageBytesMax) {
+        page.more = true;
+        break;
+      }
+      page.entries.push_back({entry->first, entry->second.to, entry->second.packed_event});
+      bytes += entry->second.packed_event.size();
+    }
+    return Answer{std::move(page)};
   }
 
   Result<Answer> operator()(const Recall& call) {

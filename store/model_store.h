@@ -1,4 +1,5 @@
-// What the function library does to Redis, done to plain values in memory: for tests and simulations.
+// What the function library does to Redis, done to plain values in memory: for tests and
+// simulations.
 //
 // Answers every call as the library would, with the same verdicts, counts and refusals; a test
 // drives both with the same calls and compares. Results do not expire by themselves, dead letters
@@ -50,6 +51,7 @@ class ModelStore {
     std::set<std::pair<std::int64_t, std::string>> by_due;  // (due ms, event id as text)
     std::map<EventId, Stored> results;
     std::vector<Letter> dead;
+    std::map<EntryId, Publish> outbox;
     Surveyed::Counts counts;
   };
 
@@ -79,6 +81,7 @@ class ModelStore {
   std::map<std::string, Guard> guards_;
   std::uint32_t epoch_ = 0;
   std::uint64_t generation_ = 0;
+  std::uint64_t outbox_entries_ = 0;  // ever made; numbers them
   EntryId last_entry_;
 };
 

@@ -62,7 +62,8 @@ std::string TestStore::content_of(const std::string& key) {
     const auto entries = raw({"XRANGE", key, "-", "+"});
     std::string text;
     for (std::size_t i = 0; i < entries->size(); ++i) {
-      if (!key.ends_with(":dead")) text += std::string{(*entries)[i][0].text()} + " ";
+      if (!key.ends_with(":dead") && !key.ends_with(":outbox"))
+        text += std::string{(*entries)[i][0].text()} + " ";
       text += joined((*entries)[i][1]) + "\n";
     }
     return text;

@@ -34,8 +34,8 @@ class TestStore {
   }
   ErrorKind refusal(const Call& call);  // throws if it is none
 
-  // Everything that lies in Redis, key by key, as text, but: no ids of dead letters, no counts of
-  // 0, no empty streams, no ttl beyond whether there is one.
+  // Everything that lies in Redis, key by key, as text, but: no ids of dead letters and outbox
+  // entries, no counts of 0, no empty streams, no ttl beyond whether there is one.
   std::map<std::string, std::string> snapshot();
   std::map<std::string, std::string> counts(std::string_view function = kFunction);
   // accepted = open + later + succeeded + dead + expired + cancelled

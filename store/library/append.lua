@@ -71,8 +71,9 @@ end
 -- KEYS meta, per stream: journal, open, counts; per guard: publishers:<client> · ARGV epoch, entry,
 -- entry of the append before this one (or empty: do not check), number of streams, number of guards,
 -- per stream: number of items; per guard: sequence, packed runs; per item: index, packed event.
--- Answers 0, or 1 for a repeat. GAP: the append before this one has not been applied.
-local function append(keys, args)
+-- Answers 0, or 1 for a repeat. GAP: the append before this one has not been applied. `taken` are the
+-- outbox entries that these events were, see republish.
+local function append(keys, args, taken)
   local meta, epoch, entry, before = keys[1], args[1], args[2], args[3]
   local streams, guards = tonumber(args[4]), tonumber(args[5])
   local state = call('HMGET', meta, 'epoch', 'last_entry')
@@ -96,6 +97,13 @@ local function append(keys, args)
     end
   end
   if #args ~= total then bad_call('number of arguments') end
+  for _, from in ipairs(taken or {}) do
+    for _, id in ipairs(from.ids) do
+      if #call('XRANGE', from.outbox, id, id) ~= 1 then
+        error({err = 'GONE an outbox entry is not there any more'})
+      end
+    end
+  end
   local kept = {}
   for g = 1, guards do kept[g] = call('HGETALL', keys[1 + 3 * streams + g]) end
 
@@ -113,6 +121,8 @@ local function append(keys, args)
       append_stream(keys[3 * s - 1], keys[3 * s], keys[3 * s + 1], entry, args, first, n)
       first = first + 2 * n
     end
+    -- Cannot fail, as they were there above: a failure here could not be taken back.
+    for _, from in ipairs(taken or {}) do take_back('XDEL', from.outbox, unpack(from.ids)) end
   end, function()
     for g = guarded, 1, -1 do undo_guard(keys[1 + 3 * streams + g], kept[g]) end
     if not marked then return end

@@ -90,18 +90,21 @@ end
 
 -- KEYS counts, later, rows, groups · ARGV result ttl in ms (0: no results are stored), groups,
 -- per item (only with a ttl): index, token u32 + packed result. Answers the verdicts.
-local function commit(keys, args)
+local function commit(keys, args, effects)
   local counts, later, rows, ttl_ms = keys[1], keys[2], keys[3], args[1]
-  local groups = read_groups(keys, args, 4, 2, ttl_ms == '0' and 0 or 2)
+  local groups, items = read_groups(keys, args, 4, 2, ttl_ms == '0' and 0 or 2)
+  check_effects(effects, items)
   for _, group in ipairs(groups) do judge_end(group, later, rows) end
   return run_units(counts, rows, groups, function(group, moves, sign)
     leave_origin(group, moves, sign * group.ok)
     move(moves, 'succeeded', sign * group.ok)
   end, function(group)
     if ttl_ms ~= '0' then write_results(group, args, 2, ttl_ms) end
+    write_effects(group, effects)
     return take_away(group, later, rows)
   end, function(group)
     undo_take_away(group, later)
+    undo_effects(group)
     undo_results(group)
   end)
 end
@@ -112,11 +115,12 @@ local kStatusCounts = {['1'] = 'dead', ['2'] = 'expired', ['3'] = 'cancelled'}
 -- KEYS meta, counts, later, rows, dead, groups · ARGV epoch, result ttl in ms, now in ms, letters
 -- older than this ms go, letters above this number go, groups, per item: index, token u32 + packed
 -- result, status, reason, packed event (empty when cancelled). Answers the verdicts.
-local function bury(keys, args)
+local function bury(keys, args, effects)
   local counts, later, rows, dead = keys[2], keys[3], keys[4], keys[5]
   local ttl_ms, now_ms, age_from_ms, count_max = args[2], args[3], args[4], args[5]
   check_epoch(keys[1], args[1])
-  local groups = read_groups(keys, args, 6, 6, 5)
+  local groups, items = read_groups(keys, args, 6, 6, 5)
+  check_effects(effects, items)
   local function status_of(group, i) return args[group.first + (i - 1) * 5 + 2] end
   for _, group in ipairs(groups) do
     for i = 1, group.n do
@@ -154,9 +158,11 @@ local function bury(keys, args)
   end, function(group)
     if ttl_ms ~= '0' then write_results(group, args, 5, ttl_ms) end
     write_letters(group)
+    write_effects(group, effects)
     return take_away(group, later, rows)
   end, function(group)
     undo_take_away(group, later)
+    undo_effects(group)
     undo_letters(group)
     undo_results(group)
   end)
@@ -169,5 +175,16 @@ local function bury(keys, args)
   return verdicts
 end
 
+local function commit_with(keys, args)
+  local effects, own_keys, own_args = read_effects(keys, args)
+  return commit(own_keys, own_args, effects)
+end
+local function bury_with(keys, args)
+  local effects, own_keys, own_args = read_effects(keys, args)
+  return bury(own_keys, own_args, effects)
+end
+
 register('commit', commit, {'allow-oom'})
 register('bury', bury, {'allow-oom'})
+register('commit_with', commit_with, {'allow-oom'})
+register('bury_with', bury_with, {'allow-oom'})

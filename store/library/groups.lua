@@ -25,6 +25,7 @@ local function read_groups(keys, args, key, arg, per_item)
       entry = entry, head = head, origin = origin, size = size, n = n,
       journal = journal, open = open, results = results,
       first = first + items * per_item,  -- ARGV of the first item
+      before_items = items,              -- in the groups before it
       ok = n,                            -- how many items go through
       picked = nil,                      -- their positions, unless all do
       verdicts = all_ok[n],

@@ -14,13 +14,16 @@ bool only_reads(const store::Call& call) {
          std::holds_alternative<store::Survey>(call) ||
          std::holds_alternative<store::Recall>(call) ||
          std::holds_alternative<store::ListFunctions>(call) ||
-         std::holds_alternative<store::ListWorkers>(call);
+         std::holds_alternative<store::ListWorkers>(call) ||
+         std::holds_alternative<store::CountOutboxes>(call) ||
+         std::holds_alternative<store::ReadOutbox>(call);
 }
 
 const char* name_of(const store::Call& call) {
   static constexpr const char* kNames[] = {
       "begin",  "append", "commit",         "postpone", "bury",   "page",        "due",
-      "survey", "recall", "list_functions", "deploy",   "remove", "note_worker", "list_workers"};
+      "survey", "recall", "list_functions", "deploy",   "remove", "note_worker", "list_workers",
+      "count_outboxes", "read_outbox"};
   static_assert(std::size(kNames) == std::variant_size_v<store::Call>);
   return kNames[call.index()];
 }
