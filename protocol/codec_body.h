@@ -4,6 +4,7 @@
 // argument-dependent lookup, so they must not stand in unnamed namespaces.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,13 +25,15 @@ Result<void> check(const M&) {
   return {};
 }
 
-// Reads the fields of a message or of a view of one, and skips what a later version put behind
-// them.
+// Reads the fields of a message or of a view of one, as many as an older build has written, and
+// skips what a newer one put behind those that are known.
 template <typename M>
 Result<void> read_body(Decoder& wire, M& message, const KindInfo& kind, std::uint32_t elements) {
-  if (elements < 2 + kind.fields) wire.cursor().fail("too few fields");
+  const std::uint32_t always = 2 + kind.fields - kind.later;
+  if (elements < always) wire.cursor().fail("too few fields");
+  wire.expect_later(elements - std::min(elements, always));
   body(wire, message);
-  for (std::uint32_t i = 2 + kind.fields; i < elements && wire.ok(); ++i) wire.cursor().skip(7);
+  while (wire.ok() && wire.later()) wire.cursor().skip(7);
   return wire.finish(kind.name);
 }
 

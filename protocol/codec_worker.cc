@@ -142,10 +142,22 @@ void fields(auto& wire, Like<Heartbeat::Row> auto& row) {
   wire.end_structure();
 }
 
+void fields(auto& wire, Like<RunningAttempt> auto& attempt) {
+  wire.structure("running", 6);
+  wire.str("running.function", attempt.function);
+  fields(wire, attempt.id);
+  wire.number("running.token", attempt.token.value);
+  wire.number("running.running_ms", attempt.running_ms);
+  wire.optional("running.progress", attempt.progress);
+  wire.text("running.note", attempt.note);
+  wire.end_structure();
+}
+
 void body(auto& wire, Like<Heartbeat> auto& m) {
   wire.number("session", m.session);
   wire.number("delivered", m.delivered);
   wire.list("rows", m.rows, each_fields);
+  if (wire.later()) wire.list("running", m.running, each_fields);
 }
 
 void body(auto& wire, Like<HeartbeatAck> auto& m) {

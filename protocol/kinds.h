@@ -10,7 +10,8 @@ namespace fanfare::protocol {
 struct KindInfo {
   std::uint8_t number;
   const char* name;
-  std::uint32_t fields;  // behind version and kind
+  std::uint32_t fields;     // behind version and kind
+  std::uint32_t later = 0;  // the last of them that a peer of an older build may leave out
 };
 
 // kKind<Publish>.number == 1
@@ -48,7 +49,7 @@ inline constexpr KindInfo kKind<Deliver>{24, "Deliver", 2};
 template <>
 inline constexpr KindInfo kKind<Done>{25, "Done", 2};
 template <>
-inline constexpr KindInfo kKind<Heartbeat>{26, "Heartbeat", 3};
+inline constexpr KindInfo kKind<Heartbeat>{26, "Heartbeat", 4, 1};
 template <>
 inline constexpr KindInfo kKind<HeartbeatAck>{27, "HeartbeatAck", 2};
 template <>

@@ -115,7 +115,7 @@ struct Awaited {
 };
 
 // Everything operators ask: verb and JSON body. Verbs: status, functions, describe, deploy, remove,
-// metrics. kind 7, answered by kind 8 with a JSON body (or text for metrics).
+// metrics, deliveries. kind 7, answered by kind 8 with a JSON body (or text for metrics).
 struct Admin {
   std::uint64_t request = 0;
   std::string verb, data;
@@ -254,7 +254,22 @@ struct Done {
   std::vector<Row> all_rows() const;
 };
 
-// Every heartbeat_ms, from the loop that does the work. kind 26, answered by kind 27
+// An attempt that a worker's instance is at.
+struct RunningAttempt {
+  static constexpr std::uint32_t kProgressWhole = 1'000'000;
+
+  std::string function;
+  EventId id;
+  AttemptToken token;
+  std::uint32_t running_ms = 0;           // since its start: no clock but the worker's is asked
+  std::optional<std::uint32_t> progress;  // in millionths, as the function says; nil: it has not
+  std::string note;                       // the function's own words
+  bool operator==(const RunningAttempt&) const = default;
+};
+inline constexpr std::size_t kRunningInHeartbeatMax = 256;
+
+// Every heartbeat_ms, and sooner when a function reports progress, from the loop that does the
+// work. kind 26, answered by kind 27
 struct Heartbeat {
   std::uint64_t session = 0;
   std::uint64_t delivered = 0;  // Deliver messages received in this session
@@ -264,6 +279,9 @@ struct Heartbeat {
     bool operator==(const Row&) const = default;
   };
   std::vector<Row> rows;
+  // What runs, in no order; of more than kRunningInHeartbeatMax those that report progress, then
+  // those that have run longest.
+  std::vector<RunningAttempt> running;
   bool operator==(const Heartbeat&) const = default;
 };
 struct HeartbeatAck {

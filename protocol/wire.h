@@ -73,6 +73,8 @@ class Encoder {
       number(name, *value);
     }
   }
+  // Whether a message's next field is there; see Decoder.
+  bool later() { return true; }
   // Says whether the value follows; writes nil if not.
   bool present(bool is_there) {
     if (!is_there) packer_.nil();
@@ -95,6 +97,14 @@ class Decoder {
 
   bool ok() const { return cursor_.ok(); }
   Cursor& cursor() { return cursor_; }
+  // A message grows at its end: each field that an older build does not write (KindInfo::later) is
+  // read by `if (wire.later()) wire.…`, in order, and keeps its default if it is absent.
+  void expect_later(std::uint32_t count) { later_ = count; }
+  bool later() {
+    if (later_ == 0) return false;
+    --later_;
+    return true;
+  }
   // Fails unless everything was read, all of it was as it should be, and nothing follows.
   Result<void> finish(const char* what) {
     if (!cursor_.at_end()) cursor_.fail("unexpected bytes");
@@ -201,6 +211,7 @@ class Decoder {
   Cursor cursor_;
   const char* field_ = nullptr;
   int depth_ = 0;
+  std::uint32_t later_ = 0;  // fields of the message that are left, behind those it always has
   std::uint32_t surplus_[kDepthMax] = {};
 };
 

@@ -70,6 +70,7 @@ struct ResultTexts {
 struct Progress {
   double fraction = 0;  // 0 to 1
   std::string note;
+  bool operator==(const Progress&) const = default;
 };
 
 class Board {

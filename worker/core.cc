@@ -57,6 +57,7 @@ void Core::tick(Now now) {
     due(greet_again_at_);
   }
   if (link_ == Link::kJoined) {
+    look_at_progress(now);
     if (now.steady >= next_heartbeat_) send_heartbeat(now);
     due(next_heartbeat_);
   }

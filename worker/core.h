@@ -190,6 +190,14 @@ class Core {
   std::size_t window(const Function& function) const;
   std::vector<protocol::HeldDelivery> everything_held() const;
 
+  // core_running.cc: what instances are at
+  static Held* item_at(const Instance& instance, const InstanceHandle::Running& running);
+  std::optional<Instance::Told> progress_of(const Instance& instance);
+  void look_at_progress(Now now);
+  void look_soon(Now now);
+  bool anything_runs() const;
+  std::vector<protocol::RunningAttempt> running_attempts(Now now);
+
   // core_schedule.cc: from waiting to running
   void schedule(Function& function, Now now);
   bool feed(Instance& instance, Now now);
@@ -257,6 +265,7 @@ class Core {
   std::uint64_t session_ = 0;
   Duration heartbeat_ = std::chrono::seconds{2};
   TimePoint next_heartbeat_;
+  TimePoint next_look_;       // at what functions report of their progress
   TimePoint greet_again_at_;  // unless the broker is heard before
   std::uint64_t delivers_ = 0;
   std::vector<protocol::Done::Row> done_rows_;

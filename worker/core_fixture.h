@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -52,6 +53,12 @@ class FakeEffects : public Effects {
     if (at == now_running.end()) return std::nullopt;
     return at->second;
   }
+  std::optional<Progress> progress(InstanceId instance) override {
+    const auto at = reported.find(instance);
+    if (at == reported.end()) return std::nullopt;
+    if (progress_read) progress_read();
+    return at->second;
+  }
   void kill(InstanceId instance, int signal) override { kills.emplace_back(instance, signal); }
   void commit(CommitId id, const store::Commit& call) override { commits.emplace_back(id, call); }
   void report(const AttemptReport& report) override {
@@ -65,6 +72,8 @@ class FakeEffects : public Effects {
   std::vector<InstanceId> forked;
   std::map<InstanceId, std::deque<Given>> batches;  // unfinished
   std::map<InstanceId, InstanceHandle::Running> now_running;
+  std::map<InstanceId, Progress> reported;
+  std::function<void()> progress_read;  // what happens just when progress is read
   std::vector<std::pair<InstanceId, int>> kills;
   std::vector<std::pair<CommitId, store::Commit>> commits;  // not answered yet
   bool zygotes_start_at_once = true, forks_refused = false;

@@ -195,12 +195,7 @@ void Core::check_deadline(Instance& instance, Now now) {
     instance.check_at = running->started_at + timeout;
     return due(*instance.check_at);
   }
-  for (const Batch& batch : instance.batches) {
-    if (batch.open() && batch.number == running->batch && running->item >= batch.taken &&
-        running->item < batch.items.size()) {
-      instance.late = batch.items[running->item];
-    }
-  }
+  instance.late = item_at(instance, *running);
   ++counters_.deadline_kills;
   stop(instance, StopReason::kTimeout, now);
 }

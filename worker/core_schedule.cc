@@ -96,6 +96,7 @@ bool Core::feed(Instance& instance, Now now) {
     std::erase(function.idle, &instance);
     instance.check_at = now.steady + function.manifest.timeout;
     due(*instance.check_at);
+    look_soon(now);
   }
   Batch& batch = instance.batches[instance.batches[0].open() ? 1 : 0];
   batch.number = sent->number;

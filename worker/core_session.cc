@@ -255,7 +255,8 @@ void Core::on_heartbeat_ack(const protocol::HeartbeatAck& ack) {
 void Core::send_heartbeat(Now now) {
   next_heartbeat_ = now.steady + heartbeat_;
   rows_since_heartbeat_ = 0;
-  protocol::Heartbeat heartbeat{.session = session_, .delivered = delivers_, .rows = {}};
+  protocol::Heartbeat heartbeat{
+      .session = session_, .delivered = delivers_, .rows = {}, .running = {}};
   for (const auto& [name, function] : functions_) {
     if (function->removed && function->instances.empty()) continue;
     heartbeat.rows.push_back(
@@ -264,6 +265,7 @@ void Core::send_heartbeat(Now now) {
          .busy = static_cast<std::uint32_t>(function->instances.size() - function->idle.size()),
          .queued = static_cast<std::uint32_t>(function->queue.size())});
   }
+  heartbeat.running = running_attempts(now);
   effects_.send(protocol::encode(heartbeat));
 }
 

@@ -59,6 +59,9 @@ class Effects {
   // What the instance is at right now, read from its board.
   virtual std::optional<InstanceHandle::Running> running(InstanceId instance) = 0;
 
+  // What the item that runs there has reported, if it has.
+  virtual std::optional<Progress> progress(InstanceId instance) = 0;
+
   // To the whole process group. on_instance_ended follows once it is dead.
   virtual void kill(InstanceId instance, int signal) = 0;
 

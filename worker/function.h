@@ -47,7 +47,15 @@ struct Instance {
   StopReason stop = StopReason::kNone;
   Held* late = nullptr;               // the item that was over its time when SIGTERM went out
   std::optional<TimePoint> check_at;  // the running item may be over its time
-  std::optional<TimePoint> kill_at;   // SIGKILL
+  // What the broker was told of the running item, for news to be known.
+  struct Told {
+    std::uint64_t batch = 0;
+    std::uint32_t item = 0;
+    Progress progress;
+    bool operator==(const Told&) const = default;
+  };
+  std::optional<Told> told;
+  std::optional<TimePoint> kill_at;  // SIGKILL
 
   bool idle() const { return unfinished == 0; }
 };

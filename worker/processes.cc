@@ -176,6 +176,11 @@ std::optional<InstanceHandle::Running> Processes::running(InstanceId id) const {
   return at == instances_.end() ? std::nullopt : at->second->handle->running();
 }
 
+std::optional<Progress> Processes::progress(InstanceId id) const {
+  const auto at = instances_.find(id);
+  return at == instances_.end() ? std::nullopt : at->second->handle->progress();
+}
+
 void Processes::kill(InstanceId id, int signal) {
   const auto at = instances_.find(id);
   if (at == instances_.end()) return;

@@ -35,6 +35,7 @@ class Processes {
   bool fork(ZygoteId zygote, InstanceId id);
   Result<InstanceHandle::Sent> run(InstanceId id, std::span<const Item> items);
   std::optional<InstanceHandle::Running> running(InstanceId id) const;
+  std::optional<Progress> progress(InstanceId id) const;
   void kill(InstanceId id, int signal);
 
   // Now and then: gives back the memory of endless logs, and buries processes that nobody knows.

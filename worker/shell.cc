@@ -197,6 +197,10 @@ std::optional<InstanceHandle::Running> Shell::running(InstanceId instance) {
   return processes_->running(instance);
 }
 
+std::optional<Progress> Shell::progress(InstanceId instance) {
+  return processes_->progress(instance);
+}
+
 void Shell::kill(InstanceId instance, int signal) {
   processes_->kill(instance, signal);
 }

@@ -323,6 +323,13 @@ std::optional<worker::InstanceHandle::Running> WorkerNode::running(worker::Insta
   return instance ? instance->running : std::nullopt;
 }
 
+// Of every other item, as its number has it.
+std::optional<worker::Progress> WorkerNode::progress(worker::InstanceId id) {
+  const Instance* instance = find(id);
+  if (!instance || !instance->running || instance->running->item % 2 == 0) return std::nullopt;
+  return worker::Progress{.fraction = 0.5, .note = "half way"};
+}
+
 void WorkerNode::kill(worker::InstanceId id, int signal) {
   Instance* instance = find(id);
   if (!instance || instance->pid == 0) return;
