@@ -105,7 +105,7 @@ struct Core::FrameHandler {
   }
   void operator()(protocol::Heartbeat& m) {
     if (!known()) return;
-    session->load = std::move(m.rows);
+    on_heartbeat(*session, m, now);
     core.send(peer, protocol::HeartbeatAck{session->id.value(), session->done_number});
   }
   void operator()(protocol::Bye&) {

@@ -102,6 +102,8 @@ struct Session {
   std::uint64_t delivers_sent = 0;
   std::size_t suspects_lent = 0;
   std::vector<protocol::Heartbeat::Row> load;
+  std::vector<protocol::RunningAttempt> running;  // as of its latest heartbeat
+  TimePoint running_at;
 };
 
 class Core {
@@ -286,6 +288,7 @@ class Core {
   // core_workers.cc: sessions, reports, losses
   void on_hello(const Peer& peer, protocol::Hello hello, Now now);
   void on_credit(Session& session, const protocol::Credit& credit);
+  static void on_heartbeat(Session& session, protocol::Heartbeat& heartbeat, Now now);
   void on_done(Session& session, protocol::Done& done, Now now);
   void on_done_row(Session& session, protocol::Done::Row& row, Now now);
   std::optional<Lease> end_lease(Session& session, FunctionState* function,
@@ -332,7 +335,7 @@ class Core {
   void rebuild_router();
   void maybe_open_dispatch(Now now);
 
-  // core_await.cc, core_admin.cc
+  // core_await.cc, core_admin.cc, core_deliveries.cc
   void on_await(const Peer& peer, const protocol::Await& await, Now now);
   bool has_just_ended(const protocol::EventId& id, const std::string& function) const;
   void notify_waiters(const protocol::EventId& id, const std::string& function);
@@ -346,6 +349,7 @@ class Core {
   void answer_metrics(const AdminCall& call);
   void answer_functions(const AdminCall& call);
   void answer_describe(const AdminCall& call);
+  void answer_deliveries(const AdminCall& call);
   void deploy(const AdminCall& call);
   void remove(const AdminCall& call);
   void answer_admin(const AdminCall& call, std::string answer);

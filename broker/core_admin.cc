@@ -53,6 +53,7 @@ const Core::AdminVerb* Core::admin_verb(std::string_view name) {
       {"deploy", false, &Core::deploy},
       {"remove", true, &Core::remove},
       {"metrics", false, &Core::answer_metrics},
+      {"deliveries", false, &Core::answer_deliveries},
   };
   const auto* const at = std::ranges::find(kVerbs, name, &AdminVerb::name);
   if (at != std::end(kVerbs)) return at;

@@ -156,6 +156,15 @@ void Core::on_credit(Session& session, const protocol::Credit& credit) {
   }
 }
 
+void Core::on_heartbeat(Session& session, protocol::Heartbeat& heartbeat, Now now) {
+  session.load = std::move(heartbeat.rows);
+  session.running = std::move(heartbeat.running);
+  if (session.running.size() > protocol::kRunningInHeartbeatMax) {
+    session.running.resize(protocol::kRunningInHeartbeatMax);
+  }
+  session.running_at = now.steady;
+}
+
 void Core::on_done(Session& session, protocol::Done& done, Now now) {
   session.done_number = std::max(session.done_number, done.number);
   for (auto& row : done.rows) on_done_row(session, row, now);

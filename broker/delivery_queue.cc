@@ -161,11 +161,12 @@ std::optional<Pending> DeliveryQueue::take_by_id(const protocol::EventId& id) {
   return std::nullopt;
 }
 
-bool DeliveryQueue::holds(const protocol::EventId& id) const {
-  if (find_id(returned_, id) != returned_.end()) return true;
-  return std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
-    return find_id(lane.second.ready, id) != lane.second.ready.end();
-  });
+const Pending* DeliveryQueue::find(const protocol::EventId& id) const {
+  if (const auto at = find_id(returned_, id); at != returned_.end()) return &*at;
+  for (const auto& [lane, window] : lanes_) {
+    if (const auto at = find_id(window.ready, id); at != window.ready.end()) return &*at;
+  }
+  return nullptr;
 }
 
 bool DeliveryQueue::has_unread() const {

@@ -82,7 +82,9 @@ class DeliveryQueue {
 
   // Removes and returns one delivery, wherever it waits here.
   std::optional<Pending> take_by_id(const protocol::EventId& id);
-  bool holds(const protocol::EventId& id) const;
+  // The same, left where it is; good until the queue changes.
+  const Pending* find(const protocol::EventId& id) const;
+  bool holds(const protocol::EventId& id) const { return find(id) != nullptr; }
 
   std::size_t size() const { return size_; }  // deliveries here
   std::size_t bytes() const { return bytes_; }

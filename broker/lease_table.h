@@ -49,12 +49,19 @@ class LeaseTable {
 
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  // In no order.
+  template <typename Each>
+  void for_each(Each each) const {
+    for (const auto& [id, entry] : entries_) {
+      for (const auto& place : entry->leases) {
+        if (place) each(*place);
+      }
+    }
+  }
   template <typename Wanted>
   std::size_t count_if(Wanted wanted) const {
     std::size_t count = 0;
-    for (const auto& [id, entry] : entries_) {
-      for (const auto& place : entry->leases) count += place && wanted(*place);
-    }
+    for_each([&](const Lease& lease) { count += wanted(lease); });
     return count;
   }
 

@@ -10,11 +10,15 @@
 #include <nlohmann/json.hpp>
 
 #include "broker/core.h"
+#include "broker/running.h"
 
 namespace fanfare::broker {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::int64_t kLongRunningMs = 1000;
+constexpr std::size_t kLongRunnersMax = 10;
 
 struct Load {
   std::uint32_t instances = 0, busy = 0, queued = 0;
@@ -40,6 +44,21 @@ std::int64_t ready_of(const FunctionState& function) {
            lease.delivery.origin == protocol::Origin::kMemory;
   }));
   return std::max<std::int64_t>(0, function.counts.open - lent);
+}
+
+// What has run for long or tells how far it is, the longest first.
+json long_running(const Core& core, Now now) {
+  json rows = json::array();
+  for (const RunningNow& one : RunningIndex(core, now).longest(kLongRunningMs, kLongRunnersMax)) {
+    const auto progress = one.progress();
+    rows.push_back({{"id", protocol::to_string(one.attempt->id)},
+                    {"function", one.attempt->function},
+                    {"worker", one.session->hello.name},
+                    {"running_ms", one.running_ms},
+                    {"progress", progress ? json(*progress) : json(nullptr)},
+                    {"note", one.attempt->note}});
+  }
+  return rows;
 }
 
 }  // namespace
@@ -87,7 +106,11 @@ std::string status_json(const Core& core, Now now) {
                        {"epoch", core.epoch()},
                        {"events_accepted", c.events_accepted},
                        {"events_unmatched", c.events_unmatched}};
-  return json{{"broker", broker}, {"workers", workers}, {"functions", functions}}.dump();
+  return json{{"broker", broker},
+              {"workers", workers},
+              {"functions", functions},
+              {"long_running", long_running(core, now)}}
+      .dump();
 }
 
 std::string metrics_text(const Core& core) {

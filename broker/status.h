@@ -10,7 +10,7 @@ namespace fanfare::broker {
 class Core;
 
 // {"broker":{…},"workers":[…],"functions":[{"name","ready","running","later","dead","oldest_ms",
-// "instances",…}]}; the command line adds what only Redis itself can tell.
+// "instances",…}],"long_running":[…]}; the command line adds what only Redis itself can tell.
 std::string status_json(const Core& core, Now now);
 
 // Prometheus text exposition, every counter of counters.h and the depth of each function's queue.
