@@ -6,18 +6,15 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "base/redis_sync.h"
-#include "cli/child.h"
-#include "cli/child_output.h"
 #include "cli/exit_code.h"
+#include "cli/up_fixture.h"
 #include "store/keys.h"
-#include "tests/support/temp_dir.h"
 
 namespace fanfare::cli {
 namespace {
@@ -27,90 +24,6 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-const std::string kFanfare = FANFARE_BIN_DIR "/fanfare";
-
-std::string read_file(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-// `fanfare up` on a directory of its own.
-class Up {
- public:
-  explicit Up(const std::string& directory, std::vector<std::string> more = {},
-              bool make_directory = true)
-      : directory_(directory) {
-    if (make_directory) fs::create_directories(directory);
-    std::vector<std::string> command{kFanfare, "--data", directory, "up"};
-    command.insert(command.end(), more.begin(), more.end());
-    log_ = directory + ".log";
-    fs::remove(log_);
-    auto child = Child::start(loop_,
-                              {.name = "up",
-                               .command = command,
-                               .environment = {},
-                               .log_file = log_,
-                               .death_signal = SIGTERM},
-                              [this](const ChildEnd& end) { end_ = end; });
-    if (!child) throw std::runtime_error(child.error().message);
-    child_ = *std::move(child);
-    wait([this] { return end_ || log().find("fanfare: ready") != std::string::npos; });
-  }
-  std::string log() const { return read_file(log_); }
-  int stop() {
-    child_->send_signal(SIGTERM);
-    wait([this] { return end_.has_value(); });
-    return end_ ? end_->exit_code : -1;
-  }
-  void kill_hard() {
-    child_->send_signal(SIGKILL);
-    wait([this] { return end_.has_value(); });
-  }
-  bool wait(const std::function<bool()>& done) {
-    Timer poll(loop_, [] {});
-    poll.start_every(5ms);
-    return loop_.run_until(done, 30s);
-  }
-  ChildOutput run(std::vector<std::string> arguments) const {
-    arguments.insert(arguments.begin(), {kFanfare, "--data", directory_});
-    auto ended = run_and_capture(arguments, 60s);
-    EXPECT_TRUE(ended);
-    return *std::move(ended);
-  }
-  // Programs that work on this directory.
-  std::vector<pid_t> processes() const {
-    std::vector<pid_t> found;
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator("/proc", error)) {
-      const std::string name = entry.path().filename();
-      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-      const std::string command = read_file(entry.path() / "cmdline");
-      const bool ours = command.find(directory_ + "/") != std::string::npos;
-      if (ours) found.push_back(std::stoi(name));
-    }
-    return found;
-  }
-  pid_t pid_of(const std::string& program) const {
-    for (const pid_t pid : processes()) {
-      if (read_file("/proc/" + std::to_string(pid) + "/cmdline").find(program) != std::string::npos)
-        return pid;
-    }
-    return -1;
-  }
-
- private:
-  Loop loop_;
-  std::string directory_, log_;
-  std::optional<ChildEnd> end_;
-  std::unique_ptr<Child> child_;
-};
-
-class UpTest : public ::testing::Test {
- protected:
-  test::TempDir dir_;
-  std::string data_ = dir_.file("data");
-};
 
 TEST_F(UpTest, RunsAFunctionAndKeepsItsResultInRedis) {
   Up up(data_);
