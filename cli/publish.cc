@@ -4,18 +4,18 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/event_input.h"
+#include "cli/pending.h"
 #include "cli/publish_lines.h"
 #include "cli/receipt_view.h"
 #include "cli/result_view.h"
 #include "cli/results.h"
-#include "cli/retrying.h"
 #include "cli/verbs.h"
 
 namespace fanfare::cli {
 namespace {
 
-int show_outcomes(const Common& common, RedisSync& redis, const client::Receipt& receipt,
-                  const Results& results, Duration waited) {
+int show_outcomes(const Common& common, client::BlockingClient& broker, RedisSync& redis,
+                  const client::Receipt& receipt, const Results& results, Duration waited) {
   for (const auto& [function, record] : results) {
     if (!common.output.json)
       fmt::print("{}", format_result(function, record, common.output.colour_out, receipt.id));
@@ -27,7 +27,8 @@ int show_outcomes(const Common& common, RedisSync& redis, const client::Receipt&
                             format_duration(waited)),
                 fmt::format("They go on: look again with `fanfare result {} --wait`.",
                             to_string(receipt.id)));
-    print_retrying(redis, *receipt.functions, receipt.id);
+    const auto pending = read_pending(&broker, redis, *receipt.functions, receipt.id);
+    if (pending) print_pending(*pending);
     return kFailed;
   }
   for (const auto& [function, record] : results) {
@@ -41,14 +42,18 @@ int wait_and_show(const Common& common, client::BlockingClient& broker,
                   const client::Receipt& receipt, Duration wait) {
   auto redis = connect_redis(common.address);
   if (!redis) return fail(common.output, redis.error());
-  const auto results = wait_results(*redis, broker, *receipt.functions, receipt.id, wait);
+  ProgressLine line(common.output.progress);
+  const auto results =
+      wait_results(*redis, broker, *receipt.functions, receipt.id, wait,
+                   show_progress(line, broker, *redis, *receipt.functions, receipt.id));
+  line.clear();
   if (!results) return fail(common.output, results.error());
   if (common.output.json) {
     auto json = nlohmann::ordered_json::parse(receipt_json(receipt));
     json["results"] = nlohmann::ordered_json::parse(results_json(*results, receipt.id));
     print_line(json.dump());
   }
-  return show_outcomes(common, *redis, receipt, *results, wait);
+  return show_outcomes(common, broker, *redis, receipt, *results, wait);
 }
 
 }  // namespace

@@ -49,7 +49,7 @@ Result<Results> read_results(RedisSync& redis, const std::vector<std::string>& f
 
 Result<Results> wait_results(RedisSync& redis, client::BlockingClient& broker,
                              const std::vector<std::string>& functions, const protocol::EventId& id,
-                             Duration timeout) {
+                             Duration timeout, const Meanwhile& meanwhile) {
   const auto end = std::chrono::steady_clock::now() + timeout;
   auto results = read_results(redis, functions, id);
   Duration pause = 2ms;
@@ -64,11 +64,12 @@ Result<Results> wait_results(RedisSync& redis, client::BlockingClient& broker,
     const std::size_t had = results->size();
     const auto asked = std::chrono::steady_clock::now();
     const auto awaited = broker.await(id, *missing, std::min<Duration>(left, patience));
-    patience = std::min<Duration>(patience * 2, 2s);
+    patience = std::min<Duration>(patience * 2, meanwhile ? kMeanwhileEvery : Duration{2s});
     if (!awaited) return awaited.error();
     results = read_results(redis, functions, id);
     // An answer that came at once and changed nothing: do not ask in a tight circle.
     const bool changed = results && results->size() > had;
+    if (meanwhile && !changed) meanwhile();
     if (!changed && std::chrono::steady_clock::now() - asked < 1s) {
       std::this_thread::sleep_for(std::min<Duration>(pause, left));
       pause = std::min<Duration>(pause * 2, 200ms);

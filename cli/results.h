@@ -1,6 +1,7 @@
 // Reading what became of deliveries, from Redis, and waiting for it with the broker's help.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -27,10 +28,13 @@ using Results = std::map<std::string, protocol::ResultRecord>;  // by function
 Result<Results> read_results(RedisSync& redis, const std::vector<std::string>& functions,
                              const protocol::EventId& id);
 
+// What a waiting command does between two looks, every kMeanwhileEvery or so; may be empty.
+using Meanwhile = std::function<void()>;
+inline constexpr Duration kMeanwhileEvery = std::chrono::milliseconds{500};
+
 // Waits until all of `functions` have a result or the time is up; returns those that have.
-// `unknown_ends`: give up as soon as the broker is sure to hold none of the rest.
 Result<Results> wait_results(RedisSync& redis, client::BlockingClient& broker,
                              const std::vector<std::string>& functions, const protocol::EventId& id,
-                             Duration timeout);
+                             Duration timeout, const Meanwhile& meanwhile = {});
 
 }  // namespace fanfare::cli

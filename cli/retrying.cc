@@ -75,14 +75,4 @@ std::string format_retrying(const Retrying& retrying, WallTime now) {
                      protocol::to_string(last.outcome), why, last.number + 1, when);
 }
 
-std::size_t print_retrying(RedisSync& redis, const std::vector<std::string>& functions,
-                           const protocol::EventId& id) {
-  const auto retrying = read_retrying(redis, functions, id);
-  if (!retrying) return 0;
-  for (const auto& one : *retrying) {
-    fmt::print(stderr, "  {}\n", printable(format_retrying(one, wall_now())));
-  }
-  return retrying->size();
-}
-
 }  // namespace fanfare::cli

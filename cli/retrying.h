@@ -32,9 +32,5 @@ Result<std::optional<Retrying>> next_retrying(RedisSync& redis, const std::strin
 // "flaky: attempt 2 function_error (NotYet: attempt 2 of 9); attempt 3 in 1.8 s"
 std::string format_retrying(const Retrying& retrying, WallTime now);
 WallTime wall_now();
-// A line on standard error for each of `functions` whose delivery waits for another attempt; how
-// many there were.
-std::size_t print_retrying(RedisSync& redis, const std::vector<std::string>& functions,
-                           const protocol::EventId& id);
 
 }  // namespace fanfare::cli

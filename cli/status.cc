@@ -69,6 +69,21 @@ std::string later_lines(const Address& address, const ordered_json& functions) {
   return lines;
 }
 
+// What has run for long, or tells how far it is.
+std::string running_lines(const ordered_json& rows) {
+  std::string lines;
+  for (const auto& row : rows) {
+    std::string line = fmt::format("{} {} on {} for {}", text(row, "function"), text(row, "id"),
+                                   text(row, "worker"), human_ms(number(row, "running_ms")));
+    if (!row.value("progress", ordered_json{}).is_null()) {
+      line += fmt::format(", {:.0f} %", number(row, "progress") * 100);
+    }
+    if (!text(row, "note").empty()) line += fmt::format(", \"{}\"", text(row, "note"));
+    lines += fmt::format("{}  {}\n", lines.empty() ? "running longest:\n" : "", printable(line));
+  }
+  return lines;
+}
+
 std::string format_status(const ordered_json& status, bool colour) {
   const auto& broker = status["broker"];
   const auto& redis = status["redis"];
@@ -113,13 +128,15 @@ int run_status(const Common& common, const StatusCommand& command) {
     ordered_json status{{"broker", told["broker"]},
                         {"redis", redis_status(common.address)},
                         {"workers", told["workers"]},
-                        {"functions", told["functions"]}};
+                        {"functions", told["functions"]},
+                        {"long_running", told.value("long_running", ordered_json::array())}};
     if (common.output.json) {
       print_line(status.dump());
     } else {
       if (command.watch && common.output.colour_out) fmt::print("\x1b[H\x1b[2J");
-      fmt::print("{}{}", format_status(status, common.output.colour_out),
-                 later_lines(common.address, status["functions"]));
+      fmt::print(
+          "{}{}", format_status(status, common.output.colour_out),
+          running_lines(status["long_running"]) + later_lines(common.address, status["functions"]));
       std::fflush(stdout);
     }
     if (!command.watch) return kDone;
