@@ -186,6 +186,7 @@ struct Core::AnswerHandler {
   void operator()(ForRecall& p) { core.on_recalled(p.peer, p.frame, answer, now); }
   void operator()(ForDeploy& p) { core.on_deployed(p, answer, now); }
   void operator()(ForRemove& p) { core.on_removed(p, answer); }
+  void operator()(ForSetState& p) { core.on_state_set(p, answer); }
 };
 
 void Core::on_frame(const Peer& peer, std::string_view frame, Now now) {

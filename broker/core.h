@@ -236,9 +236,13 @@ class Core {
   struct ForRemove {
     AdminRequest admin;
   };
-  using Purpose =
-      std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey, ForAppend,
-                   ForPage, ForDue, ForPostpone, ForBury, ForRecall, ForDeploy, ForRemove>;
+  struct ForSetState {
+    AdminRequest admin;
+    bool paused;
+  };
+  using Purpose = std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey,
+                               ForAppend, ForPage, ForDue, ForPostpone, ForBury, ForRecall,
+                               ForDeploy, ForRemove, ForSetState>;
 
   // core.cc: start, time, plumbing
   struct FrameHandler;
@@ -358,6 +362,12 @@ class Core {
                     std::string message);
   void on_deployed(ForDeploy& purpose, const Result<store::Answer>& answer, Now now);
   void on_removed(ForRemove& purpose, const Result<store::Answer>& answer);
+
+  // core_control.cc: operators hold functions up
+  void pause(const AdminCall& call);
+  void resume(const AdminCall& call);
+  void set_state(const AdminCall& call, bool paused);
+  void on_state_set(ForSetState& purpose, const Result<store::Answer>& answer);
 
   CoreOptions options_;
   Phase phase_ = Phase::kStarting;

@@ -33,10 +33,6 @@ std::string inert_settings(const protocol::Manifest& manifest) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-Refusal refusal_of(const Error& error) {
-  return error.kind == ErrorKind::kRetryLater ? Refusal::kUnavailable : Refusal::kInternal;
-}
-
 }  // namespace
 
 void Core::refuse_admin(const Peer& peer, std::uint64_t request, Refusal code,
@@ -54,6 +50,8 @@ const Core::AdminVerb* Core::admin_verb(std::string_view name) {
       {"remove", true, &Core::remove},
       {"metrics", false, &Core::answer_metrics},
       {"deliveries", false, &Core::answer_deliveries},
+      {"pause", true, &Core::pause},
+      {"resume", true, &Core::resume},
   };
   const auto* const at = std::ranges::find(kVerbs, name, &AdminVerb::name);
   if (at != std::end(kVerbs)) return at;
@@ -151,14 +149,15 @@ void Core::on_deployed(ForDeploy& purpose, const Result<store::Answer>& answer, 
   const auto& admin = purpose.admin;
   const auto* deployed = answer ? std::get_if<store::Deployed>(&*answer) : nullptr;
   if (!deployed) {
-    return refuse_admin(admin.peer, admin.request, refusal_of(answer.error()),
+    return refuse_admin(admin.peer, admin.request, refusal_after_change(answer.error()),
                         answer.error().message);
   }
+  const FunctionState* const before = find_function(admin.function);
   register_function({.name = admin.function,
                      .manifest_toml = purpose.call.manifest_toml,
                      .digest = purpose.call.digest,
                      .generation = deployed->generation,
-                     .paused = false});
+                     .paused = before && before->registered.paused});
   rebuild_router();
   broadcast_functions();
   send(admin.peer,
@@ -171,10 +170,13 @@ void Core::on_removed(ForRemove& purpose, const Result<store::Answer>& answer) {
   const auto& admin = purpose.admin;
   const auto* removed = answer ? std::get_if<store::Removed>(&*answer) : nullptr;
   if (!removed) {
-    return refuse_admin(admin.peer, admin.request, refusal_of(answer.error()),
+    return refuse_admin(admin.peer, admin.request, refusal_after_change(answer.error()),
                         answer.error().message);
   }
-  if (FunctionState* function = find_function(admin.function)) function->deployed = false;
+  if (FunctionState* function = find_function(admin.function)) {
+    function->deployed = false;
+    function->registered.paused = false;  // the state went with the row
+  }
   rebuild_router();
   broadcast_functions();
   send(admin.peer,

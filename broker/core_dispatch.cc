@@ -205,6 +205,7 @@ void Core::expire_invocations(FunctionState& function, Now now) {
     ++counters_.invocations_timed_out;
     refuse(invocation.caller, invocation.request, protocol::Refusal::kTimeout,
            function.leases.contains(id) ? "the function did not finish in time"
+           : function.registered.paused ? "the function is paused; `fanfare functions resume` it"
                                         : "no worker was free in time");
     std::erase_if(function.invocations, [&](const Pending& p) { return p.id == id; });
     return true;

@@ -9,6 +9,7 @@
 
 #include <deque>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <utility>
@@ -101,6 +102,29 @@ class CoreHarness {
   }
   void done(protocol::Done::Row row, const std::string& worker = "w") {
     feed(worker, protocol::Done{++done_number_, {std::move(row)}, {}});
+  }
+
+  // ---- operator ----
+  // Asks, and gives the answer as JSON once everything in Redis has said yes; what is refused as
+  // {"refused": code, "message": …}.
+  nlohmann::json ask(const std::string& verb, const std::string& body) {
+    admin(verb, body);
+    answer_all();
+    return admin_answer();
+  }
+  void admin(const std::string& verb, const std::string& body) {
+    feed("operator", protocol::Admin{++requests_, verb, body});
+  }
+  // The oldest answer that has come, null if none has.
+  nlohmann::json admin_answer() {
+    if (auto refused = take<protocol::Refused>("operator"); !refused.empty()) {
+      return {{"refused", static_cast<int>(refused[0].code)}, {"message", refused[0].message}};
+    }
+    auto& inbox = inbox_["operator"];
+    if (inbox.empty()) return nullptr;
+    auto reply = std::get<protocol::AdminReply>(std::move(inbox.front()));
+    inbox.pop_front();
+    return nlohmann::json::parse(reply.data);
   }
 
   // ---- plumbing ----
@@ -209,6 +233,7 @@ class CoreHarness {
     if (const auto* m = std::get_if<store::Bury>(&call)) return all_ok(m->items.size());
     if (std::holds_alternative<store::Deploy>(call)) return store::Deployed{1};
     if (std::holds_alternative<store::Remove>(call)) return store::Removed{true};
+    if (std::holds_alternative<store::SetState>(call)) return store::StateSet{true};
     return store::Noted{};
   }
 
@@ -216,7 +241,7 @@ class CoreHarness {
   std::vector<protocol::Lane> unread_;
   std::map<std::string, std::deque<protocol::Message>> inbox_;
   std::deque<OutgoingCall> calls_;
-  std::uint64_t done_number_ = 0;
+  std::uint64_t done_number_ = 0, requests_ = 0;
 
  public:
   Now now{TimePoint{} + std::chrono::hours{1}, wall_from_ms(1'700'000'000'000)};

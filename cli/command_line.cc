@@ -173,7 +173,7 @@ void add_result(CLI::App& app, Parsed& parsed) {
 }
 
 void add_functions(CLI::App& app, Parsed& parsed) {
-  CLI::App* verb = app.add_subcommand("functions", "List, describe, deploy and remove functions");
+  CLI::App* verb = app.add_subcommand("functions", "List, describe, deploy, remove, hold up");
   verb->require_subcommand(1);
   verb->add_subcommand("list", "The deployed functions")->callback([&parsed] {
     parsed.run = run_functions_list;
@@ -198,6 +198,21 @@ void add_functions(CLI::App& app, Parsed& parsed) {
   remove->callback([&parsed] {
     parsed.run = [&parsed](const Common& common) {
       return run_functions_remove(common, parsed.name);
+    };
+  });
+  CLI::App* pause = verb->add_subcommand(
+      "pause", "Events keep queueing, none is handed to a worker; what runs is finished");
+  pause->add_option("name", parsed.name)->required();
+  pause->callback([&parsed] {
+    parsed.run = [&parsed](const Common& common) {
+      return run_functions_pause(common, parsed.name);
+    };
+  });
+  CLI::App* resume = verb->add_subcommand("resume", "A paused function goes on");
+  resume->add_option("name", parsed.name)->required();
+  resume->callback([&parsed] {
+    parsed.run = [&parsed](const Common& common) {
+      return run_functions_resume(common, parsed.name);
     };
   });
 }

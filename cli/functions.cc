@@ -1,4 +1,4 @@
-// fanfare functions list, describe, deploy, remove.
+// fanfare functions list, describe, deploy, remove, pause, resume.
 #include <fmt/format.h>
 
 #include <nlohmann/json.hpp>
@@ -129,6 +129,31 @@ int run_functions_remove(const Common& common, const std::string& name) {
     print_line(answer->dump());
   } else {
     fmt::print("{} removed; its queue, results and dead letters stay in Redis\n", name);
+  }
+  return kDone;
+}
+
+int run_functions_pause(const Common& common, const std::string& name) {
+  const auto answer = ask(common, "pause", {{"name", name}});
+  if (!answer) return fail(common.output, answer.error());
+  if (common.output.json) {
+    print_line(answer->dump());
+  } else {
+    fmt::print(
+        "{0} is paused: events queue, none is handed to a worker; `fanfare functions resume "
+        "{0}` goes on\n",
+        name);
+  }
+  return kDone;
+}
+
+int run_functions_resume(const Common& common, const std::string& name) {
+  const auto answer = ask(common, "resume", {{"name", name}});
+  if (!answer) return fail(common.output, answer.error());
+  if (common.output.json) {
+    print_line(answer->dump());
+  } else {
+    fmt::print("{} goes on\n", name);
   }
   return kDone;
 }

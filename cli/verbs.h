@@ -59,6 +59,8 @@ int run_functions_list(const Common& common);
 int run_functions_describe(const Common& common, const std::string& name);
 int run_functions_deploy(const Common& common, const std::vector<std::string>& folders);
 int run_functions_remove(const Common& common, const std::string& name);
+int run_functions_pause(const Common& common, const std::string& name);
+int run_functions_resume(const Common& common, const std::string& name);
 
 struct StatusCommand {
   bool watch = false;

@@ -279,6 +279,15 @@ struct Remove {
 struct Removed {
   bool existed = false;
 };  // queue, results and letters stay until purged
+// A paused function keeps queueing and is lent to nobody. A deploy keeps the state.
+struct SetState {
+  std::uint32_t epoch = 0;
+  std::string name;
+  bool paused = false;
+};
+struct StateSet {
+  bool existed = false;
+};
 
 // Who is registered, so that a restarted broker knows whom to wait for.
 struct NoteWorker {
@@ -295,9 +304,9 @@ struct Noted {};
 
 using Call =
     std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Survey, Recall, ListFunctions,
-                 Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes, ReadOutbox>;
-using Answer =
-    std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
-                 FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts, OutboxPage>;
+                 Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes, ReadOutbox, SetState>;
+using Answer = std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
+                            FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts,
+                            OutboxPage, StateSet>;
 
 }  // namespace fanfare::store

@@ -73,6 +73,7 @@ struct Printer {
     return fmt::format("deployed {}", a.generation);
   }
   std::string operator()(const Removed& a) const { return fmt::format("removed {}", a.existed); }
+  std::string operator()(const StateSet& a) const { return fmt::format("state set {}", a.existed); }
   std::string operator()(const WorkerList& a) const {
     return fmt::format("workers {}", fmt::join(a.names, " "));
   }
@@ -298,7 +299,7 @@ class Caller {
 
   Call registry() {
     const std::string name = chance(50) ? "a" : "b";
-    switch (number(0, 6)) {
+    switch (number(0, 8)) {
       case 0:
         return ListFunctions{};
       case 1:
@@ -310,6 +311,9 @@ class Caller {
       case 4:
         ++epoch_;
         return Begin{};
+      case 5:
+      case 6:
+        return SetState{epoch(), name, chance(50)};
       default:
         return Deploy{epoch(), name, fmt::format("v = {}", number(1, 2)), "00"};
     }

@@ -177,6 +177,7 @@ struct Decoder {
     return Answer{Deployed{static_cast<std::uint64_t>(reply.integer())}};
   }
   Result<Answer> operator()(const Remove&) { return Answer{Removed{reply.integer() != 0}}; }
+  Result<Answer> operator()(const SetState&) { return Answer{StateSet{reply.integer() != 0}}; }
   Result<Answer> operator()(const NoteWorker&) { return Answer{Noted{}}; }
   Result<Answer> operator()(const ListWorkers&) {
     WorkerList list;

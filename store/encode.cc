@@ -321,6 +321,15 @@ struct Encoder {
     out.add(call.name);
   }
 
+  void operator()(const SetState& call) {
+    start(out, "fanfare_set_state", 2);
+    out.add(kMetaKey);
+    out.add(kFunctionsKey);
+    out.add_number(call.epoch);
+    out.add(call.name);
+    out.add(call.paused ? "paused" : "active");
+  }
+
   void operator()(const NoteWorker& call) {
     start(out, "fanfare_note_worker", 2);
     out.add(kMetaKey);

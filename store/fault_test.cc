@@ -137,6 +137,7 @@ std::vector<Story> stories() {
       {"deploy", {}, Deploy{1, "a", "", "00"}},
       {"deploy anew", {Deploy{1, "a", "", "00"}}, Deploy{1, "a", "", "01"}},
       {"remove", {Deploy{1, "a", "", "00"}}, Remove{1, "a"}},
+      {"pause", {Deploy{1, "a", "", "00"}}, SetState{1, "a", true}},
       {"note a worker", {}, NoteWorker{1, "w", "x"}},
       {"forget a worker", {NoteWorker{1, "w", "x"}}, NoteWorker{1, "w", "x", true}},
   };

@@ -95,6 +95,7 @@ TEST_F(Library, FencesTheCallsOfAnOldBroker) {
   EXPECT_EQ(store.refusal(bury_of({{entry(1), 2, {0}}})), ErrorKind::kStale);
   EXPECT_EQ(store.refusal(Deploy{1, "f", "", "ab"}), ErrorKind::kStale);
   EXPECT_EQ(store.refusal(Remove{1, "f"}), ErrorKind::kStale);
+  EXPECT_EQ(store.refusal(SetState{1, "f", true}), ErrorKind::kStale);
   EXPECT_EQ(store.refusal(NoteWorker{1, "w", "x"}), ErrorKind::kStale);
   EXPECT_EQ(store.snapshot(), before);
 }
@@ -358,6 +359,20 @@ TEST_F(Library, RecallsWhatABatchHasInTheJournal) {
   EXPECT_EQ(store.get<Recalled>(Recall{"client", 1}).packed_runs, "");
   EXPECT_EQ(store.get<Recalled>(Recall{"another", 1}).packed_runs, "");
   EXPECT_NE(store.command({"TTL", guard_key("client")}), "-1");
+}
+
+TEST_F(Library, KeepsTheStateOfAFunctionThroughADeployment) {
+  EXPECT_FALSE(store.get<StateSet>(SetState{1, "a", true}).existed);
+  store.get<Deployed>(Deploy{1, "a", "v = 1\n", "00"});
+  EXPECT_TRUE(store.get<StateSet>(SetState{1, "a", true}).existed);
+  EXPECT_EQ(store.get<Deployed>(Deploy{1, "a", "v = 2\n", "01"}).generation, 2u);
+  const auto held = store.get<FunctionList>(ListFunctions{}).functions.at(0);
+  EXPECT_TRUE(held.paused);
+  EXPECT_EQ(held.manifest_toml, "v = 2\n");
+  EXPECT_EQ(held.digest, "01");
+  EXPECT_EQ(held.generation, 2u);
+  EXPECT_TRUE(store.get<StateSet>(SetState{1, "a", false}).existed);
+  EXPECT_FALSE(store.get<FunctionList>(ListFunctions{}).functions.at(0).paused);
 }
 
 TEST_F(Library, KeepsTheRegistryOfFunctions) {

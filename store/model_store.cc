@@ -374,6 +374,14 @@ struct ModelStore::Answering {
     return Answer{Removed{store.registry_.erase(call.name) > 0}};
   }
 
+  Result<Answer> operator()(const SetState& call) {
+    if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
+    const auto held = store.registry_.find(call.name);
+    if (held == store.registry_.end()) return Answer{StateSet{false}};
+    held->second.paused = call.paused;
+    return Answer{StateSet{true}};
+  }
+
   Result<Answer> operator()(const NoteWorker& call) {
     if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
     if (call.gone) {

@@ -46,6 +46,18 @@ local function remove(keys, args)
   return call('HDEL', keys[2], args[2])
 end
 
+-- KEYS meta, functions · ARGV epoch, name, active or paused. Answers whether there is such a function.
+local function set_state(keys, args)
+  check_epoch(keys[1], args[1])
+  if args[3] ~= 'active' and args[3] ~= 'paused' then bad_call('state') end
+  local held = call('HGET', keys[2], args[2])
+  if not held then return 0 end
+  local generation, _, digest, manifest = parse_function(held)
+  if not generation then error({err = 'BADLAYOUT a registered function cannot be read'}) end
+  call('HSET', keys[2], args[2], string.format('%s %s %s\n', generation, args[3], digest) .. manifest)
+  return 1
+end
+
 -- KEYS functions. Answers name, value, ….
 local function list_functions(keys) return call('HGETALL', keys[1]) end
 
@@ -64,6 +76,7 @@ local function digest() return '@DIGEST@' end
 register('begin', begin, {'allow-oom'})
 register('deploy', deploy, {})
 register('remove', remove, {'allow-oom'})
+register('set_state', set_state, {'allow-oom'})
 register('note_worker', note_worker, {'allow-oom'})
 register('list_functions', list_functions, {'no-writes'})
 register('list_workers', list_workers, {'no-writes'})

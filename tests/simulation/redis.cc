@@ -21,9 +21,9 @@ bool only_reads(const store::Call& call) {
 
 const char* name_of(const store::Call& call) {
   static constexpr const char* kNames[] = {
-      "begin",  "append", "commit",         "postpone", "bury",   "page",        "due",
-      "survey", "recall", "list_functions", "deploy",   "remove", "note_worker", "list_workers",
-      "count_outboxes", "read_outbox"};
+      "begin",       "append",       "commit",         "postpone",       "bury",     "page",
+      "due",         "survey",       "recall",         "list_functions", "deploy",   "remove",
+      "note_worker", "list_workers", "count_outboxes", "read_outbox",    "set_state"};
   static_assert(std::size(kNames) == std::variant_size_v<store::Call>);
   return kNames[call.index()];
 }
