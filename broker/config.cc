@@ -63,6 +63,8 @@ Result<CoreOptions> core_options(const Config& c) {
   options.announce_grace = c.announce_grace;
   options.worker_losses_max = c.max_worker_losses;
   options.seed = std::random_device{}();
+  options.protections = c.protections;
+  options.failpoint = c.failpoint;
   return options;
 }
 

@@ -21,6 +21,10 @@ struct Config {
   std::uint64_t intake_bytes_max = 0;
   Duration heartbeat{}, lease{}, announce_grace{};
   std::uint32_t max_worker_losses = 0;
+
+  // No keys lead here: test programs set these, the installed ones leave them as they are.
+  Protections protections;
+  Failpoint failpoint;
 };
 
 // Rows bound to `config`, which must stay where it is.

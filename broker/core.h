@@ -30,6 +30,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/failpoint.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
@@ -79,6 +80,7 @@ struct CoreOptions {
   std::uint32_t worker_losses_max = 5;  // then a delivery is buried: it may kill workers
   std::uint64_t seed = 1;               // of the retry jitter
   Protections protections;
+  Failpoint failpoint;  // tests only
 };
 
 using Ticket = StrongId<struct TicketTag, std::uint64_t>;

@@ -135,6 +135,7 @@ void Core::lend(FunctionState& function, Session& session, std::vector<Pending> 
     function.leases.grant({std::move(pending), session.id, token, to_ms(now.wall)});
   }
   frames_.push_back({session.peer, message.take()});
+  options_.failpoint("broker.delivery.lent");
 }
 
 bool Core::may_read_due(const FunctionState& function) {

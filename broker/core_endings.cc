@@ -149,6 +149,7 @@ void Core::count_as_succeeded(FunctionState& function, protocol::Origin origin) 
 }
 
 void Core::on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now now) {
+  options_.failpoint("broker.postpone.answered");
   FunctionState& function = *purpose.function;
   const auto* result = answer ? std::get_if<store::Moved>(&*answer) : nullptr;
   if (!result) {
@@ -179,6 +180,7 @@ void Core::on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now
 }
 
 void Core::on_buried(ForBury& purpose, Result<store::Answer>& answer, Now now) {
+  options_.failpoint("broker.bury.answered");
   FunctionState& function = *purpose.function;
   const auto* result = answer ? std::get_if<store::Moved>(&*answer) : nullptr;
   if (!result) {

@@ -147,6 +147,7 @@ void Core::take_batch(const Peer& peer, const protocol::PublishView& publish,
     incoming_.push_back(admit(publish.packed_events[i], id, now));
     incoming_bytes_ += incoming_.back().packed_event.size();
   }
+  options_.failpoint("broker.publish.admitted");
 }
 
 // None of its events is taken, and that is final: a repeat that is under way already must not be
@@ -245,6 +246,7 @@ void Core::cut_chunks(Now now) {
     }
     store::Append append{.epoch = epoch_, .entry = {}, .streams = {}, .guards = {}};
     auto chunk = cut_chunk(now, append);
+    options_.failpoint("broker.append.cut");
     if (memory) {
       accept_chunk(*chunk, now);
       continue;
@@ -349,6 +351,7 @@ void Core::on_appended(Chunk& chunk, const Result<store::Answer>& answer, Now no
 }
 
 void Core::accept_chunk(Chunk& chunk, Now now) {
+  options_.failpoint("broker.append.accepted");
   counters_.events_accepted += chunk.events;
   counters_.events_unmatched += chunk.unmatched;
   for (Offer& offer : chunk.offers) {
@@ -421,6 +424,7 @@ void Core::answer_part(BatchId id, std::size_t events, const protocol::Published
 
   batch.answer.sequence = batch.sequence;
   send(batch.peer, batch.answer);
+  options_.failpoint("broker.publish.answered");
   remember_answer(batch.client, batch.answer);
   if (const auto open = open_batches_.find(batch.client);
       open != open_batches_.end() && open->second == id) {

@@ -40,6 +40,7 @@ bool is_held(const FunctionState& function, const protocol::EventId& id) {
 // The order of a start: epoch (fences every older broker) → functions and their counts → intake
 // opens, while the workers of the former broker are waited for → lending opens.
 void Core::on_begun(const store::Begun& begun, Now now) {
+  options_.failpoint("broker.office.taken");
   epoch_ = begun.epoch;
   last_entry_ = begun.last_entry;
   dispatch_opens_at_ = now.steady + options_.announce_grace;
@@ -97,6 +98,7 @@ void Core::rebuild_router() {
 }
 
 void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed) {
+  options_.failpoint("broker.survey.taken");
   function.counts = surveyed.counts;
   if (std::exchange(function.surveyed, true)) {  // only counted anew
     // Nothing is held here and yet something is open: what ended here has not ended in Redis.

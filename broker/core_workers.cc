@@ -68,6 +68,7 @@ void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
   joined_.push_back(sessions_.at(id));
   std::erase(awaited_workers_, session.hello.name);
   maybe_open_dispatch(now);
+  options_.failpoint("broker.hello.taken");
 }
 
 // A worker says that it holds this delivery.
@@ -154,6 +155,7 @@ void Core::on_credit(Session& session, const protocol::Credit& credit) {
     line->warm = row.warm;
     touch(*function);
   }
+  options_.failpoint("broker.credit.taken");
 }
 
 void Core::on_heartbeat(Session& session, protocol::Heartbeat& heartbeat, Now now) {
@@ -175,6 +177,7 @@ void Core::on_done(Session& session, protocol::Done& done, Now now) {
       if (lease) on_success(*function, *lease);
     }
   }
+  options_.failpoint("broker.done.taken");
 }
 
 // What `session` holds under this token is not lent any more. Nothing if another attempt holds it,
@@ -248,6 +251,7 @@ void Core::on_failure(FunctionState& function, Lease lease, protocol::Done::Row&
   if (!protocol::counts_against_budget(row.outcome)) {
     return take_back(function, std::move(lease), row.outcome, now);
   }
+  options_.failpoint("broker.failure.taken");
   ++counters_.attempts_failed;
   Pending delivery = std::move(lease.delivery);
   ++delivery.attempts;
@@ -319,6 +323,7 @@ void Core::take_back(FunctionState& function, Lease lease, Outcome why, Now now)
 void Core::lose_session(SessionId id, Outcome why, Now now) {
   const auto at = sessions_.find(id);
   if (at == sessions_.end()) return;
+  options_.failpoint("broker.session.lost");
   if (why == Outcome::kWorkerLost) ++counters_.workers_lost;
   for (auto& [name, function] : functions_) {
     if (options_.protections.take_back_from_lost_workers) {

@@ -1,40 +1,5 @@
-#include <spdlog/spdlog.h>
-
-#include <csignal>
-
-#include "base/daemon.h"
-#include "base/daemon_arguments.h"
-#include "broker/config.h"
-#include "broker/shell.h"
+#include "broker/daemon.h"
 
 int main(int argc, char** argv) {
-  using namespace fanfare;
-  ignore_sigpipe();
-
-  broker::Config config;
-  const ConfigSpec spec = broker::config_spec(config);
-  const DaemonArguments about{
-      .program = "fanfare-broker",
-      .purpose = "accepts events, journals them in Redis and lends deliveries",
-      .version = FANFARE_VERSION,
-      .other_sections = {"worker", "triggers", "autoscaler"}};
-  if (const auto code = load_daemon_config(about, spec, argc, argv)) return *code;
-  if (auto logging = init_logging(
-          {.program = about.program, .format = config.log_format, .level = config.log_level});
-      !logging) {
-    spdlog::error("{}", logging.error().message);
-    return 2;
-  }
-
-  Loop loop;
-  auto shell = broker::Shell::start(loop, config);
-  if (!shell) {
-    spdlog::error("{}", shell.error().message);
-    return shell.error().kind == ErrorKind::kReject ? 2 : 3;
-  }
-  SignalWatch signals(loop, {SIGTERM, SIGINT, SIGHUP},
-                      [&](int signal) { (*shell)->on_signal(signal); });
-  loop.run();
-  const bool failed = (*shell)->failure().has_value();
-  return failed ? 1 : 0;
+  return fanfare::broker::run_daemon(argc, argv);
 }

@@ -15,6 +15,21 @@ using namespace std::chrono_literals;
 
 constexpr Duration kDrainMax = 10s;  // how long a stopping broker waits for Redis' answers
 
+// Names calls to Redis for failpoints.
+struct NameOfCall {
+  std::string_view operator()(const store::Begin&) const { return "begin"; }
+  std::string_view operator()(const store::Append&) const { return "append"; }
+  std::string_view operator()(const store::Postpone&) const { return "postpone"; }
+  std::string_view operator()(const store::Bury&) const { return "bury"; }
+  std::string_view operator()(const store::Page&) const { return "page"; }
+  std::string_view operator()(const store::Due&) const { return "due"; }
+  std::string_view operator()(const store::Recall&) const { return "recall"; }
+  template <typename Other>
+  std::string_view operator()(const Other&) const {
+    return "other";
+  }
+};
+
 }  // namespace
 
 Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config) {
@@ -88,6 +103,7 @@ Result<void> Shell::listen() {
 
 void Shell::turn() {
   core_->flush(loop_.now());
+  config_.failpoint("broker.turn.flushed");
   carry_out();
   if (!announced_ready_ && core_->accepting()) {
     announced_ready_ = true;
@@ -129,11 +145,18 @@ void Shell::fail(const Error& error) {
 // The core's wishes, until it has no more: an answer may come back at once.
 void Shell::carry_out() {
   outbox_->retry();
-  for (auto& out : core_->take_frames()) outbox_->send(out.peer, std::move(out.frame));
+  auto frames = core_->take_frames();
+  for (auto& out : frames) outbox_->send(out.peer, std::move(out.frame));
+  if (!frames.empty()) config_.failpoint("broker.frames.sent");
   for (auto& out : core_->take_calls()) {
-    store_->call(std::move(out.call), [this, ticket = out.ticket](Result<store::Answer> answer) {
-      core_->on_answer(ticket, std::move(answer), loop_.now());
-    });
+    const std::string_view name = std::visit(NameOfCall{}, out.call);
+    config_.failpoint("broker.call", name);
+    store_->call(std::move(out.call),
+                 [this, ticket = out.ticket, name](Result<store::Answer> answer) {
+                   config_.failpoint("broker.answer", name);
+                   core_->on_answer(ticket, std::move(answer), loop_.now());
+                 });
+    config_.failpoint("broker.called", name);
   }
   watch_joined();
 }

@@ -81,6 +81,8 @@ Result<CoreOptions> core_options(Config& config) {
   options.pid_started = *started;
   options.slots = config.slots;
   options.grace = config.grace;
+  options.protections = config.protections;
+  options.failpoint = config.failpoint;
   return options;
 }
 

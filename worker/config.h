@@ -21,6 +21,10 @@ struct Config {
   std::uint32_t slots = 0;  // instances at once; default: twice the cores
   Duration grace{};         // of a drain
   std::string log_level, log_format;
+
+  // No keys lead here: test programs set these, the installed ones leave them as they are.
+  Protections protections;
+  Failpoint failpoint;
 };
 
 ConfigSpec config_spec(Config& config);

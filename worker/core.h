@@ -28,6 +28,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/failpoint.h"
 #include "base/time.h"
 #include "protocol/messages.h"
 #include "protocol/record.h"
@@ -82,6 +83,7 @@ struct CoreOptions {
   std::size_t forks_at_once = 64;
   bool report_successes = false;
   Protections protections;
+  Failpoint failpoint;  // tests only
 };
 
 class Core {

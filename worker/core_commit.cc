@@ -49,6 +49,7 @@ void Core::release(Held& held) {
 
 // An attempt is over. `row` is complete but for its outcome and error.
 void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
+  options_.failpoint("worker.result.taken");
   Function& function = *held.function;
   touch(function);
   if (end.outcome == protocol::Outcome::kOk &&

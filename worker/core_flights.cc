@@ -40,7 +40,9 @@ store::Commit split_off(store::Commit& call, std::size_t keep) {
 void Core::send_commit(Flight flight) {
   const CommitId id{next_commit_++};
   Flight& in_air = commits_.emplace(id, std::move(flight)).first->second;
+  options_.failpoint("worker.commit.ready");
   effects_.commit(id, in_air.call);
+  options_.failpoint("worker.commit.sent");
 }
 
 // Sends again what has waited long enough.
@@ -63,6 +65,7 @@ void Core::on_commit_answer(CommitId id, const store::Committed& answer, Now now
   if (answer.verdicts.size() != at->second.held.size()) {
     return on_commit_failed(id, reject("the answer has the wrong number of verdicts"), now);
   }
+  options_.failpoint("worker.commit.answered");
   Flight flight = std::move(at->second);
   commits_.erase(at);
   if (flight.set_aside) {
@@ -92,6 +95,7 @@ void Core::on_commit_answer(CommitId id, const store::Committed& answer, Now now
       release(*flight.held[i]);
     }
   }
+  options_.failpoint("worker.commit.reported");
   uncommitted_ -= flight.held.size();
   uncommitted_bytes_ -= flight.bytes;
   touch(*flight.function);

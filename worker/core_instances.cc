@@ -27,6 +27,7 @@ std::int64_t wall_ms_at(TimePoint at, Now now) {
 void Core::on_instance_started(InstanceId id, std::int32_t pid, Now now) {
   Instance* instance = instance_of(id);
   if (!instance) return;
+  options_.failpoint("worker.instance.started");
   instance->started = true;
   instance->pid = pid;
   ++counters_.instances_started;

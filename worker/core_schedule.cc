@@ -82,6 +82,7 @@ bool Core::feed(Instance& instance, Now now) {
     items_.push_back({held.id, held.attempt, function.manifest.timeout, held.packed_event});
   }
   const auto sent = effects_.run(instance.id, items_);
+  options_.failpoint("worker.batch.sent");
   if (!sent || sent->items == 0) {
     (!sent && sent.error().kind == ErrorKind::kReconnect ? instance.gone : instance.full) = true;
     // Its next results, or its end, bring it back; an idle one has neither coming.
@@ -150,6 +151,7 @@ bool Core::has_zygote(Function& function, Now now) {
     function.zygote_asked_at = now.steady;
     function.zygote_state = State::kPreparing;
     ++counters_.zygotes_started;
+    options_.failpoint("worker.zygote.asked");
     if (effects_.start_zygote(function.zygote, function.spec, function.manifest)) {
       on_zygote_started(function.zygote, now);
     }
@@ -179,6 +181,7 @@ bool Core::fork(Function& function, Now now) {
     due(now.steady + kRetryFork);
     return false;
   }
+  options_.failpoint("worker.fork.asked");
   fork_tokens_ -= 1;
   auto owned = std::make_unique<Instance>();
   Instance& instance = *owned;

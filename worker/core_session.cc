@@ -41,6 +41,7 @@ void Core::greet(Now now) {
                         .held = {}};
   if (options_.protections.announce_held) hello.held = everything_held();
   effects_.send(protocol::encode(hello));
+  options_.failpoint("worker.hello.sent");
 }
 
 std::vector<protocol::HeldDelivery> Core::everything_held() const {
@@ -127,6 +128,7 @@ void Core::join(protocol::Welcome welcome, Now now) {
     sent_rows_ = 0;
   }
   for (const SentDone& sent : sent_done_) effects_.send(sent.frame);
+  options_.failpoint("worker.session.joined");
 }
 
 void Core::on_functions(std::vector<protocol::FunctionSpec> specs, Now now) {
@@ -239,6 +241,7 @@ void Core::on_deliver(std::string_view bytes, Now now) {
     function->event_bytes += 0.2 * (mean - function->event_bytes);
   }
   if (--frame.users == 0) frame_pool_.give_back(frame);
+  options_.failpoint("worker.delivery.taken");
 }
 
 void Core::on_heartbeat_ack(const protocol::HeartbeatAck& ack) {
@@ -267,6 +270,7 @@ void Core::send_heartbeat(Now now) {
   }
   heartbeat.running = running_attempts(now);
   effects_.send(protocol::encode(heartbeat));
+  options_.failpoint("worker.heartbeat.sent");
 }
 
 void Core::send_done() {
@@ -286,6 +290,7 @@ void Core::send_done() {
     for (const auto& group : done.committed) rows += group.count();
     sent_done_.push_back({done.number, rows, protocol::encode(done)});
     effects_.send(sent_done_.back().frame);
+    options_.failpoint("worker.done.sent");
     sent_rows_ += rows;
     rows_since_heartbeat_ += rows;
   }
@@ -342,7 +347,9 @@ void Core::send_credit() {
     function->told_credit = true;
     credit.rows.push_back({function->spec.name, function->credit_total, warm});
   }
-  if (!credit.rows.empty()) effects_.send(protocol::encode(credit));
+  if (credit.rows.empty()) return;
+  effects_.send(protocol::encode(credit));
+  options_.failpoint("worker.credit.sent");
 }
 
 }  // namespace fanfare::worker
