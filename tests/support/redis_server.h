@@ -1,6 +1,7 @@
 // A real redis-server of a test's own, on a Unix socket in a directory of its own.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ class RedisServer {
   std::string socket_path() const { return dir_.file("redis.sock"); }
   RedisOptions options() const;  // to connect with
   int pid() const { return pid_; }
+  const std::filesystem::path& data_dir() const { return dir_.path(); }
   std::string log() const;  // what the server has logged
 
   void kill_hard();  // SIGKILL, waits until it is gone

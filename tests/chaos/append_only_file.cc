@@ -1,0 +1,292 @@
+#include "tests/chaos/append_only_file.h"
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <stdexcept>
+
+#include "protocol/event.h"
+#include "protocol/record.h"
+#include "store/bytes.h"
+#include "store/row.h"
+
+namespace fanfare::chaos {
+namespace {
+
+using Words = std::vector<std::string_view>;
+
+template <typename T>
+std::optional<T> number(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// "*12\r\n" at `at`: the number, and `at` moved behind it. Nothing if it is not complete or no such
+// thing.
+std::optional<std::size_t> header(std::string_view bytes, std::size_t& at, char kind) {
+  if (at >= bytes.size() || bytes[at] != kind) return std::nullopt;
+  const std::size_t end = bytes.find("\r\n", at);
+  if (end == std::string_view::npos) return std::nullopt;
+  const auto value = number<std::size_t>(bytes.substr(at + 1, end - at - 1));
+  if (value) at = end + 2;
+  return value;
+}
+
+std::string upper(std::string_view word) {
+  std::string text(word);
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  return text;
+}
+
+// A key of a function: "fanfare:{function}:rest".
+struct FunctionKey {
+  std::string_view function, rest;
+};
+std::optional<FunctionKey> function_key(std::string_view key) {
+  constexpr std::string_view kHead = "fanfare:{";
+  if (!key.starts_with(kHead)) return std::nullopt;
+  const std::size_t end = key.find("}:", kHead.size());
+  if (end == std::string_view::npos) return std::nullopt;
+  return FunctionKey{key.substr(kHead.size(), end - kHead.size()), key.substr(end + 2)};
+}
+
+std::int64_t* count_named(Counts& counts, std::string_view name) {
+  if (name == "accepted") return &counts.accepted;
+  if (name == "open") return &counts.open;
+  if (name == "later") return &counts.later;
+  if (name == "succeeded") return &counts.succeeded;
+  if (name == "dead") return &counts.dead;
+  if (name == "expired") return &counts.expired;
+  if (name == "cancelled") return &counts.cancelled;
+  return nullptr;
+}
+
+}  // namespace
+
+bool read_commands(std::string_view bytes, const std::function<void(const Words&)>& on_command) {
+  std::size_t at = 0;
+  Words words;
+  while (at < bytes.size()) {
+    if (bytes[at] == '#') {  // a note of the time
+      at = bytes.find('\n', at);
+      if (at == std::string_view::npos) return true;
+      ++at;
+      continue;
+    }
+    if (bytes[at] != '*') return false;
+    std::size_t next = at;
+    const auto count = header(bytes, next, '*');
+    if (!count) return true;
+    words.clear();
+    for (std::size_t i = 0; i < *count; ++i) {
+      const auto size = header(bytes, next, '$');
+      if (!size || next + *size + 2 > bytes.size()) return true;
+      words.push_back(bytes.substr(next, *size));
+      next += *size + 2;
+    }
+    at = next;
+    on_command(words);
+  }
+  return true;
+}
+
+Tag tag_of_event(std::string_view packed_event) {
+  const auto event = protocol::view_event(packed_event);
+  if (!event) return 0;
+  return number<Tag>(event->data.substr(0, event->data.find(' '))).value_or(0);
+}
+
+Output read_output(std::string_view output) {
+  const std::size_t space = output.find(' ');
+  if (space == std::string_view::npos) return {};
+  const auto tag = number<Tag>(output.substr(0, space));
+  const auto nonce = number<std::uint64_t>(output.substr(space + 1));
+  if (!tag || !nonce) return {};
+  return {*tag, *nonce};
+}
+
+std::uint64_t fingerprint(std::string_view bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325ull;  // FNV-1a
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
+  return hash;
+}
+
+void Replay::on_command(const Words& words) {
+  if (words.empty()) return;
+  const std::string verb = upper(words.front());
+  if (verb == "MULTI") {
+    in_transaction_ = true;
+  } else if (verb == "EXEC") {
+    in_transaction_ = false;
+    end_step();
+  } else {
+    apply(words);
+    if (!in_transaction_) end_step();
+  }
+}
+
+void Replay::apply(const Words& words) {
+  if (words.size() < 3) return;
+  const auto key = function_key(words[1]);
+  if (!key) return;
+  const std::string verb = upper(words.front());
+  constexpr std::string_view kResults = "results:";
+  const bool results = key->rest.starts_with(kResults);
+  if (verb == "XADD" && key->rest.starts_with("journal:")) {
+    on_journal(key->function, words);
+  } else if (verb == "XADD" && key->rest == "dead") {
+    on_letter(key->function, words);
+  } else if (verb == "XDEL" && key->rest == "dead") {
+    for (std::size_t i = 2; i < words.size(); ++i) {
+      const std::uint64_t entry = fingerprint(words[i]);
+      std::erase_if(now_, [&](const Change& change) {
+        return change.kind == Change::Kind::kLetter && change.fingerprint == entry;
+      });
+    }
+  } else if (verb == "HSET" && results) {
+    on_results(key->function, key->rest.substr(kResults.size()), words);
+  } else if (verb == "HDEL" && results) {
+    const auto entry = protocol::parse_entry_id(key->rest.substr(kResults.size()));
+    for (std::size_t i = 2; entry && i < words.size(); ++i) {
+      const auto index = number<std::uint8_t>(words[i]);
+      if (!index) continue;
+      Change gone;
+      gone.kind = Change::Kind::kStored;
+      gone.function = key->function;
+      gone.id = {*entry, *index};
+      take_back(gone);
+    }
+  } else if (verb == "HSET" && key->rest == "later:rows") {
+    on_rows(key->function, words);
+  } else if (verb == "HINCRBY" && key->rest == "counts" && words.size() == 4) {
+    const auto by = number<std::int64_t>(words[3]);
+    auto found = std::find_if(counts_.begin(), counts_.end(), [&](const CountsSeen& seen) {
+      return seen.function == key->function;
+    });
+    if (found == counts_.end()) {
+      found =
+          counts_.insert(found, {.function = std::string(key->function), .step = 0, .counts = {}});
+    }
+    std::int64_t* const count = count_named(found->counts, words[2]);
+    if (by && count) *count += *by;
+    counted_now_.emplace_back(key->function);
+  }
+}
+
+void Replay::on_journal(std::string_view function, const Words& words) {
+  const auto entry = protocol::parse_entry_id(words[2]);
+  for (std::size_t i = 3; entry && i + 1 < words.size(); i += 2) {
+    const auto index = number<std::uint8_t>(words[i]);
+    if (!index) continue;
+    Change& change = now_.emplace_back();
+    change.kind = Change::Kind::kAppended;
+    change.function = function;
+    change.id = {*entry, *index};
+    change.tag = tag_of_event(words[i + 1]);
+  }
+}
+
+void Replay::on_letter(std::string_view function, const Words& words) {
+  Change change;
+  change.kind = Change::Kind::kLetter;
+  change.function = function;
+  for (std::size_t i = 2; i + 1 < words.size(); ++i) {
+    if (words[i] == "id") {
+      if (const auto id = protocol::parse_event_id(words[i + 1])) change.id = *id;
+    } else if (words[i] == "event") {
+      change.tag = tag_of_event(words[i + 1]);
+    }
+  }
+  change.fingerprint = fingerprint(words[2]);  // the letter's own entry, should it be taken back
+  now_.push_back(std::move(change));
+}
+
+void Replay::on_results(std::string_view function, std::string_view entry_text,
+                        const Words& words) {
+  const auto entry = protocol::parse_entry_id(entry_text);
+  for (std::size_t i = 2; entry && i + 1 < words.size(); i += 2) {
+    const auto index = number<std::uint8_t>(words[i]);
+    const auto stored = store::view_stored_result(words[i + 1]);
+    if (!index || !stored) continue;
+    Change& change = now_.emplace_back();
+    change.kind = Change::Kind::kStored;
+    change.function = function;
+    change.id = {*entry, *index};
+    change.token = store::by_attempt(stored->token);
+    change.fingerprint = fingerprint(words[i + 1]);
+    if (const auto record = protocol::unpack_result(stored->record)) {
+      change.status = record->status;
+      if (record->status == protocol::Status::kSucceeded) {
+        const Output output = read_output(record->output);
+        change.tag = output.tag;
+        change.nonce = output.nonce;
+      }
+    }
+  }
+}
+
+void Replay::on_rows(std::string_view function, const Words& words) {
+  for (std::size_t i = 2; i + 1 < words.size(); i += 2) {
+    const auto id = protocol::parse_event_id(words[i]);
+    const auto row = store::view_later_row(words[i + 1]);
+    if (!id || !row) continue;
+    Change& change = now_.emplace_back();
+    change.kind = Change::Kind::kPostponed;
+    change.function = function;
+    change.id = *id;
+    change.token = store::by_attempt(row->token);
+  }
+}
+
+// The latest of its kind in this step never was.
+void Replay::take_back(const Change& what) {
+  const auto found = std::find_if(now_.rbegin(), now_.rend(), [&](const Change& change) {
+    return change.kind == what.kind && change.function == what.function && change.id == what.id;
+  });
+  if (found != now_.rend()) now_.erase(std::next(found).base());
+}
+
+void Replay::end_step() {
+  if (now_.empty() && counted_now_.empty()) return;
+  for (Change& change : now_) {
+    change.step = step_;
+    history_.changes.push_back(std::move(change));
+  }
+  now_.clear();
+  std::sort(counted_now_.begin(), counted_now_.end());
+  counted_now_.erase(std::unique(counted_now_.begin(), counted_now_.end()), counted_now_.end());
+  for (CountsSeen& seen : counts_) {
+    if (!std::binary_search(counted_now_.begin(), counted_now_.end(), seen.function)) continue;
+    seen.step = step_;
+    history_.counts.push_back(seen);
+  }
+  counted_now_.clear();
+  ++step_;
+}
+
+void read_append_only_file(const std::filesystem::path& data_dir, History& history) {
+  std::map<std::size_t, std::filesystem::path> parts;  // by number: they continue each other
+  for (const auto& file : std::filesystem::directory_iterator(data_dir / "appendonlydir")) {
+    const std::string name = file.path().filename();
+    constexpr std::string_view kEnd = ".incr.aof";
+    if (!name.ends_with(kEnd)) continue;
+    const std::string stem = name.substr(0, name.size() - kEnd.size());
+    parts[number<std::size_t>(stem.substr(stem.rfind('.') + 1)).value_or(0)] = file.path();
+  }
+  if (parts.empty()) throw std::runtime_error("no append-only file in " + data_dir.string());
+  Replay replay(history);
+  for (const auto& [part, path] : parts) {
+    std::ifstream file(path, std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    const bool fine = read_commands(bytes, [&](const Words& words) { replay.on_command(words); });
+    if (!fine) throw std::runtime_error(path.string() + " holds something that is no command");
+  }
+}
+
+}  // namespace fanfare::chaos

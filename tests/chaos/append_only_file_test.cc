@@ -1,0 +1,104 @@
+#include "tests/chaos/append_only_file.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "protocol/event.h"
+
+namespace fanfare::chaos {
+namespace {
+
+using Words = std::vector<std::string>;
+
+std::string bytes_of(const std::vector<Words>& commands) {
+  std::string bytes;
+  for (const Words& words : commands) {
+    bytes += fmt::format("*{}\r\n", words.size());
+    for (const std::string& word : words) bytes += fmt::format("${}\r\n{}\r\n", word.size(), word);
+  }
+  return bytes;
+}
+
+History replay(const std::vector<Words>& commands) {
+  History history;
+  Replay replay(history);
+  EXPECT_TRUE(read_commands(bytes_of(commands), [&](const std::vector<std::string_view>& words) {
+    replay.on_command(words);
+  }));
+  return history;
+}
+
+std::string event(Tag tag) {
+  protocol::Event event;
+  event.source = "/tests";
+  event.type = "probe";
+  event.data = fmt::format("{} sleep 2", tag);
+  return protocol::pack(event);
+}
+
+std::string result(std::string output, std::uint8_t token) {
+  protocol::ResultRecord record;
+  record.output = std::move(output);
+  return std::string{0, 0, 0, static_cast<char>(token)} + protocol::pack(record);
+}
+
+TEST(AppendOnlyFile, IsReadUpToACommandThatIsCutOff) {
+  const std::string bytes = bytes_of({{"SET", "a", "1"}, {"SET", "b", std::string("x\r\n*y", 5)}});
+  for (std::size_t size = 0; size <= bytes.size(); ++size) {
+    std::vector<std::string> last;
+    EXPECT_TRUE(read_commands(
+        std::string_view(bytes).substr(0, size),
+        [&](const std::vector<std::string_view>& words) { last.emplace_back(words.back()); }));
+    EXPECT_EQ(last.size(), size == bytes.size() ? 2u : size >= 27 ? 1u : 0u) << size;
+  }
+  EXPECT_FALSE(read_commands("nonsense", [](const auto&) {}));
+}
+
+TEST(AppendOnlyFile, TellsTheCourseOfADelivery) {
+  const History history = replay({
+      {"MULTI"},
+      {"HINCRBY", "fanfare:{probe}:counts", "accepted", "1"},
+      {"HINCRBY", "fanfare:{probe}:counts", "open", "1"},
+      {"XADD", "fanfare:{probe}:journal:4", "17-0", "3", event(42)},
+      {"EXEC"},
+      {"MULTI"},
+      {"HINCRBY", "fanfare:{probe}:counts", "open", "-1"},
+      {"HINCRBY", "fanfare:{probe}:counts", "succeeded", "1"},
+      {"HSET", "fanfare:{probe}:results:17-0", "3", result("42 99", 7)},
+      {"XDEL", "fanfare:{probe}:journal:4", "17-0"},
+      {"EXEC"},
+  });
+  ASSERT_EQ(history.changes.size(), 2u);
+  EXPECT_EQ(history.changes[0].kind, Change::Kind::kAppended);
+  EXPECT_EQ(history.changes[0].tag, 42u);
+  EXPECT_EQ(history.changes[0].id, (protocol::EventId{{17, 0}, 3}));
+  EXPECT_EQ(history.changes[1].kind, Change::Kind::kStored);
+  EXPECT_EQ(history.changes[1].tag, 42u);
+  EXPECT_EQ(history.changes[1].nonce, 99u);
+  EXPECT_EQ(history.changes[1].token.value, 7u);
+  EXPECT_LT(history.changes[0].step, history.changes[1].step);
+  // Counts as they were after each step, not in the midst of it.
+  ASSERT_EQ(history.counts.size(), 2u);
+  EXPECT_EQ(history.counts[0].counts, (Counts{.accepted = 1, .open = 1}));
+  EXPECT_EQ(history.counts[1].counts, (Counts{.accepted = 1, .succeeded = 1}));
+}
+
+TEST(AppendOnlyFile, ForgetsWhatAStepTookBack) {
+  const History history = replay({
+      {"MULTI"},
+      {"HINCRBY", "fanfare:{probe}:counts", "succeeded", "1"},
+      {"HSET", "fanfare:{probe}:results:17-0", "0", result("1 1", 1), "1", result("2 2", 1)},
+      {"HDEL", "fanfare:{probe}:results:17-0", "0"},
+      {"XADD", "fanfare:{probe}:dead", "20-0", "id", "17-0.5", "event", event(5)},
+      {"XDEL", "fanfare:{probe}:dead", "20-0"},
+      {"HINCRBY", "fanfare:{probe}:counts", "succeeded", "-1"},
+      {"EXEC"},
+  });
+  ASSERT_EQ(history.changes.size(), 1u);
+  EXPECT_EQ(history.changes[0].id.index, 1);
+  ASSERT_EQ(history.counts.size(), 1u);
+  EXPECT_EQ(history.counts[0].counts, Counts{});
+}
+
+}  // namespace
+}  // namespace fanfare::chaos

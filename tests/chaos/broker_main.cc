@@ -1,0 +1,32 @@
+// fanfare-broker with switches (switches.h). Never installed.
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "broker/daemon.h"
+#include "tests/chaos/switches.h"
+
+int main(int argc, char** argv) {
+  using namespace fanfare;
+  return broker::run_daemon(argc, argv, [](broker::Config& config) {
+    broker::Protections& p = config.protections;
+    const chaos::ProtectionNames names{
+        {"acknowledge_after_journal", &p.acknowledge_after_journal},
+        {"take_back_from_lost_workers", &p.take_back_from_lost_workers},
+        {"losses_spare_the_budget", &p.losses_spare_the_budget},
+        {"repeat_guard", &p.repeat_guard},
+        {"unique_tokens", &p.unique_tokens},
+        {"wait_for_announcements", &p.wait_for_announcements},
+        {"count_refusals", &p.count_refusals},
+        {"bound_queues", &p.bound_queues},
+        {"answer_garbage", &p.answer_garbage}};
+    const char* const without = std::getenv(chaos::kWithoutVariable);
+    const auto fine = chaos::switch_off(without ? without : "", names);
+    auto failpoint = chaos::failpoint_from_environment();
+    if (!fine || !failpoint) {
+      fmt::print(stderr, "{}\n", (fine ? failpoint.error() : fine.error()).message);
+      std::_Exit(2);
+    }
+    config.failpoint = *std::move(failpoint);
+  });
+}

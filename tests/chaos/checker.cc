@@ -1,0 +1,402 @@
+#include "tests/chaos/checker.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <set>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace fanfare::chaos {
+namespace {
+
+using protocol::EventId;
+using protocol::to_string;
+using Fate = Submission::Fate;
+
+constexpr std::size_t kTextsMax = 5;  // per invariant
+
+struct DeliveryKey {
+  std::string function;
+  EventId id;
+  friend bool operator==(const DeliveryKey&, const DeliveryKey&) = default;
+};
+struct DeliveryKeyHash {
+  std::size_t operator()(const DeliveryKey& key) const {
+    return std::hash<EventId>{}(key.id) * 31 + std::hash<std::string>{}(key.function);
+  }
+};
+std::string text_of(const DeliveryKey& key) {
+  return to_string(key.id) + " of " + key.function;
+}
+
+bool acknowledged(const Submission& submission) {
+  return submission.fate == Fate::kAccepted || submission.fate == Fate::kDuplicate;
+}
+
+class Checker {
+ public:
+  explicit Checker(const History& history) : history_(history) {
+    for (const Submission& one : history.submissions) by_tag_.emplace(one.tag, &one);
+    for (const Ended& one : history.ended) {
+      ended_.emplace(DeliveryKey{one.function, one.id}, &one);
+      ended_of_[one.id].push_back(&one);
+    }
+    for (const Change& one : history.changes) {
+      if (one.kind == Change::Kind::kAppended) appended_[one.tag].insert(one.id);
+    }
+    for (const Ended& one : history.ended) {
+      if (one.tag != 0) appended_[one.tag].insert(one.id);
+    }
+  }
+
+  Verdict run() {
+    count();
+    no_loss();
+    one_commit();
+    no_phantom();
+    unknown_once();
+    accounted();
+    one_at_a_time();
+    in_order();
+    changes_in_sequence();
+    conservation();
+    bounds();
+    return std::move(verdict_);
+  }
+
+ private:
+  template <typename... Args>
+  void violate(Invariant invariant, fmt::format_string<Args...> format, Args&&... args) {
+    std::size_t& so_far = verdict_.count[static_cast<std::size_t>(invariant)];
+    if (so_far++ < kTextsMax) {
+      verdict_.violations.push_back({invariant, fmt::format(format, std::forward<Args>(args)...)});
+    }
+  }
+
+  void count() {
+    for (const Submission& one : history_.submissions) {
+      ++verdict_.sent;
+      if (acknowledged(one)) ++verdict_.acknowledged;
+      if (one.fate == Fate::kRefused) ++verdict_.refused;
+      if (one.fate == Fate::kUnknown || one.fate == Fate::kPending) ++verdict_.unknown;
+    }
+    for (const Ended& one : history_.ended) {
+      if (one.has_result && one.status == protocol::Status::kSucceeded) ++verdict_.committed;
+      verdict_.letters += one.letters;
+    }
+    verdict_.executions = history_.executions.size();
+    std::unordered_set<EventId> seen;
+    for (const Execution& one : history_.executions) {
+      if (!seen.insert(one.id).second) ++verdict_.repeated;
+    }
+    if (!history_.changes.empty()) verdict_.steps = history_.changes.back().step;
+  }
+
+  void no_loss() {
+    for (const Submission& one : history_.submissions) {
+      if (!acknowledged(one)) continue;
+      std::size_t ended = 0;
+      if (const auto found = ended_of_.find(one.id); found != ended_of_.end()) {
+        for (const Ended* delivery : found->second) {
+          if (delivery->has_result || delivery->letters > 0) ++ended;
+        }
+      }
+      if (ended >= one.functions) continue;
+      ++verdict_.lost;
+      violate(Invariant::kNoLoss, "{} was acknowledged for {} functions and ended in {}",
+              to_string(one.id), one.functions, ended);
+    }
+  }
+
+  void one_commit() {
+    std::unordered_map<DeliveryKey, const Change*, DeliveryKeyHash> stored;
+    for (const Change& change : history_.changes) {
+      if (change.kind != Change::Kind::kStored) continue;
+      const DeliveryKey key{change.function, change.id};
+      const auto [first, is_first] = stored.emplace(key, &change);
+      if (is_first) continue;
+      violate(Invariant::kOneCommit, "{} has a second result in step {}, after step {}",
+              text_of(key), change.step, first->second->step);
+    }
+    for (const Ended& one : history_.ended) {
+      const DeliveryKey key{one.function, one.id};
+      const bool buried =
+          one.status == protocol::Status::kFailed || one.status == protocol::Status::kExpired;
+      if (one.has_result && one.letters != (buried ? 1u : 0u)) {
+        violate(Invariant::kOneCommit, "{} is {} and has {} dead letters", text_of(key),
+                protocol::to_string(one.status), one.letters);
+      }
+      const auto first = stored.find(key);
+      if (one.has_result && first != stored.end() &&
+          first->second->fingerprint != one.fingerprint) {
+        violate(Invariant::kOneCommit, "{} reads otherwise than it was stored", text_of(key));
+      }
+    }
+  }
+
+  void no_phantom() {
+    for (const auto& [tag, ids] : appended_) {
+      const auto found = by_tag_.find(tag);
+      if (found == by_tag_.end()) {
+        violate(Invariant::kNoPhantom, "{} carries tag {}, which nobody sent",
+                to_string(*ids.begin()), tag);
+        continue;
+      }
+      const Submission& sent = *found->second;
+      if (acknowledged(sent) && sent.functions > 0 && !ids.contains(sent.id)) {
+        violate(Invariant::kNoPhantom, "tag {} was acknowledged as {} and is there as {}", tag,
+                to_string(sent.id), to_string(*ids.begin()));
+      }
+    }
+    std::unordered_set<std::uint64_t> nonces;
+    for (const Execution& one : history_.executions) nonces.insert(one.nonce);
+    for (const Ended& one : history_.ended) {
+      if (one.nonce != 0 && !nonces.contains(one.nonce)) {
+        violate(Invariant::kNoPhantom, "{} has a result that no execution gave", to_string(one.id));
+      }
+    }
+  }
+
+  void unknown_once() {
+    std::map<std::string, std::set<EventId>> by_key;
+    for (const auto& [tag, ids] : appended_) {
+      const auto found = by_tag_.find(tag);
+      if (found == by_tag_.end()) continue;
+      const Submission& sent = *found->second;
+      if (!sent.deduplication_key.empty()) {
+        by_key[sent.deduplication_key].insert(ids.begin(), ids.end());
+      }
+      if (sent.fate == Fate::kRefused) {
+        violate(Invariant::kUnknownOnce, "tag {} was refused and is there as {}", tag,
+                to_string(*ids.begin()));
+      } else if (ids.size() > 1) {
+        violate(Invariant::kUnknownOnce, "tag {} is there {} times, as {} and {}", tag, ids.size(),
+                to_string(*ids.begin()), to_string(*ids.rbegin()));
+      }
+    }
+    for (const auto& [key, ids] : by_key) {
+      if (ids.size() > 1) {
+        violate(Invariant::kUnknownOnce, "key {} is there {} times", key, ids.size());
+      }
+    }
+  }
+
+  // Whether something was done, between these instants, that may cost this worker's attempt.
+  bool has_cause(const Execution& earlier, std::int64_t until_ns) const {
+    return std::any_of(history_.faults.begin(), history_.faults.end(), [&](const Fault& fault) {
+      const bool his =
+          fault.pid == 0 || fault.pid == earlier.worker || fault.pid == earlier.instance;
+      return his && fault.to_ns >= earlier.began_ns && fault.from_ns <= until_ns;
+    });
+  }
+
+  void accounted() {
+    std::unordered_map<EventId, std::vector<const Execution*>> by_delivery;
+    for (const Execution& one : history_.executions) {
+      by_delivery[one.id].push_back(&one);
+    }
+    for (auto& [id, runs] : by_delivery) {
+      std::size_t failures = 0;
+      std::sort(runs.begin(), runs.end(),
+                [](const Execution* a, const Execution* b) { return a->began_ns < b->began_ns; });
+      for (std::size_t i = 0; i < runs.size(); ++i) {
+        if (runs[i]->failed) ++failures;
+        if (i + 1 == runs.size() || runs[i]->failed || !history_.causes_known) continue;
+        if (!has_cause(*runs[i], runs[i + 1]->began_ns)) {
+          violate(Invariant::kAccounted, "{} ran again {:.1f} ms after it had begun, for no reason",
+                  to_string(id),
+                  static_cast<double>(runs[i + 1]->began_ns - runs[i]->began_ns) / 1e6);
+        }
+      }
+      if (history_.attempts_max > 0 && failures > history_.attempts_max) {
+        violate(Invariant::kAccounted, "{} failed {} times; {} were allowed", to_string(id),
+                failures, history_.attempts_max);
+      }
+    }
+    // Whatever was stored as a success was executed.
+    if (history_.executions.empty()) return;
+    for (const Ended& one : history_.ended) {
+      if (one.has_result && one.status == protocol::Status::kSucceeded &&
+          !by_delivery.contains(one.id)) {
+        violate(Invariant::kAccounted, "{} succeeded without having run", to_string(one.id));
+      }
+    }
+  }
+
+  void one_at_a_time() {
+    std::map<std::string, std::vector<const Execution*>> by_key;
+    for (const Execution& one : history_.executions) {
+      const auto sent = by_tag_.find(one.tag);
+      if (sent != by_tag_.end() && !sent->second->ordering_key.empty()) {
+        by_key[sent->second->ordering_key].push_back(&one);
+      }
+    }
+    for (auto& [key, runs] : by_key) {
+      std::sort(runs.begin(), runs.end(),
+                [](const Execution* a, const Execution* b) { return a->began_ns < b->began_ns; });
+      for (std::size_t i = 0; i + 1 < runs.size(); ++i) {
+        // One without an end was killed: when, nobody has written down.
+        const Execution& earlier = *runs[i];
+        if (earlier.ended_ns == 0 || earlier.ended_ns <= runs[i + 1]->began_ns) continue;
+        violate(Invariant::kOrder, "key {}: {} began before {} had ended", key,
+                to_string(runs[i + 1]->id), to_string(earlier.id));
+      }
+    }
+  }
+
+  void in_order() {
+    std::map<std::string, std::uint64_t> last;  // position that was stored last, by key
+    std::unordered_set<EventId> seen;
+    for (const Change& change : history_.changes) {
+      if (change.kind != Change::Kind::kStored || change.tag == 0) continue;
+      const auto sent = by_tag_.find(change.tag);
+      if (sent == by_tag_.end() || sent->second->ordering_key.empty()) continue;
+      if (!seen.insert(change.id).second) continue;
+      std::uint64_t& before = last[sent->second->ordering_key];
+      if (sent->second->position < before) {
+        violate(Invariant::kOrder, "key {}: number {} was committed after number {}",
+                sent->second->ordering_key, sent->second->position, before);
+      }
+      before = std::max(before, sent->second->position);
+    }
+  }
+
+  // I7 and I11: what each delivery went through, step by step.
+  void changes_in_sequence() {
+    struct Course {
+      protocol::AttemptToken moved_by;
+      bool ended = false;
+    };
+    std::unordered_map<DeliveryKey, Course, DeliveryKeyHash> courses;
+    for (const Change& change : history_.changes) {
+      const DeliveryKey key{change.function, change.id};
+      Course& course = courses[key];
+      switch (change.kind) {
+        case Change::Kind::kAppended:
+          if (course.ended) violate(Invariant::kMonotone, "{} was queued anew", text_of(key));
+          break;
+        case Change::Kind::kPostponed:
+          if (course.ended) violate(Invariant::kMonotone, "{} had ended and waits", text_of(key));
+          if (change.token < course.moved_by) {
+            violate(Invariant::kFencing, "{} was moved by attempt {}, after attempt {}",
+                    text_of(key), change.token.value, course.moved_by.value);
+          }
+          course.moved_by = std::max(course.moved_by, change.token);
+          break;
+        case Change::Kind::kStored:
+          if (change.token < course.moved_by) {
+            violate(Invariant::kFencing, "{} was ended by attempt {}, after attempt {}",
+                    text_of(key), change.token.value, course.moved_by.value);
+          }
+          course.ended = true;
+          break;
+        case Change::Kind::kLetter:
+          break;
+      }
+    }
+  }
+
+  void conservation() {
+    for (const CountsSeen& seen : history_.counts) {
+      const Counts& c = seen.counts;
+      const bool negative = c.accepted < 0 || c.open < 0 || c.later < 0 || c.succeeded < 0 ||
+                            c.dead < 0 || c.expired < 0 || c.cancelled < 0;
+      if (c.accepted == c.sum() && !negative) continue;
+      violate(Invariant::kConservation, "step {}: {} accepted, {} accounted for ({} open)",
+              seen.step, c.accepted, c.sum(), c.open);
+    }
+    std::int64_t accepted = 0;
+    for (const Counts& c : history_.at_rest) {
+      accepted += c.accepted;
+      if (c.accepted != c.sum()) {
+        violate(Invariant::kConservation, "at rest: {} accepted, {} accounted for", c.accepted,
+                c.sum());
+      }
+      if (c.open != 0 || c.later != 0) {
+        violate(Invariant::kLiveness, "at rest: {} open, {} later", c.open, c.later);
+      }
+    }
+    if (history_.at_rest.empty() || history_.changes.empty()) return;
+    std::unordered_set<DeliveryKey, DeliveryKeyHash> appended;
+    for (const Change& change : history_.changes) {
+      if (change.kind == Change::Kind::kAppended) appended.insert({change.function, change.id});
+    }
+    if (static_cast<std::int64_t>(appended.size()) != accepted) {
+      violate(Invariant::kConservation, "{} deliveries were journaled and {} counted",
+              appended.size(), accepted);
+    }
+  }
+
+  void bounds() {
+    if (!history_.came_to_rest) violate(Invariant::kLiveness, "it did not come to rest in time");
+    for (const Bounded& one : history_.bounds) {
+      if (one.value <= one.at_most) continue;
+      violate(one.of == Bounded::Of::kTime ? Invariant::kLiveness : Invariant::kResources,
+              "{}: {:.1f}, and {:.1f} is the bound", one.what, one.value, one.at_most);
+    }
+  }
+
+  const History& history_;
+  Verdict verdict_;
+  std::unordered_map<Tag, const Submission*> by_tag_;
+  std::unordered_map<DeliveryKey, const Ended*, DeliveryKeyHash> ended_;
+  std::unordered_map<EventId, std::vector<const Ended*>> ended_of_;
+  std::unordered_map<Tag, std::set<EventId>> appended_;
+};
+
+}  // namespace
+
+std::string_view name_of(Invariant invariant) {
+  switch (invariant) {
+    case Invariant::kNoLoss:
+      return "I1 no loss";
+    case Invariant::kOneCommit:
+      return "I2 one commit";
+    case Invariant::kNoPhantom:
+      return "I3 no phantom";
+    case Invariant::kUnknownOnce:
+      return "I4 unknown at most once";
+    case Invariant::kAccounted:
+      return "I5 executions accounted for";
+    case Invariant::kOrder:
+      return "I6 order";
+    case Invariant::kFencing:
+      return "I7 fencing";
+    case Invariant::kConservation:
+      return "I8 conservation";
+    case Invariant::kLiveness:
+      return "I9 liveness";
+    case Invariant::kResources:
+      return "I10 resources";
+    case Invariant::kMonotone:
+      return "I11 monotone status";
+  }
+  return "unknown";
+}
+
+Verdict check(const History& history) {
+  return Checker(history).run();
+}
+
+std::string describe(const Verdict& v) {
+  std::string text = fmt::format(
+      "sent {}, acknowledged {}, unknown {}, refused {}; executions {} ({} repeated), succeeded "
+      "{}, "
+      "dead letters {}, steps of Redis {}; lost {}\n",
+      v.sent, v.acknowledged, v.unknown, v.refused, v.executions, v.repeated, v.committed,
+      v.letters, v.steps, v.lost);
+  for (const Violation& violation : v.violations) {
+    text += fmt::format("  {}: {}\n", name_of(violation.invariant), violation.text);
+  }
+  for (std::size_t i = 1; i < v.count.size(); ++i) {
+    if (v.count[i] > kTextsMax) {
+      text += fmt::format("  {}: {} in all\n", name_of(static_cast<Invariant>(i)), v.count[i]);
+    }
+  }
+  return text;
+}
+
+}  // namespace fanfare::chaos

@@ -1,0 +1,67 @@
+// Whether a history keeps every promise of docs/reliability.md. Pure: no I/O, no clock; set algebra
+// over hash maps, linear in the history but for one sort by key.
+//
+// The invariants, by the names under which they are reported:
+//   I1  no loss: what was acknowledged has ended, in each function that gets it
+//   I2  one commit: each delivery has one result for ever, and at most one dead letter
+//   I3  no phantom: whatever ended had been sent, and under the id that was acknowledged
+//   I4  a publication whose outcome is unknown is there once or not at all; a refused one is not
+//   I5  executions are accounted for: a repetition has a cause, failures stay within the budget
+//   I6  order: one key's deliveries run one at a time and commit in the order of their publication
+//   I7  fencing: nothing is stored by an attempt older than one that had moved the delivery on
+//   I8  conservation: accepted = open + later + succeeded + dead + expired + cancelled, at any step
+//   I9  liveness: after the last fault all comes to rest, and within the bounds of time
+//   I10 resources stay within their bounds
+//   I11 status is monotone: what has ended never waits or runs again
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/chaos/history.h"
+
+namespace fanfare::chaos {
+
+enum class Invariant : std::uint8_t {
+  kNoLoss = 1,
+  kOneCommit,
+  kNoPhantom,
+  kUnknownOnce,
+  kAccounted,
+  kOrder,
+  kFencing,
+  kConservation,
+  kLiveness,
+  kResources,
+  kMonotone,
+};
+std::string_view name_of(Invariant invariant);  // "I1 no loss"
+
+struct Violation {
+  Invariant invariant;
+  std::string text;
+};
+
+struct Verdict {
+  // All of them are counted; the texts of the first few of each invariant are kept.
+  std::vector<Violation> violations;
+  std::array<std::size_t, 12> count{};  // by invariant
+
+  // What was looked at: a run that saw nothing proves nothing.
+  std::size_t sent = 0, acknowledged = 0, unknown = 0, refused = 0;
+  std::size_t executions = 0, repeated = 0, committed = 0, letters = 0, steps = 0;
+  std::size_t lost = 0;  // acknowledged, and not ended
+
+  bool broken(Invariant invariant) const { return count[static_cast<std::size_t>(invariant)] > 0; }
+  bool kept_all() const { return violations.empty(); }
+};
+
+Verdict check(const History& history);
+
+// One paragraph for people: figures, then violations.
+std::string describe(const Verdict& verdict);
+
+}  // namespace fanfare::chaos

@@ -1,0 +1,35 @@
+#include "tests/chaos/figures.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+namespace fanfare::chaos {
+
+double quantile(std::vector<double> values, double share) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const auto at = static_cast<std::size_t>(share * static_cast<double>(values.size() - 1) + 0.5);
+  return values[at];
+}
+
+std::vector<double> ms_until_run_again(const History& history) {
+  std::unordered_map<std::int32_t, std::int64_t> killed_at;  // by process
+  for (const Fault& fault : history.faults) {
+    if (fault.pid != 0) killed_at.emplace(fault.pid, fault.from_ns);
+  }
+  std::unordered_map<protocol::EventId, std::vector<const Execution*>> by_delivery;
+  for (const Execution& one : history.executions) by_delivery[one.id].push_back(&one);
+  std::vector<double> waits;
+  for (auto& [id, runs] : by_delivery) {
+    std::sort(runs.begin(), runs.end(),
+              [](const Execution* a, const Execution* b) { return a->began_ns < b->began_ns; });
+    for (std::size_t i = 0; i + 1 < runs.size(); ++i) {
+      const auto killed = killed_at.find(runs[i]->worker);
+      if (killed == killed_at.end() || runs[i]->began_ns > killed->second) continue;
+      waits.push_back(static_cast<double>(runs[i + 1]->began_ns - killed->second) / 1e6);
+    }
+  }
+  return waits;
+}
+
+}  // namespace fanfare::chaos

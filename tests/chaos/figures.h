@@ -1,0 +1,18 @@
+// Figures taken from a history.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "tests/chaos/history.h"
+
+namespace fanfare::chaos {
+
+// The value below which `share` of them lie; 0 of none.
+double quantile(std::vector<double> values, double share);
+
+// For each execution whose result died with its worker: milliseconds from the kill until the
+// delivery ran again.
+std::vector<double> ms_until_run_again(const History& history);
+
+}  // namespace fanfare::chaos

@@ -1,0 +1,129 @@
+// What a run of real processes has left behind, as plain values: the only thing the checker sees.
+//
+// Three independent witnesses: the clients (what they sent and were told), the function (each of
+// its executions, written by itself), and Redis (what lies there at the end, and in its append-only
+// file every change on the way). None of them is Fanfare's own bookkeeping.
+//
+// Times are CLOCK_MONOTONIC nanoseconds of this machine; 0 is "never".
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "protocol/ids.h"
+#include "protocol/record.h"
+
+namespace fanfare::chaos {
+
+// Names a publication; the client makes it up and the event carries it, so whatever is found
+// anywhere can be traced back to it. 0 is none.
+using Tag = std::uint64_t;
+
+struct Submission {
+  enum class Fate : std::uint8_t {
+    kPending,    // never answered: the client was killed, or the run ended too early
+    kAccepted,   // acknowledged
+    kDuplicate,  // acknowledged as one that was known already
+    kRefused,    // for certain not taken
+    kUnknown,    // no answer in time: taken once, or not at all
+  };
+  Tag tag = 0;
+  Fate fate = Fate::kPending;
+  std::int64_t invoked_ns = 0, answered_ns = 0;
+  protocol::EventId id;           // of an acknowledged one
+  std::uint32_t functions = 0;    // that get it, as acknowledged
+  std::string ordering_key;       // empty: none
+  std::uint64_t position = 0;     // among those of its ordering key, from 1
+  std::string deduplication_key;  // same key, same event; empty: none
+};
+
+// One run of the function for one delivery, as the function wrote it down.
+struct Execution {
+  protocol::EventId id;
+  Tag tag = 0;
+  std::uint32_t attempt = 0;
+  std::int32_t instance = 0, worker = 0;  // process ids
+  std::uint64_t nonce = 0;                // names this execution
+  std::int64_t began_ns = 0, ended_ns = 0;
+  bool failed = false;  // it ended by failing on purpose
+};
+
+struct Counts {
+  std::int64_t accepted = 0, open = 0, later = 0, succeeded = 0, dead = 0, expired = 0,
+               cancelled = 0;
+  std::int64_t sum() const { return open + later + succeeded + dead + expired + cancelled; }
+  friend bool operator==(const Counts&, const Counts&) = default;
+};
+
+// One change of what Redis holds, in the order in which Redis made them. All changes of one step
+// were made at once.
+struct Change {
+  enum class Kind : std::uint8_t {
+    kAppended,   // into a journal
+    kPostponed,  // into `later`
+    kStored,     // a result
+    kLetter,     // a dead letter
+  };
+  Kind kind = Kind::kAppended;
+  std::uint64_t step = 0;
+  std::string function;
+  protocol::EventId id;
+  Tag tag = 0;                    // kAppended, kLetter; kStored of a success
+  std::uint64_t nonce = 0;        // kStored of a success: the execution whose output it is
+  protocol::AttemptToken token;   // kPostponed, kStored; without the broker's own bit
+  protocol::Status status{};      // kStored
+  std::uint64_t fingerprint = 0;  // kStored: of all its bytes
+};
+
+// The counts of a function at one instant, read or replayed in one step.
+struct CountsSeen {
+  std::string function;
+  std::uint64_t step = 0;
+  Counts counts;
+};
+
+// What lies in Redis when everything has come to rest: of each delivery.
+struct Ended {
+  std::string function;
+  protocol::EventId id;
+  bool has_result = false;
+  protocol::Status status{};
+  Tag tag = 0;
+  std::uint64_t nonce = 0;
+  std::uint64_t fingerprint = 0;
+  std::size_t letters = 0;
+};
+
+// What the rig did to the system. Whoever may have lost work by it is named by its process id; 0 is
+// anybody.
+struct Fault {
+  std::string what;
+  std::int32_t pid = 0;
+  std::int64_t from_ns = 0, to_ns = 0;
+};
+
+// A figure that has a bound: how long something took, how much something grew.
+struct Bounded {
+  enum class Of : std::uint8_t { kTime, kResource };
+  Of of = Of::kTime;
+  std::string what;
+  double value = 0, at_most = 0;
+};
+
+struct History {
+  std::vector<Submission> submissions;
+  std::vector<Execution> executions;
+  std::vector<Change> changes;  // ascending steps; empty if Redis kept no append-only file
+  std::vector<CountsSeen> counts;
+  std::vector<Ended> ended;
+  std::vector<Counts> at_rest;  // of each function, after the last fault; one atomic read each
+  std::vector<Fault> faults;
+  std::vector<Bounded> bounds;
+  bool came_to_rest = true;        // within the scenario's time
+  std::uint32_t attempts_max = 0;  // failures that a delivery may have; 0 = not looked at
+  // Executions are few and far from each other's faults: each repetition must have its cause.
+  bool causes_known = true;
+};
+
+}  // namespace fanfare::chaos

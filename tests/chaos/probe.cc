@@ -1,0 +1,110 @@
+// The function under fault: does as its data says, and writes each execution down by itself.
+//
+// Data: "<tag> <verb> [argument]", words apart by one space.
+//   ok             answers at once
+//   sleep MS       answers after that
+//   spin US        computes for that long
+//   fail N         fails in its attempts 1 to N (retryable, at once), then answers
+//   never          fails for good
+//   crash N        dies of a signal in its attempts 1 to N
+//   exit N         ends its process with code 0 in its attempts 1 to N
+//   hang           never answers, and ignores SIGTERM
+//   stop           stops itself (SIGSTOP)
+// Answer: "<tag> <nonce>".
+
+#include <fanfare/function.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <ctime>
+
+#include "tests/chaos/execution_log.h"
+
+namespace {
+
+using fanfare::chaos::ExecutionRecord;
+
+int log_file = -1;
+
+std::int64_t now_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000ll + now.tv_nsec;
+}
+
+std::string_view next_word(std::string_view& text, char separator = ' ') {
+  const auto end = text.find(separator);
+  const std::string_view word = text.substr(0, end);
+  text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  return word;
+}
+
+std::uint64_t number(std::string_view text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+void write_down(ExecutionRecord& record, std::uint32_t kind) {
+  record.kind = kind;
+  record.at_ns = now_ns();
+  // Not written whole, it would tell lies about others: better to be missed as an execution.
+  if (write(log_file, &record, sizeof record) != static_cast<ssize_t>(sizeof record)) std::abort();
+}
+
+}  // namespace
+
+FANFARE_START {
+  const auto file = fanfare::Context::env(fanfare::chaos::kExecutionLogVariable);
+  if (!file) return;
+  log_file = open(std::string(*file).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+}
+
+FANFARE_FUNCTION(const fanfare::Event& event, fanfare::Context& context) {
+  static std::uint64_t runs = 0;
+  std::string_view data = event.data;
+  ExecutionRecord record;
+  record.nonce = static_cast<std::uint64_t>(getpid()) << 40 | fanfare::random_seed() >> 32 << 8 |
+                 (++runs & 0xff);
+  record.tag = number(next_word(data));
+  std::string_view id = event.id;
+  record.entry_ms = number(next_word(id, '-'));
+  record.entry_seq = number(next_word(id, '.'));
+  record.index = static_cast<std::uint32_t>(number(id));
+  record.attempt = context.attempt();
+  record.instance = getpid();
+  record.worker = getppid();
+  const std::string_view verb = next_word(data);
+  const std::uint64_t argument = number(next_word(data));
+  write_down(record, ExecutionRecord::kBegan);
+
+  const bool still = context.attempt() <= argument;
+  if (verb == "sleep") {
+    usleep(static_cast<useconds_t>(argument * 1000));
+  } else if (verb == "spin") {
+    const std::int64_t until = now_ns() + static_cast<std::int64_t>(argument) * 1000;
+    while (now_ns() < until) {
+    }
+  } else if (verb == "never" || (verb == "fail" && still)) {
+    write_down(record, ExecutionRecord::kFailed);
+    return fanfare::Failure{"Planned", "as its data says"}
+        .retryable(verb == "fail")
+        .retry_after(std::chrono::milliseconds{1});
+  } else if (verb == "crash" && still) {
+    write_down(record, ExecutionRecord::kFailed);
+    std::raise(SIGSEGV);
+  } else if (verb == "exit" && still) {
+    write_down(record, ExecutionRecord::kFailed);
+    std::_Exit(0);
+  } else if (verb == "hang") {
+    std::signal(SIGTERM, SIG_IGN);
+    for (;;) pause();
+  } else if (verb == "stop") {
+    std::raise(SIGSTOP);
+  }
+  write_down(record, ExecutionRecord::kEnded);
+  return std::to_string(record.tag) + " " + std::to_string(record.nonce);
+}

@@ -1,0 +1,403 @@
+#include "tests/chaos/rig.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <stdexcept>
+#include <thread>
+
+#include "base/sha256.h"
+#include "cli/deploy.h"
+#include "protocol/package.h"
+#include "protocol/record.h"
+#include "store/bytes.h"
+#include "store/keys.h"
+#include "store/row.h"
+#include "tests/chaos/append_only_file.h"
+#include "tests/chaos/execution_log.h"
+#include "tests/chaos/switches.h"
+
+namespace fanfare::chaos {
+namespace {
+
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+template <typename T>
+T value_or_throw(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().message);
+  return *std::move(result);
+}
+
+OwnedReply ask(RedisSync& redis, std::initializer_list<std::string_view> words) {
+  auto reply = value_or_throw(redis.call(words));
+  if (reply->is_error()) throw std::runtime_error(std::string(reply->text()));
+  return reply;
+}
+
+// The history needs the file as it was written.
+test::RedisServerOptions with_whole_file(test::RedisServerOptions options) {
+  options.more.insert(options.more.end(), {"--auto-aof-rewrite-percentage", "0"});
+  return options;
+}
+
+void add_count(Counts& counts, std::string_view name, std::int64_t value) {
+  if (name == "accepted") counts.accepted = value;
+  if (name == "open") counts.open = value;
+  if (name == "later") counts.later = value;
+  if (name == "succeeded") counts.succeeded = value;
+  if (name == "dead") counts.dead = value;
+  if (name == "expired") counts.expired = value;
+  if (name == "cancelled") counts.cancelled = value;
+}
+
+}  // namespace
+
+std::int64_t Rig::now_ns() {
+  return std::chrono::steady_clock::now().time_since_epoch().count();
+}
+
+Rig::Rig(RigOptions options)
+    : options_(std::move(options)),
+      redis_(std::make_unique<test::RedisServer>(with_whole_file(options_.redis))) {
+  add("broker", {FANFARE_BINARY_DIR "/tests/chaos_broker"}, settings_of_broker(endpoint()));
+  for (std::size_t i = 0; i < options_.workers; ++i) {
+    add(fmt::format("worker-{}", i), {FANFARE_BINARY_DIR "/tests/chaos_worker"},
+        settings_of_worker(i));
+  }
+  client::ClientOptions client;
+  client.broker = endpoint();
+  client.connect_timeout = 500ms;
+  client.admin_timeout = 2s;
+  client_ = value_or_throw(client::BlockingClient::open(std::move(client)));
+  start(broker());
+  if (!run_until([this] { return answers(); }, 20s)) {
+    throw std::runtime_error("the broker does not answer\n" + logs());
+  }
+  deploy_probe();
+  for (std::size_t i = 0; i < options_.workers; ++i) start(worker(i));
+}
+
+Rig::~Rig() {
+  ending_ = true;
+  client_.reset();
+  for (auto& publication : publications_) publication->child.reset();
+  for (auto& member : members_) {
+    if (!member->running()) continue;
+    ::kill(member->pid(), SIGCONT);
+    member->child->send_signal(SIGTERM);  // so that workers take their memory cgroups along
+  }
+  loop_.run_until(
+      [this] {
+        return std::none_of(members_.begin(), members_.end(),
+                            [](const auto& member) { return member->running(); });
+      },
+      3s);
+  for (auto& member : members_) member->child.reset();
+}
+
+std::string Rig::redis_url() const {
+  return options_.redis_url.empty() ? "unix://" + redis_->socket_path() : options_.redis_url;
+}
+
+Variables Rig::settings_of_broker(const std::string& endpoint) const {
+  Variables settings{{"FANFARE_BROKER_ENDPOINT", endpoint},
+                     {"FANFARE_BROKER_REDIS", redis_url()},
+                     {"FANFARE_BROKER_DURABILITY", options_.durability},
+                     {kWithoutVariable, options_.broker_without}};
+  if (!options_.preload_broker.empty())
+    settings.emplace_back("LD_PRELOAD", options_.preload_broker);
+  settings.insert(settings.end(), options_.broker.begin(), options_.broker.end());
+  return settings;
+}
+
+Variables Rig::settings_of_worker(std::size_t number) const {
+  Variables settings{{"FANFARE_WORKER_NAME", fmt::format("worker-{}", number)},
+                     {"FANFARE_WORKER_BROKER", endpoint()},
+                     {"FANFARE_WORKER_REDIS", redis_url()},
+                     {"FANFARE_WORKER_CACHE_DIR", file(fmt::format("cache-{}", number))},
+                     {"FANFARE_WORKER_INSTANCE", FANFARE_BIN_DIR "/fanfare-instance"},
+                     // The probe's log lies in a directory that is this user's only.
+                     {"FANFARE_WORKER_RUN_AS", "root"},
+                     {"FANFARE_WORKER_GRACE", "1s"},
+                     {"FANFARE_WORKER_SLOTS", fmt::format("{}", options_.slots)},
+                     {kWithoutVariable, options_.worker_without}};
+  settings.insert(settings.end(), options_.worker.begin(), options_.worker.end());
+  return settings;
+}
+
+Member& Rig::add(std::string name, std::vector<std::string> command, Variables environment) {
+  auto member = std::make_unique<Member>();
+  member->name = std::move(name);
+  member->command = std::move(command);
+  member->environment = std::move(environment);
+  return *members_.emplace_back(std::move(member));
+}
+
+Member& Rig::add_broker(const std::string& endpoint) {
+  return add(fmt::format("broker-{}", members_.size()), {FANFARE_BINARY_DIR "/tests/chaos_broker"},
+             settings_of_broker(endpoint));
+}
+
+void Rig::start(Member& member) {
+  Variables environment = member.environment;
+  environment.insert(environment.end(), member.next_start.begin(), member.next_start.end());
+  member.next_start.clear();
+  member.child.reset();
+  ++member.starts;
+  member.child = value_or_throw(
+      cli::Child::start(loop_,
+                        {.name = member.name,
+                         .command = member.command,
+                         .environment = std::move(environment),
+                         .log_file = file(member.name + ".log")},
+                        [this, &member](const cli::ChildEnd& end) { on_exit(member, end); }));
+  member.pids.push_back(member.child->pid());
+}
+
+void Rig::on_exit(Member& member, const cli::ChildEnd& end) {
+  member.exit_codes.push_back(end.exit_code);
+  member.ends_ns.push_back(now_ns());
+  if (end.exit_code == kDiedAtPlace) {
+    ++member.died_at_place;
+    note_fault(member.name + " died at a place", now_ns() - 50'000'000,
+               &member == &broker() ? 0 : member.pid());
+  }
+  if (ending_ || !member.supervised) return;
+  // Not from within the child's own callback. A program that ends at once must not spin.
+  later_.push_back([this, &member] {
+    if (member.starts > 2000) throw std::runtime_error(member.name + " keeps dying\n" + logs());
+    if (!member.running()) start(member);
+  });
+}
+
+void Rig::run_for(Duration duration) {
+  run_until([] { return false; }, duration);
+}
+
+bool Rig::run_until(const std::function<bool()>& done, Duration at_most) {
+  const auto give_up_at = std::chrono::steady_clock::now() + at_most;
+  for (;;) {
+    // The loop wakes when a child ends; `done` may look at anything, so it is asked now and then.
+    loop_.run_until([this] { return !later_.empty(); },
+                    std::min<Duration>(5ms, give_up_at - std::chrono::steady_clock::now()));
+    for (auto& work : std::exchange(later_, {})) work();
+    if (done()) return true;
+    if (std::chrono::steady_clock::now() >= give_up_at) return false;
+  }
+}
+
+Publication& Rig::publish(Load load) {
+  load.first_tag = next_tag_;
+  next_tag_ += static_cast<std::uint64_t>(load.rate * load.seconds) + 1;
+  auto publication = std::make_unique<Publication>();
+  publication->log = file(fmt::format("submissions-{}.log", publications_.size()));
+  std::vector<std::string> command{FANFARE_BINARY_DIR "/tests/chaos_publisher", endpoint(), kProbe,
+                                   publication->log};
+  for (std::string& word : to_words(load)) command.push_back(std::move(word));
+  publication->child = value_or_throw(cli::Child::start(loop_,
+                                                        {.name = "publisher",
+                                                         .command = std::move(command),
+                                                         .environment = {},
+                                                         .log_file = file("publisher.log")},
+                                                        [](const cli::ChildEnd&) {}));
+  return *publications_.emplace_back(std::move(publication));
+}
+
+void Rig::stop_publishing() {
+  for (auto& publication : publications_) {
+    if (publication->running()) publication->child->send_signal(SIGTERM);
+  }
+}
+
+// ---- faults ----
+
+void Rig::note_fault(const std::string& what, std::int64_t from_ns, pid_t pid) {
+  // What a fault costs shows a little later: a new broker waits for its workers, and lends anew.
+  faults_.push_back(
+      {.what = what, .pid = pid, .from_ns = from_ns, .to_ns = now_ns() + 2'000'000'000});
+}
+
+void Rig::kill(Member& member) {
+  if (!member.running()) return;
+  const std::int64_t from = now_ns();
+  const pid_t pid = member.pid();
+  member.child->send_signal(SIGKILL);
+  note_fault(member.name + " killed", from, member.name.starts_with("broker") ? 0 : pid);
+}
+
+void Rig::stop(Member& member) {
+  if (!member.running()) return;
+  ::kill(member.pid(), SIGSTOP);
+  note_fault(member.name + " stopped", now_ns());
+  stopped_[member.pid()] = faults_.size() - 1;
+}
+
+void Rig::go_on(Member& member) {
+  ::kill(member.pid(), SIGCONT);
+  const auto found = stopped_.find(member.pid());
+  if (found == stopped_.end()) return;
+  faults_[found->second].to_ns = now_ns() + 2'000'000'000;
+  stopped_.erase(found);
+}
+
+void Rig::kill_redis() {
+  const std::int64_t from = now_ns();
+  redis_->kill_hard();
+  note_fault("Redis killed", from);
+}
+
+void Rig::start_redis() {
+  redis_->start();
+  faults_.back().to_ns = now_ns() + 2'000'000'000;
+}
+
+void Rig::restart_redis() {
+  kill_redis();
+  start_redis();
+}
+
+// ---- the end ----
+
+bool Rig::answers() {
+  const auto answer = client_->admin("status", "{}");
+  return answer.has_value();
+}
+
+Counts Rig::counts() {
+  auto redis = value_or_throw(RedisSync::connect(redis_->options()));
+  const auto reply = ask(redis, {"HGETALL", store::counts_key(kProbe)});
+  Counts counts;
+  for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {
+    add_count(counts, (*reply)[i].text(),
+              store::parse_number<std::int64_t>((*reply)[i + 1].text()).value_or(-1));
+  }
+  return counts;
+}
+
+bool Rig::come_to_rest(Duration at_most) {
+  const auto none_runs = [this] {
+    return std::none_of(publications_.begin(), publications_.end(),
+                        [](const auto& publication) { return publication->running(); });
+  };
+  const auto ended = [&] {
+    if (!none_runs()) return false;
+    const Counts now = counts();
+    return now.open == 0 && now.later == 0;
+  };
+  came_to_rest_ = run_until(ended, at_most);
+  return came_to_rest_;
+}
+
+std::vector<Execution> Rig::executions() const {
+  std::vector<Execution> executions;
+  read_executions(file("executions.log"), executions);
+  return executions;
+}
+
+History Rig::collect() {
+  History history;
+  for (const auto& publication : publications_) {
+    read_submissions(publication->log, history.submissions);
+  }
+  history.executions = executions();
+  if (options_.redis.append_only) {
+    read_append_only_file(redis_->data_dir(), history);
+  }
+  read_ended(history);
+  history.at_rest.push_back(counts());
+  history.faults = faults_;
+  history.came_to_rest = came_to_rest_;
+  history.attempts_max = 5;
+  return history;
+}
+
+// What lies there of every delivery that anybody knows of.
+void Rig::read_ended(History& history) {
+  std::map<protocol::EntryId, std::set<std::uint8_t>> entries;
+  for (const Change& change : history.changes) {
+    if (change.kind != Change::Kind::kLetter) entries[change.id.entry].insert(change.id.index);
+  }
+  for (const Submission& one : history.submissions) {
+    if (one.id.entry.ms > 0 && one.functions > 0) entries[one.id.entry].insert(one.id.index);
+  }
+  auto redis = value_or_throw(RedisSync::connect(redis_->options()));
+  std::map<protocol::EventId, std::pair<std::size_t, Tag>> letters;
+  const auto dead = ask(redis, {"XRANGE", store::dead_key(kProbe), "-", "+"});
+  for (std::size_t i = 0; i < dead->size(); ++i) {
+    const RedisReply& fields = (*dead)[i][1];
+    std::optional<protocol::EventId> id;
+    Tag tag = 0;
+    for (std::size_t f = 0; f + 1 < fields.size(); f += 2) {
+      if (fields[f].text() == "id") {
+        id = value_or_throw(protocol::parse_event_id(fields[f + 1].text()));
+      }
+      if (fields[f].text() == "event") tag = tag_of_event(fields[f + 1].text());
+    }
+    if (!id) continue;
+    auto& [number, its_tag] = letters[*id];
+    ++number;
+    its_tag = tag;
+    entries[id->entry].insert(id->index);
+  }
+  for (const auto& [entry, indexes] : entries) {
+    const auto reply = ask(redis, {"HGETALL", store::results_key(kProbe, entry)});
+    std::map<std::uint8_t, std::string_view> stored;
+    for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {
+      const auto index = store::parse_number<std::uint8_t>((*reply)[i].text());
+      if (index) stored[*index] = (*reply)[i + 1].text();
+    }
+    for (const std::uint8_t index : indexes) {
+      Ended one;
+      one.function = kProbe;
+      one.id = {entry, index};
+      if (const auto letter = letters.find(one.id); letter != letters.end()) {
+        one.letters = letter->second.first;
+        one.tag = letter->second.second;
+      }
+      if (const auto found = stored.find(index); found != stored.end()) {
+        one.has_result = true;
+        one.fingerprint = fingerprint(found->second);
+        const auto view = value_or_throw(store::view_stored_result(found->second));
+        const auto record = value_or_throw(protocol::unpack_result(view.record));
+        one.status = record.status;
+        if (record.status == protocol::Status::kSucceeded) {
+          const Output output = read_output(record.output);
+          one.tag = output.tag;
+          one.nonce = output.nonce;
+        }
+      }
+      history.ended.push_back(std::move(one));
+    }
+  }
+}
+
+std::string Rig::logs() const {
+  std::string text;
+  for (const auto& member : members_) {
+    text +=
+        fmt::format("--- {}\n{}\n", member->name, cli::last_lines(file(member->name + ".log"), 12));
+  }
+  return text;
+}
+
+void Rig::deploy_probe() {
+  cli::Checked checked;
+  checked.name = kProbe;
+  checked.manifest_toml = fmt::format(
+      "name = \"{0}\"\nhandler = \"{0}.so\"\n{1}\n[env]\n{2} = \"{3}\"\n"
+      "[[on]]\npattern = '{{\"type\": [\"{0}\"]}}'\n",
+      kProbe, options_.manifest, kExecutionLogVariable, file("executions.log"));
+  checked.package = value_or_throw(protocol::pack_directory(FANFARE_BINARY_DIR "/chaos/probe"));
+  checked.digest = sha256_hex(checked.package);
+  auto redis = value_or_throw(RedisSync::connect(redis_->options()));
+  value_or_throw(cli::deploy_function(checked, redis, *client_));
+  std::ofstream{file("executions.log"), std::ios::app};
+}
+
+}  // namespace fanfare::chaos

@@ -1,0 +1,151 @@
+// A system under fault: Redis, brokers, workers and publishers as real processes in a directory of
+// their own, a supervisor that starts again what dies, and a record of everything that was done to
+// them. One thread; all is gone when the object goes.
+//
+//   Rig rig({.workers = 3});
+//   Publication& load = rig.publish({.rate = 1000, .seconds = 2});
+//   rig.run_for(300ms);
+//   rig.kill(rig.worker(1));          // noted as a fault; the supervisor starts it again
+//   rig.come_to_rest(10s);
+//   History history = rig.collect();
+//
+// Failures of the rig itself (a process that does not start) throw.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/loop.h"
+#include "cli/child.h"
+#include "client/blocking_client.h"
+#include "tests/chaos/history.h"
+#include "tests/chaos/load.h"
+#include "tests/support/redis_server.h"
+#include "tests/support/temp_dir.h"
+
+namespace fanfare::chaos {
+
+using Variables = std::vector<std::pair<std::string, std::string>>;
+
+struct RigOptions {
+  std::string durability = "fsync";
+  test::RedisServerOptions redis;
+  std::size_t workers = 1;
+  std::size_t slots = 2;                       // of each worker
+  Variables broker, worker;                    // more settings, for every start
+  std::string broker_without, worker_without;  // protections that are off, by commas
+  // Of the probe. Retries come at once, so that a run need not wait for them.
+  std::string manifest =
+      "timeout = \"5s\"\n[retry]\nmax_attempts = 5\nbase = \"10ms\"\ncap = \"50ms\"\n";
+  std::string redis_url;       // what daemons are told instead of the socket (a proxy's)
+  std::string preload_broker;  // LD_PRELOAD of brokers
+};
+
+// One broker or worker: a place in the system, which successive processes fill.
+class Member {
+ public:
+  std::string name;  // "broker", "worker-1"
+  std::vector<std::string> command;
+  Variables environment;   // of every start
+  Variables next_start;    // of the next one only
+  bool supervised = true;  // started again when it dies
+  std::size_t starts = 0;
+  std::size_t died_at_place = 0;  // ended with kDiedAtPlace
+  std::vector<int> exit_codes;
+  std::vector<pid_t> pids;            // all there have been
+  std::vector<std::int64_t> ends_ns;  // when they were seen to end
+
+  bool running() const { return child && child->running(); }
+  pid_t pid() const { return child ? child->pid() : -1; }
+
+ private:
+  friend class Rig;
+  std::unique_ptr<cli::Child> child;
+};
+
+// A publisher and its log.
+struct Publication {
+  std::string log;
+  std::unique_ptr<cli::Child> child;
+  bool running() const { return child && child->running(); }
+};
+
+class Rig {
+ public:
+  explicit Rig(RigOptions options);
+  ~Rig();
+
+  // ---- what there is ----
+  test::RedisServer& redis() { return *redis_; }
+  Member& broker() { return *members_.front(); }
+  Member& worker(std::size_t i) { return *members_.at(1 + i); }
+  std::size_t workers() const { return options_.workers; }
+  client::BlockingClient& client() { return *client_; }
+  std::string file(const std::string& name) const { return dir_.file(name); }
+  std::string endpoint() const { return "ipc://" + dir_.file("broker.ipc"); }
+  const RigOptions& options() const { return options_; }
+
+  // ---- what happens ----
+  Publication& publish(Load load);  // fills in first_tag
+  void stop_publishing();           // publishers end when what they have sent is answered
+  void run_for(Duration duration);
+  bool run_until(const std::function<bool()>& done, Duration at_most);
+
+  // ---- faults; each is noted ----
+  void kill(Member& member);   // SIGKILL
+  void stop(Member& member);   // SIGSTOP
+  void go_on(Member& member);  // SIGCONT; the fault ends here
+  void restart_redis();        // SIGKILL, and again on the same data
+  void kill_redis();
+  void start_redis();
+  void note_fault(const std::string& what, std::int64_t from_ns, pid_t pid = 0);
+  std::size_t faults() const { return faults_.size(); }
+
+  // Starts it, or again. The supervisor does so by itself.
+  void start(Member& member);
+  // One more broker, on the same endpoint as the first or on one of its own; not started.
+  Member& add_broker(const std::string& endpoint);
+
+  // ---- the end ----
+  // All publishers have ended, and nothing is open or later. False if that takes longer.
+  bool come_to_rest(Duration at_most);
+  Counts counts();  // one atomic read
+  bool answers();   // the broker does
+  std::vector<Execution> executions() const;
+  History collect();         // reads everything
+  std::string logs() const;  // the last lines of each process
+
+  static std::int64_t now_ns();
+
+ private:
+  void deploy_probe();
+  Member& add(std::string name, std::vector<std::string> command, Variables environment);
+  void on_exit(Member& member, const cli::ChildEnd& end);
+  Variables settings_of_broker(const std::string& endpoint) const;
+  Variables settings_of_worker(std::size_t number) const;
+  std::string redis_url() const;
+  void read_ended(History& history);
+
+  RigOptions options_;
+  test::TempDir dir_;
+  Loop loop_;
+  std::unique_ptr<test::RedisServer> redis_;
+  std::vector<std::unique_ptr<Member>> members_;
+  std::vector<std::unique_ptr<Publication>> publications_;
+  std::unique_ptr<client::BlockingClient> client_;
+  std::vector<Fault> faults_;
+  std::map<pid_t, std::size_t> stopped_;      // faults that have not ended, by process
+  std::vector<std::function<void()>> later_;  // starts, outside of their child's callback
+  std::uint64_t next_tag_ = 1;
+  bool came_to_rest_ = true;
+  bool ending_ = false;
+};
+
+// The name of the probe, and the type of its events.
+inline constexpr const char* kProbe = "probe";
+
+}  // namespace fanfare::chaos

@@ -1,0 +1,98 @@
+#include "tests/chaos/switches.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <ctime>
+#include <memory>
+
+namespace fanfare::chaos {
+namespace {
+
+struct DieAt {
+  std::string place;
+  std::uint64_t passing = 0, stall_ms = 0;
+};
+struct FirstAt {
+  std::string place, file;
+};
+
+Result<DieAt> parse_die_at(std::string_view text) {
+  const std::size_t first = text.find(':'), second = text.find(':', first + 1);
+  DieAt plan;
+  const auto read = [](std::string_view digits, std::uint64_t& value) {
+    return std::from_chars(digits.data(), digits.data() + digits.size(), value).ec == std::errc{};
+  };
+  if (first == std::string_view::npos || second == std::string_view::npos ||
+      !read(text.substr(first + 1, second - first - 1), plan.passing) ||
+      !read(text.substr(second + 1), plan.stall_ms) || plan.passing == 0) {
+    return reject(fmt::format("{}: '{}' is not place:passing:stall_ms", kDieAtVariable, text));
+  }
+  plan.place = text.substr(0, first);
+  return plan;
+}
+
+void write_now(const std::string& file) {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const std::string text = fmt::format("{}\n", now.tv_sec * 1'000'000'000ll + now.tv_nsec);
+  const int fd = open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) return;
+  if (write(fd, text.data(), text.size()) < 0) _exit(kDiedAtPlace + 1);
+  close(fd);
+}
+
+}  // namespace
+
+Result<void> switch_off(std::string_view list, const ProtectionNames& protections) {
+  while (!list.empty()) {
+    const std::size_t end = list.find(',');
+    const std::string_view name = list.substr(0, end);
+    const auto found = std::find_if(protections.begin(), protections.end(),
+                                    [&](const auto& known) { return known.first == name; });
+    if (found == protections.end()) {
+      return reject(fmt::format("{}: no protection is named '{}'", kWithoutVariable, name));
+    }
+    *found->second = false;
+    list.remove_prefix(end == std::string_view::npos ? list.size() : end + 1);
+  }
+  return {};
+}
+
+Result<Failpoint> failpoint_from_environment() {
+  const char* const die_at = std::getenv(kDieAtVariable);
+  const char* const first_at = std::getenv(kFirstAtVariable);
+  if (!die_at && !first_at) return Failpoint{};
+  DieAt die;
+  if (die_at) {
+    auto parsed = parse_die_at(die_at);
+    if (!parsed) return parsed.error();
+    die = *std::move(parsed);
+  }
+  FirstAt first;
+  if (first_at) {
+    const std::string_view text = first_at;
+    const std::size_t colon = text.find(':');
+    if (colon == std::string_view::npos) {
+      return reject(fmt::format("{}: '{}' is not place:file", kFirstAtVariable, text));
+    }
+    first = {std::string(text.substr(0, colon)), std::string(text.substr(colon + 1))};
+  }
+  return Failpoint(
+      [die, first, passed = std::uint64_t{0}, noted = false](std::string_view place) mutable {
+        if (place == die.place && ++passed == die.passing) {
+          if (die.stall_ms > 0) usleep(static_cast<useconds_t>(die.stall_ms * 1000));
+          _exit(kDiedAtPlace);
+        }
+        if (!noted && place == first.place) {
+          noted = true;
+          write_now(first.file);
+        }
+      });
+}
+
+}  // namespace fanfare::chaos

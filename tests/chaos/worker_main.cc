@@ -1,0 +1,26 @@
+// fanfare-worker with switches (switches.h). Never installed.
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "tests/chaos/switches.h"
+#include "worker/daemon.h"
+
+int main(int argc, char** argv) {
+  using namespace fanfare;
+  return worker::run_daemon(argc, argv, [](worker::Config& config) {
+    worker::Protections& p = config.protections;
+    const chaos::ProtectionNames names{{"commit_before_done", &p.commit_before_done},
+                                       {"repeat_commits", &p.repeat_commits},
+                                       {"repeat_done", &p.repeat_done},
+                                       {"announce_held", &p.announce_held}};
+    const char* const without = std::getenv(chaos::kWithoutVariable);
+    const auto fine = chaos::switch_off(without ? without : "", names);
+    auto failpoint = chaos::failpoint_from_environment();
+    if (!fine || !failpoint) {
+      fmt::print(stderr, "{}\n", (fine ? failpoint.error() : fine.error()).message);
+      std::_Exit(2);
+    }
+    config.failpoint = *std::move(failpoint);
+  });
+}
