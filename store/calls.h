@@ -7,6 +7,7 @@
 // the same call goes out again, byte for byte, and is taken once.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -25,6 +26,9 @@ using protocol::EntryId;
 using protocol::EventId;
 using protocol::Lane;
 using protocol::Origin;
+
+// The name of a claim: a hash of a caller's (source, id) or idempotency key, 16 bytes.
+using ClaimKey = std::array<std::uint8_t, 16>;
 
 // The broker takes office: its epoch, one more than the last one's, fences every older broker.
 struct Begin {};
@@ -76,9 +80,27 @@ struct Append {
   // The outbox entries that these events were: deleted in the same step, so that none is lost or
   // appended twice. One that is not there (any more) refuses the whole call, kRetryLater.
   std::vector<OutboxEntry> taken;
+  // What the events of this chunk claim, so that no other event gets it within the window: callers'
+  // ids and idempotency keys, by their hash. All must be free: else the call is rejected and
+  // nothing is written. A claim that another append made is free again when its window has passed,
+  // by Redis' clock.
+  struct Claim {
+    ClaimKey key;
+    std::string packed;  // what a later lookup is answered, opaque
+  };
+  std::vector<Claim> claims;         // each key once; at most two per event
+  std::int64_t claim_window_ms = 0;  // above 0 if there are claims
 };
 struct Appended {
   bool repeated = false;
+};
+
+// What lies under claims, of at most 256 keys. Read only. Answer: in the order of the keys.
+struct Lookup {
+  std::vector<ClaimKey> keys;
+};
+struct LookedUp {
+  std::vector<std::optional<std::string>> packed;  // nothing where a key is free
 };
 
 // A worker ends deliveries that succeeded. Not fenced by the epoch: a worker cut off from its
@@ -302,11 +324,11 @@ struct WorkerList {
 };
 struct Noted {};
 
-using Call =
-    std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Survey, Recall, ListFunctions,
-                 Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes, ReadOutbox, SetState>;
+using Call = std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Survey, Recall,
+                          ListFunctions, Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes,
+                          ReadOutbox, SetState, Lookup>;
 using Answer = std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
                             FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts,
-                            OutboxPage, StateSet>;
+                            OutboxPage, StateSet, LookedUp>;
 
 }  // namespace fanfare::store

@@ -22,6 +22,11 @@ struct Printer {
     return fmt::format("begun {} {}", a.epoch, to_string(a.last_entry));
   }
   std::string operator()(const Appended& a) const { return fmt::format("appended {}", a.repeated); }
+  std::string operator()(const LookedUp& a) const {
+    std::string text = "looked up";
+    for (const auto& packed : a.packed) text += " " + packed.value_or("-");
+    return text;
+  }
   std::string operator()(const Committed& a) const { return "committed " + verdicts(a.verdicts); }
   std::string operator()(const Moved& a) const { return "moved " + verdicts(a.verdicts); }
   std::string operator()(const Paged& a) const {
@@ -132,7 +137,7 @@ class Caller {
   AttemptToken token() { return {static_cast<std::uint32_t>(number(1, 3)) << 24 | 0x1000}; }
 
   Call fresh() {
-    switch (known_.empty() ? 0 : number(0, 20)) {
+    switch (known_.empty() ? 0 : number(0, 21)) {
       case 0:
       case 1:
       case 2:
@@ -163,6 +168,8 @@ class Caller {
       case 19:
         if (chance(50)) return CountOutboxes{{"a", "b"}};
         return ReadOutbox{function(), {}, static_cast<std::uint32_t>(number(1, 9))};
+      case 20:
+        return lookup();
       default:
         return Recall{"client", number(1, sequence_ + 1)};
     }
@@ -200,7 +207,22 @@ class Caller {
       for (std::size_t n = number(1, 3); n > 0; --n)
         append.taken.push_back({function(), {0, from + n}});
     }
+    std::set<std::size_t> claimed;
+    for (std::size_t n = chance(40) ? number(1, 3) : 0; n > 0; --n) claimed.insert(number(0, 400));
+    for (const std::size_t key : claimed) {
+      append.claims.push_back({claim(key), fmt::format("claimed by {}", entries_)});
+    }
+    if (!claimed.empty()) append.claim_window_ms = 3'600'000;
     return append;
+  }
+
+  static ClaimKey claim(std::size_t number) {
+    return {static_cast<std::uint8_t>(number >> 8), static_cast<std::uint8_t>(number)};
+  }
+  Call lookup() {
+    Lookup lookup;
+    for (std::size_t n = number(1, 9); n > 0; --n) lookup.keys.push_back(claim(number(0, 400)));
+    return lookup;
   }
 
   // A known entry, most often as it is, and which of its deliveries.

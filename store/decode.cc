@@ -65,6 +65,15 @@ struct Decoder {
     if (reply.type() != Type::kInteger) return unexpected("append");
     return Answer{Appended{reply.integer() != 0}};
   }
+  Result<Answer> operator()(const Lookup& call) {
+    if (!reply.is_array() || reply.size() != call.keys.size()) return unexpected("lookup");
+    LookedUp found;
+    for (std::size_t i = 0; i < reply.size(); ++i) {
+      auto& packed = found.packed.emplace_back();
+      if (!reply[i].is_nil()) packed = std::string{reply[i].text()};
+    }
+    return Answer{std::move(found)};
+  }
   Result<Answer> operator()(const Commit& call) {
     auto all = verdicts(grouped(call), reply);
     if (!all) return all.error();

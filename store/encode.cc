@@ -143,7 +143,7 @@ struct Encoder {
     std::map<std::string_view, std::vector<EntryId>> taken;  // by function
     for (const auto& entry : call.taken) taken[entry.function].push_back(entry.id);
     start(out, taken.empty() ? "fanfare_append" : "fanfare_republish",
-          taken.size() + 1 + 3 * call.streams.size() + call.guards.size());
+          taken.size() + 1 + 3 * call.streams.size() + call.guards.size() + call.claims.size());
     for (const auto& [function, ids] : taken) out.add_copy(outbox_key(function));
     out.add(kMetaKey);
     for (const auto& stream : call.streams) {
@@ -152,6 +152,7 @@ struct Encoder {
       out.add_copy(counts_key(stream.function));
     }
     for (const auto& guard : call.guards) out.add_copy(guard_key(guard.client));
+    for (const auto& claim : call.claims) out.add_copy(claim_key(claim.key));
     if (!taken.empty()) out.add_number(taken.size());
     for (const auto& [function, ids] : taken) {
       out.add_number(ids.size());
@@ -162,17 +163,25 @@ struct Encoder {
     out.add_copy(before ? to_string(*before) : std::string{});
     out.add_number(call.streams.size());
     out.add_number(call.guards.size());
+    out.add_number(call.claims.size());
     for (const auto& stream : call.streams) out.add_number(stream.items.size());
     for (const auto& guard : call.guards) {
       out.add_number(guard.sequence);
       out.add(guard.packed_runs);
     }
+    if (!call.claims.empty()) out.add_number(call.claim_window_ms);
+    for (const auto& claim : call.claims) out.add(claim.packed);
     for (const auto& stream : call.streams) {
       for (const auto& item : stream.items) {
         out.add_index(item.index);
         out.add(item.packed_event);
       }
     }
+  }
+
+  void operator()(const Lookup& call) {
+    start(out, "fanfare_lookup", call.keys.size(), true);
+    for (const ClaimKey& key : call.keys) out.add_copy(claim_key(key));
   }
 
   void operator()(const Commit& call) {
@@ -371,6 +380,19 @@ std::size_t size_of_effect(const Publish& publish) {
   return publish.to.size() + publish.packed_event.size() + 32;
 }
 
+Result<void> check_claims(const Append& call) {
+  if (call.claims.empty()) return {};
+  if (call.claims.size() > 2 * protocol::kChunkEventsMax) {
+    return reject("more than 512 claims in an append");
+  }
+  if (call.claim_window_ms <= 0) return reject("claims without a window");
+  std::vector<ClaimKey> keys;
+  for (const auto& claim : call.claims) keys.push_back(claim.key);
+  std::ranges::sort(keys);
+  if (std::ranges::adjacent_find(keys) != keys.end()) return reject("the same claim twice");
+  return {};
+}
+
 struct Checker {
   Result<void> operator()(const Append& call) {
     if (call.streams.size() > 1024) return reject("more than 1024 streams in an append");
@@ -381,6 +403,7 @@ struct Checker {
     for (const auto& entry : call.taken) {
       if (auto named = check_function(entry.function); !named) return named;
     }
+    if (auto claims = check_claims(call); !claims) return claims;
     for (const auto& stream : call.streams) {
       if (auto named = check_function(stream.function); !named) return named;
       if (stream.items.empty() || stream.items.size() > protocol::kChunkEventsMax) {
@@ -393,6 +416,10 @@ struct Checker {
       }
     }
     return {};
+  }
+  Result<void> operator()(const Lookup& call) {
+    const bool fits = !call.keys.empty() && call.keys.size() <= protocol::kChunkEventsMax;
+    return fits ? Result<void>{} : reject("a lookup of no claims, or of more than 256");
   }
   Result<void> operator()(const Commit& call) {
     for (const auto& group : call.groups) {
@@ -440,6 +467,7 @@ struct Sizer {
     }
     for (const auto& guard : call.guards) sum += guard.packed_runs.size() + 64;
     sum += call.taken.size() * 32;
+    for (const auto& claim : call.claims) sum += claim.packed.size() + 64;
     return sum;
   }
   std::size_t operator()(const Commit& call) const {
@@ -466,6 +494,7 @@ struct Sizer {
     }
     return sum;
   }
+  std::size_t operator()(const Lookup& call) const { return 64 * call.keys.size(); }
   std::size_t operator()(const Deploy& call) const { return call.manifest_toml.size(); }
   std::size_t operator()(const auto&) const { return 0; }
 };

@@ -17,6 +17,7 @@ constexpr ErrorRule kRules[] = {
     {"FENCED", kTell, kStale, "another broker has taken over; this one must stop"},
     {"GAP", kRepeat, kRetryLater, "an append before this one did not go through"},
     {"GONE", kTell, kRetryLater, "an outbox was changed by somebody else; it is read again"},
+    {"CLAIMED", kTell, kReject, "publish again: it will be answered as a duplicate"},
     {"BADLAYOUT", kTell, kFatal, "use the Fanfare version that wrote this data, or an empty Redis"},
     {"BADCALL", kTell, kReject, "caller and function library disagree; this is a bug"},
     {"ERR Function not found", kLoadLibrary, kRetryLater, ""},

@@ -62,6 +62,13 @@ Append guarded(Append append, std::uint64_t sequence) {
   append.guards.push_back({"client", sequence, "runs"});
   return append;
 }
+Append claiming(Append append, std::size_t claims) {
+  for (std::size_t i = 0; i < claims; ++i) {
+    append.claims.push_back({ClaimKey{static_cast<std::uint8_t>(i + 1)}, "claimed"});
+  }
+  append.claim_window_ms = 60'000;
+  return append;
+}
 Append to_three(EntryId id) {
   Append append = append_of(id, 2);
   append.streams.push_back({"other", {}, {{1, "e1"}}});
@@ -101,6 +108,10 @@ std::vector<Story> stories() {
       {"append with a guard",
        {guarded(append_of(one, 1), 1)},
        guarded(append_of(two, 2), 2),
+       false},
+      {"append with claims", {}, claiming(append_of(one, 3), 4)},
+      {"append claims alone", both, claiming({.epoch = 1, .entry = entry(3)}, 2)},
+      {"append to three streams with claims", both, claiming(guarded(to_three(entry(3)), 1), 2),
        false},
       {"append to three streams", both, to_three(entry(3)), false},
       {"commit a whole entry", both, commit_of({{one, 3, indexes(3)}})},

@@ -39,5 +39,14 @@ std::string counts_key(std::string_view function) {
 std::string guard_key(std::string_view client) {
   return std::string{"fanfare:publishers:"}.append(client);
 }
+std::string claim_key(const ClaimKey& key) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text{"fanfare:ids:"};
+  for (const std::uint8_t byte : key) {
+    text += kDigits[byte >> 4];
+    text += kDigits[byte & 15];
+  }
+  return text;
+}
 
 }  // namespace fanfare::store

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "protocol/ids.h"
+#include "store/calls.h"
 
 namespace fanfare::store {
 
@@ -32,5 +33,6 @@ std::string dead_key(std::string_view function);
 std::string outbox_key(std::string_view function);  // stream: to, event
 std::string counts_key(std::string_view function);
 std::string guard_key(std::string_view client);  // hash: sequence, entry → runs
+std::string claim_key(const ClaimKey& key);      // string: what claimed it
 
 }  // namespace fanfare::store

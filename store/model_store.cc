@@ -185,6 +185,9 @@ struct ModelStore::Answering {
       if (store.functions_[taken.function].outbox.contains(taken.id)) continue;
       return retry_later("an outbox entry is not there any more");
     }
+    for (const auto& claim : call.claims) {
+      if (store.claims_.contains(claim.key)) return reject("CLAIMED");
+    }
     for (const auto& taken : call.taken) store.functions_[taken.function].outbox.erase(taken.id);
     for (const auto& stream : call.streams) {
       Function& function = store.functions_[stream.function];
@@ -200,8 +203,19 @@ struct ModelStore::Answering {
       if (held.sequence < guard.sequence) held = {guard.sequence, {}};
       held.runs[call.entry] = guard.packed_runs;
     }
+    for (const auto& claim : call.claims) store.claims_.emplace(claim.key, claim.packed);
     store.last_entry_ = call.entry;
     return Answer{Appended{}};
+  }
+
+  Result<Answer> operator()(const Lookup& call) {
+    LookedUp found;
+    for (const ClaimKey& key : call.keys) {
+      const auto at = store.claims_.find(key);
+      auto& packed = found.packed.emplace_back();
+      if (at != store.claims_.end()) packed = at->second;
+    }
+    return Answer{std::move(found)};
   }
 
   Result<Answer> operator()(const Commit& call) {

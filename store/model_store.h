@@ -2,9 +2,9 @@
 // simulations.
 //
 // Answers every call as the library would, with the same verdicts, counts and refusals; a test
-// drives both with the same calls and compares. Results do not expire by themselves, dead letters
-// are not trimmed, and there is no `everysec`: what has been answered stays. No I/O, no clock, no
-// threads.
+// drives both with the same calls and compares. Results and claims do not expire by themselves,
+// dead letters are not trimmed, and there is no `everysec`: what has been answered stays. No I/O,
+// no clock, no threads.
 #pragma once
 
 #include <cstdint>
@@ -66,6 +66,8 @@ class ModelStore {
 
   // As if every result of the function had outlived its ttl.
   void expire_results(const std::string& function) { functions_[function].results.clear(); }
+  // As if the window of every claim had passed.
+  void expire_claims() { claims_.clear(); }
 
  private:
   struct Judged;
@@ -79,6 +81,7 @@ class ModelStore {
   std::map<std::string, Registered> registry_;
   std::map<std::string, std::string> workers_;
   std::map<std::string, Guard> guards_;
+  std::map<ClaimKey, std::string> claims_;
   std::uint32_t epoch_ = 0;
   std::uint64_t generation_ = 0;
   std::uint64_t outbox_entries_ = 0;  // ever made; numbers them

@@ -69,6 +69,7 @@ std::string TestStore::content_of(const std::string& key) {
     return text;
   }
   if (type == "zset") return joined(*raw({"ZRANGE", key, "0", "-1", "WITHSCORES"}));
+  if (type == "string") return command({"GET", key});
   const auto fields = raw({"HGETALL", key});
   std::vector<std::string> lines;
   for (std::size_t i = 0; i + 1 < fields->size(); i += 2) {

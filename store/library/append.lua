@@ -68,14 +68,15 @@ local function undo_guard(key, kept)
   take_back('PEXPIRE', key, kGuardTtlMs)
 end
 
--- KEYS meta, per stream: journal, open, counts; per guard: publishers:<client> · ARGV epoch, entry,
--- entry of the append before this one (or empty: do not check), number of streams, number of guards,
--- per stream: number of items; per guard: sequence, packed runs; per item: index, packed event.
--- Answers 0, or 1 for a repeat. GAP: the append before this one has not been applied. `taken` are the
--- outbox entries that these events were, see republish.
+-- KEYS meta, per stream: journal, open, counts; per guard: publishers:<client>; per claim: ids:<hash> ·
+-- ARGV epoch, entry, entry of the append before this one (or empty: do not check), number of streams,
+-- number of guards, number of claims, per stream: number of items; per guard: sequence, packed runs;
+-- if there are claims: the window in ms, per claim: value; per item: index, packed event.
+-- Answers 0, or 1 for a repeat. GAP: the append before this one has not been applied. CLAIMED: one of
+-- the ids or keys is not free. `taken` are the outbox entries that these events were, see republish.
 local function append(keys, args, taken)
   local meta, epoch, entry, before = keys[1], args[1], args[2], args[3]
-  local streams, guards = tonumber(args[4]), tonumber(args[5])
+  local streams, guards, claims = tonumber(args[4]), tonumber(args[5]), tonumber(args[6])
   local state = call('HMGET', meta, 'epoch', 'last_entry')
   if state[1] ~= epoch then error({err = 'FENCED another broker has taken over'}) end
   if not is_newer(entry, state[2]) then return 1 end
@@ -83,11 +84,14 @@ local function append(keys, args, taken)
     error({err = 'GAP the append before this one is missing'})
   end
 
-  if not streams or not guards or #keys ~= 1 + 3 * streams + guards then bad_call('keys') end
-  local first = 6 + streams + 2 * guards
+  if not streams or not guards or not claims or #keys ~= 1 + 3 * streams + guards + claims then
+    bad_call('keys')
+  end
+  local claim, window = 2 + 3 * streams + guards, 7 + streams + 2 * guards
+  local first = window + (claims > 0 and 1 + claims or 0)
   local total = first - 1
   for s = 1, streams do
-    local n = tonumber(args[5 + s])
+    local n = tonumber(args[6 + s])
     if not n or n < 1 or n > kItemsMax then bad_call('number of items') end
     total = total + 2 * n
     if streams > 1 then
@@ -104,26 +108,35 @@ local function append(keys, args, taken)
       end
     end
   end
+  if claims > 0 then
+    if claims > 2 * kItemsMax or not tonumber(args[window]) then bad_call('claims') end
+    check_unclaimed(keys, claim, claims)
+  end
   local kept = {}
   for g = 1, guards do kept[g] = call('HGETALL', keys[1 + 3 * streams + g]) end
 
-  local marked, guarded = false, 0
+  local marked, guarded, claimed = false, 0, 0
   all_or_nothing(function()
     call('HSET', meta, 'last_entry', entry)
     marked = true
     for g = 1, guards do
       guarded = g
-      local at = 4 + streams + 2 * g
+      local at = 5 + streams + 2 * g
       write_guard(keys[1 + 3 * streams + g], kept[g], args[at], entry, args[at + 1])
     end
+    if claims > 0 then
+      write_claims(keys, claim, claims, args, window)
+      claimed = claims
+    end
     for s = 1, streams do
-      local n = tonumber(args[5 + s])
+      local n = tonumber(args[6 + s])
       append_stream(keys[3 * s - 1], keys[3 * s], keys[3 * s + 1], entry, args, first, n)
       first = first + 2 * n
     end
     -- Cannot fail, as they were there above: a failure here could not be taken back.
     for _, from in ipairs(taken or {}) do take_back('XDEL', from.outbox, unpack(from.ids)) end
   end, function()
+    undo_claims(keys, claim, claimed)
     for g = guarded, 1, -1 do undo_guard(keys[1 + 3 * streams + g], kept[g]) end
     if not marked then return end
     if state[2] then take_back('HSET', meta, 'last_entry', state[2])

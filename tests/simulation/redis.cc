@@ -13,6 +13,7 @@ bool only_reads(const store::Call& call) {
   return std::holds_alternative<store::Page>(call) || std::holds_alternative<store::Due>(call) ||
          std::holds_alternative<store::Survey>(call) ||
          std::holds_alternative<store::Recall>(call) ||
+         std::holds_alternative<store::Lookup>(call) ||
          std::holds_alternative<store::ListFunctions>(call) ||
          std::holds_alternative<store::ListWorkers>(call) ||
          std::holds_alternative<store::CountOutboxes>(call) ||
@@ -21,9 +22,9 @@ bool only_reads(const store::Call& call) {
 
 const char* name_of(const store::Call& call) {
   static constexpr const char* kNames[] = {
-      "begin",       "append",       "commit",         "postpone",       "bury",     "page",
-      "due",         "survey",       "recall",         "list_functions", "deploy",   "remove",
-      "note_worker", "list_workers", "count_outboxes", "read_outbox",    "set_state"};
+      "begin",       "append",       "commit",         "postpone",       "bury",      "page",
+      "due",         "survey",       "recall",         "list_functions", "deploy",    "remove",
+      "note_worker", "list_workers", "count_outboxes", "read_outbox",    "set_state", "lookup"};
   static_assert(std::size(kNames) == std::variant_size_v<store::Call>);
   return kNames[call.index()];
 }
