@@ -49,6 +49,11 @@ void add_accepted(Published& answer, const protocol::EventId& id,
   add_run(answer, {Fate::kAccepted, id, 1, route_number(answer, route)});
 }
 
+void add_duplicate(Published& answer, const protocol::EventId& first,
+                   const std::vector<std::string>& route) {
+  add_run(answer, {Fate::kDuplicate, first, 1, route_number(answer, route)});
+}
+
 void add_refused(Published& answer, protocol::Refusal code, const std::string& message) {
   add_run(answer, {Fate::kRefused, {}, 1, error_number(answer, {code, message})});
 }

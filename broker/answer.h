@@ -12,6 +12,8 @@ namespace fanfare::broker {
 // Adds one event's fate to an answer; neighbours that fared alike share a run.
 void add_accepted(protocol::Published& answer, const protocol::EventId& id,
                   const std::vector<std::string>& route);
+void add_duplicate(protocol::Published& answer, const protocol::EventId& first,
+                   const std::vector<std::string>& route);
 void add_refused(protocol::Published& answer, protocol::Refusal code, const std::string& message);
 
 // Appends what `more` says of later events of the same batch.

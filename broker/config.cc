@@ -28,6 +28,11 @@ ConfigSpec config_spec(Config& c) {
   spec.size("broker", "intake_bytes_max", &c.intake_bytes_max, "64MiB",
             "Events accepted but not yet journaled, before publishers are told queue_full.",
             {.min = 1 << 20, .max = 4ull << 30});
+  spec.duration(
+      "broker", "dedup_window", &c.dedup_window, "5m",
+      "How long the same source and id, or idempotency key, is the same event; 0 = off. Each\n"
+      "such event costs Redis some 200 bytes for so long.",
+      {.min = 0ms, .max = 24h});
   spec.duration("broker", "heartbeat", &c.heartbeat, "2s", "How often workers report.",
                 {.min = 50ms, .max = 60s});
   spec.duration("broker", "lease", &c.lease, "30s",
@@ -58,6 +63,7 @@ Result<CoreOptions> core_options(const Config& c) {
   options.event_bytes_max = c.max_event_bytes;
   options.queue_max = c.queue_max;
   options.intake_bytes_max = c.intake_bytes_max;
+  options.dedup_window = c.dedup_window;
   options.heartbeat = c.heartbeat;
   options.lease = c.lease;
   options.announce_grace = c.announce_grace;

@@ -19,6 +19,7 @@ struct Config {
   std::uint64_t max_event_bytes = 0;
   std::uint32_t queue_max = 0;
   std::uint64_t intake_bytes_max = 0;
+  Duration dedup_window{};
   Duration heartbeat{}, lease{}, announce_grace{};
   std::uint32_t max_worker_losses = 0;
 

@@ -38,6 +38,9 @@ Core::Core(CoreOptions options, Now now)
       random_(options_.seed),
       started_at_(now.steady),
       ticked_at_(now.steady),
+      claims_({.window = options_.dedup_window,
+               .kept_max = options_.claims_kept_max,
+               .journaled = options_.durability != Durability::kMemory}),
       just_ended_(kJustEndedMax) {
   call(store::Begin{}, ForBegin{});
 }
@@ -184,6 +187,7 @@ struct Core::AnswerHandler {
   void operator()(ForPostpone& p) { core.on_postponed(p, answer, now); }
   void operator()(ForBury& p) { core.on_buried(p, answer, now); }
   void operator()(ForRecall& p) { core.on_recalled(p.peer, p.frame, answer, now); }
+  void operator()(ForLookup& p) { core.on_looked_up(p, answer, now); }
   void operator()(ForDeploy& p) { core.on_deployed(p, answer, now); }
   void operator()(ForRemove& p) { core.on_removed(p, answer); }
   void operator()(ForSetState& p) { core.on_state_set(p, answer); }
@@ -277,6 +281,7 @@ void Core::check_office(Now now) {
 
 void Core::flush(Now now) {
   if (ended_) return;
+  look_up_claims();
   cut_chunks(now);
   if (phase_ == Phase::kRunning) {
     for (FunctionState* function : std::exchange(touched_, {})) {
@@ -306,7 +311,8 @@ Duration Core::until_next_tick(Now now) const {
 }
 
 bool Core::settled() const {
-  return purposes_.empty() && incoming_.empty() && repeat_later_.empty() && endings_.empty();
+  return purposes_.empty() && incoming_.empty() && looking_up_.empty() && repeat_later_.empty() &&
+         endings_.empty();
 }
 
 }  // namespace fanfare::broker

@@ -23,6 +23,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -35,6 +36,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "broker/answer.h"
+#include "broker/claim_table.h"
 #include "broker/counters.h"
 #include "broker/function_state.h"
 #include "broker/retry.h"
@@ -55,6 +57,7 @@ struct Protections {
   bool take_back_from_lost_workers = true;
   bool losses_spare_the_budget = true;  // else a vanished worker counts as a failed attempt
   bool repeat_guard = true;             // else a repeated batch is journaled again
+  bool check_claims = true;             // else a repeated id or key makes a new event
   bool unique_tokens = true;            // else every attempt carries the same token
   bool wait_for_announcements = true;   // else a restarted broker lends at once
   bool count_refusals = true;           // else refused events are not counted
@@ -74,6 +77,9 @@ struct CoreOptions {
   std::uint32_t appends_in_flight_max = 32;    // full chunks; a partial one waits until none is
   std::size_t leased_bytes_max = 64u << 20;    // per function, lent and not yet done
   WindowLimits window;
+  // How long the same (source, id) or idempotency key is the same event; 0 = ids are not looked at.
+  Duration dedup_window = std::chrono::minutes{5};
+  std::size_t claims_kept_max = 262'144;  // see claim_table.h
   Duration heartbeat = std::chrono::seconds{2};
   Duration lease = std::chrono::seconds{30};  // a worker silent for so long is lost
   Duration announce_grace = std::chrono::milliseconds{300};
@@ -170,8 +176,16 @@ class Core {
     SharedBytes packed_event;
     std::shared_ptr<const Target> target;
     protocol::Lane lane;
-    std::int64_t due_ms = 0, expires_ms = 0;
+    bool timed = false;  // it may not start at any time: its options say when
     std::optional<protocol::PublishError> refusal;
+    std::unique_ptr<const Claims> claims;
+  };
+  // Events of a batch whose claims are being looked up: they are not in `incoming_` yet, so that
+  // the events of other publishers go on.
+  struct LookingUp {
+    std::uint64_t after;  // the last key, as they are numbered, that has to be answered
+    std::vector<Incoming> events;
+    std::size_t bytes = 0;
   };
   struct Offer {  // what a chunk brings one lane of one function
     FunctionState* function;
@@ -184,7 +198,8 @@ class Core {
     std::vector<protocol::Published> parts;               // one per share
     std::vector<Offer> offers;
     std::size_t bytes = 0;
-    std::uint64_t events = 0, unmatched = 0;
+    std::uint64_t events = 0, unmatched = 0, duplicates = 0;
+    std::vector<ClaimKey> claims;
   };
   struct Waiter {
     Peer peer;
@@ -231,6 +246,10 @@ class Core {
     Peer peer;
     std::string frame;
   };
+  struct ForLookup {
+    std::uint64_t first;  // number of its first key
+    std::vector<ClaimKey> keys;
+  };
   struct ForDeploy {
     AdminRequest admin;
     store::Deploy call;
@@ -244,7 +263,7 @@ class Core {
   };
   using Purpose = std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey,
                                ForAppend, ForPage, ForDue, ForPostpone, ForBury, ForRecall,
-                               ForDeploy, ForRemove, ForSetState>;
+                               ForLookup, ForDeploy, ForRemove, ForSetState>;
 
   // core.cc: start, time, plumbing
   struct FrameHandler;
@@ -268,7 +287,7 @@ class Core {
                   protocol::Published so_far, Now now);
   void refuse_batch(const Peer& peer, const protocol::PublishView& publish, protocol::Refusal code,
                     const std::string& message);
-  Incoming admit(std::string_view packed, BatchId batch, Now now);
+  Incoming admit(std::string_view packed, BatchId batch);
   void count_refused(protocol::Refusal code, std::uint64_t events);
   std::shared_ptr<const Target> target_of(const protocol::EventView& event);
   void cut_chunks(Now now);
@@ -279,6 +298,21 @@ class Core {
   void answer_part(BatchId id, std::size_t events, const protocol::Published& part);
   void remember_answer(const std::string& client, const protocol::Published& answer);
   protocol::EntryId next_entry(Now now);
+
+  // core_claims.cc: events that have been published before
+  bool looks_at_claims() const;
+  bool want_claims(const Incoming& incoming, Now now);
+  void set_aside(std::size_t first);
+  void look_up_claims();
+  void on_looked_up(ForLookup& purpose, const Result<store::Answer>& answer, Now now);
+  void take_looked_up();
+  bool must_wait(const Incoming& incoming, const protocol::EntryId& entry) const;
+  std::optional<Claimed> settle_claims(Incoming& incoming);
+  void make_claims(const Incoming& incoming, const protocol::EventId& id, Chunk& chunk,
+                   store::Append& append);
+  void confirm_claims(const Chunk& chunk, Now now);
+  void release_claims(const Chunk& chunk);
+  void look_up_anew();
 
   // core_dispatch.cc: from waiting to lent
   void dispatch(FunctionState& function, Now now);
@@ -402,6 +436,13 @@ class Core {
   std::unordered_map<const Route*, std::shared_ptr<const Target>> targets_;
   std::map<std::string, std::unique_ptr<FunctionState>> functions_;
   std::vector<FunctionState*> touched_;  // may have something to lend
+
+  ClaimTable claims_;
+  std::vector<ClaimKey> to_look_up_;
+  std::uint64_t keys_numbered_ = 0;   // of all that had to be looked up so far
+  std::set<std::uint64_t> lookups_;   // under way, by the number of their first key
+  std::deque<LookingUp> looking_up_;  // in the order of `after`
+  std::size_t looking_up_bytes_ = 0;
 
   std::deque<Incoming> incoming_;
   std::size_t incoming_bytes_ = 0;

@@ -227,6 +227,9 @@ class CoreHarness {
     if (std::holds_alternative<store::Survey>(call)) return store::Surveyed{.lanes = unread_};
     if (std::holds_alternative<store::Append>(call)) return store::Appended{};
     if (std::holds_alternative<store::Recall>(call)) return store::Recalled{};
+    if (const auto* m = std::get_if<store::Lookup>(&call)) {
+      return store::LookedUp{std::vector<std::optional<std::string>>(m->keys.size())};
+    }
     if (std::holds_alternative<store::Page>(call)) return store::Paged{};
     if (std::holds_alternative<store::Due>(call)) return store::DueRows{};
     if (const auto* m = std::get_if<store::Postpone>(&call)) return all_ok(m->items.size());

@@ -126,9 +126,10 @@ void Core::take_batch(const Peer& peer, const protocol::PublishView& publish,
     return refuse_batch(peer, publish, Refusal::kTooLarge,
                         fmt::format("{} events in one batch; {} at most", events, kBatchEventsMax));
   }
-  const bool full = incoming_bytes_ + appending_bytes_ + bytes > options_.intake_bytes_max ||
-                    (options_.durability == Durability::kMemory &&
-                     memory_bytes_ + bytes > options_.memory_queue_bytes_max);
+  const bool full =
+      incoming_bytes_ + looking_up_bytes_ + appending_bytes_ + bytes > options_.intake_bytes_max ||
+      (options_.durability == Durability::kMemory &&
+       memory_bytes_ + bytes > options_.memory_queue_bytes_max);
   if (full) {
     const char* why = "the broker holds as many events as it may; publish again a little later";
     if (answered == 0) return refuse_batch(peer, publish, Refusal::kQueueFull, why);
@@ -143,10 +144,15 @@ void Core::take_batch(const Peer& peer, const protocol::PublishView& publish,
       peer,    std::string(publish.client), publish.sequence, events - answered, std::move(so_far),
       answered};
   open_batches_[batch.client] = id;
+  const std::size_t before = incoming_.size();
+  bool looks_up = false;
   for (std::size_t i = answered; i < events; ++i) {
-    incoming_.push_back(admit(publish.packed_events[i], id, now));
-    incoming_bytes_ += incoming_.back().packed_event.size();
+    incoming_.push_back(admit(publish.packed_events[i], id));
+    const Incoming& incoming = incoming_.back();
+    incoming_bytes_ += incoming.packed_event.size();
+    if (incoming.claims && want_claims(incoming, now)) looks_up = true;
   }
+  if (looks_up) set_aside(before);
   options_.failpoint("broker.publish.admitted");
 }
 
@@ -163,7 +169,7 @@ void Core::refuse_batch(const Peer& peer, const protocol::PublishView& publish, 
 }
 
 // Reads what the event is routed by. A bad event is refused alone, in its place in the batch.
-Core::Incoming Core::admit(std::string_view packed, BatchId batch, Now now) {
+Core::Incoming Core::admit(std::string_view packed, BatchId batch) {
   const auto refused = [&](Refusal code, std::string message) {
     count_refused(code, 1);
     Incoming incoming;
@@ -180,29 +186,35 @@ Core::Incoming Core::admit(std::string_view packed, BatchId batch, Now now) {
 
   Incoming incoming;
   incoming.batch = batch;
+  std::string idempotency_key;
   if (!event->packed_options.empty()) {
-    const auto options = protocol::unpack_options(event->packed_options);
+    auto options = protocol::unpack_options(event->packed_options);
     if (!options) return refused(Refusal::kMalformed, options.error().message);
-    const char* const key = !options->ordering_key.empty()      ? "ordering_key"
-                            : !options->idempotency_key.empty() ? "idempotency_key"
-                                                                : nullptr;
-    if (key) {
+    if (!options->ordering_key.empty()) {
       return refused(Refusal::kUnsupported,
-                     fmt::format("this version does nothing with {}; leave it out", key));
+                     "this version does nothing with ordering_key; leave it out");
+    }
+    if (!options->idempotency_key.empty() && options_.dedup_window == Duration::zero()) {
+      return refused(Refusal::kUnsupported,
+                     "this broker does not look at keys ([broker] dedup_window is 0); leave "
+                     "idempotency_key out");
     }
     if (options->priority > 9) return refused(Refusal::kInvalid, "priority is 0 to 9");
-    const EventTimes times = times_of(*options, to_ms(now.wall));
-    incoming.due_ms = times.due_ms;
-    incoming.expires_ms = times.expires_ms;
+    incoming.timed =
+        options->deliver_at || options->delay || options->expires_at || options->max_age;
     incoming.lane = protocol::lane_of(options->priority, options->tenant);
+    idempotency_key = std::move(options->idempotency_key);
   }
+  if (looks_at_claims()) incoming.claims = claims_of(*event, idempotency_key);
   incoming.target = target_of(*event);
   for (const FunctionState* function : incoming.target->functions) {
-    if (function->taken() >= options_.queue_max && options_.protections.bound_queues) {
-      return refused(Refusal::kQueueFull,
-                     fmt::format("function {} has {} deliveries waiting (queue_max)",
-                                 function->name, function->taken()));
-    }
+    if (function->taken() < options_.queue_max || !options_.protections.bound_queues) continue;
+    std::string why = fmt::format("function {} has {} deliveries waiting (queue_max)",
+                                  function->name, function->taken());
+    if (!incoming.claims) return refused(Refusal::kQueueFull, std::move(why));
+    // A duplicate needs no room: whether it is one will be known when it is cut.
+    incoming.refusal = protocol::PublishError{Refusal::kQueueFull, std::move(why)};
+    return incoming;
   }
   for (FunctionState* function : incoming.target->functions) ++function->arriving;
   incoming.packed_event = packed;
@@ -244,7 +256,8 @@ void Core::cut_chunks(Now now) {
         !(chunk_is_full && appends_in_flight_ < options_.appends_in_flight_max)) {
       return;
     }
-    store::Append append{.epoch = epoch_, .entry = {}, .streams = {}, .guards = {}};
+    if (must_wait(incoming_.front(), {})) return;
+    store::Append append{.epoch = epoch_, .entry = {}, .streams = {}, .guards = {}, .claims = {}};
     auto chunk = cut_chunk(now, append);
     options_.failpoint("broker.append.cut");
     if (memory) {
@@ -270,8 +283,9 @@ std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
   const std::int64_t accepted_ms = to_ms(now.wall);
 
   std::uint32_t index = 0;
-  while (!incoming_.empty() && index < protocol::kChunkEventsMax) {
+  while (!incoming_.empty() && index + chunk->duplicates < protocol::kChunkEventsMax) {
     Incoming& incoming = incoming_.front();
+    if (must_wait(incoming, chunk->entry)) break;
     const std::size_t bytes = incoming.packed_event.size();
     if (index > 0 && chunk->bytes + bytes > protocol::kChunkBytesMax) break;
     chunk->bytes += bytes;
@@ -282,6 +296,12 @@ std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
       chunk->parts.emplace_back();
     }
     ++chunk->shares.back().second;
+    if (const auto first = settle_claims(incoming)) {
+      add_duplicate(chunk->parts.back(), first->event, *first->route);
+      ++chunk->duplicates;
+      incoming_.pop_front();
+      continue;
+    }
     if (incoming.refusal) {
       add_refused(chunk->parts.back(), incoming.refusal->code, incoming.refusal->message);
       incoming_.pop_front();
@@ -290,6 +310,14 @@ std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
 
     const protocol::EventId id{chunk->entry, static_cast<std::uint8_t>(index++)};
     add_accepted(chunk->parts.back(), id, incoming.target->names);
+    make_claims(incoming, id, *chunk, append);
+    // It is accepted now, and not when it came: what waited for Redis has the whole of its time.
+    EventTimes times;
+    if (incoming.timed) {
+      if (const auto options = options_of(incoming.packed_event)) {
+        times = times_of(*options, accepted_ms);
+      }
+    }
     ++chunk->events;
     if (incoming.target->functions.empty()) ++chunk->unmatched;
     for (FunctionState* function : incoming.target->functions) {
@@ -312,8 +340,8 @@ std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
       pending.lane = incoming.lane;
       pending.origin = memory ? protocol::Origin::kMemory : protocol::Origin::kJournal;
       pending.accepted_ms = accepted_ms;
-      pending.due_ms = incoming.due_ms;
-      pending.expires_ms = incoming.expires_ms;
+      pending.due_ms = times.due_ms;
+      pending.expires_ms = times.expires_ms;
       pending.packed_event = incoming.packed_event;
       if (!memory) append.streams[stream].items.push_back({id.index, incoming.packed_event});
     }
@@ -354,6 +382,8 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
   options_.failpoint("broker.append.accepted");
   counters_.events_accepted += chunk.events;
   counters_.events_unmatched += chunk.unmatched;
+  counters_.events_duplicate += chunk.duplicates;
+  confirm_claims(chunk, now);
   for (Offer& offer : chunk.offers) {
     FunctionState& function = *offer.function;
     const auto count = static_cast<std::int64_t>(offer.deliveries.size());
@@ -396,7 +426,8 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
 
 void Core::refuse_chunk(Chunk& chunk, const Error& error) {
   const Refusal code = refusal_after(error);
-  count_refused(code, chunk.events);
+  count_refused(code, chunk.events + chunk.duplicates);
+  release_claims(chunk);
   for (const Offer& offer : chunk.offers) offer.function->arriving -= offer.deliveries.size();
   for (std::size_t i = 0; i < chunk.shares.size(); ++i) {
     protocol::Published part;

@@ -132,6 +132,7 @@ void Core::read_anew(FunctionState& function) {
 
 void Core::on_store_restarted() {
   if (phase_ == Phase::kStarting || ended_) return;
+  look_up_anew();
   for (auto& [name, function] : functions_) read_anew(*function);
 }
 

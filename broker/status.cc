@@ -105,7 +105,8 @@ std::string status_json(const Core& core, Now now) {
                        {"durability", to_string(core.options().durability)},
                        {"epoch", core.epoch()},
                        {"events_accepted", c.events_accepted},
-                       {"events_unmatched", c.events_unmatched}};
+                       {"events_unmatched", c.events_unmatched},
+                       {"events_duplicate", c.events_duplicate}};
   return json{{"broker", broker},
               {"workers", workers},
               {"functions", functions},
@@ -127,17 +128,23 @@ std::string metrics_text(const Core& core) {
           {{{}, c.events_accepted}});
   counter("fanfare_events_unmatched_total", "Accepted events that no subscription matched.",
           {{{}, c.events_unmatched}});
+  counter("fanfare_events_duplicate_total",
+          "Events published before, answered with the first one's id.", {{{}, c.events_duplicate}});
   counter("fanfare_events_refused_total", "Events refused, by reason.",
           {{{{"reason", "malformed"}}, c.events_refused_malformed},
            {{{"reason", "too_large"}}, c.events_refused_too_large},
            {{{"reason", "queue_full"}}, c.events_refused_queue_full},
            {{{"reason", "unavailable"}}, c.events_refused_unavailable},
-           {{{"reason", "unsupported"}}, c.events_refused_unsupported}});
+           {{{"reason", "unsupported"}}, c.events_refused_unsupported},
+           {{{"reason", "mismatch"}}, c.events_refused_mismatch}});
   counter("fanfare_frames_refused_total", "Frames that could not be read, by reason.",
           {{{{"reason", "malformed"}}, c.frames_malformed},
            {{{"reason", "version"}}, c.frames_wrong_version}});
   counter("fanfare_batches_repeated_total", "Publish batches answered from the repeat guard.",
           {{{}, c.batches_repeated}});
+  counter("fanfare_claim_lookups_failed_total",
+          "Questions for ids and keys that Redis could not answer; asked again.",
+          {{{}, c.lookups_failed}});
   counter("fanfare_repeats_stale_total", "Repeated batches whose publisher had gone on: dropped.",
           {{{}, c.repeats_stale}});
   counter("fanfare_journal_chunks_total", "Chunks sent to the journal.", {{{}, c.chunks_appended}});

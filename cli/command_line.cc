@@ -99,7 +99,7 @@ void add_delivery_flags(CLI::App& verb, EventFlags& event) {
   verb.add_option("--ordering-key", event.ordering_key,
                   "In order, one at a time per key; this version's broker refuses it");
   verb.add_option("--idempotency-key", event.idempotency_key,
-                  "The same key is the same event; this version's broker refuses it");
+                  "The same key is the same event: published again it is a duplicate");
   verb.add_option("--tenant", event.tenant, "Fair share per tenant");
 }
 
@@ -107,7 +107,9 @@ void add_event_flags(CLI::App& verb, EventFlags& event) {
   verb.add_option("--source", event.source, "CloudEvents source, a URI reference")
       ->capture_default_str();
   verb.add_option("--subject", event.subject, "CloudEvents subject");
-  verb.add_option("--id", event.id, "Your own CloudEvents id");
+  verb.add_option(
+      "--id", event.id,
+      "Your own CloudEvents id: the same of one source, published again, is a duplicate");
   verb.add_option("--data", event.data, "Text, @FILE, or - for standard input");
   verb.add_option("--content-type", event.content_type,
                   "Default: application/json if it parses, text/plain if it is text");

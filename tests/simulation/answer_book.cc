@@ -31,6 +31,10 @@ AnswerBook::Events AnswerBook::events_of(const protocol::Published& answer) {
       events.refused[reason_of(answer.errors.at(run.detail).code)] += run.count;
       continue;
     }
+    if (run.fate == protocol::PublishRun::Fate::kDuplicate) {
+      events.duplicates += run.count;
+      continue;
+    }
     const auto& route = answer.routes.at(run.detail);
     events.accepted += run.count;
     events.deliveries += run.count * route.size();
@@ -117,6 +121,7 @@ void AnswerBook::on_published(const std::string& peer, const protocol::Published
   const Events known = batch->recalled.value_or(Events{});
   events_.accepted += all.accepted - known.accepted;
   events_.unmatched += all.unmatched - known.unmatched;
+  events_.duplicates += all.duplicates - known.duplicates;
   events_.deliveries += all.deliveries - known.deliveries;
   for (std::size_t i = 0; i < kAll; ++i) events_.refused[i] += all.refused[i] - known.refused[i];
 }
@@ -137,7 +142,8 @@ void AnswerBook::on_refused(const std::string& peer, const protocol::Refused& re
   set_open(*batch, false);
   events_.refused[reason_of(refused.code)] += batch->events;
   if (refused.code == Refusal::kUnavailable) return;  // nothing was decided
-  if (batch->answer || (batch->recalled && batch->recalled->accepted > 0)) {
+  if (batch->answer ||
+      (batch->recalled && batch->recalled->accepted + batch->recalled->duplicates > 0)) {
     complain("batch {} is refused; some of it was accepted before", refused.request);
   }
   batch->refused_for_good = true;
@@ -171,8 +177,10 @@ std::string AnswerBook::check(const broker::Counters& c, Now now) {
   };
   compare("accepted events", c.events_accepted, events_.accepted);
   compare("unmatched events", c.events_unmatched, events_.unmatched);
+  compare("duplicate events", c.events_duplicate, events_.duplicates);
   compare("deliveries", c.deliveries_created, events_.deliveries);
-  compare("malformed events", c.events_refused_malformed, events_.refused[kMalformed]);
+  compare("malformed or mismatching events", c.events_refused_malformed + c.events_refused_mismatch,
+          events_.refused[kMalformed]);
   compare("events too large", c.events_refused_too_large, events_.refused[kTooLarge]);
   compare("events with a full queue", c.events_refused_queue_full, events_.refused[kQueueFull]);
   compare("events refused as unavailable", c.events_refused_unavailable,

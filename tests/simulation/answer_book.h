@@ -45,7 +45,7 @@ class AnswerBook {
  private:
   enum Reason : std::size_t { kMalformed, kTooLarge, kQueueFull, kUnavailable, kUnsupported, kAll };
   struct Events {
-    std::uint64_t accepted = 0, unmatched = 0, deliveries = 0;
+    std::uint64_t accepted = 0, unmatched = 0, deliveries = 0, duplicates = 0;
     std::array<std::uint64_t, kAll> refused{};
   };
   struct Batch {

@@ -55,19 +55,44 @@ void PublisherNode::publish_some() {
   if (!world_.publishing) return;
   const std::size_t count =
       world_.random.chance(0.02) ? 20 + world_.random.below(300) : 1 + world_.random.below(4);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::int64_t now_ms = to_ms(now().wall);
-    const Tag tag = world_.history.next_tag();
-    auto made = world_.workload.make_event(tag, now_ms, world_.random);
-    world_.history.submit(world_.workload.subscribed_to(made.type), made.not_before_ms);
-    const auto added = queue_.add(std::move(made.packed), now().steady,
-                                  [this, tag](const Result<client::Receipt>& receipt) {
-                                    world_.history.on_receipt(tag, receipt);
-                                  });
-    if (!added) world_.history.on_receipt(tag, added.error());
-  }
+  for (std::size_t i = 0; i < count; ++i) publish_one();
   send_all();
   world_.schedule.after(world_.random.around(pace_), life_, [this] { publish_some(); });
+}
+
+// Most often something new; else what has been published before, or an event that takes its id or
+// its key.
+void PublisherNode::publish_one() {
+  Random& random = world_.random;
+  Workload::Names names;
+  if (!world_.named.empty() && random.chance(0.1)) {
+    const World::Named& known = random.pick(world_.named);
+    if (random.chance(0.7)) {
+      world_.history.submit_again(known.tag);
+      return submit(known.tag, known.event.packed);
+    }
+    names = known.event.names;
+  }
+  const bool original = names.empty();
+  const Tag tag = world_.history.next_tag();
+  auto made = world_.workload.make_event(tag, to_ms(now().wall), random, std::move(names));
+  world_.history.submit(world_.workload.subscribed_to(made.type), made.not_before_ms, made.packed);
+  submit(tag, made.packed);
+  if (!original || made.names.empty()) return;
+  constexpr std::size_t kNamedMax = 40;
+  if (world_.named.size() < kNamedMax) {
+    world_.named.push_back({tag, std::move(made)});
+  } else {
+    world_.named[random.below(kNamedMax)] = {tag, std::move(made)};
+  }
+}
+
+void PublisherNode::submit(Tag tag, std::string packed) {
+  const auto added = queue_.add(std::move(packed), now().steady,
+                                [this, tag](const Result<client::Receipt>& receipt) {
+                                  world_.history.on_receipt(tag, receipt);
+                                });
+  if (!added) world_.history.on_receipt(tag, added.error());
 }
 
 void PublisherNode::on_frame(std::string_view frame) {

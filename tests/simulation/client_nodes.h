@@ -32,6 +32,8 @@ class PublisherNode {
   Now now() const { return world_.schedule.now(); }
   bool is_answer_to_garbage(const protocol::Refused& refused);
   void publish_some();
+  void publish_one();
+  void submit(Tag tag, std::string packed);
   void on_frame(std::string_view frame);
   void send_all();
   void arm_timer();

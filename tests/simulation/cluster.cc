@@ -51,6 +51,9 @@ broker::CoreOptions Cluster::broker_options() {
     options.intake_bytes_max = 50'000 + random.below(500'000);
   if (random.chance(0.2)) options.invocations_max = 1 + random.below(2);
   if (random.chance(0.2)) options.waits_max = 1 + random.below(2);
+  // The store's claims outlive every run: what the broker forgets it has to look up.
+  if (random.chance(0.4)) options.dedup_window = random.between(1ms, 100ms);
+  if (random.chance(0.4)) options.claims_kept_max = random.below(20);
   auto& protections = options.protections;
   const Mutation planted = world_.mutation;
   protections.acknowledge_after_journal = planted != Mutation::kAcknowledgeBeforeJournal;
@@ -60,6 +63,7 @@ broker::CoreOptions Cluster::broker_options() {
   protections.unique_tokens = planted != Mutation::kOneTokenForAll;
   protections.wait_for_announcements = planted != Mutation::kDoNotWaitForAnnouncements;
   protections.answer_garbage = planted != Mutation::kSilentGarbage;
+  protections.check_claims = planted != Mutation::kForgetIds;
   protections.bound_queues = planted != Mutation::kUnboundedQueue;
   protections.count_refusals = planted != Mutation::kUncountedRefusal;
   return options;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "broker/claims.h"
+
 namespace fanfare::simulation {
 namespace {
 
@@ -67,8 +69,16 @@ std::string History::describe(const DeliveryKey& key) const {
 
 // ---- publishers ----
 
-Tag History::submit(FunctionSet expected, std::optional<std::int64_t> not_before_ms) {
+Tag History::submit(FunctionSet expected, std::optional<std::int64_t> not_before_ms,
+                    std::string_view packed_event) {
   Published published;
+  if (const auto event = protocol::view_event(packed_event)) {
+    const auto options = protocol::unpack_options(event->packed_options);
+    const auto claims =
+        broker::claims_of(*event, options ? options->idempotency_key : std::string{});
+    if (claims && claims->id) published.claims.push_back(*claims->id);
+    if (claims && claims->key) published.claims.push_back(*claims->key);
+  }
   published.expected = expected;
   published.not_before_ms = not_before_ms;
   published_.push_back(published);
@@ -79,6 +89,8 @@ void History::on_receipt(Tag tag, const Result<client::Receipt>& receipt) {
   Published& published = published_[tag];
   if (!receipt) {
     const bool unknown = receipt.error().kind == ErrorKind::kReconnect;
+    // Of an event that was published several times each try may fare differently.
+    if (published.submissions > 1) return;
     published.fate = unknown ? Fate::kUnknown : Fate::kRefused;
     if (!unknown && published.appended) {
       violate("event {} was refused ({}) and yet lies in the journal as {}", tag,
@@ -86,6 +98,7 @@ void History::on_receipt(Tag tag, const Result<client::Receipt>& receipt) {
     }
     return;
   }
+  if (receipt->duplicate) return on_duplicate(tag, *receipt);
   published.fate = Fate::kAcknowledged;
   published.acknowledged = receipt->id;
   FunctionSet route = 0;
@@ -100,6 +113,34 @@ void History::on_receipt(Tag tag, const Result<client::Receipt>& receipt) {
   if (published.expected != 0 && published.appended != receipt->id) {
     violate("event {} was acknowledged as {}, which is not in the journal", tag,
             protocol::to_string(receipt->id));
+  }
+}
+
+// Its answer speaks of the first event that had its id or its key: maybe itself.
+void History::on_duplicate(Tag tag, const client::Receipt& receipt) {
+  Published& published = published_[tag];
+  const bool is_known = std::ranges::any_of(published.claims, [&](const store::ClaimKey& key) {
+    const auto at = claimed_.find(key);
+    return at != claimed_.end() && at->second == receipt.id;
+  });
+  if (!is_known) {
+    return violate(
+        "event {} was answered as a duplicate of {}, which has neither its id nor its key", tag,
+        protocol::to_string(receipt.id));
+  }
+  if (published.appended == receipt.id) {
+    published.fate = Fate::kAcknowledged;
+    published.acknowledged = receipt.id;
+  }
+}
+
+// No two events of one id, or one key, are journaled.
+void History::check_is_first(const Published& published, const protocol::EventId& id) {
+  for (const store::ClaimKey& key : published.claims) {
+    const auto [first, is_first] = journaled_.emplace(key, id);
+    if (is_first || first->second == id) continue;
+    return violate("{} lies in the journal and has the id or the key of {}",
+                   protocol::to_string(id), protocol::to_string(first->second));
   }
 }
 
@@ -152,6 +193,12 @@ void History::on_applied(const store::Call& call, const store::Answer& answer) {
 void History::applied(const store::Append& call, const store::Appended& answer) {
   check_fence(call.epoch, "an append");
   if (answer.repeated) return;
+  for (const auto& claim : call.claims) {
+    const auto claimed = broker::unpack_claimed(claim.packed);
+    if (!claimed || !claimed_.emplace(claim.key, claimed->event).second) {
+      return violate("an append claims what is claimed, or nobody can read");
+    }
+  }
   for (const auto& stream : call.streams) {
     for (const auto& item : stream.items) {
       const auto key = key_of(stream.function, {call.entry, item.index});
@@ -165,7 +212,8 @@ void History::applied(const store::Append& call, const store::Appended& answer) 
         return violate("event {} lies in the journal twice, as {} and as {}", *tag,
                        protocol::to_string(*published.appended), protocol::to_string(key->id));
       }
-      if (published.fate == Fate::kRefused) {
+      check_is_first(published, key->id);
+      if (published.fate == Fate::kRefused && published.submissions == 1) {
         return violate("event {} was refused and is journaled now as {}", *tag,
                        protocol::to_string(key->id));
       }

@@ -88,7 +88,10 @@ class History {
   // ---- publishers ----
   Tag next_tag() const { return static_cast<Tag>(published_.size()); }
   // Tags are given in order: this one is next_tag().
-  Tag submit(FunctionSet expected, std::optional<std::int64_t> not_before_ms);
+  Tag submit(FunctionSet expected, std::optional<std::int64_t> not_before_ms,
+             std::string_view packed_event);
+  // The same event once more: it has an id or a key.
+  void submit_again(Tag tag) { ++published_[tag].submissions; }
   void on_receipt(Tag tag, const Result<client::Receipt>& receipt);
 
   // ---- the store, each call at the moment it is applied ----
@@ -143,6 +146,8 @@ class History {
     Fate fate = Fate::kPending;
     protocol::EventId acknowledged;
     std::optional<protocol::EventId> appended;
+    std::vector<store::ClaimKey> claims;
+    std::uint32_t submissions = 1;
   };
   struct BrokerHistory {
     std::uint32_t epoch = 0;
@@ -155,6 +160,8 @@ class History {
   void applied(const store::Commit& call, const store::Committed& answer);
   void applied(const store::Postpone& call, const store::Moved& answer);
   void applied(const store::Bury& call, const store::Moved& answer);
+  void on_duplicate(Tag tag, const client::Receipt& receipt);
+  void check_is_first(const Published& published, const protocol::EventId& id);
   void check_bound(const std::string& function);
   void check_fence(std::uint32_t epoch, std::string_view what);
   void check_reason(const DeliveryKey& key, const DeliveryHistory& delivery,
@@ -171,6 +178,9 @@ class History {
   Trace& trace_;
   std::string violation_;
   std::vector<Published> published_;
+  // Who had an id or a key first: by what lies in the journal, and by what was claimed (which
+  // events that nobody gets do, too).
+  std::map<store::ClaimKey, protocol::EventId> journaled_, claimed_;
   std::unordered_map<DeliveryKey, DeliveryHistory, DeliveryKeyHash> deliveries_;
   std::array<store::Surveyed::Counts, kFunctionsMax> counts_{};
   std::uint64_t queue_max_ = 0;

@@ -20,6 +20,7 @@ enum class Mutation {
   kUncountedRefusal,
   kUnboundedQueue,
   kSilentGarbage,
+  kForgetIds,
   // worker::Protections
   kDoneBeforeCommit,
   kForgetCommits,
@@ -38,7 +39,7 @@ struct MutationName {
   Mutation mutation;
   std::string_view name;
 };
-inline constexpr std::array<MutationName, 20> kMutations{{
+inline constexpr std::array<MutationName, 21> kMutations{{
     {Mutation::kNone, "none"},
     {Mutation::kAcknowledgeBeforeJournal, "acknowledge_before_journal"},
     {Mutation::kForgetLeases, "forget_leases"},
@@ -49,6 +50,7 @@ inline constexpr std::array<MutationName, 20> kMutations{{
     {Mutation::kUncountedRefusal, "uncounted_refusal"},
     {Mutation::kUnboundedQueue, "unbounded_queue"},
     {Mutation::kSilentGarbage, "silent_garbage"},
+    {Mutation::kForgetIds, "forget_ids"},
     {Mutation::kDoneBeforeCommit, "done_before_commit"},
     {Mutation::kForgetCommits, "forget_commits"},
     {Mutation::kForgetDone, "forget_done"},

@@ -6,7 +6,8 @@
 // refuse to be retried, crash, hang until they are killed, answer too much, kill their worker. Time
 // moves from one step (an arrival, a timer, the end of a function) to the next; nothing sleeps.
 // Publishers, callers (invocations, waits) and an operator (deployments, drains) keep the system
-// busy, with priorities, tenants, delays and expiries.
+// busy, with priorities, tenants, delays and expiries. Events with an id or an idempotency key are
+// published again, by anybody, or others take their names.
 //
 // Faults, each kind switched on for about half of all seeds:
 // - connections break (what is under way is lost, both ends notice late), peers are cut off for a
@@ -53,7 +54,10 @@
 // 13. What cannot be read is counted where it arrives, refused by a broker to the peer that sent
 // it,
 //     and changes nothing else.
-// 14. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
+// 14. No two events of one (source, id), or one idempotency key, are in the journal; whoever is
+// told
+//     that his event is a duplicate is given the id of the one that claimed it.
+// 15. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
 //     10 bounds these) everything published has ended, and the broker's own counts agree with Redis
 //     that nothing is left.
 //

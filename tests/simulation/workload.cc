@@ -118,7 +118,8 @@ std::string Workload::digest(std::size_t function, std::uint32_t generation) {
   return fmt::format("{:032x}{:032x}", function + 1, generation);
 }
 
-Workload::Made Workload::make_event(Tag tag, std::int64_t now_ms, Random& random) const {
+Workload::Made Workload::make_event(Tag tag, std::int64_t now_ms, Random& random,
+                                    Names names) const {
   static constexpr std::array<std::string_view, 6> kTypes{"a", "b", "c", "d", "both", "nobody"};
   Made made;
   made.type = kTypes[random.below(random.chance(0.1) ? 6 : 5)];
@@ -142,7 +143,14 @@ Workload::Made Workload::make_event(Tag tag, std::int64_t now_ms, Random& random
   }
   // What no broker takes; each is refused alone.
   if (random.chance(0.005)) event.options.priority = 10;
-  if (random.chance(0.005)) event.options.idempotency_key = "once";
+  if (random.chance(0.005)) event.options.ordering_key = "first";
+  if (names.empty() && random.chance(0.1)) names.id = fmt::format("id of {}", tag);
+  if (names.empty() ? random.chance(0.1) : random.chance(0.3)) {
+    names.idempotency_key = fmt::format("key of {}", tag);
+  }
+  event.id = names.id;
+  event.options.idempotency_key = names.idempotency_key;
+  made.names = std::move(names);
   made.packed = protocol::pack(event);
   if (random.chance(0.005)) made.packed.resize(random.below(made.packed.size()));
   return made;

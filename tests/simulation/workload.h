@@ -63,13 +63,20 @@ class Workload {
   // The package digest of a function's generation: any text of the right shape.
   static std::string digest(std::size_t function, std::uint32_t generation);
 
+  // What makes an event another one's duplicate, or a misuse of its key.
+  struct Names {
+    std::string id, idempotency_key;
+    bool empty() const { return id.empty() && idempotency_key.empty(); }
+  };
   struct Made {
     std::string packed;
     std::string type;
     std::optional<std::int64_t> not_before_ms;  // deliver_at
+    Names names;
   };
-  // A new event with this tag; `now_ms` is the publisher's wall clock.
-  Made make_event(Tag tag, std::int64_t now_ms, Random& random) const;
+  // A new event with this tag; `now_ms` is the publisher's wall clock. Takes the names given, else
+  // some have names of their own.
+  Made make_event(Tag tag, std::int64_t now_ms, Random& random, Names names = {}) const;
   std::string make_invocation(Tag tag, Random& random) const;
 
  private:

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "tests/simulation/history.h"
 #include "tests/simulation/mutation.h"
@@ -45,6 +46,12 @@ struct World {
   WorkerMishaps mishaps;
   bool doubts = false;  // publishers' batches are large, and they are hasty
   bool publishing = true;
+  // Events with an id or a key that were published lately: by anybody they may be published again.
+  struct Named {
+    Tag tag = 0;
+    Workload::Made event;
+  };
+  std::vector<Named> named;
 
   // Which worker process is behind a broker's peer id, and whether that connection stands.
   struct WorkerPeer {
