@@ -60,7 +60,9 @@ std::optional<int> Process::wait_end(Duration at_most) {
 }
 
 Installation::Installation(InstallationOptions options)
-    : durability_(std::move(options.durability)), redis_(std::move(options.redis)) {
+    : durability_(std::move(options.durability)),
+      broker_environment_(std::move(options.broker)),
+      redis_(std::move(options.redis)) {
   client::ClientOptions client;
   client.broker = endpoint();
   client.connect_timeout = 500ms;
@@ -92,12 +94,12 @@ std::string Installation::logs() const {
 }
 
 void Installation::start_broker() {
-  broker_ = std::make_unique<Process>(
-      std::vector<std::string>{FANFARE_BIN_DIR "/fanfare-broker"},
-      Process::Environment{{"FANFARE_BROKER_ENDPOINT", endpoint()},
-                           {"FANFARE_BROKER_REDIS", "unix://" + redis_.socket_path()},
-                           {"FANFARE_BROKER_DURABILITY", durability_}},
-      file("broker.log"));
+  Process::Environment environment{{"FANFARE_BROKER_ENDPOINT", endpoint()},
+                                   {"FANFARE_BROKER_REDIS", "unix://" + redis_.socket_path()},
+                                   {"FANFARE_BROKER_DURABILITY", durability_}};
+  environment.insert(environment.end(), broker_environment_.begin(), broker_environment_.end());
+  broker_ = std::make_unique<Process>(std::vector<std::string>{FANFARE_BIN_DIR "/fanfare-broker"},
+                                      std::move(environment), file("broker.log"));
 }
 
 void Installation::start_worker() {

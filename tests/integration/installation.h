@@ -41,6 +41,7 @@ bool eventually(const std::function<bool()>& done, Duration at_most = std::chron
 
 struct InstallationOptions {
   std::string durability = "fsync";
+  Process::Environment broker = {};  // FANFARE_BROKER_… beside what the installation says itself
   RedisServerOptions redis;
 };
 
@@ -77,6 +78,7 @@ class Installation {
 
   TempDir dir_;
   std::string durability_;
+  Process::Environment broker_environment_;
   RedisServer redis_;
   std::unique_ptr<Process> broker_, worker_;
   std::unique_ptr<client::BlockingClient> client_;
