@@ -40,9 +40,9 @@ class Checker {
  public:
   explicit Checker(const History& history) : history_(history) {
     for (const Submission& one : history.submissions) by_tag_.emplace(one.tag, &one);
-    for (const Ended& one : history.ended) {
-      ended_.emplace(DeliveryKey{one.function, one.id}, &one);
-      ended_of_[one.id].push_back(&one);
+    for (const Ended& one : history.ended) ended_of_[one.id].push_back(&one);
+    for (const Execution& one : history.executions) {
+      if (one.ended_ns != 0 && !one.failed) ran_.insert(one.id);
     }
     for (const Change& one : history.changes) {
       if (one.kind == Change::Kind::kAppended) appended_[one.tag].insert(one.id);
@@ -99,6 +99,7 @@ class Checker {
     for (const Submission& one : history_.submissions) {
       if (!acknowledged(one)) continue;
       std::size_t ended = 0;
+      if (!history_.results_kept && ran_.contains(one.id)) ++ended;
       if (const auto found = ended_of_.find(one.id); found != ended_of_.end()) {
         for (const Ended* delivery : found->second) {
           if (delivery->has_result || delivery->letters > 0) ++ended;
@@ -197,6 +198,11 @@ class Checker {
     std::unordered_map<EventId, std::vector<const Execution*>> by_delivery;
     for (const Execution& one : history_.executions) {
       by_delivery[one.id].push_back(&one);
+      const auto sent = by_tag_.find(one.tag);
+      if (sent != by_tag_.end() && one.began_ns < sent->second->not_before_ns) {
+        violate(Invariant::kAccounted, "{} ran {:.1f} ms before its time", to_string(one.id),
+                static_cast<double>(sent->second->not_before_ns - one.began_ns) / 1e6);
+      }
     }
     for (auto& [id, runs] : by_delivery) {
       std::size_t failures = 0;
@@ -342,7 +348,7 @@ class Checker {
   const History& history_;
   Verdict verdict_;
   std::unordered_map<Tag, const Submission*> by_tag_;
-  std::unordered_map<DeliveryKey, const Ended*, DeliveryKeyHash> ended_;
+  std::unordered_set<EventId> ran_;  // to a good end, once at least
   std::unordered_map<EventId, std::vector<const Ended*>> ended_of_;
   std::unordered_map<Tag, std::set<EventId>> appended_;
 };

@@ -6,7 +6,8 @@
 //   I2  one commit: each delivery has one result for ever, and at most one dead letter
 //   I3  no phantom: whatever ended had been sent, and under the id that was acknowledged
 //   I4  a publication whose outcome is unknown is there once or not at all; a refused one is not
-//   I5  executions are accounted for: a repetition has a cause, failures stay within the budget
+//   I5  executions are accounted for: a repetition has a cause, failures stay within the budget,
+//       nothing runs before its time
 //   I6  order: one key's deliveries run one at a time and commit in the order of their publication
 //   I7  fencing: nothing is stored by an attempt older than one that had moved the delivery on
 //   I8  conservation: accepted = open + later + succeeded + dead + expired + cancelled, at any step

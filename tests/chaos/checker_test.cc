@@ -191,6 +191,23 @@ TEST(ChaosChecker, FindsMoreFailuresThanTheBudgetHas) {
   expect_only(Invariant::kAccounted, f.h);
 }
 
+TEST(ChaosChecker, FindsWhatRanBeforeItsTime) {
+  Faultless f;
+  f.h.submissions[0].not_before_ns = f.h.executions[0].began_ns;
+  EXPECT_TRUE(check(f.h).kept_all());
+  ++f.h.submissions[0].not_before_ns;
+  expect_only(Invariant::kAccounted, f.h);
+}
+
+TEST(ChaosChecker, WhereNoResultsAreKeptTakesARunForTheEnd) {
+  Faultless f;
+  f.h.results_kept = false;
+  f.h.ended.clear();
+  EXPECT_TRUE(check(f.h).kept_all()) << describe(check(f.h));
+  f.h.executions[1].ended_ns = 0;
+  expect_only(Invariant::kNoLoss, f.h);
+}
+
 TEST(ChaosChecker, FindsASuccessThatNeverRan) {
   Faultless f;
   f.h.executions.erase(f.h.executions.begin());

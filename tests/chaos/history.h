@@ -31,11 +31,12 @@ struct Submission {
   Tag tag = 0;
   Fate fate = Fate::kPending;
   std::int64_t invoked_ns = 0, answered_ns = 0;
-  protocol::EventId id;           // of an acknowledged one
-  std::uint32_t functions = 0;    // that get it, as acknowledged
-  std::string ordering_key;       // empty: none
-  std::uint64_t position = 0;     // among those of its ordering key, from 1
-  std::string deduplication_key;  // same key, same event; empty: none
+  std::int64_t not_before_ns = 0;  // it asked not to be run earlier
+  protocol::EventId id;            // of an acknowledged one
+  std::uint32_t functions = 0;     // that get it, as acknowledged
+  std::string ordering_key;        // empty: none
+  std::uint64_t position = 0;      // among those of its ordering key, from 1
+  std::string deduplication_key;   // same key, same event; empty: none
 };
 
 // One run of the function for one delivery, as the function wrote it down.
@@ -120,6 +121,7 @@ struct History {
   std::vector<Counts> at_rest;  // of each function, after the last fault; one atomic read each
   std::vector<Fault> faults;
   std::vector<Bounded> bounds;
+  bool results_kept = true;        // else what has run to its end has ended
   bool came_to_rest = true;        // within the scenario's time
   std::uint32_t attempts_max = 0;  // failures that a delivery may have; 0 = not looked at
   // Executions are few and far from each other's faults: each repetition must have its cause.

@@ -84,7 +84,7 @@ void read_submissions(const std::string& file, std::vector<Submission>& submissi
     Submission& one = of(tag);
     if (kind == 'i') {
       one.invoked_ns = at_ns;
-      words >> one.ordering_key >> one.position >> one.deduplication_key;
+      words >> one.ordering_key >> one.position >> one.deduplication_key >> one.not_before_ns;
       if (one.ordering_key == "-") one.ordering_key.clear();
       if (one.deduplication_key == "-") one.deduplication_key.clear();
       continue;

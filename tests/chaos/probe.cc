@@ -5,6 +5,7 @@
 //   sleep MS       answers after that
 //   spin US        computes for that long
 //   fail N         fails in its attempts 1 to N (retryable, at once), then answers
+//   later MS       fails in its first attempt, to be tried again after that
 //   never          fails for good
 //   crash N        dies of a signal in its attempts 1 to N
 //   exit N         ends its process with code 0 in its attempts 1 to N
@@ -88,6 +89,10 @@ FANFARE_FUNCTION(const fanfare::Event& event, fanfare::Context& context) {
     const std::int64_t until = now_ns() + static_cast<std::int64_t>(argument) * 1000;
     while (now_ns() < until) {
     }
+  } else if (verb == "later" && context.attempt() == 1) {
+    write_down(record, ExecutionRecord::kFailed);
+    return fanfare::Failure{"Later", "as its data says"}.retry_after(
+        std::chrono::milliseconds{argument});
   } else if (verb == "never" || (verb == "fail" && still)) {
     write_down(record, ExecutionRecord::kFailed);
     return fanfare::Failure{"Planned", "as its data says"}

@@ -97,7 +97,11 @@ class Publisher {
       deduplication = fmt::format("d{}", random_() % load_.deduplication_keys);
       event.options.idempotency_key = deduplication;
     }
-    log_.add(fmt::format("i {} {} {} {} {}\n", tag, now_ns(), key, position, deduplication));
+    const std::int64_t now = now_ns();
+    // Fanfare reckons in whole milliseconds: what is accepted late in one is due early in another.
+    const std::int64_t delay_ns = (static_cast<std::int64_t>(load_.delay_ms) - 1) * 1'000'000;
+    log_.add(fmt::format("i {} {} {} {} {} {}\n", tag, now, key, position, deduplication,
+                         delay_ns > 0 ? now + delay_ns : 0));
     return protocol::pack(event);
   }
 

@@ -17,6 +17,7 @@
 #include "protocol/record.h"
 #include "store/bytes.h"
 #include "store/keys.h"
+#include "store/library.h"
 #include "store/row.h"
 #include "tests/chaos/append_only_file.h"
 #include "tests/chaos/execution_log.h"
@@ -41,9 +42,13 @@ OwnedReply ask(RedisSync& redis, std::initializer_list<std::string_view> words) 
 }
 
 // The history needs the file as it was written.
-test::RedisServerOptions with_whole_file(test::RedisServerOptions options) {
-  options.more.insert(options.more.end(), {"--auto-aof-rewrite-percentage", "0"});
-  return options;
+test::RedisServerOptions redis_options(const RigOptions& options) {
+  test::RedisServerOptions redis = options.redis;
+  redis.more.insert(redis.more.end(), {"--auto-aof-rewrite-percentage", "0"});
+  if (!options.redis_dir.empty()) {
+    redis.more.insert(redis.more.end(), {"--dir", options.redis_dir});
+  }
+  return redis;
 }
 
 void add_count(Counts& counts, std::string_view name, std::int64_t value) {
@@ -64,7 +69,16 @@ std::int64_t Rig::now_ns() {
 
 Rig::Rig(RigOptions options)
     : options_(std::move(options)),
-      redis_(std::make_unique<test::RedisServer>(with_whole_file(options_.redis))) {
+      redis_(std::make_unique<test::RedisServer>(redis_options(options_))) {
+  if (!options_.sabotage.empty()) load_sabotaged_library();
+  if (options_.proxy_redis) {
+    redis_link_ = std::make_unique<LinkProxy>("unix://" + file("redis-link.sock"),
+                                              "unix://" + redis_->socket_path());
+  }
+  if (options_.proxy_broker) {
+    broker_link_ = std::make_unique<LinkProxy>("unix://" + file("broker-link.ipc"),
+                                               "unix://" + dir_.file("broker.ipc"));
+  }
   add("broker", {FANFARE_BINARY_DIR "/tests/chaos_broker"}, settings_of_broker(endpoint()));
   for (std::size_t i = 0; i < options_.workers; ++i) {
     add(fmt::format("worker-{}", i), {FANFARE_BINARY_DIR "/tests/chaos_worker"},
@@ -102,7 +116,13 @@ Rig::~Rig() {
 }
 
 std::string Rig::redis_url() const {
-  return options_.redis_url.empty() ? "unix://" + redis_->socket_path() : options_.redis_url;
+  return "unix://" + (options_.proxy_redis ? file("redis-link.sock") : redis_->socket_path());
+}
+
+void Rig::load_sabotaged_library() {
+  auto redis = value_or_throw(RedisSync::connect(redis_->options()));
+  const std::string text = sabotaged(store::library_text(), options_.sabotage);
+  ask(redis, {"FUNCTION", "LOAD", "REPLACE", text});
 }
 
 Variables Rig::settings_of_broker(const std::string& endpoint) const {
@@ -110,15 +130,14 @@ Variables Rig::settings_of_broker(const std::string& endpoint) const {
                      {"FANFARE_BROKER_REDIS", redis_url()},
                      {"FANFARE_BROKER_DURABILITY", options_.durability},
                      {kWithoutVariable, options_.broker_without}};
-  if (!options_.preload_broker.empty())
-    settings.emplace_back("LD_PRELOAD", options_.preload_broker);
   settings.insert(settings.end(), options_.broker.begin(), options_.broker.end());
   return settings;
 }
 
 Variables Rig::settings_of_worker(std::size_t number) const {
   Variables settings{{"FANFARE_WORKER_NAME", fmt::format("worker-{}", number)},
-                     {"FANFARE_WORKER_BROKER", endpoint()},
+                     {"FANFARE_WORKER_BROKER",
+                      options_.proxy_broker ? "ipc://" + file("broker-link.ipc") : endpoint()},
                      {"FANFARE_WORKER_REDIS", redis_url()},
                      {"FANFARE_WORKER_CACHE_DIR", file(fmt::format("cache-{}", number))},
                      {"FANFARE_WORKER_INSTANCE", FANFARE_BIN_DIR "/fanfare-instance"},
@@ -280,13 +299,14 @@ Counts Rig::counts() {
   return counts;
 }
 
+bool Rig::published() const {
+  return std::none_of(publications_.begin(), publications_.end(),
+                      [](const auto& publication) { return publication->running(); });
+}
+
 bool Rig::come_to_rest(Duration at_most) {
-  const auto none_runs = [this] {
-    return std::none_of(publications_.begin(), publications_.end(),
-                        [](const auto& publication) { return publication->running(); });
-  };
   const auto ended = [&] {
-    if (!none_runs()) return false;
+    if (!published()) return false;
     const Counts now = counts();
     return now.open == 0 && now.later == 0;
   };
@@ -305,12 +325,14 @@ History Rig::collect() {
   for (const auto& publication : publications_) {
     read_submissions(publication->log, history.submissions);
   }
-  history.executions = executions();
-  if (options_.redis.append_only) {
-    read_append_only_file(redis_->data_dir(), history);
+  if (options_.redis.append_only && options_.read_file) {
+    read_append_only_file(
+        options_.redis_dir.empty() ? redis_->data_dir() : fs::path(options_.redis_dir), history);
   }
   read_ended(history);
   history.at_rest.push_back(counts());
+  // After the results: should something still run, each result's execution is among them.
+  history.executions = executions();
   history.faults = faults_;
   history.came_to_rest = came_to_rest_;
   history.attempts_max = 5;

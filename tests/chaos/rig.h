@@ -23,7 +23,9 @@
 #include "cli/child.h"
 #include "client/blocking_client.h"
 #include "tests/chaos/history.h"
+#include "tests/chaos/link_proxy.h"
 #include "tests/chaos/load.h"
+#include "tests/chaos/sabotage.h"
 #include "tests/support/redis_server.h"
 #include "tests/support/temp_dir.h"
 
@@ -41,8 +43,11 @@ struct RigOptions {
   // Of the probe. Retries come at once, so that a run need not wait for them.
   std::string manifest =
       "timeout = \"5s\"\n[retry]\nmax_attempts = 5\nbase = \"10ms\"\ncap = \"50ms\"\n";
-  std::string redis_url;       // what daemons are told instead of the socket (a proxy's)
-  std::string preload_broker;  // LD_PRELOAD of brokers
+  Sabotage sabotage;          // of Redis' function library
+  bool proxy_redis = false;   // brokers and workers reach Redis through redis_link()
+  bool proxy_broker = false;  // workers reach the broker through broker_link()
+  bool read_file = true;      // the append-only file, into the history
+  std::string redis_dir;      // where Redis keeps its file; empty: in a directory of its own
 };
 
 // One broker or worker: a place in the system, which successive processes fill.
@@ -81,6 +86,8 @@ class Rig {
 
   // ---- what there is ----
   test::RedisServer& redis() { return *redis_; }
+  LinkProxy& redis_link() { return *redis_link_; }
+  LinkProxy& broker_link() { return *broker_link_; }
   Member& broker() { return *members_.front(); }
   Member& worker(std::size_t i) { return *members_.at(1 + i); }
   std::size_t workers() const { return options_.workers; }
@@ -113,8 +120,9 @@ class Rig {
   // ---- the end ----
   // All publishers have ended, and nothing is open or later. False if that takes longer.
   bool come_to_rest(Duration at_most);
-  Counts counts();  // one atomic read
-  bool answers();   // the broker does
+  bool published() const;  // all publishers have ended
+  Counts counts();         // one atomic read
+  bool answers();          // the broker does
   std::vector<Execution> executions() const;
   History collect();         // reads everything
   std::string logs() const;  // the last lines of each process
@@ -128,12 +136,14 @@ class Rig {
   Variables settings_of_broker(const std::string& endpoint) const;
   Variables settings_of_worker(std::size_t number) const;
   std::string redis_url() const;
+  void load_sabotaged_library();
   void read_ended(History& history);
 
   RigOptions options_;
   test::TempDir dir_;
   Loop loop_;
   std::unique_ptr<test::RedisServer> redis_;
+  std::unique_ptr<LinkProxy> redis_link_, broker_link_;
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Publication>> publications_;
   std::unique_ptr<client::BlockingClient> client_;

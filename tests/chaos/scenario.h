@@ -14,7 +14,7 @@
 
 #include <cstdint>
 #include <functional>
-#include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -22,6 +22,11 @@
 #include "tests/chaos/history.h"
 
 namespace fanfare::chaos {
+
+// Thrown by a scenario that needs what this machine does not give, such as a mount of its own.
+struct CannotHere : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
 
 struct Run {
   std::uint64_t seed = 1;
@@ -56,5 +61,18 @@ std::vector<Scenario> scenarios();
 
 Scenario broker_crash();  // 1
 Scenario worker_storm();  // 2
+Scenario redis_kill();    // 3
+Scenario two_brokers();   // 5
+Scenario lost_replies();  // 6
+Scenario clock_steps();   // 10
+Scenario poison();        // 12
+Scenario disk_full();     // 13
+Scenario redis_full();    // 14
+Scenario disk_errors();   // 15
+Scenario slow_redis();    // 16
+Scenario overload();      // 21
+Scenario worker_gone();   // 30
+Scenario delayed();       // 33
+Scenario stuck();         // 36
 
 }  // namespace fanfare::chaos

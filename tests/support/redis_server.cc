@@ -94,6 +94,14 @@ void RedisServer::start() {
   throw std::runtime_error("redis-server does not answer: " + log());
 }
 
+bool RedisServer::running() const {
+  if (pid_ <= 0) return false;
+  siginfo_t ended{};
+  // Left to be waited for by end().
+  return waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         ended.si_pid == 0;
+}
+
 void RedisServer::kill_hard() {
   end(SIGKILL);
 }

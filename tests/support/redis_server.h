@@ -33,6 +33,7 @@ class RedisServer {
   std::string socket_path() const { return dir_.file("redis.sock"); }
   RedisOptions options() const;  // to connect with
   int pid() const { return pid_; }
+  bool running() const;  // it has not ended by itself
   const std::filesystem::path& data_dir() const { return dir_.path(); }
   std::string log() const;  // what the server has logged
 

@@ -1,0 +1,32 @@
+// Protections that lie in Redis' function library, and how to take them out of its text. The rig
+// loads the changed text under the digest of the right one, so nobody loads it again.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace fanfare::chaos {
+
+// Each first text is found exactly once, or the rig refuses to run.
+using Sabotage = std::vector<std::pair<std::string, std::string>>;
+
+// A broker that was replaced may still write.
+inline const Sabotage kNoFence{
+    {"if call('HGET', meta, 'epoch') ~= epoch then", "if false then"},
+    {"if state[1] ~= epoch then", "if false then"},
+};
+// What a delivery's state or result says of who ended it does not count.
+inline const Sabotage kNoTokens{
+    {"return sub(left, 1, 4) == token and kDuplicate or kFenced", "return kOk"},
+};
+// A full Redis takes no commits either.
+inline const Sabotage kNoCommitWhenFull{
+    {"register('commit', commit, {'allow-oom'})", "register('commit', commit, {})"},
+};
+
+// Throws if a text is not there exactly once.
+std::string sabotaged(std::string library, const Sabotage& sabotage);
+
+}  // namespace fanfare::chaos

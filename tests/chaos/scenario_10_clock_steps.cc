@@ -1,0 +1,66 @@
+// The wall clock of Redis, broker and workers jumps by an hour, back and forth.
+#include <algorithm>
+#include <chrono>
+#include <random>
+
+#include "tests/chaos/figures.h"
+#include "tests/chaos/rig.h"
+#include "tests/chaos/scenario.h"
+#include "tests/chaos/trouble_file.h"
+
+namespace fanfare::chaos {
+namespace {
+
+using namespace std::chrono_literals;
+
+Outcome run_clock_steps(const Run& run) {
+  Trouble trouble;
+  RigOptions options;
+  options.workers = 2;
+  options.redis.environment = trouble.environment();
+  options.broker = options.worker = trouble.variables();
+  Rig rig(options);
+  std::mt19937_64 random(run.seed);
+
+  const double seconds = run.lengthy ? 30 : 3;
+  rig.publish({.rate = 500,
+               .seconds = seconds,
+               .seed = run.seed,
+               .mix = {{"ok", 80}, {"sleep 30", 15}, {"fail 1", 5}}});
+  rig.run_for(300ms);
+  Outcome outcome;
+  const auto until =
+      std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds - 0.5);
+  while (std::chrono::steady_clock::now() < until) {
+    // Between an hour behind and an hour ahead; now and then a second in quick succession.
+    const std::int64_t to = random() % 4 == 0
+                                ? (random() % 2 == 0 ? 1000 : -1000)
+                                : static_cast<std::int64_t>(random() % 7'200'000) - 3'600'000;
+    trouble.orders().wall_clock_ms = to;
+    // No machine does this; it is what leases would see if they went by the wall clock.
+    if (run.control) trouble.orders().steady_clock_ms = std::abs(to);
+    ++outcome.times;
+    rig.run_for(std::chrono::milliseconds{50 + random() % 200});
+  }
+  trouble.orders().wall_clock_ms = 0;
+  // What was put off while the clock was ahead is due when it has caught up: an hour from now. The
+  // last step is one ahead, and time is up.
+  trouble.orders().wall_clock_ms = 2 * 3'600'000;
+  rig.come_to_rest(run.control ? 5s : 30s);
+  outcome.history = rig.collect();
+  outcome.logs = rig.logs();
+  return outcome;
+}
+
+}  // namespace
+
+Scenario clock_steps() {
+  return {.number = 10,
+          .name = "clock steps",
+          .injected = "the wall clock of all processes jumps by up to ±1 h, several times a second",
+          .without = "leases by the monotonic clock (it jumps, too)",
+          .bites = {Invariant::kAccounted, Invariant::kLiveness, Invariant::kNoLoss},
+          .run = run_clock_steps};
+}
+
+}  // namespace fanfare::chaos

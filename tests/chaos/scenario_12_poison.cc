@@ -1,0 +1,57 @@
+// Some events kill whatever runs them, each time, among a great many that are harmless.
+#include <chrono>
+
+#include "tests/chaos/rig.h"
+#include "tests/chaos/scenario.h"
+
+namespace fanfare::chaos {
+namespace {
+
+using namespace std::chrono_literals;
+
+Outcome run_poison(const Run& run) {
+  RigOptions options;
+  if (run.control) {
+    options.manifest =
+        "timeout = \"5s\"\n[retry]\nmax_attempts = 100\nbase = \"10ms\"\ncap = \"50ms\"\n";
+  }
+  Rig rig(options);
+  const double seconds = run.lengthy ? 20 : 2;
+  Load load{.rate = 1000,
+            .seconds = seconds,
+            .seed = run.seed,
+            .mix = {{"ok", 990}, {"crash 1000", 5}, {"exit 1000", 5}}};
+  const auto started = std::chrono::steady_clock::now();
+  rig.publish(load);
+  rig.come_to_rest(run.control ? 5s : 40s);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+  Outcome outcome;
+  outcome.history = rig.collect();
+  for (const Execution& one : outcome.history.executions) outcome.times += one.failed ? 1 : 0;
+  // What poison may cost its neighbours: they were processed about as fast as they came.
+  std::int64_t last_ns = 0, first_ns = 0;
+  for (const Execution& one : outcome.history.executions) {
+    if (one.failed) continue;
+    if (first_ns == 0) first_ns = one.began_ns;
+    last_ns = std::max(last_ns, one.ended_ns);
+  }
+  outcome.figures = {
+      {"s until the last harmless event had run", static_cast<double>(last_ns - first_ns) / 1e9},
+      {"s of load", seconds},
+      {"s until rest", took.count()}};
+  outcome.logs = rig.logs();
+  return outcome;
+}
+
+}  // namespace
+
+Scenario poison() {
+  return {.number = 12,
+          .name = "poison",
+          .injected = "one event in a hundred kills its process (SIGSEGV, exit) in every attempt",
+          .without = "the budget of attempts",
+          .bites = {Invariant::kAccounted, Invariant::kLiveness},
+          .run = run_poison};
+}
+
+}  // namespace fanfare::chaos

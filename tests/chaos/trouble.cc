@@ -1,0 +1,193 @@
+// trouble.so: see trouble.h. Standing before the C library, it must not call what it replaces
+// before it has looked that up, nor anything that allocates from within malloc.
+#include "tests/chaos/trouble.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+
+namespace {
+
+using fanfare::chaos::TroubleOrders;
+
+TroubleOrders* orders = nullptr;
+
+__attribute__((constructor)) void find_orders() {
+  const char* const file = std::getenv(fanfare::chaos::kTroubleVariable);
+  if (!file) return;
+  const int fd = static_cast<int>(syscall(SYS_openat, AT_FDCWD, file, O_RDWR | O_CLOEXEC, 0));
+  if (fd < 0) return;
+  void* const shared =
+      mmap(nullptr, sizeof(TroubleOrders), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  syscall(SYS_close, fd);
+  if (shared != MAP_FAILED) orders = static_cast<TroubleOrders*>(shared);
+}
+
+template <typename Function>
+Function next(const char* name) {
+  return reinterpret_cast<Function>(dlsym(RTLD_NEXT, name));
+}
+
+// One of `count` is used up.
+bool take_one(std::atomic<std::int32_t>& count) {
+  std::int32_t left = count.load();
+  while (left > 0) {
+    if (count.compare_exchange_weak(left, left - 1)) return true;
+  }
+  return false;
+}
+
+bool strikes(const std::atomic<std::int32_t>& per_mille) {
+  const std::int32_t share = per_mille.load(std::memory_order_relaxed);
+  if (share <= 0) return false;
+  thread_local std::uint64_t state =
+      0x9E3779B97F4A7C15ull ^ static_cast<std::uint64_t>(syscall(SYS_gettid));
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return static_cast<std::int32_t>(state % 1000) < share;
+}
+
+bool is_append_only(int fd) {
+  char link[64], path[512];
+  std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  const ssize_t size = syscall(SYS_readlinkat, AT_FDCWD, link, path, sizeof path - 1);
+  if (size <= 0) return false;
+  path[size] = 0;
+  return std::strstr(path, "appendonly") != nullptr;
+}
+
+int sync_file(int fd, long number) {
+  if (orders && (orders->slow_sync_ms > 0 || orders->failing_syncs > 0) && is_append_only(fd)) {
+    if (const std::int32_t ms = orders->slow_sync_ms; ms > 0) {
+      ++orders->slow_syncs;
+      usleep(static_cast<useconds_t>(ms) * 1000);
+    }
+    if (take_one(orders->failing_syncs)) {
+      ++orders->failed_syncs;
+      errno = EIO;
+      return -1;
+    }
+  }
+  return static_cast<int>(syscall(number, fd));
+}
+
+void add_ms(timespec& time, std::int64_t ms) {
+  const std::int64_t ns = time.tv_sec * 1'000'000'000ll + time.tv_nsec + ms * 1'000'000;
+  time.tv_sec = ns / 1'000'000'000;
+  time.tv_nsec = ns % 1'000'000'000;
+}
+
+}  // namespace
+
+extern "C" {
+
+int fsync(int fd) {
+  return sync_file(fd, SYS_fsync);
+}
+int fdatasync(int fd) {
+  return sync_file(fd, SYS_fdatasync);
+}
+
+ssize_t write(int fd, const void* bytes, std::size_t size) {
+  if (orders && orders->failing_writes.load(std::memory_order_relaxed) > 0 && is_append_only(fd) &&
+      take_one(orders->failing_writes)) {
+    ++orders->failed_writes;
+    errno = EIO;
+    return -1;
+  }
+  return syscall(SYS_write, fd, bytes, size);
+}
+
+int clock_gettime(clockid_t clock, timespec* time) {
+  // Not the system call: that is what the vDSO saves.
+  static const auto real = next<int (*)(clockid_t, timespec*)>("clock_gettime");
+  const int done = real(clock, time);
+  if (done != 0 || !orders) return done;
+  if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) {
+    if (const std::int64_t ms = orders->wall_clock_ms.load(std::memory_order_relaxed)) {
+      add_ms(*time, ms);
+    }
+  } else if (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE) {
+    if (const std::int64_t ms = orders->steady_clock_ms.load(std::memory_order_relaxed)) {
+      add_ms(*time, ms);
+    }
+  }
+  return done;
+}
+
+int gettimeofday(timeval* time, void*) {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  time->tv_sec = now.tv_sec;
+  time->tv_usec = now.tv_nsec / 1000;
+  return 0;
+}
+
+time_t time(time_t* out) {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  if (out) *out = now.tv_sec;
+  return now.tv_sec;
+}
+
+void* malloc(std::size_t size) {
+  // Small ones never fail on a machine like this; large ones are what limits refuse.
+  if (orders && size >= 4096 && strikes(orders->malloc_per_mille)) {
+    ++orders->failed_mallocs;
+    errno = ENOMEM;
+    return nullptr;
+  }
+  // Whoever's it is: Redis brings its own. Looking it up does not allocate with malloc.
+  static void* (*real)(std::size_t) = nullptr;
+  if (!real) real = next<void* (*)(std::size_t)>("malloc");
+  return real(size);
+}
+
+int open(const char* path, int flags, ...) {
+  va_list rest;
+  va_start(rest, flags);
+  const int mode = va_arg(rest, int);
+  va_end(rest);
+  if (orders && strikes(orders->open_per_mille)) {
+    ++orders->failed_opens;
+    errno = EMFILE;
+    return -1;
+  }
+  return static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, flags, mode));
+}
+
+int accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
+  if (orders && strikes(orders->accept_per_mille)) {
+    ++orders->failed_accepts;
+    errno = EMFILE;
+    return -1;
+  }
+  return static_cast<int>(syscall(SYS_accept4, fd, address, size, flags));
+}
+int accept(int fd, sockaddr* address, socklen_t* size) {
+  return accept4(fd, address, size, 0);
+}
+
+pid_t fork() {
+  static const auto real = next<pid_t (*)()>("fork");
+  if (orders && strikes(orders->fork_per_mille)) {
+    ++orders->failed_forks;
+    errno = EAGAIN;
+    return -1;
+  }
+  return real();
+}
+
+}  // extern "C"
