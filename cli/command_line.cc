@@ -32,6 +32,9 @@ struct Parsed {
   ResultCommand result;
   StatusCommand status;
   DlqCommand dlq;
+  StoreCommand store;
+  std::string ttl;  // of a row
+  bool all = false, yes = false;
   UpCommand up;
   BenchCommand bench;
   std::string name;  // of a function
@@ -248,6 +251,66 @@ void add_dlq(CLI::App& app, Parsed& parsed) {
   });
 }
 
+CLI::App* add_store_verb(CLI::App& verb, Parsed& parsed, const char* name, const char* what,
+                         int (*run)(const Common&, const StoreCommand&)) {
+  CLI::App* added = verb.add_subcommand(name, what);
+  added->add_option("function", parsed.store.function)->required();
+  added->callback([&parsed, run] {
+    if (!parsed.ttl.empty()) parsed.store.ttl = *parse_duration(parsed.ttl);
+    parsed.run = [&parsed, run](const Common& common) { return run(common, parsed.store); };
+  });
+  return added;
+}
+
+void add_store_delete(CLI::App& verb, Parsed& parsed) {
+  StoreCommand& command = parsed.store;
+  CLI::App* added =
+      add_store_verb(verb, parsed, "delete", "Rows by key, or many at once", run_store_delete);
+  added->add_option("key", command.keys, "Keys of rows");
+  added->add_option("--prefix", command.prefix, "All rows whose keys begin so; needs --yes");
+  added->add_flag("--all", parsed.all, "All rows of the function; needs --yes");
+  added->add_flag("--yes", parsed.yes, "Yes, delete them: there is no way back");
+  added->callback([&parsed] {
+    StoreCommand& chosen = parsed.store;
+    const int ways = !chosen.keys.empty() + !chosen.prefix.empty() + parsed.all;
+    if (ways != 1) throw CLI::ValidationError("name keys, or --prefix P, or --all");
+    if (chosen.keys.empty() && !parsed.yes) {
+      throw CLI::ValidationError("rows that are deleted are gone; say --yes if you mean it");
+    }
+    parsed.run = [&parsed](const Common& common) { return run_store_delete(common, parsed.store); };
+  });
+}
+
+void add_store(CLI::App& app, Parsed& parsed) {
+  StoreCommand& command = parsed.store;
+  CLI::App* verb = app.add_subcommand("store", "What a function keeps of its own: its rows");
+  verb->require_subcommand(1);
+  CLI::App* list =
+      add_store_verb(*verb, parsed, "list", "Rows in the order of keys", run_store_list);
+  list->add_option("--prefix", command.prefix, "Only rows whose keys begin so");
+  list->add_option("--limit", command.limit, "How many at most")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str();
+  list->add_option("--after", command.after, "Go on behind this key");
+  CLI::App* get = add_store_verb(*verb, parsed, "get", "One row's value, as it is", run_store_get);
+  get->add_option("key", command.key)->required();
+  CLI::App* put = add_store_verb(*verb, parsed, "put", "Write a row", run_store_put);
+  put->add_option("key", command.key)->required();
+  put->add_option("value", command.value, "Text, @FILE, or - for standard input")->required();
+  put->add_option("--ttl", parsed.ttl, "It is gone after this long, e.g. 24h")
+      ->check(duration_like());
+  add_store_delete(*verb, parsed);
+  CLI::App* all = add_store_verb(*verb, parsed, "export",
+                                 "All rows, for other tools: members of JSON values become columns",
+                                 run_store_export);
+  all->add_option("--prefix", command.prefix, "Only rows whose keys begin so");
+  all->add_option("--format", command.format, "csv (RFC 4180) or jsonl")
+      ->check(CLI::IsMember({"csv", "jsonl"}))
+      ->capture_default_str();
+  all->add_flag("--for-spreadsheet", command.for_spreadsheet,
+                "An apostrophe before cells that a spreadsheet would run as formulas");
+}
+
 void add_up(CLI::App& app, Parsed& parsed) {
   CLI::App* verb =
       app.add_subcommand("up", "Run a whole installation in the foreground; Ctrl-C drains it");
@@ -338,6 +401,7 @@ int run_command_line(int argc, char** argv) {
   add_functions(app, parsed);
   add_status(app, parsed);
   add_dlq(app, parsed);
+  add_store(app, parsed);
   add_bench(app, parsed);
   let_fall_through(app);
 

@@ -15,31 +15,19 @@
 namespace fanfare::cli {
 namespace {
 
-// One byte more than an event may have: enough to know that it is too large.
-constexpr std::size_t kReadMax = protocol::kEventDataBytesMax + 1;
-
-Result<std::string> read_at_most(std::istream& in, const std::string& what) {
-  std::string data(kReadMax, '\0');
+// Reads one byte more than is taken: enough to know that it is too large.
+Result<std::string> read_at_most(std::istream& in, const std::string& what, std::size_t bytes_max) {
+  std::string data(bytes_max + 1, '\0');
   errno = 0;
   in.read(data.data(), static_cast<std::streamsize>(data.size()));
   if (in.bad()) {  // a folder opens like a file, and then cannot be read
     return fatal(fmt::format("cannot read {}: {}", what, std::strerror(errno)));
   }
   data.resize(static_cast<std::size_t>(in.gcount()));
-  if (data.size() == kReadMax) {
-    return reject(fmt::format("too_large: {} has more than {} bytes, the most that an event takes",
-                              what, protocol::kEventDataBytesMax));
+  if (data.size() > bytes_max) {
+    return reject(fmt::format("too_large: {} has more than {} bytes, the limit", what, bytes_max));
   }
   return data;
-}
-
-Result<std::string> read_data(const std::string& text) {
-  if (text == "-") return read_at_most(std::cin, "standard input");
-  if (!text.starts_with('@')) return text;
-  const std::string what = fmt::format("--data file '{}'", text.substr(1));
-  std::ifstream file(text.substr(1), std::ios::binary);
-  if (!file) return fatal(fmt::format("cannot read {}: {}", what, std::strerror(errno)));
-  return read_at_most(file, what);
 }
 
 Result<void> set_duration(std::string_view flag, const std::string& text,
@@ -52,6 +40,19 @@ Result<void> set_duration(std::string_view flag, const std::string& text,
 }
 
 }  // namespace
+
+Result<std::string> read_data(const std::string& text, std::string_view what,
+                              std::size_t bytes_max) {
+  if (text == "-") return read_at_most(std::cin, "standard input", bytes_max);
+  if (!text.starts_with('@')) {
+    if (text.size() <= bytes_max) return text;
+    return reject(fmt::format("too_large: {} has more than {} bytes, the limit", what, bytes_max));
+  }
+  const std::string name = fmt::format("{} file '{}'", what, text.substr(1));
+  std::ifstream file(text.substr(1), std::ios::binary);
+  if (!file) return fatal(fmt::format("cannot read {}: {}", name, std::strerror(errno)));
+  return read_at_most(file, name, bytes_max);
+}
 
 std::string guess_content_type(std::string_view data) {
   if (!is_utf8(data)) return "application/octet-stream";
@@ -68,7 +69,7 @@ Result<protocol::Event> make_event(const EventFlags& flags) {
   event.subject = flags.subject;
   event.id = flags.id;
   if (flags.data) {
-    auto data = read_data(*flags.data);
+    auto data = read_data(*flags.data, "--data", protocol::kEventDataBytesMax);
     if (!data) return data.error();
     event.data = *std::move(data);
     event.content_type =

@@ -14,6 +14,11 @@ namespace fanfare::cli {
 // file cannot be read.
 Result<protocol::Event> make_event(const EventFlags& flags);
 
+// What a flag or argument gives: its text, the content of @FILE, or of standard input (-). `what`
+// names it in errors. kReject: more than `bytes_max`.
+Result<std::string> read_data(const std::string& text, std::string_view what,
+                              std::size_t bytes_max);
+
 // application/json if it parses, text/plain if it is UTF-8, else application/octet-stream.
 std::string guess_content_type(std::string_view data);
 

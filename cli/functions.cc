@@ -128,7 +128,7 @@ int run_functions_remove(const Common& common, const std::string& name) {
   if (common.output.json) {
     print_line(answer->dump());
   } else {
-    fmt::print("{} removed; its queue, results and dead letters stay in Redis\n", name);
+    fmt::print("{} removed; its queue, results, dead letters and rows stay in Redis\n", name);
   }
   return kDone;
 }

@@ -75,6 +75,23 @@ struct DlqCommand {
 int run_dlq_list(const Common& common, const DlqCommand& command);
 int run_dlq_show(const Common& common, const DlqCommand& command);
 
+struct StoreCommand {
+  std::string function;
+  std::string key;                // get, put
+  std::vector<std::string> keys;  // delete
+  std::string value;              // TEXT, @FILE or - for standard input
+  std::string prefix, after;      // of keys
+  std::uint64_t limit = 100;
+  std::optional<Duration> ttl;
+  std::string format = "csv";  // csv | jsonl
+  bool for_spreadsheet = false;
+};
+int run_store_list(const Common& common, const StoreCommand& command);
+int run_store_get(const Common& common, const StoreCommand& command);
+int run_store_put(const Common& common, const StoreCommand& command);
+int run_store_delete(const Common& common, const StoreCommand& command);
+int run_store_export(const Common& common, const StoreCommand& command);
+
 struct UpCommand {
   std::vector<std::string> functions;  // folders of functions' folders
   std::uint32_t slots = 0;             // instances per worker at once; 0 = the worker's own default

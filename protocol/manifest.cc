@@ -92,7 +92,7 @@ class Reader {
                            const toml::node& node) {
     if (key == "on") return read_patterns(node);
     if (key == "env") return read_environment(node);
-    if (key == "batch" || key == "retry" || key == "result") {
+    if (key == "batch" || key == "retry" || key == "result" || key == "store") {
       const toml::table* section = node.as_table();
       if (!section) return wrong(node.source(), key + " must be a table");
       return read_table(*section, key + ".");

@@ -37,6 +37,8 @@ struct Manifest {
   RetryPolicy retry;
   Duration result_ttl = std::chrono::hours{24};  // 0 = results are not stored
   std::uint64_t result_max_bytes = 1 << 20;
+  std::uint64_t store_max_rows = 1'000'000;    // rows of context.store(); up to 100,000,000
+  std::uint64_t store_max_bytes = 1ull << 30;  // of their keys and values; up to 1 TiB
   std::string on_success, on_failure;
   std::uint32_t weight = 1;                              // 1-1000
   std::vector<std::pair<std::string, std::string>> env;  // `_file` entries keep their suffix here

@@ -44,6 +44,8 @@ TEST(Manifest, IsCompleteWhenEmpty) {
   EXPECT_EQ(manifest.retry.max_age, 24h);
   EXPECT_EQ(manifest.result_ttl, 24h);
   EXPECT_EQ(manifest.result_max_bytes, 1u << 20);
+  EXPECT_EQ(manifest.store_max_rows, 1'000'000u);
+  EXPECT_EQ(manifest.store_max_bytes, 1u << 30);
   EXPECT_EQ(manifest.weight, 1u);
   EXPECT_TRUE(manifest.patterns.empty());
 }
@@ -75,6 +77,9 @@ max_attempts = 5
 [result]
 ttl = "1h"
 max_bytes = "64KiB"
+[store]
+max_rows = 5000
+max_bytes = "3MiB"
 [env]
 SIZE = "128"
 TOKEN_file = "/run/token"
@@ -100,6 +105,8 @@ TOKEN_file = "/run/token"
   EXPECT_EQ(m.retry.max_age, 6h);
   EXPECT_EQ(m.result_ttl, 1h);
   EXPECT_EQ(m.result_max_bytes, 65536u);
+  EXPECT_EQ(m.store_max_rows, 5000u);
+  EXPECT_EQ(m.store_max_bytes, 3u << 20);
   EXPECT_EQ(m.on_success, "notify");
   EXPECT_EQ(m.on_failure, "thumb.failed");
   EXPECT_EQ(m.weight, 3u);

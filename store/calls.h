@@ -18,6 +18,7 @@
 #include "protocol/ids.h"
 #include "protocol/messages.h"
 #include "protocol/record.h"
+#include "store/row_calls.h"
 
 namespace fanfare::store {
 
@@ -43,7 +44,14 @@ struct Publish {             // an entry of the function's outbox, for the broke
   std::string to;            // a function's name: for it alone; empty: for all whose patterns match
   std::string packed_event;  // with its generation
 };
-using Effect = std::variant<Publish>;
+struct RowWrites {  // to the function's own store: the delivery fails if they are refused
+  // Unix ms by the worker's clock: rows that expire by then are gone. Like the limits, those of the
+  // first in a call count for the whole of it.
+  std::int64_t now_ms = 0;
+  RowLimits limits;
+  std::string packed;  // protocol/row_writes.h
+};
+using Effect = std::variant<Publish, RowWrites>;
 using Effects = std::vector<Effect>;
 
 // An entry of a function's outbox. Ids grow, and none is ever given twice.
@@ -130,6 +138,9 @@ enum class Verdict : std::uint8_t {
   kDuplicate = 1,  // this very attempt had committed: a repeat after a lost reply
   kFenced = 2,     // another attempt ended or moved the delivery: drop the result
   kGone = 3,       // the entry is closed and no result tells who did it
+  // Of a commit with RowWrites: nothing of this delivery was written and it is open as before.
+  kStoreFull = 4,   // the function's store would be larger than its limits
+  kNotANumber = 5,  // an increment of what is no number, or beyond ±(2^53 - 1)
 };
 struct Committed {
   std::vector<Verdict> verdicts;
@@ -326,9 +337,9 @@ struct Noted {};
 
 using Call = std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Survey, Recall,
                           ListFunctions, Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes,
-                          ReadOutbox, SetState, Lookup>;
+                          ReadOutbox, SetState, Lookup, GetRows, ListRows, WriteRows>;
 using Answer = std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
                             FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts,
-                            OutboxPage, StateSet, LookedUp>;
+                            OutboxPage, StateSet, LookedUp, Rows, RowsWritten>;
 
 }  // namespace fanfare::store

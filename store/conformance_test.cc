@@ -6,6 +6,7 @@
 #include <random>
 #include <set>
 
+#include "protocol/row_writes.h"
 #include "store/keys.h"
 #include "store/model_store.h"
 #include "store/row.h"
@@ -83,10 +84,20 @@ struct Printer {
     return fmt::format("workers {}", fmt::join(a.names, " "));
   }
   std::string operator()(const Noted&) const { return "noted"; }
+  std::string operator()(const Rows& a) const {
+    std::string text = "rows";
+    for (const auto& row : a.rows) {
+      text += fmt::format(" | {} {} {}", row.key, row.value, row.expires_ms);
+    }
+    return text;
+  }
+  std::string operator()(const RowsWritten& a) const {
+    return fmt::format("written, outcome {}", static_cast<int>(a.outcome));
+  }
 
   static std::string verdicts(const std::vector<Verdict>& all) {
     std::string text;
-    for (const Verdict verdict : all) text.push_back("odfg"[static_cast<int>(verdict)]);
+    for (const Verdict verdict : all) text.push_back("odfgxn"[static_cast<int>(verdict)]);
     return text;
   }
 };
@@ -130,6 +141,26 @@ class Caller {
     for (std::size_t n = chance(70) ? 0 : number(1, 3); n > 0; --n) {
       all.push_back(Publish{chance(50) ? "" : function(), fmt::format("effect {}", ++effects_)});
     }
+    return all;
+  }
+  // The same, and now and then writes on rows: few keys, tight limits, some that expire.
+  Effects effects_of_success() {
+    Effects all = effects();
+    if (chance(60)) return all;
+    using Kind = protocol::RowWrite::Kind;
+    RowWrites writes{.now_ms = ++now_ms_, .limits = {number(4, 12), 400}, .packed = {}};
+    for (std::size_t n = number(1, 3); n > 0; --n) {
+      const std::string key = fmt::format("row {}", number(0, 9));
+      const Kind kind = static_cast<Kind>(number(1, 3));
+      const std::string value = kind == Kind::kErase       ? ""
+                                : kind == Kind::kIncrement ? "3"
+                                : chance(50)               ? "7"
+                                                           : std::string(number(1, 90), 'v');
+      const bool expires = kind == Kind::kPut && chance(40);
+      protocol::append_write(writes.packed,
+                             {kind, key, value, expires ? now_ms_ + std::int64_t{20} : 0});
+    }
+    all.push_back(std::move(writes));
     return all;
   }
   Lane lane() { return chance(70) ? Lane{} : Lane{7}; }
@@ -261,7 +292,7 @@ class Caller {
       for (const std::size_t slot : choice.slots) {
         group.items.push_back({choice.known.indexes[slot], static_cast<std::uint8_t>(slot),
                                chance(90) ? one : token(), fmt::format("record {}", slot),
-                               effects()});
+                               effects_of_success()});
       }
       commit.groups.push_back(std::move(group));
     }
@@ -344,6 +375,7 @@ class Caller {
   std::mt19937 random_;
   std::uint64_t entries_ = 0, sequence_ = 1;
   std::size_t effects_ = 0;
+  std::int64_t now_ms_ = 1000;
   std::uint32_t epoch_ = 1;
   std::vector<Known> known_;
   std::vector<Call> said_;
@@ -460,6 +492,9 @@ TEST_P(Conformance, OfTheModelWithRedis) {
       redis.expect_counts_add_up(function);
       const Call outbox = ReadOutbox{function, {}, 256};
       ASSERT_EQ(text_of(redis.ask(outbox)), text_of(model.call(outbox)))
+          << "seed " << GetParam() << ", step " << step;
+      const Call rows = ListRows{function, 0, "", "", 1000};
+      ASSERT_EQ(text_of(redis.ask(rows)), text_of(model.call(rows)))
           << "seed " << GetParam() << ", step " << step;
     }
     ASSERT_EQ(results_of(redis), results_of(model)) << "seed " << GetParam() << ", step " << step;

@@ -5,6 +5,7 @@
 #include "store/bytes.h"
 #include "store/grouping.h"
 #include "store/row.h"
+#include "store/rows.h"
 
 namespace fanfare::store {
 namespace {
@@ -17,12 +18,13 @@ Error unexpected(std::string_view what) {
 
 // The verdicts come in the order of the wire; callers want that of their items.
 Result<std::vector<Verdict>> verdicts(const std::vector<GroupedItem>& items,
-                                      const RedisReply& reply) {
+                                      const RedisReply& reply, Verdict last = Verdict::kGone) {
   const std::string_view bytes = reply.text();
   if (reply.type() != Type::kString || bytes.size() != items.size()) return unexpected("a change");
   std::vector<Verdict> all(items.size());
   for (std::size_t i = 0; i < items.size(); ++i) {
-    if (static_cast<unsigned char>(bytes[i]) > 3) return unexpected("a verdict");
+    if (static_cast<unsigned char>(bytes[i]) > static_cast<unsigned char>(last))
+      return unexpected("a verdict");
     all[items[i].position] = static_cast<Verdict>(bytes[i]);
   }
   return all;
@@ -75,7 +77,7 @@ struct Decoder {
     return Answer{std::move(found)};
   }
   Result<Answer> operator()(const Commit& call) {
-    auto all = verdicts(grouped(call), reply);
+    auto all = verdicts(grouped(call), reply, Verdict::kNotANumber);
     if (!all) return all.error();
     return Answer{Committed{std::move(*all)}};
   }
@@ -194,6 +196,9 @@ struct Decoder {
     std::ranges::sort(list.names);
     return Answer{std::move(list)};
   }
+  Result<Answer> operator()(const GetRows& call) { return decode_rows(call, reply); }
+  Result<Answer> operator()(const ListRows& call) { return decode_rows(call, reply); }
+  Result<Answer> operator()(const WriteRows& call) { return decode_rows(call, reply); }
 };
 
 }  // namespace

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <map>
 
+#include "protocol/row_writes.h"
 #include "store/bytes.h"
 #include "store/grouping.h"
 #include "store/keys.h"
 #include "store/row.h"
+#include "store/rows.h"
 
 namespace fanfare::store {
 namespace {
@@ -91,10 +93,15 @@ class ItemEffects {
   }
 
   bool none() const { return all_.empty(); }
-  std::size_t keys() const { return none() ? 0 : 1; }
+  std::size_t keys() const { return none() ? 0 : 5; }
 
   void add_keys(std::string_view function, Arguments& out) const {
-    if (!none()) out.add_copy(outbox_key(function));
+    if (none()) return;
+    out.add_copy(outbox_key(function));
+    out.add_copy(store_key(function));
+    out.add_copy(store_names_key(function));
+    out.add_copy(store_expiries_key(function));
+    out.add_copy(counts_key(function));
   }
 
   void add(Arguments& out) const {
@@ -111,6 +118,13 @@ class ItemEffects {
     out.add("publish");
     out.add(publish.to);
     out.add(publish.packed_event);
+  }
+  static void add_one(const RowWrites& writes, Arguments& out) {
+    out.add("rows");
+    out.add_number(writes.now_ms);
+    out.add_number(writes.limits.rows_max);
+    out.add_number(writes.limits.bytes_max);
+    out.add(writes.packed);
   }
 
   struct OfItem {
@@ -353,6 +367,10 @@ struct Encoder {
     start(out, "fanfare_list_workers", 1, true);
     out.add(kWorkersKey);
   }
+
+  void operator()(const GetRows& call) { encode_rows(call, out); }
+  void operator()(const ListRows& call) { encode_rows(call, out); }
+  void operator()(const WriteRows& call) { encode_rows(call, out); }
 };
 
 Result<void> check_function(std::string_view name) {
@@ -368,7 +386,19 @@ Result<void> check_effect(const Publish& publish) {
   return {};
 }
 
+Result<void> check_effect(const RowWrites& writes) {
+  if (auto fine = protocol::check_writes(writes.packed); !fine) return fine.error();
+  return {};
+}
+
+bool writes_rows(const Effect& effect) {
+  return std::holds_alternative<RowWrites>(effect);
+}
+
 Result<void> check_effects(const Effects& effects) {
+  if (std::ranges::count_if(effects, writes_rows) > 1) {
+    return reject("a delivery writes its rows in one go");
+  }
   for (const Effect& effect : effects) {
     auto checked = std::visit([](const auto& one) { return check_effect(one); }, effect);
     if (!checked) return checked;
@@ -378,6 +408,10 @@ Result<void> check_effects(const Effects& effects) {
 
 std::size_t size_of_effect(const Publish& publish) {
   return publish.to.size() + publish.packed_event.size() + 32;
+}
+
+std::size_t size_of_effect(const RowWrites& writes) {
+  return writes.packed.size() + 64;
 }
 
 Result<void> check_claims(const Append& call) {
@@ -434,6 +468,9 @@ struct Checker {
     for (const auto& item : call.items) {
       if (item.status == protocol::Status::kSucceeded) return reject("a success is not buried");
       if (auto checked = check_effects(item.effects); !checked) return checked;
+      if (std::ranges::any_of(item.effects, writes_rows)) {
+        return reject("only a success writes rows");
+      }
     }
     return groups(call);
   }
@@ -450,6 +487,9 @@ struct Checker {
     if (!hex) return reject("a package's digest is not lower case hex");
     return check_function(call.name);
   }
+  Result<void> operator()(const GetRows& call) { return check_rows(call); }
+  Result<void> operator()(const ListRows& call) { return check_rows(call); }
+  Result<void> operator()(const WriteRows& call) { return check_rows(call); }
   Result<void> operator()(const auto&) { return {}; }
 
   template <typename T>
@@ -496,6 +536,12 @@ struct Sizer {
   }
   std::size_t operator()(const Lookup& call) const { return 64 * call.keys.size(); }
   std::size_t operator()(const Deploy& call) const { return call.manifest_toml.size(); }
+  std::size_t operator()(const GetRows& call) const {
+    std::size_t sum = 0;
+    for (const std::string& key : call.keys) sum += key.size() + 32;
+    return sum;
+  }
+  std::size_t operator()(const WriteRows& call) const { return call.packed.size(); }
   std::size_t operator()(const auto&) const { return 0; }
 };
 

@@ -2,6 +2,7 @@
 // changed nothing or everything, and the same call, repeated, ends where an undisturbed one does.
 #include <functional>
 
+#include "protocol/row_writes.h"
 #include "store/library.h"
 #include "store/test_store.h"
 
@@ -89,6 +90,40 @@ Bury publishing(Bury bury) {
   return bury;
 }
 
+// Puts a row that expires, increments one, erases one.
+std::string some_writes() {
+  using protocol::RowWrite;
+  std::string packed;
+  protocol::append_write(packed, {RowWrite::Kind::kPut, "put", "value", 5000});
+  protocol::append_write(packed, {RowWrite::Kind::kIncrement, "count", "2", 0});
+  protocol::append_write(packed, {RowWrite::Kind::kErase, "old", "", 0});
+  return packed;
+}
+std::string rows_before() {
+  using protocol::RowWrite;
+  std::string packed;
+  protocol::append_write(packed, {RowWrite::Kind::kPut, "old", "value", 9000});
+  protocol::append_write(packed, {RowWrite::Kind::kPut, "count", "40", 0});
+  protocol::append_write(packed, {RowWrite::Kind::kPut, "put", "was", 0});
+  return packed;
+}
+WriteRows write_of(std::string packed, std::string once = {}, std::int64_t now_ms = 1000) {
+  return {.function = std::string{kFunction},
+          .now_ms = now_ms,
+          .limits = {},
+          .once = std::move(once),
+          .packed = std::move(packed)};
+}
+
+Commit writing_rows(Commit commit, std::int64_t now_ms = 1000) {
+  for (auto& group : commit.groups) {
+    for (auto& item : group.items) {
+      item.effects = {Publish{"", "for all"}, RowWrites{now_ms, {}, some_writes()}};
+    }
+  }
+  return commit;
+}
+
 std::vector<Story> stories() {
   const EntryId one = entry(1), two = entry(2);
   const std::vector<Call> both{append_of(one, 3), append_of(two, 1)};
@@ -145,6 +180,26 @@ std::vector<Story> stories() {
       {"commit two entries with effects", both, publishing(commit_of(many)), false},
       {"bury with effects", both, publishing(bury_of({{one, 3, {1}}}))},
       {"bury from memory with effects", {}, publishing(bury_of(memory))},
+      {"commit with rows", both, writing_rows(commit_of({{one, 3, indexes(3)}}))},
+      {"commit over rows",
+       {append_of(one, 3), write_of(rows_before())},
+       writing_rows(commit_of({{one, 3, {0, 2}}}))},
+      {"commit an entry of one with rows", both, writing_rows(commit_of({{two, 1, {0}}}))},
+      {"commit what is gone with rows", closed, writing_rows(commit_of({{two, 1, {0}}}))},
+      {"commit from later with rows", rows, writing_rows(commit_of(later(2)))},
+      {"commit from memory with rows", {}, writing_rows(commit_of(memory))},
+      {"commit two entries with rows", both, writing_rows(commit_of(many)), false},
+      {"commit and sweep rows",
+       {append_of(one, 3), write_of(some_writes())},
+       writing_rows(commit_of({{one, 3, indexes(3)}}), 6000),
+       false},
+      {"write rows", {}, write_of(some_writes(), "once")},
+      {"write over rows", {write_of(rows_before())}, write_of(some_writes(), "once")},
+      {"sweep rows", {write_of(some_writes())}, write_of("", {}, 6000)},
+      {"sweep and write rows",
+       {write_of(some_writes())},
+       write_of(some_writes(), "once", 6000),
+       false},
       {"deploy", {}, Deploy{1, "a", "", "00"}},
       {"deploy anew", {Deploy{1, "a", "", "00"}}, Deploy{1, "a", "", "01"}},
       {"remove", {Deploy{1, "a", "", "00"}}, Remove{1, "a"}},

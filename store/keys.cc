@@ -36,6 +36,18 @@ std::string outbox_key(std::string_view function) {
 std::string counts_key(std::string_view function) {
   return key_of(function, "counts");
 }
+std::string store_key(std::string_view function) {
+  return key_of(function, "store");
+}
+std::string store_names_key(std::string_view function) {
+  return key_of(function, "store:keys");
+}
+std::string store_expiries_key(std::string_view function) {
+  return key_of(function, "store:expiries");
+}
+std::string store_once_key(std::string_view function, std::string_view once) {
+  return key_of(function, "store:once:", once);
+}
 std::string guard_key(std::string_view client) {
   return std::string{"fanfare:publishers:"}.append(client);
 }

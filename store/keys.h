@@ -32,6 +32,10 @@ std::string rows_key(std::string_view function);   // hash: event id → row
 std::string dead_key(std::string_view function);
 std::string outbox_key(std::string_view function);  // stream: to, event
 std::string counts_key(std::string_view function);
+std::string store_key(std::string_view function);           // hash: key → row
+std::string store_names_key(std::string_view function);     // sorted set: keys in order
+std::string store_expiries_key(std::string_view function);  // sorted set: key by expiry, Unix ms
+std::string store_once_key(std::string_view function, std::string_view once);  // string, ttl
 std::string guard_key(std::string_view client);  // hash: sequence, entry → runs
 std::string claim_key(const ClaimKey& key);      // string: what claimed it
 

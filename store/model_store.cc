@@ -166,11 +166,51 @@ struct ModelStore::Answering {
   void bring_about(Function& function, const Publish& publish) {
     function.outbox.emplace(EntryId{1, ++store.outbox_entries_}, publish);
   }
+  static void bring_about(Function&, const RowWrites&) {}  // done when they were judged
   void bring_about(Function& function, const Effects& effects) {
     for (const Effect& effect : effects) {
       std::visit([&](const auto& one) { bring_about(function, one); }, effect);
     }
   }
+
+  // The writes on rows of a commit, folded into a copy of the store while its items are judged.
+  class Folding {
+   public:
+    Folding(const Commit& call, const std::vector<GroupedItem>& items, Function& function)
+        : call_(call), function_(function) {
+      for (const GroupedItem& item : items) {
+        if (const RowWrites* writes = of(item); writes && !first_) first_ = writes;
+      }
+      if (!first_) return;
+      rows_ = function.store;
+      rows_.sweep(first_->now_ms);
+    }
+    Verdict fold(const GroupedItem& item) {
+      const RowWrites* writes = of(item);
+      if (!writes) return Verdict::kOk;
+      return static_cast<Verdict>(rows_.write(writes->packed, first_->now_ms, first_->limits));
+    }
+    void apply() {
+      if (first_) function_.store = std::move(rows_);
+    }
+
+   private:
+    const RowWrites* of(const GroupedItem& item) const {
+      for (const Effect& effect : call_.groups[item.outer].items[item.inner].effects) {
+        if (const auto* writes = std::get_if<RowWrites>(&effect)) return writes;
+      }
+      return nullptr;
+    }
+
+    const Commit& call_;
+    Function& function_;
+    const RowWrites* first_ = nullptr;
+    ModelRows rows_;
+  };
+  static_assert(static_cast<int>(Verdict::kStoreFull) ==
+                static_cast<int>(RowsWritten::Outcome::kFull));
+  static_assert(static_cast<int>(Verdict::kNotANumber) ==
+                static_cast<int>(RowsWritten::Outcome::kNotANumber));
 
   // ---- the calls ----
 
@@ -221,8 +261,15 @@ struct ModelStore::Answering {
   Result<Answer> operator()(const Commit& call) {
     Function& function = store.functions_[call.function];
     const bool stores = call.result_ttl_ms > 0;
+    const auto items = grouped(call);
+    Folding folding(call, items, function);
     auto verdicts = change(
-        grouped(call), false, [&](const Judged& judged) { return judge_end(function, judged); },
+        items, false,
+        [&](const Judged& judged) -> Result<Verdict> {
+          auto verdict = judge_end(function, judged);
+          if (!verdict || *verdict != Verdict::kOk) return verdict;
+          return folding.fold(judged.item);
+        },
         [&](const Judged& judged) {
           take_away(function, judged);
           ++function.counts.succeeded;
@@ -231,6 +278,7 @@ struct ModelStore::Answering {
           bring_about(function, item.effects);
         });
     if (!verdicts) return verdicts.error();
+    folding.apply();
     return Answer{Committed{std::move(*verdicts)}};
   }
 
@@ -364,6 +412,22 @@ struct ModelStore::Answering {
     }
     for (const auto& [entry, runs] : guard->second.runs) recalled.packed_runs += runs;
     return Answer{std::move(recalled)};
+  }
+
+  Result<Answer> operator()(const GetRows& call) {
+    return Answer{store.functions_[call.function].store.get(call)};
+  }
+  Result<Answer> operator()(const ListRows& call) {
+    return Answer{store.functions_[call.function].store.list(call)};
+  }
+  Result<Answer> operator()(const WriteRows& call) {
+    using enum RowsWritten::Outcome;
+    Function& function = store.functions_[call.function];
+    if (function.written_once.contains(call.once)) return Answer{RowsWritten{kRepeated}};
+    function.store.sweep(call.now_ms);
+    const auto outcome = function.store.write(call.packed, call.now_ms, call.limits);
+    if (outcome == kWritten && !call.once.empty()) function.written_once.insert(call.once);
+    return Answer{RowsWritten{outcome}};
   }
 
   Result<Answer> operator()(const ListFunctions&) {

@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "store/calls.h"
 #include "store/grouping.h"
+#include "store/model_rows.h"
 
 namespace fanfare::store {
 
@@ -53,6 +54,8 @@ class ModelStore {
     std::vector<Letter> dead;
     std::map<EntryId, Publish> outbox;
     Surveyed::Counts counts;
+    ModelRows store;
+    std::set<std::string> written_once;  // WriteRows::once
   };
 
   // The answer, or the refusal that RedisStore would hand to its caller.

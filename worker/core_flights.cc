@@ -87,6 +87,9 @@ void Core::on_commit_answer(CommitId id, const store::Committed& answer, Now now
       case store::Verdict::kGone:
         ++counters_.commits_gone;
         break;
+      case store::Verdict::kStoreFull:
+      case store::Verdict::kNotANumber:
+        break;  // of writes on rows, which no attempt makes yet
     }
     // Whoever ended it: it has ended, and the broker may forget it.
     if (options_.protections.commit_before_done) {

@@ -16,13 +16,6 @@ local function is_newer(entry, last)
   return ms > last_ms or (ms == last_ms and seq > last_seq)
 end
 
-local function check_type(key, wanted)
-  local found = call('TYPE', key).ok
-  if found ~= 'none' and found ~= wanted then
-    error({err = 'WRONGTYPE a key of a function holds the wrong kind of value'})
-  end
-end
-
 -- Was this entry the last that the stream took? Then an earlier try of this very append got here.
 local function is_last_of(journal, entry)
   local info = redis.pcall('XINFO', 'STREAM', journal)

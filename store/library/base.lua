@@ -79,6 +79,13 @@ local function check_epoch(meta, epoch)
   end
 end
 
+local function check_type(key, wanted)
+  local found = call('TYPE', key).ok
+  if found ~= 'none' and found ~= wanted then
+    error({err = 'WRONGTYPE a key of a function holds the wrong kind of value'})
+  end
+end
+
 ---------------------------------------------------------------------------------------------------
 -- counts: accepted = open + later + succeeded + dead + expired + cancelled, at any instant
 

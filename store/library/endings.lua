@@ -89,12 +89,19 @@ local function leave_origin(group, moves, k)
 end
 
 -- KEYS counts, later, rows, groups · ARGV result ttl in ms (0: no results are stored), groups,
--- per item (only with a ttl): index, token u32 + packed result. Answers the verdicts.
+-- per item (only with a ttl): index, token u32 + packed result. Answers the verdicts: 4 and 5, too, for
+-- items whose writes on rows were refused.
 local function commit(keys, args, effects)
   local counts, later, rows, ttl_ms = keys[1], keys[2], keys[3], args[1]
   local groups, items = read_groups(keys, args, 4, 2, ttl_ms == '0' and 0 or 2)
   check_effects(effects, items)
-  for _, group in ipairs(groups) do judge_end(group, later, rows) end
+  local store = effects and effects.store
+  local swept = store and sweep(store)
+  for _, group in ipairs(groups) do
+    judge_end(group, later, rows)
+    judge_rows(group, effects, rows)
+  end
+  apply_change(store, swept)
   return run_units(counts, rows, groups, function(group, moves, sign)
     leave_origin(group, moves, sign * group.ok)
     move(moves, 'succeeded', sign * group.ok)
@@ -104,7 +111,7 @@ local function commit(keys, args, effects)
     return take_away(group, later, rows)
   end, function(group)
     undo_take_away(group, later)
-    undo_effects(group)
+    undo_effects(group, effects)
     undo_results(group)
   end)
 end
@@ -162,7 +169,7 @@ local function bury(keys, args, effects)
     return take_away(group, later, rows)
   end, function(group)
     undo_take_away(group, later)
-    undo_effects(group)
+    undo_effects(group, effects)
     undo_letters(group)
     undo_results(group)
   end)
@@ -176,7 +183,7 @@ local function bury(keys, args, effects)
 end
 
 local function commit_with(keys, args)
-  local effects, own_keys, own_args = read_effects(keys, args)
+  local effects, own_keys, own_args = read_effects(keys, args, true)
   return commit(own_keys, own_args, effects)
 end
 local function bury_with(keys, args)

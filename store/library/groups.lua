@@ -117,7 +117,7 @@ local function judge_states(group, rows)
   local first = byte(slots)
   local from, to = 4 * first, 4 * (first + n)
   -- Neighbours, all open: no need to look at each.
-  if slots == sub(all_slots, first + 1, first + n) and first + n <= size and
+  if not group.refused and slots == sub(all_slots, first + 1, first + n) and first + n <= size and
       sub(states, from + 1, to) == all_open[n] then
     if n == size then
       group.closes = true
@@ -132,6 +132,7 @@ local function judge_states(group, rows)
       last = slot
       local state, token = sub(states, 4 * slot + 1, 4 * slot + 4), token_of(group, i)
       if state ~= kOpen then return verdict_by_token(state, token) end
+      if group.refused and group.refused[i] then return group.refused[i] end
       pieces[#pieces + 1] = sub(states, copied + 1, 4 * slot)
       pieces[#pieces + 1] = token
       copied = 4 * slot + 4
@@ -141,6 +142,17 @@ local function judge_states(group, rows)
     group.after = concat(pieces)
   end
   group.closes = not any_open(group.after)
+end
+
+-- Ends items that would have gone through with other verdicts: refused[i].
+local function refuse_items(group, refused, rows)
+  group.refused = refused
+  if group.origin == kJournal and group.size > 1 then
+    group.picked, group.closes, group.after = nil, nil, nil
+    return judge_states(group, rows)
+  end
+  local verdicts = group.verdicts
+  judge_each(group, function(i) return refused[i] or sub(verdicts, i, i) end)
 end
 
 local function write_states(group)

@@ -17,14 +17,17 @@ bool only_reads(const store::Call& call) {
          std::holds_alternative<store::ListFunctions>(call) ||
          std::holds_alternative<store::ListWorkers>(call) ||
          std::holds_alternative<store::CountOutboxes>(call) ||
-         std::holds_alternative<store::ReadOutbox>(call);
+         std::holds_alternative<store::ReadOutbox>(call) ||
+         std::holds_alternative<store::GetRows>(call) ||
+         std::holds_alternative<store::ListRows>(call);
 }
 
 const char* name_of(const store::Call& call) {
   static constexpr const char* kNames[] = {
       "begin",       "append",       "commit",         "postpone",       "bury",      "page",
       "due",         "survey",       "recall",         "list_functions", "deploy",    "remove",
-      "note_worker", "list_workers", "count_outboxes", "read_outbox",    "set_state", "lookup"};
+      "note_worker", "list_workers", "count_outboxes", "read_outbox",    "set_state", "lookup",
+      "get_rows",    "list_rows",    "write_rows"};
   static_assert(std::size(kNames) == std::variant_size_v<store::Call>);
   return kNames[call.index()];
 }
@@ -40,7 +43,7 @@ std::string describe(const Result<store::Answer>& answer) {
     return appended && appended->repeated ? "repeated" : "done";
   }
   std::string text;
-  for (const Verdict verdict : *verdicts) text += "odfg"[static_cast<int>(verdict)];
+  for (const Verdict verdict : *verdicts) text += "odfgxn"[static_cast<int>(verdict)];
   return text;
 }
 
