@@ -1,7 +1,6 @@
 #include "base/log.h"
 
 #include <fmt/format.h>
-#include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
@@ -11,6 +10,7 @@
 #include <cstdlib>
 #include <iterator>
 
+#include "base/log_file.h"
 #include "base/utf8.h"
 
 namespace fanfare {
@@ -79,6 +79,10 @@ void append_json_text(spdlog::memory_buf_t& out, std::string_view text) {
   out.push_back('"');
 }
 
+// Fields travel beside the message, where spdlog has the place in the source; nobody else uses it.
+constexpr const char* kFields = "fields";
+bool takes_fields = false;
+
 class TextFormatter : public spdlog::formatter {
  public:
   explicit TextFormatter(TextFormat format) : format_(std::move(format)) {}
@@ -110,6 +114,10 @@ class JsonFormatter : public spdlog::formatter {
     append_json_text(out, program_);
     append(out, R"(,"message":)");
     append_json_text(out, {message.payload.data(), message.payload.size()});
+    if (message.source.filename == kFields) {
+      out.push_back(',');
+      append(out, message.source.funcname);
+    }
     append(out, "}\n");
   }
   std::unique_ptr<spdlog::formatter> clone() const override {
@@ -157,15 +165,14 @@ Result<void> init_logging(const LogOptions& options) {
   }
 
   std::shared_ptr<spdlog::sinks::sink> sink;
-  try {
-    if (options.file.empty()) {
-      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-    } else {
-      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file);
-    }
-  } catch (const spdlog::spdlog_ex& error) {
-    return fatal(fmt::format("cannot log to {}: {}", options.file, error.what()));
+  if (options.file.empty()) {
+    sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+  } else {
+    auto file = LogFile::open(options.file, options.file_bytes_max);
+    if (!file) return file.error();
+    sink = *std::move(file);
   }
+  takes_fields = options.format == "json";
   const bool to_stderr = options.file.empty();
   auto logger = std::make_shared<spdlog::logger>(options.program, std::move(sink));
   logger->set_formatter(
@@ -178,6 +185,26 @@ Result<void> init_logging(const LogOptions& options) {
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
   return {};
+}
+
+void log_with_fields(std::string_view message, const std::string& fields) {
+  spdlog::source_loc beside;
+  if (!fields.empty()) beside = {kFields, 1, fields.c_str()};
+  spdlog::default_logger_raw()->log(beside, spdlog::level::info,
+                                    spdlog::string_view_t{message.data(), message.size()});
+}
+
+bool log_takes_fields() {
+  return takes_fields;
+}
+
+void append_field(std::string& fields, std::string_view name, std::string_view value) {
+  spdlog::memory_buf_t out;
+  if (!fields.empty()) out.push_back(',');
+  append_json_text(out, name);
+  out.push_back(':');
+  append_json_text(out, value);
+  fields.append(out.data(), out.size());
 }
 
 }  // namespace fanfare

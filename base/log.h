@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "base/time.h"
@@ -19,10 +20,11 @@ class formatter;
 namespace fanfare {
 
 struct LogOptions {
-  std::string program;          // "fanfare-broker"
-  std::string format = "text";  // text | json
-  std::string level = "info";   // trace | debug | info | warn | error | off
-  std::string file;             // empty = standard error
+  std::string program;               // "fanfare-broker"
+  std::string format = "text";       // text | json
+  std::string level = "info";        // trace | debug | info | warn | error | off
+  std::string file;                  // empty = standard error
+  std::uint64_t file_bytes_max = 0;  // then it becomes FILE.1 and is begun anew; 0 = never
 };
 
 // Makes spdlog's default logger. Rejects unknown formats and levels and files it cannot open.
@@ -34,6 +36,14 @@ struct LogOptions {
 // escaped;
 //        what is not UTF-8 becomes U+FFFD.
 Result<void> init_logging(const LogOptions& options);
+
+// A line with fields of its own, for programs that read logs: in JSON `fields` (members of an
+// object, without its braces) stand behind the message, in text there is only the message.
+void log_with_fields(std::string_view message, const std::string& fields);
+// Whether lines are written as JSON, so that fields are worth making.
+bool log_takes_fields();
+// "name":"value" for `fields`, whatever bytes the value has; with a comma before it unless first.
+void append_field(std::string& fields, std::string_view name, std::string_view value);
 
 // The two formatters by themselves.
 struct TextFormat {

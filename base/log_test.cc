@@ -118,5 +118,19 @@ TEST(LogThrottle, LetsOneLineAPeriodThroughAndCountsTheRest) {
   EXPECT_EQ(throttle.allow(t0 + 20s), 0u);
 }
 
+TEST_F(LoggingTest, FieldsAreMembersInJsonAndAbsentInText) {
+  ASSERT_TRUE(init_logging({.program = "p", .format = "json", .file = path_}));
+  ASSERT_TRUE(log_takes_fields());
+  std::string fields = "\"attempt\":1";
+  append_field(fields, "function", "a\"b\n\xff");
+  log_with_fields("REPORT", fields);
+  EXPECT_THAT(logged(), EndsWith("\"message\":\"REPORT\",\"attempt\":1,\"function\":"
+                                 "\"a\\\"b\\u000a\uFFFD\"}\n"));
+  ASSERT_TRUE(init_logging({.program = "p", .file = path_}));
+  EXPECT_FALSE(log_takes_fields());
+  log_with_fields("REPORT again", {});
+  EXPECT_THAT(logged(), EndsWith(" info p: REPORT again\n"));
+}
+
 }  // namespace
 }  // namespace fanfare

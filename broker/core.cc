@@ -253,6 +253,7 @@ void Core::tick(Now now) {
 
   expire_waits(now);
   check_office(now);
+  note_rates(now);
 
   for (auto& repeat : std::exchange(repeat_later_, {})) {
     if (repeat.at <= now.steady) {
@@ -277,6 +278,20 @@ void Core::check_office(Now now) {
   ask_office_at_ = now.steady + kOfficePause;
   asking_office_ = true;
   call(store::NoteWorker{epoch_, "(nobody)", {}, true}, ForOffice{});
+}
+
+void Core::note_rates(Now now) {
+  const Counters& c = counters_;
+  rate_.note(now.steady, c.events_accepted,
+             c.deliveries_succeeded + c.deliveries_dead + c.deliveries_expired);
+  for (auto& [name, function] : functions_) {
+    if (!function->surveyed) continue;  // what Redis holds already has not just come
+    const auto& counts = function->counts;
+    const std::int64_t done = counts.succeeded + counts.dead + counts.expired + counts.cancelled;
+    function->rate.note(now.steady,
+                        static_cast<std::uint64_t>(std::max<std::int64_t>(0, counts.accepted)),
+                        static_cast<std::uint64_t>(std::max<std::int64_t>(0, done)));
+  }
 }
 
 void Core::flush(Now now) {

@@ -152,6 +152,7 @@ class Core {
   }
   const std::map<SessionId, Session>& sessions() const { return sessions_; }
   const CoreOptions& options() const { return options_; }
+  RateMeter::Rates rates() const { return rate_.rates(); }
 
  private:
   enum class Phase { kStarting, kRecovering, kRunning };
@@ -274,6 +275,7 @@ class Core {
   void call(store::Call call, Purpose purpose);
   void end(Error error);
   void check_office(Now now);
+  void note_rates(Now now);
   FunctionState* find_function(std::string_view name);
   void touch(FunctionState& function);
 
@@ -412,6 +414,7 @@ class Core {
   std::optional<Error> ended_;
   std::uint32_t epoch_ = 0;
   Counters counters_;
+  RateMeter rate_;  // of events and of deliveries
   std::mt19937_64 random_;
   TimePoint started_at_;
   TimePoint ticked_at_;

@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "broker/delivery_queue.h"
 #include "broker/lease_table.h"
+#include "broker/rate_meter.h"
 #include "protocol/manifest.h"
 #include "store/calls.h"
 
@@ -52,6 +53,7 @@ struct FunctionState {
   bool deployed = false;           // false after remove: its queue stays, nothing new arrives
   bool surveyed = false;           // what the journal holds has been read
   store::Surveyed::Counts counts;  // as far as this broker has heard
+  RateMeter rate;                  // of them
   TimePoint recount_at;            // not before
 
   DeliveryQueue queue;

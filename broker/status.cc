@@ -6,6 +6,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -44,6 +45,10 @@ std::int64_t ready_of(const FunctionState& function) {
            lease.delivery.origin == protocol::Origin::kMemory;
   }));
   return std::max<std::int64_t>(0, function.counts.open - lent);
+}
+
+double rounded(double per_second) {
+  return std::round(per_second * 10) / 10;
 }
 
 // What has run for long or tells how far it is, the longest first.
@@ -86,7 +91,9 @@ std::string status_json(const Core& core, Now now) {
          {"cancelled", function->counts.cancelled},
          {"oldest_ms", oldest == 0 ? 0 : std::max<std::int64_t>(0, to_ms(now.wall) - oldest)},
          {"instances", sum.instances},
-         {"busy", sum.busy}});
+         {"busy", sum.busy},
+         {"accepted_per_s", rounded(function->rate.rates().accepted)},
+         {"done_per_s", rounded(function->rate.rates().done)}});
   }
   json workers = json::array();
   for (const auto& [id, session] : core.sessions()) {
@@ -106,7 +113,9 @@ std::string status_json(const Core& core, Now now) {
                        {"epoch", core.epoch()},
                        {"events_accepted", c.events_accepted},
                        {"events_unmatched", c.events_unmatched},
-                       {"events_duplicate", c.events_duplicate}};
+                       {"events_duplicate", c.events_duplicate},
+                       {"accepted_per_s", rounded(core.rates().accepted)},
+                       {"done_per_s", rounded(core.rates().done)}};
   return json{{"broker", broker},
               {"workers", workers},
               {"functions", functions},

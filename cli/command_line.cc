@@ -31,6 +31,8 @@ struct Parsed {
   InvokeCommand invoke;
   ResultCommand result;
   StatusCommand status;
+  LogsCommand logs;
+  UsageCommand usage;
   DlqCommand dlq;
   StoreCommand store;
   std::string ttl;  // of a row
@@ -39,7 +41,7 @@ struct Parsed {
   BenchCommand bench;
   std::string name;  // of a function
   std::vector<std::string> folders;
-  std::string wait, timeout = "30s";  // durations
+  std::string wait, timeout = "30s", since;  // durations
   Run run;
 };
 
@@ -230,6 +232,40 @@ void add_status(CLI::App& app, Parsed& parsed) {
   });
 }
 
+void add_logs(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = app.add_subcommand("logs", "What functions print, and a report of each attempt");
+  LogsCommand& command = parsed.logs;
+  verb->add_option("function", command.function, "Only this function's");
+  verb->add_flag("-f,--follow", command.follow, "Go on with what is added");
+  verb->add_option("--since", parsed.since, "Only what is younger, e.g. 10m")
+      ->check(duration_like());
+  verb->add_option("-n,--lines", command.lines,
+                   "The last so many (default 100, or all with --since)")
+      ->check(count_above_zero());
+  verb->add_option("--file", command.files,
+                   "The log of a worker that is not of `up`, - for standard input; may be given "
+                   "again");
+  verb->callback([&parsed] {
+    if (!parsed.since.empty()) parsed.logs.since = *parse_duration(parsed.since);
+    parsed.run = [&parsed](const Common& common) { return run_logs(common, parsed.logs); };
+  });
+}
+
+void add_usage(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = app.add_subcommand(
+      "usage", "Invocations, billed time and GB-seconds, by function and tenant");
+  UsageCommand& command = parsed.usage;
+  verb->add_option("--since", parsed.since, "How far back, in whole hours (default 24h)")
+      ->check(duration_like());
+  verb->add_option("--function", command.function, "Only this function's");
+  verb->add_option("--tenant", command.tenant, "Only this tenant's; empty: events without one");
+  verb->add_flag("--csv", command.csv, "A row per hour, function and tenant");
+  verb->callback([&parsed] {
+    if (!parsed.since.empty()) parsed.usage.since = *parse_duration(parsed.since);
+    parsed.run = [&parsed](const Common& common) { return run_usage(common, parsed.usage); };
+  });
+}
+
 void add_dlq(CLI::App& app, Parsed& parsed) {
   CLI::App* verb =
       app.add_subcommand("dlq", "Dead letters: deliveries that will not be tried again");
@@ -400,6 +436,8 @@ int run_command_line(int argc, char** argv) {
   add_result(app, parsed);
   add_functions(app, parsed);
   add_status(app, parsed);
+  add_logs(app, parsed);
+  add_usage(app, parsed);
   add_dlq(app, parsed);
   add_store(app, parsed);
   add_bench(app, parsed);

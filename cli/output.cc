@@ -1,6 +1,7 @@
 #include "cli/output.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -132,6 +133,22 @@ std::string format_table(const std::vector<std::string>& headings,
   std::string text = paint(Colour::kBold, line(headings), colour) + '\n';
   for (const auto& row : rows) text += line(row) + '\n';
   return text;
+}
+
+std::string repainted(std::string_view text, std::size_t rows) {
+  std::string out = "\x1b[H";
+  for (std::size_t line = 0; line < rows && !text.empty(); ++line) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    if (line > 0) out += '\n';
+    out.append(text.substr(0, end)).append("\x1b[K");
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out + "\x1b[J";
+}
+
+std::size_t terminal_rows() {
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : 24u;
 }
 
 std::string human_ms(double ms) {

@@ -40,6 +40,12 @@ void print_line(std::string_view line);  // standard output
 std::string format_table(const std::vector<std::string>& headings,
                          const std::vector<std::vector<std::string>>& rows, bool colour);
 
+// `text` as the next picture of a terminal that shows one again and again, without a flicker: what
+// was there is written over, not wiped first. At most `rows` lines.
+std::string repainted(std::string_view text, std::size_t rows);
+// The lines that the terminal at standard output has; 24 if it does not say.
+std::size_t terminal_rows();
+
 // "1.2 s", "35 ms", "4 min": for people.
 std::string human_ms(double ms);
 

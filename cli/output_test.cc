@@ -49,5 +49,10 @@ TEST(ExitCodeOf, FollowsTheKindOfTheError) {
   EXPECT_EQ(exit_code_of(fatal("")), kUsage);
 }
 
+TEST(Repainted, WritesOverEachLineAndWipesOnlyWhatIsLeft) {
+  EXPECT_EQ(repainted("a\nbb\n", 24), "\x1b[Ha\x1b[K\nbb\x1b[K\x1b[J");
+  EXPECT_EQ(repainted("a\nb\nc\n", 2), "\x1b[Ha\x1b[K\nb\x1b[K\x1b[J") << "no more than fit";
+}
+
 }  // namespace
 }  // namespace fanfare::cli

@@ -1,5 +1,6 @@
 // fanfare status: what the broker says of itself, its workers and its queues, and what Redis says.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -87,8 +88,10 @@ std::string running_lines(const ordered_json& rows) {
 std::string format_status(const ordered_json& status, bool colour) {
   const auto& broker = status["broker"];
   const auto& redis = status["redis"];
-  std::string out = fmt::format("broker   {}, durability {}, epoch {}\n", text(broker, "state"),
-                                text(broker, "durability"), text(broker, "epoch"));
+  std::string out =
+      fmt::format("broker   {}, durability {}, epoch {}; {:.0f}/s accepted, {:.0f}/s done\n",
+                  text(broker, "state"), text(broker, "durability"), text(broker, "epoch"),
+                  number(broker, "accepted_per_s"), number(broker, "done_per_s"));
   out += redis.value("up", false)
              ? fmt::format("redis    {} at {}, appendfsync {}, {:.1f} MB\n", text(redis, "version"),
                            text(redis, "url"), text(redis, "appendfsync"),
@@ -108,10 +111,12 @@ std::string format_status(const ordered_json& status, bool colour) {
     rows.push_back({text(function, "name"), text(function, "state"), text(function, "ready"),
                     text(function, "running"), text(function, "later"), text(function, "dead"),
                     text(function, "succeeded"), text(function, "instances"),
+                    fmt::format("{:.0f}", number(function, "accepted_per_s")),
+                    fmt::format("{:.0f}", number(function, "done_per_s")),
                     number(function, "ready") > 0 ? human_ms(number(function, "oldest_ms")) : "-"});
   }
   return out + format_table({"FUNCTION", "STATE", "READY", "RUNNING", "LATER", "DEAD", "SUCCEEDED",
-                             "INSTANCES", "OLDEST"},
+                             "INSTANCES", "IN/S", "DONE/S", "OLDEST"},
                             rows, colour);
 }
 
@@ -133,10 +138,11 @@ int run_status(const Common& common, const StatusCommand& command) {
     if (common.output.json) {
       print_line(status.dump());
     } else {
-      if (command.watch && common.output.colour_out) fmt::print("\x1b[H\x1b[2J");
-      fmt::print(
-          "{}{}", format_status(status, common.output.colour_out),
-          running_lines(status["long_running"]) + later_lines(common.address, status["functions"]));
+      const std::string picture = format_status(status, common.output.colour_out) +
+                                  running_lines(status["long_running"]) +
+                                  later_lines(common.address, status["functions"]);
+      const bool over = command.watch && isatty(STDOUT_FILENO) == 1;
+      fmt::print("{}", over ? repainted(picture, terminal_rows()) : picture);
       std::fflush(stdout);
     }
     if (!command.watch) return kDone;

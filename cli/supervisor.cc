@@ -288,10 +288,13 @@ Result<void> Supervisor::start_workers() {
   const auto program = find_program("fanfare-worker");
   if (!program) return program.error();
   for (std::uint32_t i = 1; i <= command_.workers; ++i) {
+    // The worker writes its log by itself, and so can begin it anew when it is full.
+    const std::string log_file = fmt::format("{}/worker-{}.log", installation_.log_dir(), i);
     ChildSpec spec{.name = command_.workers == 1 ? "worker" : fmt::format("worker {}", i),
                    .command = {*program, "--config", installation_.config_file()},
-                   .environment = {{"FANFARE_WORKER_NAME", fmt::format("local-{}", i)}},
-                   .log_file = fmt::format("{}/worker-{}.log", installation_.log_dir(), i)};
+                   .environment = {{"FANFARE_WORKER_NAME", fmt::format("local-{}", i)},
+                                   {"FANFARE_WORKER_LOG_FILE", log_file}},
+                   .log_file = log_file};
     if (auto launched = launch(add(std::move(spec))); !launched) return launched.error();
   }
   return wait_for(

@@ -104,4 +104,15 @@ class UpTest : public ::testing::Test {
   std::string data_ = dir_.file("data");
 };
 
+// A function of the tests, for events whose type is its name.
+inline std::string test_function(const test::TempDir& dir, const std::string& name) {
+  const std::string folder = dir.file("mine/" + name);
+  std::filesystem::create_directories(folder);
+  std::filesystem::copy_file(FANFARE_BINARY_DIR "/functions-testing/" + name + "/" + name + ".so",
+                             folder + "/" + name + ".so");
+  std::ofstream(folder + "/function.toml")
+      << "[[on]]\npattern = '{\"type\": [\"" << name << "\"]}'\n";
+  return dir.file("mine");
+}
+
 }  // namespace fanfare::cli

@@ -13,17 +13,6 @@ namespace {
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
-// A function of the tests, for events whose type is its name.
-std::string test_function(const test::TempDir& dir, const std::string& name) {
-  const std::string folder = dir.file("mine/" + name);
-  std::filesystem::create_directories(folder);
-  std::filesystem::copy_file(FANFARE_BINARY_DIR "/functions-testing/" + name + "/" + name + ".so",
-                             folder + "/" + name + ".so");
-  std::ofstream(folder + "/function.toml")
-      << "[[on]]\npattern = '{\"type\": [\"" << name << "\"]}'\n";
-  return dir.file("mine");
-}
-
 class UpProgressTest : public UpTest {};
 
 TEST_F(UpProgressTest, ARunningDeliveryTellsHowFarItIsAndADelayedOneWhenItRuns) {

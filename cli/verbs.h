@@ -67,6 +67,23 @@ struct StatusCommand {
 };
 int run_status(const Common& common, const StatusCommand& command);
 
+struct LogsCommand {
+  std::string function;  // empty = all
+  bool follow = false;
+  std::optional<Duration> since;
+  std::optional<std::size_t> lines;  // the last so many; default 100, or all with `since`
+  std::vector<std::string> files;    // logs of workers elsewhere; - is standard input
+};
+int run_logs(const Common& common, const LogsCommand& command);
+
+struct UsageCommand {
+  Duration since = std::chrono::hours{24};
+  std::string function;
+  std::optional<std::string> tenant;  // the empty one: events without
+  bool csv = false;
+};
+int run_usage(const Common& common, const UsageCommand& command);
+
 struct DlqCommand {
   std::string function;
   std::string id;            // of one letter: show

@@ -255,4 +255,20 @@ Result<Event> unpack_event(std::string_view packed) {
   return event;
 }
 
+std::string_view tenant_of(std::string_view packed) {
+  Cursor cursor{packed};
+  if (cursor.array() < kFields) return {};
+  for (int attribute = 0; attribute < 3; ++attribute) cursor.skip(0);  // source, type, subject
+  if (cursor.nil()) return {};
+  std::string_view tenant;
+  for (std::uint32_t left = cursor.map(); left > 0 && cursor.ok(); --left) {
+    if (cursor.str() == "tenant") {
+      tenant = cursor.str();
+    } else {
+      cursor.skip(kDepthMax - 2);
+    }
+  }
+  return cursor.ok() ? tenant : std::string_view{};
+}
+
 }  // namespace fanfare::protocol

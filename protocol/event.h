@@ -66,6 +66,9 @@ Result<EventView> view_event(std::string_view packed);
 Result<Event> unpack_event(std::string_view packed);
 Result<PublishOptions> unpack_options(std::string_view packed_options);
 std::vector<std::pair<std::string_view, std::string_view>> view_extensions(const EventView& event);
+// The option `tenant` of a packed event, without looking at anything else; empty if it has none, or
+// cannot be read.
+std::string_view tenant_of(std::string_view packed);
 
 // CloudEvents JSON (structured mode), with `data` when the data is JSON or text, else
 // `data_base64`. Data without a content type counts as JSON, as CloudEvents has it. Options are not

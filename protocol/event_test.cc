@@ -169,5 +169,23 @@ TEST(Options, RefuseValuesOutOfRange) {
   EXPECT_EQ(wrong.error().message, "event: option priority: integer out of range at byte 11");
 }
 
+TEST(TenantOf, IsFoundAmongTheOptionsAndNothingElseIsNeeded) {
+  Event event;
+  event.source = "/s";
+  event.type = "t";
+  EXPECT_EQ(tenant_of(pack(event)), "");
+  event.options.priority = 7;
+  event.options.ordering_key = "tenant";
+  EXPECT_EQ(tenant_of(pack(event)), "");
+  event.options.tenant = "acme";
+  event.options.idempotency_key = "k";
+  const std::string packed = pack(event);
+  EXPECT_EQ(tenant_of(packed), "acme");
+  for (std::size_t size = 0; size < packed.size(); ++size) {
+    const std::string_view part = tenant_of(std::string_view{packed}.substr(0, size));
+    EXPECT_TRUE(part.empty() || part == "acme") << size;
+  }
+}
+
 }  // namespace
 }  // namespace fanfare::protocol

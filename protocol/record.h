@@ -66,6 +66,11 @@ struct AttemptRow {
   bool operator==(const AttemptRow&) const = default;
 };
 
+// Time is billed by the millisecond begun.
+constexpr std::uint64_t billed_ms(const AttemptRow& row) {
+  return (row.duration_us + std::uint64_t{999}) / 1000;
+}
+
 // Appends rows to a packed ledger: the ledger is the concatenation of packed rows, so adding one
 // never unpacks the others.
 void append_row(std::string& ledger, const AttemptRow& row);

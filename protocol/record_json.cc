@@ -31,11 +31,6 @@ Json error_as_json(const std::string& type, const std::string& message) {
   return Json{{"type", type}, {"message", message}};
 }
 
-// Time is billed by the millisecond begun.
-std::uint64_t billed_ms(const AttemptRow& row) {
-  return (row.duration_us + 999ull) / 1000;
-}
-
 double us_to_ms(std::uint32_t us) {
   return us / 1000.0;
 }

@@ -19,6 +19,7 @@
 #include "protocol/messages.h"
 #include "protocol/record.h"
 #include "store/row_calls.h"
+#include "store/usage.h"
 
 namespace fanfare::store {
 
@@ -335,11 +336,31 @@ struct WorkerList {
 };
 struct Noted {};
 
+// What a worker's attempts have used since it last said so. Counted once however often it is sent:
+// `worker` names the process, and `sequence` is above that of its call before.
+struct Meter {
+  struct Row {
+    std::int64_t hour = 0;
+    std::string function, tenant;
+    Usage usage;
+  };
+  static constexpr std::size_t kRowsMax = 256;
+
+  std::string worker;
+  std::uint64_t sequence = 0;
+  std::int64_t ttl_ms = 90LL * 24 * 3600 * 1000;  // of an hour
+  std::uint32_t hour_rows_max = 1000;  // rows of an hour; then further tenants share kOtherTenants
+  std::vector<Row> rows;
+};
+struct Metered {
+  bool repeated = false;
+};
+
 using Call = std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Survey, Recall,
                           ListFunctions, Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes,
-                          ReadOutbox, SetState, Lookup, GetRows, ListRows, WriteRows>;
+                          ReadOutbox, SetState, Lookup, GetRows, ListRows, WriteRows, Meter>;
 using Answer = std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
                             FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts,
-                            OutboxPage, StateSet, LookedUp, Rows, RowsWritten>;
+                            OutboxPage, StateSet, LookedUp, Rows, RowsWritten, Metered>;
 
 }  // namespace fanfare::store

@@ -94,6 +94,7 @@ struct Printer {
   std::string operator()(const RowsWritten& a) const {
     return fmt::format("written, outcome {}", static_cast<int>(a.outcome));
   }
+  std::string operator()(const Metered& a) const { return fmt::format("metered {}", a.repeated); }
 
   static std::string verdicts(const std::vector<Verdict>& all) {
     std::string text;
@@ -197,6 +198,7 @@ class Caller {
       case 18:
         return registry();
       case 19:
+        if (chance(40)) return meter();
         if (chance(50)) return CountOutboxes{{"a", "b"}};
         return ReadOutbox{function(), {}, static_cast<std::uint32_t>(number(1, 9))};
       case 20:
@@ -350,6 +352,22 @@ class Caller {
     return due;
   }
 
+  Call meter() {
+    Meter meter{.worker = chance(50) ? "w" : "v",
+                .sequence = metered_ += number(0, 1),
+                .hour_rows_max = 4,
+                .rows = {}};
+    for (std::size_t n = number(1, 4); n > 0; --n) {
+      const std::string tenant = chance(40) ? "" : fmt::format("tenant {}", number(1, 5));
+      meter.rows.push_back(
+          {static_cast<std::int64_t>(number(1, 2)),
+           function(),
+           tenant,
+           {number(1, 9), number(0, 1), number(0, 9), number(0, 99), number(0, 9)}});
+    }
+    return meter;
+  }
+
   Call registry() {
     const std::string name = chance(50) ? "a" : "b";
     switch (number(0, 8)) {
@@ -376,6 +394,7 @@ class Caller {
   std::uint64_t entries_ = 0, sequence_ = 1;
   std::size_t effects_ = 0;
   std::int64_t now_ms_ = 1000;
+  std::uint64_t metered_ = 1;
   std::uint32_t epoch_ = 1;
   std::vector<Known> known_;
   std::vector<Call> said_;
@@ -395,6 +414,11 @@ std::map<std::string, std::string> results_of(const ModelStore& model) {
           fmt::format("{} {} {}", to_string(letter.id), letter.record, letter.packed_event);
     }
   }
+  for (const auto& [hour, rows] : model.usage()) {
+    for (const auto& [field, usage] : rows) {
+      all[fmt::format("{} {}", usage_key(hour), field)] = to_text(usage);
+    }
+  }
   return all;
 }
 
@@ -410,6 +434,11 @@ std::map<std::string, std::string> results_of(TestStore& redis) {
         const auto stored = view_stored_result((**fields)[f + 1].text());
         all[fmt::format("{} {}", key, (**fields)[f].text())] =
             fmt::format("{:08x} {}", stored->token.value, stored->record);
+      }
+    } else if (key.starts_with("fanfare:usage:2") || key.starts_with("fanfare:usage:1")) {
+      const auto fields = connection->call({"HGETALL", key});
+      for (std::size_t f = 0; f + 1 < (*fields)->size(); f += 2) {
+        all[fmt::format("{} {}", key, (**fields)[f].text())] = (**fields)[f + 1].text();
       }
     } else if (key.ends_with(":dead")) {
       const auto letters = connection->call({"XRANGE", key, "-", "+"});

@@ -189,6 +189,10 @@ struct Decoder {
   }
   Result<Answer> operator()(const Remove&) { return Answer{Removed{reply.integer() != 0}}; }
   Result<Answer> operator()(const SetState&) { return Answer{StateSet{reply.integer() != 0}}; }
+  Result<Answer> operator()(const Meter&) {
+    if (reply.type() != Type::kInteger) return unexpected("meter");
+    return Answer{Metered{reply.integer() != 0}};
+  }
   Result<Answer> operator()(const NoteWorker&) { return Answer{Noted{}}; }
   Result<Answer> operator()(const ListWorkers&) {
     WorkerList list;

@@ -371,6 +371,29 @@ struct Encoder {
   void operator()(const GetRows& call) { encode_rows(call, out); }
   void operator()(const ListRows& call) { encode_rows(call, out); }
   void operator()(const WriteRows& call) { encode_rows(call, out); }
+
+  void operator()(const Meter& call) {
+    std::map<std::int64_t, std::vector<const Meter::Row*>> hours;
+    for (const auto& row : call.rows) hours[row.hour].push_back(&row);
+    start(out, "fanfare_meter", 1 + hours.size());
+    out.add_copy(usage_seen_key(call.worker));
+    for (const auto& [hour, rows] : hours) out.add_copy(usage_key(hour));
+    out.add_number(call.sequence);
+    out.add_number(call.ttl_ms);
+    out.add_number(call.hour_rows_max);
+    for (const auto& [hour, rows] : hours) out.add_number(rows.size());
+    for (const auto& [hour, rows] : hours) {
+      for (const Meter::Row* row : rows) {
+        out.add(row->function);
+        out.add(std::string_view{row->tenant}.substr(0, kTenantBytesMax));
+        out.add_number(row->usage.invocations);
+        out.add_number(row->usage.failed);
+        out.add_number(row->usage.billed_ms);
+        out.add_number(row->usage.mb_ms);
+        out.add_number(row->usage.peak_memory_kb);
+      }
+    }
+  }
 };
 
 Result<void> check_function(std::string_view name) {
@@ -490,6 +513,15 @@ struct Checker {
   Result<void> operator()(const GetRows& call) { return check_rows(call); }
   Result<void> operator()(const ListRows& call) { return check_rows(call); }
   Result<void> operator()(const WriteRows& call) { return check_rows(call); }
+  Result<void> operator()(const Meter& call) {
+    if (call.rows.empty() || call.rows.size() > Meter::kRowsMax) {
+      return reject("a call of metering has no rows, or more than 256");
+    }
+    for (const auto& row : call.rows) {
+      if (auto named = check_function(row.function); !named) return named;
+    }
+    return {};
+  }
   Result<void> operator()(const auto&) { return {}; }
 
   template <typename T>
@@ -542,6 +574,7 @@ struct Sizer {
     return sum;
   }
   std::size_t operator()(const WriteRows& call) const { return call.packed.size(); }
+  std::size_t operator()(const Meter& call) const { return 256 * call.rows.size(); }
   std::size_t operator()(const auto&) const { return 0; }
 };
 

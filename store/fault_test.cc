@@ -124,6 +124,17 @@ Commit writing_rows(Commit commit, std::int64_t now_ms = 1000) {
   return commit;
 }
 
+// Of two hours and, the second time, of further tenants.
+Meter metered(std::uint64_t sequence) {
+  Meter meter{.worker = "w", .sequence = sequence, .hour_rows_max = 3, .rows = {}};
+  for (std::int64_t hour : {7, 8}) {
+    meter.rows.push_back({hour, "f", "", {1, 0, 5, 10, 100}});
+    meter.rows.push_back({hour, "f", "t" + std::to_string(sequence), {2, 1, 5, 10, 100}});
+    meter.rows.push_back({hour, "f", "u" + std::to_string(sequence), {3, 1, 5, 10, 100}});
+  }
+  return meter;
+}
+
 std::vector<Story> stories() {
   const EntryId one = entry(1), two = entry(2);
   const std::vector<Call> both{append_of(one, 3), append_of(two, 1)};
@@ -204,6 +215,9 @@ std::vector<Story> stories() {
       {"deploy anew", {Deploy{1, "a", "", "00"}}, Deploy{1, "a", "", "01"}},
       {"remove", {Deploy{1, "a", "", "00"}}, Remove{1, "a"}},
       {"pause", {Deploy{1, "a", "", "00"}}, SetState{1, "a", true}},
+      {"meter", {}, metered(1)},
+      {"meter again", {metered(1)}, metered(2)},
+      {"meter what was metered", {metered(1)}, metered(1)},
       {"note a worker", {}, NoteWorker{1, "w", "x"}},
       {"forget a worker", {NoteWorker{1, "w", "x"}}, NoteWorker{1, "w", "x", true}},
   };

@@ -460,6 +460,20 @@ struct ModelStore::Answering {
     return Answer{StateSet{true}};
   }
 
+  Result<Answer> operator()(const Meter& call) {
+    std::uint64_t& seen = store.metered_[call.worker];
+    if (seen >= call.sequence) return Answer{Metered{true}};
+    seen = call.sequence;
+    for (const auto& row : call.rows) {
+      auto& hour = store.usage_[row.hour];
+      const std::string field = usage_field(row.function, row.tenant);
+      const bool own = row.tenant.empty() || row.tenant == kOtherTenants || hour.contains(field) ||
+                       hour.size() < call.hour_rows_max;
+      hour[own ? field : usage_field(row.function, kOtherTenants)] += row.usage;
+    }
+    return Answer{Metered{}};
+  }
+
   Result<Answer> operator()(const NoteWorker& call) {
     if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
     if (call.gone) {

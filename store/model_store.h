@@ -66,6 +66,8 @@ class ModelStore {
   const Function* find(const std::string& function) const;
   std::uint32_t epoch() const { return epoch_; }
   EntryId last_entry() const { return last_entry_; }
+  // By hour, then by usage_field().
+  const std::map<std::int64_t, std::map<std::string, Usage>>& usage() const { return usage_; }
 
   // As if every result of the function had outlived its ttl.
   void expire_results(const std::string& function) { functions_[function].results.clear(); }
@@ -85,6 +87,8 @@ class ModelStore {
   std::map<std::string, std::string> workers_;
   std::map<std::string, Guard> guards_;
   std::map<ClaimKey, std::string> claims_;
+  std::map<std::string, std::uint64_t> metered_;  // worker → sequence
+  std::map<std::int64_t, std::map<std::string, Usage>> usage_;
   std::uint32_t epoch_ = 0;
   std::uint64_t generation_ = 0;
   std::uint64_t outbox_entries_ = 0;  // ever made; numbers them

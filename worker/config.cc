@@ -38,9 +38,27 @@ ConfigSpec config_spec(Config& c) {
   spec.duration("worker", "grace", &c.grace, "30s",
                 "How long running attempts may take to end when the worker is stopped.",
                 {.min = 0s, .max = 24h});
-  spec.text("worker", "log_level", &c.log_level, "info",
-            "trace, debug (a line per attempt), info, warn, error or off.");
+  spec.text("worker", "log_level", &c.log_level, "info", "trace, debug, info, warn, error or off.");
   spec.choice("worker", "log_format", &c.log_format, "text", "text or json.", {"text", "json"});
+  spec.text("worker", "log_file", &c.log_file, "",
+            "Where the log goes, for `fanfare logs` to read; empty = standard error.");
+  spec.size("worker", "log_file_max", &c.log_file_max, "16MiB",
+            "The log file becomes FILE.1 at this size and is begun anew; 0 = never.", {});
+  spec.choice("worker", "reports", &c.reports, "all",
+              "Which attempts get a line in the log: all, failures or none.",
+              {"all", "failures", "none"});
+  spec.integer("worker", "reports_per_second", &c.reports_per_second, 1000,
+               "Such lines, at most; how many more there were is said once a second.",
+               {.min = 1, .max = 1'000'000});
+  spec.integer("worker", "output_lines_per_second", &c.output_lines_per_second, 1000,
+               "Lines of what functions print, at most, likewise; 0 = none in the log.",
+               {.min = 0, .max = 1'000'000});
+  spec.duration("worker", "usage_ttl", &c.usage_ttl, "90d",
+                "How long `fanfare usage` reaches back; 0 = nothing is metered.",
+                {.min = 0s, .max = 24h * 366 * 10});
+  spec.integer("worker", "usage_rows_max", &c.usage_rows_max, 1000,
+               "Functions and tenants that an hour tells apart; more tenants share \"(other)\".",
+               {.min = 1, .max = 100'000});
   return spec;
 }
 
@@ -83,6 +101,10 @@ Result<CoreOptions> core_options(Config& config) {
   options.grace = config.grace;
   options.protections = config.protections;
   options.failpoint = config.failpoint;
+  options.reports_per_second = config.reports_per_second;
+  options.output_lines_per_second = config.output_lines_per_second;
+  options.usage_ttl = config.usage_ttl;
+  options.usage_rows_max = config.usage_rows_max;
   return options;
 }
 

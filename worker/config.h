@@ -20,7 +20,13 @@ struct Config {
   std::string storage_dir;  // buckets; functions find it as FANFARE_STORAGE; empty = none
   std::uint32_t slots = 0;  // instances at once; default: twice the cores
   Duration grace{};         // of a drain
-  std::string log_level, log_format;
+  std::string log_level, log_format, log_file;
+  std::uint64_t log_file_max = 0;        // bytes; then it becomes FILE.1
+  std::string reports;                   // all | failures | none
+  std::uint32_t reports_per_second = 0;  // lines; more are left out and counted
+  std::uint32_t output_lines_per_second = 0;
+  Duration usage_ttl{};              // 0: nothing is metered
+  std::uint32_t usage_rows_max = 0;  // functions and tenants told apart in an hour
 
   // No keys lead here: test programs set these, the installed ones leave them as they are.
   Protections protections;

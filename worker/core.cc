@@ -19,6 +19,12 @@ Core::Core(CoreOptions options, Effects& effects, Now now)
       effects_(effects),
       fork_tokens_(static_cast<double>(options_.forks_at_once)),
       fork_tokens_at_(now.steady),
+      report_budget_(options_.reports_per_second, now.steady),
+      output_budget_(options_.output_lines_per_second, now.steady),
+      meter_({.worker = options_.name + ":" + std::to_string(options_.pid) + ":" +
+                        std::to_string(options_.pid_started),
+              .ttl = options_.usage_ttl,
+              .hour_rows_max = options_.usage_rows_max}),
       next_tick_(now.steady) {
   row_.worker = options_.name;
 }
@@ -86,6 +92,8 @@ void Core::tick(Now now) {
     }
   }
   repeat_commits(now);
+  say_left_out(now);
+  send_usage(now);
   if (draining_ && now.steady < drain_ends_at_) due(drain_ends_at_);
   if (draining_ && now.steady >= drain_ends_at_) {
     for (auto& [id, instance] : instances_) {
@@ -156,8 +164,9 @@ void Core::note_finished(Now now) {
     finished_ = now.steady >= gives_up;
     return due(gives_up);
   }
+  const bool usage_told = usage_is_told(now);
   if (link_ == Link::kJoined && sent_done_.empty() && done_rows_.empty() &&
-      done_committed_.empty()) {
+      done_committed_.empty() && usage_told) {
     effects_.send(protocol::encode(protocol::Bye{session_}));
     finished_ = true;
     return;

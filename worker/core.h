@@ -37,6 +37,8 @@
 #include "worker/effects.h"
 #include "worker/function.h"
 #include "worker/held.h"
+#include "worker/line_budget.h"
+#include "worker/meter.h"
 
 namespace fanfare::worker {
 
@@ -81,7 +83,17 @@ struct CoreOptions {
 
   std::size_t forks_per_second = 500;
   std::size_t forks_at_once = 64;
-  bool report_successes = false;
+
+  // The log.
+  enum class Reports : std::uint8_t { kNone, kFailures, kAll };
+  Reports reports = Reports::kAll;  // a line per attempt
+  std::uint32_t reports_per_second = 1000;
+  std::uint32_t output_lines_per_second = 1000;  // of what functions print; 0 = none
+
+  // Metering.
+  Duration usage_ttl{};                 // of an hour's rows; 0 = no metering
+  std::uint32_t usage_rows_max = 1000;  // of an hour; then tenants share one
+
   Protections protections;
   Failpoint failpoint;  // tests only
 };
@@ -119,6 +131,8 @@ class Core {
     std::optional<InstanceHandle::Running> running;  // when it died
     std::string log_tail;                            // what that one had printed
     bool log_truncated = false;
+    std::string printed;  // the part of it that output() has not handed out
+    std::uint64_t printed_cut = 0;
   };
   void on_instance_ended(InstanceId instance, End end, Now now);
 
@@ -127,6 +141,10 @@ class Core {
   // kReconnect, kRetryLater, kFatal: sent again, after a while. kReject, kStale: sent again in
   // halves; what is refused alone keeps its result here and is tried now and then.
   void on_commit_failed(CommitId id, const Error& error, Now now);
+
+  // Of Effects::meter.
+  void on_meter_answer(Now now);
+  void on_meter_failed(const Error& error, Now now);
 
   // ---- time ----
   void tick(Now now);
@@ -144,6 +162,7 @@ class Core {
   bool finished() const { return finished_; }
 
   const Counters& counters() const { return counters_; }
+  std::uint64_t unmetered() const { return meter_.attempts_lost(); }
   const CoreOptions& options() const { return options_; }
   bool joined() const { return link_ == Link::kJoined; }
   std::size_t held() const { return pool_.in_use(); }
@@ -153,7 +172,7 @@ class Core {
   const std::map<std::string, std::unique_ptr<Function>, std::less<>>& functions() const {
     return functions_;
   }
-  void report_successes(bool wanted) { options_.report_successes = wanted; }
+  void want_reports(CoreOptions::Reports wanted) { options_.reports = wanted; }
 
  private:
   enum class Link : std::uint8_t { kDown, kGreeting, kJoined };
@@ -252,6 +271,18 @@ class Core {
   static bool names(const store::Commit& call, const Entry& entry, std::uint8_t index);
   void add_to_flight(Flight& flight, Function& function, Entry& entry);
 
+  // core_report.cc: what the log gets
+  void report(const Held& held, const protocol::AttemptRow& row, Now now);
+  void print(const Held& held, std::string_view text, std::uint64_t bytes_cut, Now now);
+  void print_what_runs(Now now);
+  void say_left_out(Now now);
+
+  // core_meter.cc: what attempts use
+  void meter(const Held& held, const protocol::AttemptRow& row, Now now);
+  void gather_usage();
+  void send_usage(Now now);
+  bool usage_is_told(Now now);
+
   // core_flights.cc: commits on their way
   void send_commit(Flight flight);
   void repeat_commits(Now now);
@@ -298,6 +329,16 @@ class Core {
   std::size_t failed_flights_ = 0;  // sent again, or about to be, and not answered yet
   std::size_t set_aside_ = 0;       // refused, alone; not among failed_flights_
   protocol::AttemptRow row_;        // scratch of finish()
+
+  // ---- the log ----
+  LineBudget report_budget_, output_budget_;
+  std::uint64_t output_bytes_cut_ = 0;  // not said yet
+  TimePoint said_left_out_at_;
+
+  // ---- metering ----
+  Meter meter_;
+  std::int64_t usage_hour_ = 0;
+  TimePoint next_meter_;
 
   TimePoint next_tick_;
   bool draining_ = false;

@@ -74,9 +74,8 @@ void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
   row.error_type = ok ? std::string{} : end.failure.type;
   row.error_message = ok ? std::string{} : end.failure.message;
   ++(ok ? counters_.attempts_ok : counters_.attempts_failed);
-  if (!ok || options_.report_successes) {
-    effects_.report({function.spec.name, held.id, row, end.log_tail});
-  }
+  report(held, row, now);
+  meter(held, row, now);
 
   if (ok && held.entry) {
     Entry& entry = *held.entry;

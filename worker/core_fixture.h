@@ -61,12 +61,24 @@ class FakeEffects : public Effects {
   }
   void kill(InstanceId instance, int signal) override { kills.emplace_back(instance, signal); }
   void commit(CommitId id, const store::Commit& call) override { commits.emplace_back(id, call); }
+  std::optional<InstanceHandle::Output> output(InstanceId instance) override {
+    auto node = printed.extract(instance);
+    return node.empty() ? std::nullopt : std::optional(std::move(node.mapped()));
+  }
+  void meter(const store::Meter& call) override { metered.push_back(call); }
   void report(const AttemptReport& report) override {
     reports.emplace_back(protocol::to_string(report.row.outcome));
   }
+  void print(const OutputLine& line) override {
+    lines.push_back(protocol::to_string(line.id) + ": " + std::string{line.text});
+  }
+  void say_left_out(const LeftOut& more) override { left_out.push_back(more); }
   void warn(std::string_view line) override { warnings.emplace_back(line); }
 
-  std::vector<std::string> frames, reports, warnings;
+  std::vector<std::string> frames, reports, lines, warnings;
+  std::map<InstanceId, InstanceHandle::Output> printed;  // and not handed out
+  std::vector<LeftOut> left_out;
+  std::vector<store::Meter> metered;
   std::vector<std::pair<ZygoteId, std::string>> zygotes;
   std::vector<ZygoteId> stopped_zygotes;
   std::vector<InstanceId> forked;

@@ -91,6 +91,7 @@ void Core::on_result(Instance& instance, Held& held, ItemResult& result, Now now
     effects_.kill(instance.id, SIGKILL);
   }
   if (result.outcome == protocol::Outcome::kOutOfMemory) instance.retiring = true;
+  if (!result.printed.empty()) print(held, result.printed, result.printed_cut, now);
   finish(held,
          {.outcome = result.outcome,
           .failure = std::move(result.failure),
@@ -231,6 +232,7 @@ void Core::take_back_items(Instance& instance, const End* end, Now now) {
   counters_.returned += untouched.size();
   function.queue.insert(function.queue.begin(), untouched.begin(), untouched.end());
   if (!was_running) return;
+  if (!end->printed.empty()) print(*was_running, end->printed, end->printed_cut, now);
 
   NamedEnding named = name_ending(end->ending, instance.stop, function.manifest.timeout);
   if (named.outcome == protocol::Outcome::kDrained) return hand_back(*was_running, now);

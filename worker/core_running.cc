@@ -62,6 +62,7 @@ void Core::look_at_progress(Now now) {
   if (now.steady < next_look_) return due(next_look_);
   next_look_ = now.steady + kLookEvery;
   due(next_look_);
+  print_what_runs(now);
   for (auto& [id, instance] : instances_) {
     if (instance->idle()) continue;
     const auto told = progress_of(*instance);

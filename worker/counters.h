@@ -35,6 +35,10 @@ struct Counters {
   std::uint64_t instances_broken = 0;    // broke the rules of the board and were killed
   std::uint64_t deadline_kills = 0;
   std::uint64_t forks_delayed = 0;  // held back because too many came at once
+
+  std::uint64_t reports_left_out = 0;  // of the log: more than reports_per_second
+  std::uint64_t output_lines_left_out = 0;
+  std::uint64_t output_bytes_cut = 0;
 };
 
 }  // namespace fanfare::worker

@@ -25,7 +25,8 @@ int run_daemon(int argc, char** argv, const std::function<void(Config&)>& adjust
   if (auto logging = init_logging({.program = about.program,
                                    .format = config.log_format,
                                    .level = config.log_level,
-                                   .file = {}});
+                                   .file = config.log_file,
+                                   .file_bytes_max = config.log_file_max});
       !logging) {
     spdlog::error("{}", logging.error().message);
     return 2;

@@ -25,12 +25,28 @@ using ZygoteId = StrongId<struct ZygoteTag, std::uint64_t>;
 using InstanceId = StrongId<struct InstanceTag, std::uint64_t>;
 using CommitId = StrongId<struct CommitTag, std::uint64_t>;
 
-// One attempt, for the log.
+// One attempt that ended, for the log.
 struct AttemptReport {
   std::string_view function;
   protocol::EventId id;
   const protocol::AttemptRow& row;
-  std::string_view log_tail;
+  std::uint32_t memory_limit_mb = 0;
+};
+
+// A line that a function printed, without its end; not cut in the middle unless it is very long.
+struct OutputLine {
+  std::string_view function;
+  protocol::EventId id;
+  std::uint32_t attempt = 1;
+  std::string_view text;
+};
+
+// What the log has no room for.
+struct LeftOut {
+  std::uint64_t reports = 0;
+  std::uint64_t output_lines = 0;
+  std::uint64_t output_bytes = 0;  // of attempts that printed more than is looked at
+  bool any() const { return reports + output_lines + output_bytes > 0; }
 };
 
 class Effects {
@@ -62,14 +78,24 @@ class Effects {
   // What the item that runs there has reported, if it has.
   virtual std::optional<Progress> progress(InstanceId instance) = 0;
 
+  // What the item that runs there has printed since this was asked, whole lines only. Nothing if
+  // results of items before it wait to be taken: what they printed comes with those.
+  virtual std::optional<InstanceHandle::Output> output(InstanceId instance) = 0;
+
   // To the whole process group. on_instance_ended follows once it is dead.
   virtual void kill(InstanceId instance, int signal) = 0;
 
   // on_commit_answer or on_commit_failed follows. `call` stays as it is until then.
   virtual void commit(CommitId id, const store::Commit& call) = 0;
 
-  // An attempt ended: all failures, and successes if CoreOptions::report_successes.
+  // on_meter_answer or on_meter_failed follows. `call` stays as it is until then.
+  virtual void meter(const store::Meter& call) = 0;
+
+  // An attempt ended, and CoreOptions wants a line about it.
   virtual void report(const AttemptReport& report) = 0;
+  // A function has printed.
+  virtual void print(const OutputLine& line) = 0;
+  virtual void say_left_out(const LeftOut& left_out) = 0;
 
   // Something an operator should know. The shell limits the rate.
   virtual void warn(std::string_view line) = 0;

@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "protocol/manifest.h"
 #include "protocol/messages.h"
+#include "store/usage.h"
 #include "worker/effects.h"
 #include "worker/ending.h"
 #include "worker/held.h"
@@ -99,6 +100,8 @@ struct Function {
   std::uint64_t credit_total = 0;
   bool told_warm = false;
   bool told_credit = false;
+
+  store::Usage usage;  // of attempts without a tenant, in the hour that is metered now
 
   bool touched = false;  // queued for the turn's scheduling
 

@@ -121,7 +121,7 @@ Result<InstanceHandle::Sent> InstanceHandle::send(std::span<const Item> items) {
   *free = {.batch = next_batch_, .items = header.items};
   if (restart_log) {
     log_.restarted();
-    log_read_to_ = 0;
+    log_read_to_ = handed_out_to_ = 0;
   }
   return Sent{.number = next_batch_++, .items = items.size()};
 }
@@ -196,7 +196,9 @@ Result<ItemResult> InstanceHandle::make_result(std::uint64_t batch, Board::Entry
                     .peak_memory_kb = board_.peak_memory_kb(),
                     .log = header.log,
                     .log_tail = {},
-                    .log_truncated = false};
+                    .log_truncated = false,
+                    .printed = {},
+                    .printed_cut = 0};
   if (header.outcome != protocol::Outcome::kOk) {
     result.failure.type = printable(texts.type, texts.type.size());
     result.failure.message = printable(texts.message, kFailureMessageMax);
@@ -209,7 +211,16 @@ Result<ItemResult> InstanceHandle::make_result(std::uint64_t batch, Board::Entry
     LogBuffer::Text tail = log_.tail(header.log);
     result.log_tail = std::move(tail.text);
     result.log_truncated = tail.truncated;
+    const LogRange fresh{std::max(header.log.from, handed_out_to_), header.log.to};
+    if (fresh == header.log && !result.log_truncated) {
+      result.printed = result.log_tail;  // nearly always: nothing more to read
+    } else if (!fresh.empty()) {
+      Output rest = read_output(fresh);
+      result.printed = std::move(rest.text);
+      result.printed_cut = rest.cut;
+    }
     log_read_to_ = header.log.to;
+    handed_out_to_ = std::max(handed_out_to_, std::min(header.log.to, log_.size()));
   }
   return result;
 }
@@ -249,6 +260,53 @@ LogBuffer::Text InstanceHandle::unfinished_log_tail() const {
   // Before its first batch an instance may have said why it could not start.
   if (!begun && next_batch_ > 2) return {};
   return log_.tail({log_read_to_, log_.size()});
+}
+
+InstanceHandle::Output InstanceHandle::read_output(LogRange range) {
+  range.to = std::min(range.to, log_.size());  // an instance may claim anything
+  if (range.empty()) return {};
+  Output output;
+  output.text = log_.tail(range, kPrintedMax).text;
+  output.cut = range.to - range.from - output.text.size();
+  handed_out_to_ = range.to;
+  return output;
+}
+
+bool InstanceHandle::results_wait() const {
+  for (std::size_t sheet = 0; sheet < kSheets; ++sheet) {
+    if (!sheets_[sheet].busy()) continue;
+    const auto counts = board_.counts(sheet, sheets_[sheet].batch);
+    if (counts && counts->finished != sheets_[sheet].taken) return true;
+  }
+  return false;
+}
+
+std::optional<InstanceHandle::Output> InstanceHandle::take_output() {
+  constexpr std::size_t kHalfLineMax = 4096;  // beyond it a line is told in pieces
+  const auto at = running();
+  const LogRange fresh{std::max(log_read_to_, handed_out_to_), log_.size()};
+  if (!at || fresh.empty() || results_wait()) return std::nullopt;
+  const std::uint64_t before = handed_out_to_;
+  Output output = read_output(fresh);
+  // What was read is the running item's if it is the one from before until now.
+  const auto still = running();
+  if (!still || still->batch != at->batch || still->item != at->item || results_wait()) {
+    handed_out_to_ = before;
+    return std::nullopt;
+  }
+  const std::size_t whole = output.text.rfind('\n') + 1;  // 0 if there is none
+  if (const std::size_t half = output.text.size() - whole; half <= kHalfLineMax) {
+    output.text.resize(whole);
+    handed_out_to_ -= half;
+  }
+  output.running = *at;
+  if (output.text.empty() && output.cut == 0) return std::nullopt;
+  return output;
+}
+
+InstanceHandle::Output InstanceHandle::last_output() {
+  const LogRange fresh{std::max(log_read_to_, handed_out_to_), log_.size()};
+  return fresh.empty() ? Output{} : read_output(fresh);
 }
 
 void InstanceHandle::kill_group(int signal) {

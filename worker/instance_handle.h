@@ -40,6 +40,8 @@ struct ItemResult {
   LogRange log;
   std::string log_tail;
   bool log_truncated = false;
+  std::string printed;            // of its output what take_output() has not handed out, its end
+  std::uint64_t printed_cut = 0;  // and how many bytes before that were too many
 };
 
 class InstanceHandle {
@@ -90,6 +92,18 @@ class InstanceHandle {
 
   // From the last finished item's end: what the running item, or the one that crashed, printed.
   LogBuffer::Text unfinished_log_tail() const;
+  // What the running item has printed since it was asked last: whole lines, unless one is very
+  // long; of more than kPrintedMax bytes the last. Nothing if nothing is new, or if results that
+  // wait to be taken have a part in it.
+  static constexpr std::size_t kPrintedMax = 64 * 1024;
+  struct Output {
+    Running running;
+    std::string text;
+    std::uint64_t cut = 0;  // bytes left out before it
+  };
+  std::optional<Output> take_output();
+  // The rest of what the item printed that ran when the process ended.
+  Output last_output();
   LogBuffer& log() { return log_; }
   const LogBuffer& log() const { return log_; }
 
@@ -124,6 +138,8 @@ class InstanceHandle {
   Result<void> read_doorbells();
   Result<void> take_from(std::size_t sheet, std::vector<ItemResult>& results);
   Result<ItemResult> make_result(std::uint64_t batch, Board::Entry entry);
+  Output read_output(LogRange range);
+  bool results_wait() const;
   Result<std::string> large_payload(std::uint64_t batch, const ResultHeader& header);
 
   std::uint64_t ticket_;
@@ -138,6 +154,7 @@ class InstanceHandle {
   std::array<OnSheet, kSheets> sheets_{};
   std::deque<LargeResult> large_;
   std::uint64_t log_read_to_ = 0;
+  std::uint64_t handed_out_to_ = 0;  // of the log: what take_output() and results have told
 };
 
 }  // namespace fanfare::worker

@@ -87,6 +87,86 @@ TEST_F(InstanceHandleTest, KnowsWhichItemRuns) {
   EXPECT_EQ(running->started_at, TimePoint(Duration(77)));
 }
 
+class InstanceOutputTest : public InstanceHandleTest {
+ protected:
+  void print(std::string_view text) {
+    ASSERT_EQ(::write(handle_.log().memfd(), text.data(), text.size()),
+              static_cast<ssize_t>(text.size()));
+  }
+};
+
+TEST_F(InstanceOutputTest, IsHandedOutLineByLineWhileAnItemRunsAndOnlyOnce) {
+  send(1);
+  board_.begin_batch(0, 1, 1);
+  board_.begin_item(0, 1);
+  EXPECT_FALSE(handle_.take_output()) << "nothing was printed";
+  print("one\ntwo\nthr");
+  auto output = handle_.take_output();
+  ASSERT_TRUE(output);
+  EXPECT_EQ(output->text, "one\ntwo\n");
+  EXPECT_EQ(output->running.item, 0u);
+  EXPECT_FALSE(handle_.take_output()) << "half a line waits for its end";
+  print("ee\nfour");
+  EXPECT_EQ(handle_.take_output()->text, "three\n");
+  board_.finish_item(0, {.log = {0, handle_.log().size()}}, {});
+  ASSERT_TRUE(take());
+  EXPECT_EQ(results_.at(0).printed, "four") << "the rest comes with the result";
+  EXPECT_EQ(results_.at(0).log_tail, "one\ntwo\nthree\nfour");
+}
+
+TEST_F(InstanceOutputTest, OfItemsWhoseResultsWaitComesWithThoseResults) {
+  send(2);
+  board_.begin_batch(0, 1, 2);
+  board_.begin_item(0, 1);
+  print("first\n");
+  board_.finish_item(0, {.log = {0, 6}}, {});
+  board_.begin_item(0, 2);
+  print("second\n");
+  EXPECT_FALSE(handle_.take_output()) << "a part of it is the first item's";
+  ASSERT_TRUE(take());
+  EXPECT_EQ(results_.at(0).printed, "first\n");
+  const auto output = handle_.take_output();
+  ASSERT_TRUE(output);
+  EXPECT_EQ(output->text, "second\n");
+  EXPECT_EQ(output->running.item, 1u);
+}
+
+TEST_F(InstanceOutputTest, OfAFloodIsItsEndAndSaysHowMuchIsMissing) {
+  send(1);
+  board_.begin_batch(0, 1, 1);
+  board_.begin_item(0, 1);
+  std::string flood;
+  while (flood.size() < 200'000) flood += "a line of a flood\n";
+  print(flood);
+  const auto output = handle_.take_output();
+  ASSERT_TRUE(output);
+  EXPECT_LE(output->text.size(), InstanceHandle::kPrintedMax);
+  EXPECT_EQ(output->cut + output->text.size(), flood.size());
+  EXPECT_TRUE(flood.ends_with(output->text));
+}
+
+TEST_F(InstanceOutputTest, LastWordsAreWhatNobodyHasHeard) {
+  send(1);
+  board_.begin_batch(0, 1, 1);
+  board_.begin_item(0, 1);
+  print("heard\n");
+  ASSERT_TRUE(handle_.take_output());
+  print("last words");
+  EXPECT_EQ(handle_.last_output().text, "last words");
+  EXPECT_EQ(handle_.last_output().text, "");
+}
+
+TEST_F(InstanceOutputTest, AnInstanceThatClaimsMoreThanItPrintedHarmsOnlyItself) {
+  send(1);
+  board_.begin_batch(0, 1, 1);
+  board_.begin_item(0, 1);
+  print("little\n");
+  board_.finish_item(0, {.log = {0, UINT64_MAX}}, {});
+  ASSERT_TRUE(take());
+  EXPECT_EQ(results_.at(0).printed, "little\n");
+  EXPECT_EQ(results_.at(0).printed_cut, 0u);
+}
+
 TEST_F(InstanceHandleTest, RejectsMoreResultsThanItems) {
   send(1);
   board_.begin_batch(0, 1, 2);

@@ -181,6 +181,11 @@ std::optional<Progress> Processes::progress(InstanceId id) const {
   return at == instances_.end() ? std::nullopt : at->second->handle->progress();
 }
 
+std::optional<InstanceHandle::Output> Processes::output(InstanceId id) {
+  const auto at = instances_.find(id);
+  return at == instances_.end() ? std::nullopt : at->second->handle->take_output();
+}
+
 void Processes::kill(InstanceId id, int signal) {
   const auto at = instances_.find(id);
   if (at == instances_.end()) return;
@@ -222,6 +227,9 @@ void Processes::on_end(InstanceId id) {
   auto log = instance.handle->unfinished_log_tail();
   end.log_tail = std::move(log.text);
   end.log_truncated = log.truncated;
+  auto rest = instance.handle->last_output();
+  end.printed = std::move(rest.text);
+  end.printed_cut = rest.cut;
   // Its own watch is calling: it goes at the end of the turn.
   std::shared_ptr<Instance> doomed = std::move(at->second);
   instances_.erase(at);

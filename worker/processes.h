@@ -36,6 +36,7 @@ class Processes {
   Result<InstanceHandle::Sent> run(InstanceId id, std::span<const Item> items);
   std::optional<InstanceHandle::Running> running(InstanceId id) const;
   std::optional<Progress> progress(InstanceId id) const;
+  std::optional<InstanceHandle::Output> output(InstanceId id);
   void kill(InstanceId id, int signal);
 
   // Now and then: gives back the memory of endless logs, and buries processes that nobody knows.

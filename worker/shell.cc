@@ -6,6 +6,8 @@
 #include <csignal>
 #include <utility>
 
+#include "worker/log_lines.h"
+
 namespace fanfare::worker {
 namespace {
 
@@ -13,12 +15,11 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kOutboxMax = 10'000;  // frames; the core's own limits keep it far below
 
-// The last line of what an attempt printed, for the log.
-std::string_view last_line(std::string_view text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
-  const auto at = text.rfind('\n');
-  if (at != std::string_view::npos) text.remove_prefix(at + 1);
-  return text.substr(0, 200);
+// Nothing is made for a log that does not take it.
+CoreOptions::Reports reports_of(const Config& config) {
+  using Reports = CoreOptions::Reports;
+  if (!spdlog::should_log(spdlog::level::info) || config.reports == "none") return Reports::kNone;
+  return config.reports == "failures" ? Reports::kFailures : Reports::kAll;
 }
 
 }  // namespace
@@ -81,7 +82,7 @@ Shell::Shell(Loop& loop, Config config, CoreOptions options, RedisOptions redis,
           .on_malformed = [this](const PeerId&) { core_->on_not_one_frame(); }});
   Effects& effects = *this;
   core_ = std::make_unique<Core>(std::move(options), effects, loop_.now());
-  core_->report_successes(spdlog::should_log(spdlog::level::debug));
+  core_->want_reports(reports_of(config_));
   processes_ = std::make_unique<Processes>(
       loop_, *core_,
       Processes::Options{config_.instance, run_as.uid, run_as.gid, config_.storage_dir});
@@ -215,23 +216,28 @@ void Shell::commit(CommitId id, const store::Commit& call) {
   });
 }
 
+std::optional<InstanceHandle::Output> Shell::output(InstanceId instance) {
+  return processes_->output(instance);
+}
+
+void Shell::meter(const store::Meter& call) {
+  store_->call(call, [this](const Result<store::Answer>& answer) {
+    if (!answer) return core_->on_meter_failed(answer.error(), loop_.now());
+    core_->on_meter_answer(loop_.now());
+  });
+}
+
 void Shell::report(const AttemptReport& report) {
-  const protocol::AttemptRow& row = report.row;
-  const bool ok = row.outcome == protocol::Outcome::kOk;
-  if (ok) {
-    spdlog::debug("{} {} attempt {}: ok in {} us", report.function, protocol::to_string(report.id),
-                  row.number, row.duration_us);
-    return;
-  }
-  const bool debug = spdlog::should_log(spdlog::level::debug);
-  const auto swallowed = attempt_log_.allow(loop_.now().steady);
-  if (!swallowed && !debug) return;
-  const std::string_view words = last_line(report.log_tail);
-  spdlog::info(
-      "{} {} attempt {}: {} after {} us: {}: {}{}{}{}", report.function,
-      protocol::to_string(report.id), row.number, protocol::to_string(row.outcome), row.duration_us,
-      row.error_type, row.error_message, words.empty() ? "" : "; it printed: ", words,
-      swallowed.value_or(0) > 0 ? fmt::format(" ({} more failures not shown)", *swallowed) : "");
+  log_with_fields(report_line(report), log_takes_fields() ? report_fields(report) : std::string{});
+}
+
+void Shell::print(const OutputLine& line) {
+  log_with_fields(output_line(line), log_takes_fields() ? output_fields(line) : std::string{});
+}
+
+void Shell::say_left_out(const LeftOut& left_out) {
+  log_with_fields(left_out_line(left_out),
+                  log_takes_fields() ? left_out_fields(left_out) : std::string{});
 }
 
 void Shell::warn(std::string_view line) {
@@ -261,7 +267,7 @@ void Shell::on_signal(int) {
 
 void Shell::set_log_level(const std::string& level) {
   spdlog::set_level(spdlog::level::from_str(level));
-  core_->report_successes(spdlog::should_log(spdlog::level::debug));
+  core_->want_reports(reports_of(config_));
   spdlog::info("log level is {} now", level);
 }
 

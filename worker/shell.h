@@ -34,7 +34,6 @@ class Shell : private Effects {
 
   // SIGTERM drains, a second one stops at once, a third one does not even report. The loop ends.
   void on_signal(int signal);
-  // Debug names every attempt.
   void set_log_level(const std::string& level);
 
   const Core& core() const { return *core_; }
@@ -53,7 +52,11 @@ class Shell : private Effects {
   std::optional<Progress> progress(InstanceId instance) override;
   void kill(InstanceId instance, int signal) override;
   void commit(CommitId id, const store::Commit& call) override;
+  std::optional<InstanceHandle::Output> output(InstanceId instance) override;
+  void meter(const store::Meter& call) override;
   void report(const AttemptReport& report) override;
+  void print(const OutputLine& line) override;
+  void say_left_out(const LeftOut& left_out) override;
   void warn(std::string_view line) override;
 
   void turn();
@@ -81,7 +84,6 @@ class Shell : private Effects {
   bool was_joined_ = false;
   bool said_stopped_ = false;
   LogThrottle broker_log_, redis_log_, warn_log_{std::chrono::seconds{1}};
-  LogThrottle attempt_log_{std::chrono::milliseconds{100}};
 };
 
 }  // namespace fanfare::worker

@@ -185,8 +185,20 @@ void History::on_applied(const store::Call& call, const store::Answer& answer) {
     } else {
       registered_workers_.insert(note->name);
     }
+  } else if (const auto* meter = std::get_if<store::Meter>(&call)) {
+    applied(*meter, std::get<store::Metered>(answer));
   } else if (std::holds_alternative<store::ListWorkers>(call)) {
     registered_at_[acting_epoch_] = registered_workers_;
+  }
+}
+
+void History::applied(const store::Meter& call, const store::Metered& answer) {
+  if (answer.repeated) return;
+  std::uint64_t& metered = metered_[call.worker];
+  for (const auto& row : call.rows) metered += row.usage.invocations;
+  if (metered > attempts_ended_[call.worker]) {
+    violate("worker {} has metered {} attempts of the {} that have ended there", call.worker,
+            metered, attempts_ended_[call.worker]);
   }
 }
 

@@ -118,6 +118,10 @@ class History {
   void on_execution(WorkerLife worker, const DeliveryKey& key, std::uint32_t attempt);
   void on_instance_failure(WorkerLife worker, const DeliveryKey& key);
   void on_done_sent(WorkerLife worker, const protocol::Done& done);
+  // So many attempts have ended in this process, when it tells Redis what they used.
+  void on_usage_told(const std::string& worker, std::uint64_t attempts_ended) {
+    attempts_ended_[worker] = attempts_ended;
+  }
 
   // ---- the end ----
   bool all_ended() const;  // as the counts say
@@ -156,6 +160,7 @@ class History {
     std::set<DeliveryKey> lent;        // at least once, by this broker
   };
 
+  void applied(const store::Meter& call, const store::Metered& answer);
   void applied(const store::Append& call, const store::Appended& answer);
   void applied(const store::Commit& call, const store::Committed& answer);
   void applied(const store::Postpone& call, const store::Moved& answer);
@@ -195,6 +200,7 @@ class History {
   std::map<std::pair<WorkerLife, DeliveryKey>, int> instance_failures_;
   std::set<std::pair<DeliveryKey, std::uint32_t>> failures_counted_;
   std::set<std::pair<DeliveryKey, std::uint32_t>> judged_;  // attempts whose commit was looked at
+  std::map<std::string, std::uint64_t> attempts_ended_, metered_;  // by a worker's process
   std::uint64_t executions_ = 0;
 };
 

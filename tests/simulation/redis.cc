@@ -27,7 +27,7 @@ const char* name_of(const store::Call& call) {
       "begin",       "append",       "commit",         "postpone",       "bury",      "page",
       "due",         "survey",       "recall",         "list_functions", "deploy",    "remove",
       "note_worker", "list_workers", "count_outboxes", "read_outbox",    "set_state", "lookup",
-      "get_rows",    "list_rows",    "write_rows"};
+      "get_rows",    "list_rows",    "write_rows",     "meter"};
   static_assert(std::size(kNames) == std::variant_size_v<store::Call>);
   return kNames[call.index()];
 }

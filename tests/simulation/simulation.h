@@ -57,7 +57,8 @@
 // 14. No two events of one (source, id), or one idempotency key, are in the journal; whoever is
 // told
 //     that his event is a duplicate is given the id of the one that claimed it.
-// 15. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
+// 15. No worker's attempts are metered twice, however often its calls are repeated.
+// 16. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
 //     10 bounds these) everything published has ended, and the broker's own counts agree with Redis
 //     that nothing is left.
 //

@@ -24,6 +24,8 @@ worker::CoreOptions options_of(World& world, const std::string& name, const std:
   options.pid = static_cast<std::int32_t>(life);
   options.pid_started = life;
   options.slots = static_cast<std::uint32_t>(2 + world.random.below(3));
+  options.reports = worker::CoreOptions::Reports::kFailures;
+  options.usage_ttl = 24h;
   options.grace = world.random.between(20ms, 200ms);
   options.kill_grace = 10ms;
   options.init_timeout = 150ms;
@@ -178,6 +180,19 @@ void WorkerNode::commit(worker::CommitId id, const store::Commit& call) {
       core_->on_commit_answer(id, std::get<store::Committed>(*answer), now());
     } else {
       core_->on_commit_failed(id, answer.error(), now());
+    }
+    wake();
+  });
+}
+
+void WorkerNode::meter(const store::Meter& call) {
+  const auto& counters = core_->counters();
+  world_.history.on_usage_told(call.worker, counters.attempts_ok + counters.attempts_failed);
+  redis_->call(call, [this](const Result<store::Answer>& answer) {
+    if (answer) {
+      core_->on_meter_answer(now());
+    } else {
+      core_->on_meter_failed(answer.error(), now());
     }
     wake();
   });

@@ -77,7 +77,11 @@ class WorkerNode final : public worker::Effects {
   std::optional<worker::Progress> progress(worker::InstanceId instance) override;
   void kill(worker::InstanceId instance, int signal) override;
   void commit(worker::CommitId id, const store::Commit& call) override;
+  std::optional<worker::InstanceHandle::Output> output(worker::InstanceId) override { return {}; }
+  void meter(const store::Meter& call) override;
   void report(const worker::AttemptReport& report) override;
+  void print(const worker::OutputLine&) override {}
+  void say_left_out(const worker::LeftOut&) override {}
   void warn(std::string_view line) override;
 
   Now now() const { return world_.schedule.now(); }
