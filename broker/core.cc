@@ -29,6 +29,7 @@ namespace {
 
 constexpr std::size_t kJustEndedMax = 4096;  // 10 ms' worth at full speed
 constexpr Duration kOfficePause = std::chrono::seconds{1};
+constexpr Duration kRatePause = std::chrono::milliseconds{1};  // starts are paced no finer
 constexpr Duration kCountPause = std::chrono::seconds{1};  // of a count that Redis cannot give now
 
 }  // namespace
@@ -251,6 +252,13 @@ void Core::tick(Now now) {
   }
   for (const SessionId id : silent) lose_session(id, protocol::Outcome::kWorkerLost, now);
 
+  // Whoever has not come back within a lease is not waited for by the next broker either.
+  if (phase_ == Phase::kRunning && now.steady >= began_at_ + options_.lease) {
+    for (const auto& name : std::exchange(awaited_workers_, {})) {
+      call(store::NoteWorker{epoch_, name, {}, true}, ForNote{});
+    }
+  }
+
   expire_waits(now);
   check_office(now);
   note_rates(now);
@@ -288,9 +296,9 @@ void Core::note_rates(Now now) {
     if (!function->surveyed) continue;  // what Redis holds already has not just come
     const auto& counts = function->counts;
     const std::int64_t done = counts.succeeded + counts.dead + counts.expired + counts.cancelled;
-    function->rate.note(now.steady,
-                        static_cast<std::uint64_t>(std::max<std::int64_t>(0, counts.accepted)),
-                        static_cast<std::uint64_t>(std::max<std::int64_t>(0, done)));
+    function->meter.note(now.steady,
+                         static_cast<std::uint64_t>(std::max<std::int64_t>(0, counts.accepted)),
+                         static_cast<std::uint64_t>(std::max<std::int64_t>(0, done)));
   }
 }
 
@@ -319,6 +327,9 @@ Duration Core::until_next_tick(Now now) const {
   Duration wait = ticked_at_ + pause - now.steady;
   const std::int64_t now_ms = to_ms(now.wall);
   for (const auto& [name, function] : functions_) {
+    if (const auto next = function->rate.waits_until(); next && function->lendable() > 0) {
+      wait = std::min(wait, std::max<Duration>(*next - now.steady, kRatePause));
+    }
     if (!may_read_due(*function)) continue;
     wait = std::min<Duration>(wait, std::chrono::milliseconds{*function->next_due_ms - now_ms});
   }

@@ -39,6 +39,7 @@
 #include "broker/claim_table.h"
 #include "broker/counters.h"
 #include "broker/function_state.h"
+#include "broker/place.h"
 #include "broker/retry.h"
 #include "broker/router.h"
 #include "protocol/event.h"
@@ -63,6 +64,8 @@ struct Protections {
   bool count_refusals = true;           // else refused events are not counted
   bool bound_queues = true;             // else queue_max is not looked at
   bool answer_garbage = true;           // else what cannot be read is dropped in silence
+  bool keep_key_order = true;           // else ordering keys are not looked at
+  bool tenants_take_turns = true;       // else tenants are not looked at: first come, first served
 };
 
 struct CoreOptions {
@@ -176,7 +179,7 @@ class Core {
     BatchId batch;
     SharedBytes packed_event;
     std::shared_ptr<const Target> target;
-    protocol::Lane lane;
+    Place place;
     bool timed = false;  // it may not start at any time: its options say when
     std::optional<protocol::PublishError> refusal;
     std::unique_ptr<const Claims> claims;
@@ -318,6 +321,8 @@ class Core {
 
   // core_dispatch.cc: from waiting to lent
   void dispatch(FunctionState& function, Now now);
+  bool all_are_back(Now now) const;
+  void maybe_open_keys(FunctionState& function, Now now);
   static CreditLine* choose_worker(FunctionState& function, Now now);
   bool take_next(FunctionState& function, Session& session, Now now, Pending& out);
   void lend(FunctionState& function, Session& session, std::vector<Pending> deliveries, Now now);
@@ -376,6 +381,10 @@ class Core {
   void register_function(store::Registered registered);
   void rebuild_router();
   void maybe_open_dispatch(Now now);
+  Place place_of(const protocol::PublishOptions& options) const;
+  static bool must_wait_in_later(const FunctionState& function, const Pending& delivery);
+  void release_vanished(FunctionState& function);
+  void note_holders(FunctionState& function, const store::Surveyed& surveyed);
 
   // core_await.cc, core_admin.cc, core_deliveries.cc
   void on_await(const Peer& peer, const protocol::Await& await, Now now);
@@ -421,6 +430,8 @@ class Core {
   TimePoint ask_office_at_;
   bool asking_office_ = false;
   TimePoint dispatch_opens_at_;
+  TimePoint began_at_;         // took office
+  std::int64_t began_ms_ = 0;  // the same, Unix ms
   std::vector<std::string> awaited_workers_;
 
   std::vector<OutgoingFrame> frames_;

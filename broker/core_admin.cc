@@ -24,12 +24,10 @@ json described(const FunctionState& function) {
 // What a manifest asks for and nothing here acts on, by name. Better refused than ignored.
 std::string inert_settings(const protocol::Manifest& manifest) {
   std::vector<std::string_view> names;
-  if (manifest.rate_per_second > 0) names.push_back("rate");
   if (manifest.batch_size != 1) names.push_back("batch.size");
   if (manifest.batch_window > Duration::zero()) names.push_back("batch.window");
   if (!manifest.on_success.empty()) names.push_back("on_success");
   if (!manifest.on_failure.empty()) names.push_back("on_failure");
-  if (manifest.weight != 1) names.push_back("weight");
   return fmt::format("{}", fmt::join(names, ", "));
 }
 

@@ -23,15 +23,34 @@ bool Core::put_off(FunctionState& function, Pending& delivery, Now now) {
   if (delivery.origin == kLater || delivery.origin == kInvoke) return false;
   if (delivery.due_ms <= to_ms(now.wall)) return false;
   const std::int64_t due_ms = delivery.due_ms;
+  // Its time has not come: until then it has no place in its key.
+  if (delivery.ordered && function.queue.release_key(delivery.id)) touch(function);
   postpone(function, std::move(delivery), own_token(), due_ms);
   return true;
+}
+
+// Whether the workers that were registered when this broker took office have said what they run, or
+// had a lease's time for it. What must never run twice at once waits for that.
+bool Core::all_are_back(Now now) const {
+  return awaited_workers_.empty() || now.steady >= began_at_ + options_.lease ||
+         !options_.protections.wait_for_announcements;
+}
+
+// From when deliveries with an ordering key may go: then it is known who has which key. What runs
+// may also lie in `later`, due since before, so these rows are read first.
+void Core::maybe_open_keys(FunctionState& function, Now now) {
+  if (function.queue.keys_are_open() || !function.surveyed || !all_are_back(now)) return;
+  const bool rows_read =
+      !function.reading_due && (!function.next_due_ms || *function.next_due_ms > began_ms_);
+  if (rows_read || now.steady >= began_at_ + options_.lease) function.queue.open_keys();
 }
 
 // A delivery may be lent from now on, unless a worker has it already or its time lies ahead. False
 // if it went elsewhere. What runs already is not put off: its attempt would be fenced off.
 bool Core::make_ready(FunctionState& function, Pending delivery, Now now) {
   if (lend_if_announced(function, delivery, now) || put_off(function, delivery, now)) return false;
-  if (delivery.worker_losses > 0) {
+  // One that waits for its key is suspected no less when its turn comes, see take_next.
+  if (delivery.worker_losses > 0 && !delivery.ordered) {
     function.suspects.push_back(std::move(delivery));
   } else {
     function.queue.push(std::move(delivery));
@@ -71,6 +90,10 @@ bool Core::take_next(FunctionState& function, Session& session, Now now, Pending
       next = function.queue.take();
     }
     if (!next) return false;
+    if (next->worker_losses > 0 && session.suspects_lent > 0) {
+      function.suspects.push_back(*std::move(next));
+      continue;
+    }
     const bool expired = (next->expires_ms != 0 && next->expires_ms <= now_ms) ||
                          now_ms - next->accepted_ms > max_age_ms;
     if (!expired) {
@@ -83,19 +106,23 @@ bool Core::take_next(FunctionState& function, Session& session, Now now, Pending
 
 void Core::dispatch(FunctionState& function, Now now) {
   expire_invocations(function, now);
+  maybe_open_keys(function, now);
   if (function.registered.paused) return;
+  if (function.manifest.max_concurrency > 0 && !all_are_back(now)) return;
   const std::size_t running_max = function.manifest.max_concurrency > 0
                                       ? function.manifest.max_concurrency
                                       : std::numeric_limits<std::size_t>::max();
   std::vector<Pending> batch;
-  while (function.waiting() > 0 && function.running() < running_max) {
+  while (function.lendable() > 0 && function.running() < running_max) {
     CreditLine* line = choose_worker(function, now);
     if (!line) return;
+    const std::size_t may_start = function.rate.allowed(now.steady);
+    if (may_start == 0) return;
     Session& session = sessions_.at(line->session);
     const std::size_t room = std::min<std::size_t>(
-        {line->available(), kDeliverCountMax, running_max - function.running()});
+        {line->available(), kDeliverCountMax, running_max - function.running(), may_start});
     std::size_t bytes = 0;
-    batch.reserve(std::min(room, function.waiting()));
+    batch.reserve(std::min(room, function.lendable()));
     Pending next;
     while (batch.size() < room && bytes < kDeliverBytesMax &&
            take_next(function, session, now, next)) {
@@ -104,6 +131,7 @@ void Core::dispatch(FunctionState& function, Now now) {
       batch.push_back(std::move(next));
     }
     if (batch.empty()) return;  // only expired ones, or suspects waiting for their turn
+    function.rate.take(batch.size(), now.steady);
     lend(function, session, std::exchange(batch, {}), now);
   }
 }
@@ -187,7 +215,8 @@ void Core::on_invoke(const Peer& peer, const protocol::Invoke& invoke, Now now) 
   if (invoke.timeout_ms == 0) return no(Refusal::kInvalid, "the timeout must be at least 1 ms");
 
   Pending pending;
-  pending.id = {{next_invocation_++, 0}, 0};
+  // The epoch makes it unlike those of former brokers, which workers may still name.
+  pending.id = {{next_invocation_++, epoch_}, 0};
   pending.origin = protocol::Origin::kInvoke;
   pending.accepted_ms = to_ms(now.wall);
   pending.packed_event = invoke.packed_event;

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "broker/core.h"
+#include "broker/event_times.h"
 
 namespace fanfare::broker {
 namespace {
@@ -76,6 +77,11 @@ void Core::postpone(FunctionState& function, Pending delivery, protocol::Attempt
                     std::int64_t due_ms) {
   // At its expiry it has to be looked at, too.
   if (delivery.expires_ms != 0) due_ms = std::min(due_ms, delivery.expires_ms);
+  // Its successors must find its key taken, also after a restart of this broker.
+  std::string key_held;
+  if (delivery.ordered && function.queue.keys().is_holder(delivery.id)) {
+    if (auto options = options_of(delivery.packed_event)) key_held = options->ordering_key;
+  }
   endings_[&function].postpone.items.push_back({.id = delivery.id,
                                                 .slot = delivery.slot,
                                                 .entry_size = delivery.entry_size,
@@ -85,6 +91,7 @@ void Core::postpone(FunctionState& function, Pending delivery, protocol::Attempt
                                                 .due_ms = due_ms,
                                                 .attempts = delivery.attempts,
                                                 .accepted_ms = delivery.accepted_ms,
+                                                .key_held = std::move(key_held),
                                                 .packed_ledger = delivery.packed_ledger,
                                                 .packed_event = delivery.packed_event.str()});
   const protocol::EventId id = delivery.id;
@@ -167,6 +174,7 @@ void Core::on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now
       continue;
     }
     function.later_held.erase(item.id);
+    function.queue.keys().park(item.id, item.due_ms);
     if (item.origin != protocol::Origin::kLater) {
       --function.counts.open;
       ++function.counts.later;

@@ -190,10 +190,6 @@ Core::Incoming Core::admit(std::string_view packed, BatchId batch) {
   if (!event->packed_options.empty()) {
     auto options = protocol::unpack_options(event->packed_options);
     if (!options) return refused(Refusal::kMalformed, options.error().message);
-    if (!options->ordering_key.empty()) {
-      return refused(Refusal::kUnsupported,
-                     "this version does nothing with ordering_key; leave it out");
-    }
     if (!options->idempotency_key.empty() && options_.dedup_window == Duration::zero()) {
       return refused(Refusal::kUnsupported,
                      "this broker does not look at keys ([broker] dedup_window is 0); leave "
@@ -202,7 +198,7 @@ Core::Incoming Core::admit(std::string_view packed, BatchId batch) {
     if (options->priority > 9) return refused(Refusal::kInvalid, "priority is 0 to 9");
     incoming.timed =
         options->deliver_at || options->delay || options->expires_at || options->max_age;
-    incoming.lane = protocol::lane_of(options->priority, options->tenant);
+    incoming.place = place_of(*options);
     idempotency_key = std::move(options->idempotency_key);
   }
   if (looks_at_claims()) incoming.claims = claims_of(*event, idempotency_key);
@@ -322,14 +318,14 @@ std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
     if (incoming.target->functions.empty()) ++chunk->unmatched;
     for (FunctionState* function : incoming.target->functions) {
       auto offer = std::find_if(chunk->offers.begin(), chunk->offers.end(), [&](const Offer& o) {
-        return o.function == function && o.lane == incoming.lane;
+        return o.function == function && o.lane == incoming.place.lane;
       });
       if (offer == chunk->offers.end()) {
         const std::size_t more = std::min(incoming_.size(), protocol::kChunkEventsMax);
-        offer = chunk->offers.insert(offer, Offer{function, incoming.lane, {}});
+        offer = chunk->offers.insert(offer, Offer{function, incoming.place.lane, {}});
         offer->deliveries.reserve(more);
         if (!memory) {
-          append.streams.push_back({function->name, incoming.lane, {}});
+          append.streams.push_back({function->name, incoming.place.lane, {}});
           append.streams.back().items.reserve(more);
         }
       }
@@ -337,7 +333,9 @@ std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
       Pending& pending = offer->deliveries.emplace_back();
       pending.id = id;
       pending.slot = static_cast<std::uint8_t>(offer->deliveries.size() - 1);
-      pending.lane = incoming.lane;
+      pending.lane = incoming.place.lane;
+      pending.flow = incoming.place.flow;
+      pending.ordered = incoming.place.ordered;
       pending.origin = memory ? protocol::Origin::kMemory : protocol::Origin::kJournal;
       pending.accepted_ms = accepted_ms;
       pending.due_ms = times.due_ms;

@@ -11,6 +11,7 @@ namespace fanfare::broker {
 namespace {
 
 constexpr Duration kRecountPause = std::chrono::seconds{1};
+constexpr std::size_t kBlockedRowsMax = 1024;  // half of what is held of `later`
 
 // How often this delivery was lent when its worker vanished: `later` keeps that in the ledger only.
 std::uint16_t losses_in(std::string_view packed_ledger) {
@@ -43,6 +44,8 @@ void Core::on_begun(const store::Begun& begun, Now now) {
   options_.failpoint("broker.office.taken");
   epoch_ = begun.epoch;
   last_entry_ = begun.last_entry;
+  began_at_ = now.steady;
+  began_ms_ = to_ms(now.wall);
   dispatch_opens_at_ = now.steady + options_.announce_grace;
   call(store::ListWorkers{}, ForWorkers{});
   call(store::ListFunctions{}, ForRegistry{});
@@ -75,6 +78,7 @@ void Core::register_function(store::Registered registered) {
   }
   function->deployed = manifest.has_value();
   if (manifest) function->manifest = *std::move(manifest);
+  function->rate.set(function->manifest.rate_per_second);
   function->registered = std::move(registered);
   if (!function->surveyed) call(store::Survey{function->name}, ForSurvey{function.get()});
   touch(*function);
@@ -100,6 +104,7 @@ void Core::rebuild_router() {
 void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed) {
   options_.failpoint("broker.survey.taken");
   function.counts = surveyed.counts;
+  note_holders(function, surveyed);
   if (std::exchange(function.surveyed, true)) {  // only counted anew
     // Nothing is held here and yet something is open: what ended here has not ended in Redis.
     if (is_idle(function) && surveyed.counts.open + surveyed.counts.later > 0) read_anew(function);
@@ -177,6 +182,9 @@ void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged p
         const EventTimes times = times_of(*options, pending.accepted_ms);
         pending.due_ms = times.due_ms;
         pending.expires_ms = times.expires_ms;
+        const Place place = place_of(*options);
+        pending.flow = place.flow;
+        pending.ordered = place.ordered;
       }
       if (is_held(function, pending.id)) continue;
       if (!lend_if_announced(function, pending, now) && !put_off(function, pending, now)) {
@@ -200,7 +208,6 @@ void Core::on_due(FunctionState& function, store::DueRows rows, Now now) {
         function.ended_while_reading.contains(row.id)) {
       continue;
     }
-    function.later_held.emplace(row.id, row.due_ms);
     Pending pending;
     pending.id = row.id;
     pending.origin = protocol::Origin::kLater;
@@ -218,8 +225,16 @@ void Core::on_due(FunctionState& function, store::DueRows rows, Now now) {
       const EventTimes times = times_of(*options, pending.accepted_ms);
       pending.expires_ms = times.expires_ms;
       never_starts = times.expires_ms != 0 && times.expires_ms <= times.due_ms;
-      pending.lane = protocol::lane_of(options->priority, options->tenant);
+      const Place place = place_of(*options);
+      pending.lane = place.lane;
+      pending.flow = place.flow;
+      pending.ordered = place.ordered;
     }
+    if (must_wait_in_later(function, pending)) {
+      function.skip_row(row.due_ms);
+      continue;
+    }
+    function.later_held.emplace(row.id, row.due_ms);
     if (never_starts) {
       expire(function, std::move(pending), now);
       continue;
@@ -229,6 +244,54 @@ void Core::on_due(FunctionState& function, store::DueRows rows, Now now) {
   // Nothing left: what is postponed from now on says when the next one is due.
   function.next_due_ms = rows.next_due_ms;
   if (function.placed_while_reading) function.note_due(*function.placed_while_reading);
+  function.read_skipped_rows();
+  release_vanished(function);
+}
+
+// Of rows that wait for their ordering key only so many are held here, or the row of the one that
+// has the key might find no room. What is left out is read again when there is room.
+bool Core::must_wait_in_later(const FunctionState& function, const Pending& delivery) {
+  return delivery.ordered && function.later_held.size() >= kBlockedRowsMax &&
+         !function.announced.contains(delivery.id) &&
+         function.queue.keys().would_wait(delivery.flow, delivery.id);
+}
+
+Place Core::place_of(const protocol::PublishOptions& options) const {
+  if (options_.protections.keep_key_order && options_.protections.tenants_take_turns) {
+    return broker::place_of(options);
+  }
+  protocol::PublishOptions looked_at = options;
+  if (!options_.protections.keep_key_order) looked_at.ordering_key.clear();
+  if (!options_.protections.tenants_take_turns) looked_at.tenant.clear();
+  return broker::place_of(looked_at);
+}
+
+// Holders of a key that `later` should have by its own saying, and has not: a worker that this
+// broker had given up, or never heard of, has committed them.
+void Core::release_vanished(FunctionState& function) {
+  const auto gone = [&](const protocol::EventId&, std::int64_t due_ms) {
+    return !function.next_due_ms || due_ms < *function.next_due_ms;
+  };
+  for (const auto& id : function.queue.keys().parked_if(gone)) function.queue.release_key(id);
+  touch(function);
+}
+
+// Who holds a key while it waits in `later` for its retry: Redis has the say.
+void Core::note_holders(FunctionState& function, const store::Surveyed& surveyed) {
+  KeyTable& keys = function.queue.keys();
+  std::unordered_set<protocol::EventId> named;
+  for (const auto& holder : surveyed.holders) {
+    named.insert(holder.id);
+    if (function.leases.contains(holder.id) || function.moving.contains(holder.id) ||
+        function.later_held.contains(holder.id)) {
+      continue;
+    }
+    keys.hold(flow_of(holder.ordering_key), holder.id);
+    keys.park(holder.id, holder.due_ms);
+  }
+  const auto gone = [&](const protocol::EventId& id, std::int64_t) { return !named.contains(id); };
+  for (const auto& id : keys.parked_if(gone)) function.queue.release_key(id);
+  touch(function);
 }
 
 }  // namespace fanfare::broker

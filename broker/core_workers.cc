@@ -127,6 +127,7 @@ void Core::grant(FunctionState& function, Pending delivery, SessionId session,
                  protocol::AttemptToken token, Now now) {
   delivery.dispatches = std::max(delivery.dispatches, token.value & 0xFFFu);
   if (delivery.worker_losses > 0) ++sessions_.at(session).suspects_lent;
+  if (delivery.ordered) function.queue.keys().hold(delivery.flow, delivery.id);
   function.leases.grant({std::move(delivery), session, token, to_ms(now.wall)});
 }
 
@@ -134,7 +135,8 @@ void Core::grant(FunctionState& function, Pending delivery, SessionId session,
 // broker whose clock was ahead may have lent it before its time.
 void Core::wait_again(FunctionState& function, Pending delivery, Now now) {
   if (put_off(function, delivery, now)) return;
-  if (delivery.worker_losses > 0) {
+  const bool may_go = !delivery.ordered || function.queue.keys().is_holder(delivery.id);
+  if (delivery.worker_losses > 0 && may_go) {
     function.suspects.push_back(std::move(delivery));
   } else {
     function.queue.put_back(std::move(delivery));
@@ -239,9 +241,11 @@ void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
 
 // The delivery has ended for good.
 void Core::settle(FunctionState& function, const protocol::EventId& id) {
-  if (function.later_held.erase(id) > 0 && function.reading_due) {
-    function.ended_while_reading.insert(id);
+  if (function.later_held.erase(id) > 0) {
+    if (function.reading_due) function.ended_while_reading.insert(id);
+    function.read_skipped_rows();
   }
+  if (function.queue.release_key(id)) touch(function);
   just_ended_[next_ended_] = {id, &function};
   next_ended_ = (next_ended_ + 1) % just_ended_.size();
   if (!waiters_.empty()) notify_waiters(id, function.name);

@@ -22,27 +22,34 @@ auto find_id(Deque& deliveries, const protocol::EventId& id) {
 }  // namespace
 
 bool DeliveryQueue::has_room(const Window& window) const {
-  return window.ready.size() < limits_.deliveries_max && window.bytes < limits_.bytes_max;
+  return window.deliveries < limits_.deliveries_max && window.bytes < limits_.bytes_max;
 }
 
 void DeliveryQueue::add(Window& window, Pending&& delivery) {
+  ++window.deliveries;
   window.bytes += delivery.bytes();
   bytes_ += delivery.bytes();
   ++size_;
-  window.ready.push_back(std::move(delivery));
+  if (!delivery.ordered) return go(std::move(delivery));
+  if (auto going = keys_.add(std::move(delivery))) go(*std::move(going));
 }
 
-Pending DeliveryQueue::account_for(Pending delivery) {
-  bytes_ -= delivery.bytes();
+void DeliveryQueue::go(Pending delivery) {
+  ready_[priority_of(delivery.lane)].push(std::move(delivery));
+}
+
+void DeliveryQueue::go_all(std::vector<Pending> deliveries) {
+  for (Pending& delivery : deliveries) go(std::move(delivery));
+}
+
+// It leaves; `window` is null for what had come back and lies in none.
+void DeliveryQueue::uncount(const Pending& delivery, Window* window) {
+  const std::size_t bytes = delivery.bytes();
+  bytes_ -= bytes;
   --size_;
-  return delivery;
-}
-
-Pending DeliveryQueue::remove_front(Window& window) {
-  Pending delivery = std::move(window.ready.front());
-  window.ready.pop_front();
-  window.bytes -= delivery.bytes();
-  return account_for(std::move(delivery));
+  if (!window) return;
+  window->bytes -= bytes;
+  --window->deliveries;
 }
 
 bool DeliveryQueue::offer(protocol::Lane lane, protocol::EntryId entry,
@@ -59,14 +66,22 @@ bool DeliveryQueue::offer(protocol::Lane lane, protocol::EntryId entry,
 }
 
 void DeliveryQueue::push(Pending delivery) {
-  const protocol::Lane lane = delivery.lane;
-  add(lanes_[lane], std::move(delivery));
+  Window& window = lanes_[delivery.lane];
+  add(window, std::move(delivery));
 }
 
 void DeliveryQueue::put_back(Pending delivery) {
   bytes_ += delivery.bytes();
   ++size_;
-  returned_.push_back(std::move(delivery));
+  if (!delivery.ordered || keys_.is_holder(delivery.id)) {
+    returned_.push_back(std::move(delivery));
+    return;
+  }
+  // Another one has its key by now. From here on it counts as read from its lane.
+  Window& window = lanes_[delivery.lane];
+  ++window.deliveries;
+  window.bytes += delivery.bytes();
+  if (auto going = keys_.put_back(std::move(delivery))) go(*std::move(going));
 }
 
 void DeliveryQueue::mark_unread(protocol::Lane lane) {
@@ -74,28 +89,29 @@ void DeliveryQueue::mark_unread(protocol::Lane lane) {
 }
 
 void DeliveryQueue::forget_journal() {
-  const auto forget = [this](std::deque<Pending>& deliveries, std::size_t* bytes) {
-    std::erase_if(deliveries, [&](const Pending& delivery) {
-      if (delivery.origin != protocol::Origin::kJournal) return false;
-      if (bytes) *bytes -= delivery.bytes();
-      bytes_ -= delivery.bytes();
-      --size_;
-      return true;
-    });
+  const auto forget = [this](const Pending& delivery, bool in_window) {
+    if (delivery.origin != protocol::Origin::kJournal) return false;
+    if (delivery.ordered) keys_.drop(delivery.id);
+    uncount(delivery, in_window ? &lanes_[delivery.lane] : nullptr);
+    return true;
   };
-  forget(returned_, nullptr);
+  std::erase_if(returned_, [&](const Pending& one) { return forget(one, false); });
+  for (auto& [priority, ready] : ready_) {
+    ready.erase_if([&](const Pending& one) { return forget(one, true); });
+  }
+  for (const Pending& dropped : keys_.forget_journal()) uncount(dropped, &lanes_[dropped.lane]);
   for (auto& [lane, window] : lanes_) {
-    forget(window.ready, &window.bytes);
     window.read_to = {};
     window.unread = true;
     window.paging = false;
   }
+  go_all(keys_.promote());
 }
 
 std::optional<store::Page> DeliveryQueue::next_page(const std::string& function) {
   for (auto& [lane, window] : lanes_) {
     const bool low =
-        window.ready.size() <= limits_.deliveries_max / 2 && window.bytes <= limits_.bytes_max / 2;
+        window.deliveries <= limits_.deliveries_max / 2 && window.bytes <= limits_.bytes_max / 2;
     if (!window.unread || window.paging || !low) continue;
     window.paging = true;
     return store::Page{.function = function,
@@ -123,50 +139,51 @@ std::optional<Pending> DeliveryQueue::take() {
   if (!returned_.empty()) {
     Pending delivery = std::move(returned_.front());
     returned_.pop_front();
-    return account_for(std::move(delivery));
+    uncount(delivery, nullptr);
+    return delivery;
   }
-  // The first lane with deliveries has the highest priority; of its peers, the one after the lane
-  // served last is next.
-  const auto first = std::find_if(lanes_.begin(), lanes_.end(),
-                                  [](const auto& lane) { return !lane.second.ready.empty(); });
-  if (first == lanes_.end()) return std::nullopt;
-  auto chosen = first;
-  if (last_served_ && priority_of(*last_served_) == priority_of(first->first)) {
-    for (auto at = lanes_.upper_bound(*last_served_);
-         at != lanes_.end() && priority_of(at->first) == priority_of(first->first); ++at) {
-      if (!at->second.ready.empty()) {
-        chosen = at;
-        break;
-      }
-    }
+  for (auto& [priority, ready] : ready_) {
+    if (ready.empty()) continue;
+    Pending delivery = ready.take();
+    uncount(delivery, &lanes_.find(delivery.lane)->second);
+    return delivery;
   }
-  last_served_ = chosen->first;
-  return remove_front(chosen->second);
+  return std::nullopt;
 }
 
 std::optional<Pending> DeliveryQueue::take_by_id(const protocol::EventId& id) {
   if (const auto at = find_id(returned_, id); at != returned_.end()) {
     Pending delivery = std::move(*at);
     returned_.erase(at);
-    return account_for(std::move(delivery));
+    uncount(delivery, nullptr);
+    return delivery;
   }
-  for (auto& [lane, window] : lanes_) {
-    const auto at = find_id(window.ready, id);
-    if (at == window.ready.end()) continue;
-    Pending delivery = std::move(*at);
-    window.ready.erase(at);
-    window.bytes -= delivery.bytes();
-    return account_for(std::move(delivery));
+  auto found = keys_.take_by_id(id);
+  for (auto at = ready_.begin(); !found && at != ready_.end(); ++at) {
+    found = at->second.take_by_id(id);
   }
-  return std::nullopt;
+  if (found) uncount(*found, &lanes_.find(found->lane)->second);
+  return found;
 }
 
 const Pending* DeliveryQueue::find(const protocol::EventId& id) const {
   if (const auto at = find_id(returned_, id); at != returned_.end()) return &*at;
-  for (const auto& [lane, window] : lanes_) {
-    if (const auto at = find_id(window.ready, id); at != window.ready.end()) return &*at;
+  if (const Pending* waiting = keys_.find(id)) return waiting;
+  for (const auto& [priority, ready] : ready_) {
+    if (const Pending* one = ready.find(id)) return one;
   }
   return nullptr;
+}
+
+void DeliveryQueue::open_keys() {
+  if (!keys_.is_open()) go_all(keys_.open());
+}
+
+bool DeliveryQueue::release_key(const protocol::EventId& id) {
+  if (keys_.empty()) return false;
+  auto next = keys_.release(id);
+  if (next) go(*std::move(next));
+  return next.has_value();
 }
 
 bool DeliveryQueue::has_unread() const {
@@ -176,10 +193,12 @@ bool DeliveryQueue::has_unread() const {
 
 std::int64_t DeliveryQueue::oldest_ms() const {
   std::int64_t oldest = std::numeric_limits<std::int64_t>::max();
-  for (const Pending& delivery : returned_) oldest = std::min(oldest, delivery.accepted_ms);
-  for (const auto& [lane, window] : lanes_) {
-    if (!window.ready.empty()) oldest = std::min(oldest, window.ready.front().accepted_ms);
-  }
+  const auto note = [&](std::int64_t accepted_ms) {
+    if (accepted_ms != 0) oldest = std::min(oldest, accepted_ms);
+  };
+  for (const Pending& delivery : returned_) note(delivery.accepted_ms);
+  for (const auto& [priority, ready] : ready_) note(ready.oldest_ms());
+  note(keys_.oldest_ms());
   return oldest == std::numeric_limits<std::int64_t>::max() ? 0 : oldest;
 }
 

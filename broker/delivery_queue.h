@@ -3,8 +3,12 @@
 // The journal holds every accepted delivery; this is only the window of each lane that has been
 // read. A lane's window is bounded in deliveries and bytes. What does not fit is left in the
 // journal and paged in when the window has run half empty, so a queue of millions costs the broker
-// no more than its windows. Within a lane deliveries leave in journal order; lanes of a higher
-// priority go first, and lanes of one priority take turns.
+// no more than its windows.
+//
+// Who goes next: what came back, then higher priorities before lower ones, always; within a
+// priority tenants take turns (fair_queue.h). Deliveries with an ordering key go one at a time per
+// key (key_table.h); those that wait for their key fill the window of their lane, which stalls when
+// it is full of them. Other lanes go on.
 //
 // No I/O, no clock; not thread-safe: lives with the broker's core.
 #pragma once
@@ -16,32 +20,13 @@
 #include <string>
 #include <vector>
 
-#include "base/shared_bytes.h"
+#include "broker/fair_queue.h"
+#include "broker/key_table.h"
+#include "broker/pending.h"
 #include "protocol/ids.h"
-#include "protocol/messages.h"
 #include "store/calls.h"
 
 namespace fanfare::broker {
-
-// A delivery the broker holds: everything needed to lend it to a worker, and again after a loss.
-struct Pending {
-  protocol::EventId id;
-  std::uint8_t slot = 0;
-  std::uint16_t entry_size = 1;
-  protocol::Lane lane;
-  protocol::Origin origin = protocol::Origin::kJournal;
-  std::uint16_t worker_losses = 0;  // attempts that ended because their worker vanished
-  std::uint32_t dispatches = 0;     // under this broker; numbers the attempt tokens
-  std::uint32_t attempts = 0;       // that counted against the retry budget
-  std::int64_t accepted_ms = 0;     // Unix ms
-  std::int64_t due_ms = 0;          // of kLater: its score, to know the row again
-  std::int64_t expires_ms = 0;      // Unix ms, 0 = never
-  protocol::AttemptToken moved_by;  // of kLater: who put it there; up to it all are counted
-  std::string packed_ledger;
-  SharedBytes packed_event;
-
-  std::size_t bytes() const { return sizeof(Pending) + packed_ledger.size() + packed_event.size(); }
-};
 
 struct WindowLimits {
   std::size_t deliveries_max = 8192;  // per lane
@@ -77,7 +62,7 @@ class DeliveryQueue {
                 std::vector<Pending> deliveries);
   void on_page_failed(protocol::Lane lane);
 
-  // The next delivery to lend; nothing when the windows are empty.
+  // The next delivery to lend; nothing when none may go.
   std::optional<Pending> take();
 
   // Removes and returns one delivery, wherever it waits here.
@@ -86,14 +71,25 @@ class DeliveryQueue {
   const Pending* find(const protocol::EventId& id) const;
   bool holds(const protocol::EventId& id) const { return find(id) != nullptr; }
 
-  std::size_t size() const { return size_; }  // deliveries here
+  // ---- ordering keys ----
+  // Until then nothing with a key goes.
+  void open_keys();
+  bool keys_are_open() const { return keys_.is_open(); }
+  // A delivery has ended for good, or gives its key up, if it has one. True if another one goes.
+  bool release_key(const protocol::EventId& id);
+  KeyTable& keys() { return keys_; }
+  const KeyTable& keys() const { return keys_; }
+
+  std::size_t size() const { return size_; }               // deliveries here
+  std::size_t blocked() const { return keys_.waiting(); }  // of them, waiting for their key
+  std::size_t ready() const { return size_ - blocked(); }  // the rest
   std::size_t bytes() const { return bytes_; }
   bool has_unread() const;         // the journal has more
   std::int64_t oldest_ms() const;  // of the deliveries here, 0 if none
 
  private:
   struct Window {
-    std::deque<Pending> ready;
+    std::size_t deliveries = 0;
     std::size_t bytes = 0;
     protocol::EntryId read_to;
     bool unread = false;
@@ -107,13 +103,15 @@ class DeliveryQueue {
   };
   bool has_room(const Window& window) const;
   void add(Window& window, Pending&& delivery);
-  Pending remove_front(Window& window);
-  Pending account_for(Pending delivery);
+  void go(Pending delivery);
+  void go_all(std::vector<Pending> deliveries);
+  void uncount(const Pending& delivery, Window* window);
 
   WindowLimits limits_;
   std::map<protocol::Lane, Window, ByPriority> lanes_;
+  std::map<int, FairQueue, std::greater<>> ready_;  // by priority, the highest first
+  KeyTable keys_;
   std::deque<Pending> returned_;
-  std::optional<protocol::Lane> last_served_;
   std::size_t size_ = 0;
   std::size_t bytes_ = 0;
 };

@@ -19,6 +19,7 @@ std::vector<Pending> entry_of(EntryId entry, std::uint8_t count, Lane lane = kNo
     pending.slot = i;
     pending.entry_size = count;
     pending.lane = lane;
+    pending.flow = lane.number % 17;
     deliveries.push_back(pending);
   }
   return deliveries;

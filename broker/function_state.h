@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "broker/delivery_queue.h"
 #include "broker/lease_table.h"
+#include "broker/rate_limit.h"
 #include "broker/rate_meter.h"
 #include "protocol/manifest.h"
 #include "store/calls.h"
@@ -53,9 +54,10 @@ struct FunctionState {
   bool deployed = false;           // false after remove: its queue stays, nothing new arrives
   bool surveyed = false;           // what the journal holds has been read
   store::Surveyed::Counts counts;  // as far as this broker has heard
-  RateMeter rate;                  // of them
+  RateMeter meter;                 // of them
   TimePoint recount_at;            // not before
 
+  RateLimit rate;
   DeliveryQueue queue;
   std::uint32_t reading = 0;  // raised when reading begins anew: answers to earlier pages are void
   std::deque<Pending> invocations;  // origin kInvoke, first come first served
@@ -77,6 +79,7 @@ struct FunctionState {
   // The earliest due time put there while a Due was under way: its answer may not know of it.
   std::optional<std::int64_t> placed_while_reading;
   std::unordered_set<protocol::EventId> ended_while_reading;  // its answer may still have them
+  std::optional<std::int64_t> skipped_due_ms;  // of the first row that was read and left there
 
   // Named by a worker's Hello before this broker had read them: lent to it as soon as they appear.
   std::unordered_map<protocol::EventId, std::pair<SessionId, protocol::AttemptToken>> announced;
@@ -91,8 +94,14 @@ struct FunctionState {
   // What workers have, as far as they have said; what was announced ends with a report, too.
   std::size_t running() const { return leases.size() + announced.size(); }
   std::size_t waiting() const { return queue.size() + invocations.size() + suspects.size(); }
+  // Of them, those that may go as far as this function is concerned.
+  std::size_t lendable() const { return queue.ready() + invocations.size() + suspects.size(); }
   CreditLine* credit_of(SessionId session);
   void note_due(std::int64_t due_ms);  // there is a row with this due time, perhaps unread
+  void skip_row(std::int64_t due_ms) {
+    skipped_due_ms = std::min(skipped_due_ms.value_or(due_ms), due_ms);
+  }
+  void read_skipped_rows();  // once there is room again
 };
 
 inline void FunctionState::note_due(std::int64_t due_ms) {
@@ -100,6 +109,13 @@ inline void FunctionState::note_due(std::int64_t due_ms) {
   if (due_ms > cursor_ms) return;
   cursor_ms = due_ms;
   cursor_id.reset();
+}
+
+inline void FunctionState::read_skipped_rows() {
+  constexpr std::size_t kRoomFrom = 512;
+  if (!skipped_due_ms || reading_due || later_held.size() > kRoomFrom) return;
+  note_due(*skipped_due_ms);
+  skipped_due_ms.reset();
 }
 
 inline CreditLine* FunctionState::credit_of(SessionId session) {

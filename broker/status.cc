@@ -82,6 +82,7 @@ std::string status_json(const Core& core, Now now) {
                                                  : "active"},
          {"generation", function->registered.generation},
          {"ready", ready_of(*function)},
+         {"blocked", function->queue.blocked()},
          {"running", function->leases.size()},
          {"later", function->counts.later},
          {"dead", function->counts.dead},
@@ -92,8 +93,8 @@ std::string status_json(const Core& core, Now now) {
          {"oldest_ms", oldest == 0 ? 0 : std::max<std::int64_t>(0, to_ms(now.wall) - oldest)},
          {"instances", sum.instances},
          {"busy", sum.busy},
-         {"accepted_per_s", rounded(function->rate.rates().accepted)},
-         {"done_per_s", rounded(function->rate.rates().done)}});
+         {"accepted_per_s", rounded(function->meter.rates().accepted)},
+         {"done_per_s", rounded(function->meter.rates().done)}});
   }
   json workers = json::array();
   for (const auto& [id, session] : core.sessions()) {

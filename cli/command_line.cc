@@ -101,11 +101,10 @@ void add_delivery_flags(CLI::App& verb, EventFlags& event) {
       ->check(duration_like());
   verb.add_option("--priority", event.priority, "0 to 9, 9 first (default 4)")
       ->check(CLI::Range(0, 9));
-  verb.add_option("--ordering-key", event.ordering_key,
-                  "In order, one at a time per key; this version's broker refuses it");
+  verb.add_option("--ordering-key", event.ordering_key, "In order, one at a time per key");
   verb.add_option("--idempotency-key", event.idempotency_key,
                   "The same key is the same event: published again it is a duplicate");
-  verb.add_option("--tenant", event.tenant, "Fair share per tenant");
+  verb.add_option("--tenant", event.tenant, "Tenants take turns, however much each has queued");
 }
 
 void add_event_flags(CLI::App& verb, EventFlags& event) {

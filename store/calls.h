@@ -162,6 +162,8 @@ struct Postpone {
     std::int64_t due_ms = 0;     // Unix ms
     std::uint32_t attempts = 0;  // that count against the budget, so far
     std::int64_t accepted_ms = 0;
+    // The ordering key that stays with it until it has ended; empty: none, or it does not hold it.
+    std::string key_held;
     std::string packed_ledger;
     std::string packed_event;
   };
@@ -249,6 +251,13 @@ struct Survey {
 struct Surveyed {
   std::vector<Lane> lanes;  // with a journal that is not empty
   std::optional<std::int64_t> next_due_ms;
+  // Deliveries in `later` that keep their ordering key.
+  struct Holder {
+    EventId id;
+    std::string ordering_key;
+    std::int64_t due_ms = 0;
+  };
+  std::vector<Holder> holders;
   struct Counts {
     std::int64_t accepted = 0, open = 0, later = 0, succeeded = 0, dead = 0, expired = 0,
                  cancelled = 0;

@@ -52,6 +52,9 @@ struct Printer {
   std::string operator()(const Surveyed& a) const {
     std::string text = fmt::format("surveyed, next {}, lanes", a.next_due_ms.value_or(-1));
     for (const Lane lane : a.lanes) text += fmt::format(" {}", lane.number);
+    for (const auto& one : a.holders) {
+      text += fmt::format(" holder {} {} {}", to_string(one.id), one.ordering_key, one.due_ms);
+    }
     const auto& c = a.counts;
     return text + fmt::format(" counts {} {} {} {} {} {} {}", c.accepted, c.open, c.later,
                               c.succeeded, c.dead, c.expired, c.cancelled);
@@ -330,6 +333,7 @@ class Caller {
       item.due_ms = static_cast<std::int64_t>(number(1, 20));
       item.attempts = static_cast<std::uint32_t>(number(0, 9));
       item.packed_ledger.assign(number(0, 20), 'l');
+      if (chance(40)) item.key_held = fmt::format("key of {}", item.id.index);
     });
   }
 

@@ -122,7 +122,7 @@ struct Decoder {
   }
 
   Result<Answer> operator()(const Survey&) {
-    if (reply.size() != 3) return unexpected("survey");
+    if (reply.size() != 4 || reply[3].size() % 3 != 0) return unexpected("survey");
     Surveyed surveyed;
     auto& counts = surveyed.counts;
     std::int64_t* const fields[] = {&counts.accepted,  &counts.open, &counts.later,
@@ -135,6 +135,13 @@ struct Decoder {
     for (std::size_t i = 0; i < reply[2].size(); ++i) {
       surveyed.lanes.push_back(Lane{static_cast<std::uint16_t>(reply[2][i].integer())});
     }
+    for (std::size_t i = 0; i < reply[3].size(); i += 3) {
+      auto id = protocol::parse_event_id(reply[3][i].text());
+      const auto due_ms = parse_number<std::int64_t>(reply[3][i + 2].text());
+      if (!id || !due_ms) return unexpected("who keeps an ordering key");
+      surveyed.holders.push_back({*id, std::string{reply[3][i + 1].text()}, *due_ms});
+    }
+    std::ranges::sort(surveyed.holders, {}, &Surveyed::Holder::id);
     return Answer{std::move(surveyed)};
   }
 

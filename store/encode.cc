@@ -238,6 +238,7 @@ struct Encoder {
       out.add_number(item.due_ms);
       out.add_copy(pack(LaterRow{by_broker(item.token), item.attempts, item.accepted_ms,
                                  item.packed_ledger, item.packed_event}));
+      out.add(item.key_held);
     }
   }
 
@@ -294,9 +295,10 @@ struct Encoder {
   }
 
   void operator()(const Survey& call) {
-    start(out, "fanfare_survey", 2 + kLanes, true);
+    start(out, "fanfare_survey", 3 + kLanes, true);
     out.add_copy(counts_key(call.function));
     out.add_copy(later_key(call.function));
+    out.add_copy(held_key(call.function));
     for (std::uint16_t lane = 0; lane < kLanes; ++lane) {
       out.add_copy(journal_key(call.function, Lane{lane}));
     }
@@ -555,7 +557,7 @@ struct Sizer {
   std::size_t operator()(const Postpone& call) const {
     std::size_t sum = 0;
     for (const auto& item : call.items) {
-      sum += item.packed_event.size() + item.packed_ledger.size() + 64;
+      sum += item.packed_event.size() + item.packed_ledger.size() + item.key_held.size() + 64;
     }
     return sum;
   }

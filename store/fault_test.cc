@@ -139,6 +139,11 @@ std::vector<Story> stories() {
   const EntryId one = entry(1), two = entry(2);
   const std::vector<Call> both{append_of(one, 3), append_of(two, 1)};
   const std::vector<Call> rows{append_of(one, 3), postpone_of({{one, 3, indexes(3)}})};
+  const auto keyed = [](Postpone postpone) {
+    for (auto& item : postpone.items) item.key_held = "key " + std::to_string(item.id.index);
+    return postpone;
+  };
+  const std::vector<Call> held{append_of(one, 3), keyed(postpone_of({{one, 3, indexes(3)}}))};
   const Commit ended_unseen = commit_of({{two, 1, {0}}}, 0);
   std::vector<Call> closed = both;
   closed.push_back(ended_unseen);
@@ -176,6 +181,10 @@ std::vector<Story> stories() {
       {"postpone rows again", rows, postpone_of(later(2), 9000)},
       {"postpone from memory", {}, postpone_of(memory)},
       {"postpone two entries", both, postpone_of(many), false},
+      {"postpone with keys", both, keyed(postpone_of({{one, 3, {0, 2}}}))},
+      {"postpone rows that keep their keys", held, keyed(postpone_of(later(2), 9000))},
+      {"commit rows that keep their keys", held, commit_of(later(2))},
+      {"bury rows that keep their keys", held, bury_of(later(2))},
       {"bury a whole entry", both, bury_of({{one, 3, indexes(3)}})},
       {"bury part of an entry", both, bury_of({{one, 3, {1}}})},
       {"bury an entry of one", both, bury_of({{two, 1, {0}}})},

@@ -27,6 +27,9 @@ std::string later_key(std::string_view function) {
 std::string rows_key(std::string_view function) {
   return key_of(function, "later:rows");
 }
+std::string held_key(std::string_view function) {
+  return key_of(function, "later:held");
+}
 std::string dead_key(std::string_view function) {
   return key_of(function, "dead");
 }

@@ -29,6 +29,7 @@ std::string open_key(std::string_view function, protocol::Lane lane);
 std::string results_key(std::string_view function, const protocol::EntryId& entry);
 std::string later_key(std::string_view function);  // sorted set: event id by due ms
 std::string rows_key(std::string_view function);   // hash: event id → row
+std::string held_key(std::string_view function);   // hash: event id → ordering key it keeps
 std::string dead_key(std::string_view function);
 std::string outbox_key(std::string_view function);  // stream: to, event
 std::string counts_key(std::string_view function);

@@ -117,6 +117,7 @@ struct ModelStore::Answering {
     const auto row = function.later.find(id);
     function.by_due.erase({row->second.due_ms, to_string(id)});
     function.later.erase(row);
+    function.held.erase(id);
   }
 
   // Leaves the place where it lay, and that place's count.
@@ -289,6 +290,7 @@ struct ModelStore::Answering {
         grouped(call), true, [&](const Judged& judged) { return judge_postpone(function, judged); },
         [&](const Judged& judged) {
           const auto& item = call.items[judged.item.inner];
+          auto kept = function.held.extract(item.id);
           take_away(function, judged);
           ++function.counts.later;
           if (const auto old = function.later.find(item.id); old != function.later.end()) {
@@ -297,6 +299,8 @@ struct ModelStore::Answering {
           function.later[item.id] = {judged.token,     item.due_ms,        item.attempts,
                                      item.accepted_ms, item.packed_ledger, item.packed_event};
           function.by_due.emplace(item.due_ms, to_string(item.id));
+          if (kept) function.held.insert(std::move(kept));
+          if (!item.key_held.empty()) function.held[item.id] = item.key_held;
         });
     if (!verdicts) return verdicts.error();
     return Answer{Moved{std::move(*verdicts)}};
@@ -376,6 +380,9 @@ struct ModelStore::Answering {
       if (!entries.empty()) surveyed.lanes.push_back(lane);
     }
     if (!function.by_due.empty()) surveyed.next_due_ms = function.by_due.begin()->first;
+    for (const auto& [id, key] : function.held) {
+      surveyed.holders.push_back({id, key, function.later.at(id).due_ms});
+    }
     surveyed.counts = function.counts;
     return Answer{std::move(surveyed)};
   }

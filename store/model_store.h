@@ -50,6 +50,7 @@ class ModelStore {
     std::map<Lane, std::map<EntryId, Entry>> journal;  // unfinished entries only
     std::map<EventId, Row> later;
     std::set<std::pair<std::int64_t, std::string>> by_due;  // (due ms, event id as text)
+    std::map<EventId, std::string> held;  // id → the ordering key that it keeps in `later`
     std::map<EventId, Stored> results;
     std::vector<Letter> dead;
     std::map<EntryId, Publish> outbox;

@@ -228,13 +228,21 @@ class Core {
   bool pause_is_over(Function& function, Now now);
   bool has_zygote(Function& function, Now now);
   bool fork(Function& function, Now now);
-  bool someone_needs_the_slot(const Function& function) const;
-  void make_room_for(Function& function, Now now);
-  bool give_way(Instance& instance, Now now);
   std::size_t instances_max(const Function& function) const;
   void fail_queued(Function& function, Now now);
   void end_zygote(Function& function, Now now);
   void lose_unborn(Function& function, ZygoteId zygote, Now now);
+
+  // core_share.cc: who goes next
+  void enqueue(Function& function, Held& held);
+  void note_work(Function& function);
+  static void note_use(Function& function, std::span<const ItemResult> results);
+  double share_of(const Function& function) const;
+  bool may_take_from(const Function& from, const Function& function) const;
+  bool someone_needs_the_slot(const Function& function) const;
+  bool take_idle_slot(Function& function, Now now);
+  void make_room_for(Function& function, Now now);
+  bool give_way(Instance& instance, Now now);
 
   // core_instances.cc: results, deadlines, deaths
   void on_result(Instance& instance, Held& held, ItemResult& result, Now now);

@@ -62,6 +62,7 @@ void Core::on_results(InstanceId id, std::span<ItemResult> results, Now now) {
   if (!instance || results.empty()) return;
   Function& function = *instance->function;
   measure(function, results);
+  note_use(function, results);
   for (ItemResult& result : results) {
     Batch& batch = instance->batches[0];
     if (!batch.open() || batch.number != result.batch || batch.taken != result.item) {
@@ -280,6 +281,7 @@ void Core::remove(Instance& instance) {
   for (auto& [name, other] : functions_) {
     if (other->room == &instance) {
       other->room = nullptr;
+      other->owed_a_slot = true;
       touch(*other);
     }
     if (!other->queue.empty()) touch(*other);

@@ -165,7 +165,7 @@ bool Core::fork(Function& function, Now now) {
     make_room_for(function, now);
     return false;
   }
-  if (!function.instances.empty() && someone_needs_the_slot(function)) return false;
+  if (someone_needs_the_slot(function)) return false;
   if (!has_zygote(function, now)) return false;
   const double refill =
       as_ns(now.steady - fork_tokens_at_) * 1e-9 * static_cast<double>(options_.forks_per_second);
@@ -193,84 +193,12 @@ bool Core::fork(Function& function, Now now) {
   instance.asked_at = instance.idle_since = now.steady;
   function.instances.push_back(&instance);
   function.room = nullptr;
+  function.owed_a_slot = false;
   if (function.queue.empty()) {  // provisioned: it waits
     function.idle.insert(function.idle.begin(), &instance);
     return true;
   }
   return feed(instance, now);
-}
-
-// Whether the free slots are for functions that have work and no instance at all.
-bool Core::someone_needs_the_slot(const Function& function) const {
-  std::size_t free = options_.slots - instances_.size();
-  for (const auto& [name, other] : functions_) {
-    const bool needs = other.get() != &function && other->usable() && !other->paused_until &&
-                       other->instances.empty() && !other->queue.empty();
-    if (needs && --free == 0) return true;
-  }
-  return false;
-}
-
-// All slots are taken. Somebody idle leaves; or, for a function that has no instance at all, one of
-// those that have most, as soon as it has finished what it holds.
-void Core::make_room_for(Function& function, Now now) {
-  if (function.room) return;
-  const auto may_leave = [&](const Function& other) {
-    return &other != &function && !other.idle.empty();
-  };
-  Function* from = nullptr;
-  bool spare = false;  // more than it is promised
-  for (auto& [name, other] : functions_) {
-    if (!may_leave(*other)) continue;
-    const bool other_spare = other->instances.size() > other->manifest.provisioned;
-    if (!from || (other_spare && !spare) ||
-        (other_spare == spare &&
-         other->idle.front()->idle_since < from->idle.front()->idle_since)) {
-      from = other.get();
-      spare = other_spare;
-    }
-  }
-  if (from && (spare || function.instances.empty())) {
-    ++counters_.instances_reaped;
-    function.room = from->idle.front();
-    return retire(*from->idle.front(), now);
-  }
-  if (!function.instances.empty()) return;
-  // Of the function with most instances; among equals of the quicker one.
-  for (auto& [name, other] : functions_) {
-    const bool all_leave = std::all_of(other->instances.begin(), other->instances.end(),
-                                       [](const Instance* one) { return one->retiring; });
-    if (other.get() == &function || all_leave) continue;
-    if (!from || other->instances.size() > from->instances.size() ||
-        (other->instances.size() == from->instances.size() &&
-         other->service_ns < from->service_ns)) {
-      from = other.get();
-    }
-  }
-  if (!from) return;
-  const auto victim = std::find_if(from->instances.begin(), from->instances.end(),
-                                   [](const Instance* one) { return !one->retiring; });
-  ++counters_.instances_reaped;
-  function.room = *victim;
-  retire(**victim, now);
-}
-
-// An instance has become idle. If a function without any waits for another one that is still busy,
-// this one leaves in its place.
-bool Core::give_way(Instance& instance, Now now) {
-  for (auto& [name, waiting] : functions_) {
-    if (!waiting->room || waiting->room == &instance || waiting->room->idle()) continue;
-    if (waiting.get() == instance.function || !waiting->instances.empty()) continue;
-    if (waiting->room->stop == StopReason::kNone &&
-        waiting->room->generation == waiting->room->function->spec.generation) {
-      waiting->room->retiring = false;
-      touch(*waiting->room->function);
-    }
-    waiting->room = &instance;
-    retire(instance, now);
-    return true;
-  }
-  return false;
 }
 
 // What waits fails with the reason why nothing can be started.

@@ -202,6 +202,7 @@ void Core::on_deliver(std::string_view bytes, Now now) {
   }
   if (function->removed) counters_.delivered_unknown += view->deliveries.size();
   touch(*function);
+  note_work(*function);
   function->received += view->deliveries.size();
   credit_open_ -= std::min(credit_open_, view->deliveries.size());
   counters_.delivered += view->deliveries.size();
@@ -233,7 +234,7 @@ void Core::on_deliver(std::string_view bytes, Now now) {
       enter(held);
     }
     before = &held;
-    function->queue.push_back(&held);
+    enqueue(*function, held);
   }
   if (!view->deliveries.empty()) {
     const double mean =

@@ -79,7 +79,8 @@ struct Function {
   std::string last_failure_log;
 
   // ---- deliveries ----
-  std::deque<Held*> queue;
+  std::deque<Held*> queue;     // in the order of their turns
+  bool several_lanes = false;  // some delivery came from another lane than the default one
   std::size_t in_instances = 0;
   std::unordered_map<EntryKey, Entry*, EntryKeyHash> entries;  // those of several deliveries
   std::vector<Entry*> done_entries;  // with something to commit, the oldest first
@@ -89,8 +90,10 @@ struct Function {
   std::vector<Instance*> instances;  // all that are not dead
   std::vector<Instance*> idle;       // the warmest last; starting ones count as busy
   Instance* room = nullptr;          // of another function, ends to free a slot for this one
+  bool owed_a_slot = false;          // it has ended; until the fork
 
   // ---- measured ----
+  double used_ns = 0;            // of slots, divided by its weight; for comparison only
   double service_ns = 0;         // time per item, moving average; 0 = unknown
   double start_cost_ns = 300e3;  // of a fork
   double event_bytes = 256;      // moving average

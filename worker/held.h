@@ -65,6 +65,7 @@ struct Held {
   protocol::Origin origin = protocol::Origin::kJournal;
   std::uint8_t returns = 0;  // instances that died with it before they began it
   std::uint32_t attempt = 1;
+  std::uint64_t turn = 0;  // in which it is handed to an instance
   std::int64_t accepted_ms = 0;
   std::string_view packed_event, packed_ledger;
   TimePoint arrived;

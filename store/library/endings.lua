@@ -12,6 +12,7 @@ local function judge_end(group, later, rows)
     local scores = call('ZMSCORE', later, unpack(ids))
     local results
     group.scores = scores
+    read_held(group, rows, ids)
     judge_each(group, function(i)
       if call('HEXISTS', rows, ids[i]) == 1 then return kOk end
       results = results or call('HMGET', group.results, unpack(fields_of(group)))
@@ -57,11 +58,13 @@ local function take_rows(group, later, rows)
   for _, i in ipairs(picked_of(group)) do ids[#ids + 1] = id_of(group, i) end
   call('ZREM', later, unpack(ids))
   group.unplaced = true
+  if group.held then call('HDEL', group.held_key, unpack(ids)) end
   call('HDEL', rows, unpack(ids))
 end
 local function undo_take_rows(group, later)
   if not group.unplaced then return end
   group.unplaced = nil
+  undo_held(group)
   for _, i in ipairs(picked_of(group)) do
     if group.scores[i] then take_back('ZADD', later, group.scores[i], id_of(group, i)) end
   end

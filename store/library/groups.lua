@@ -83,6 +83,20 @@ local function picked_of(group)
   return all
 end
 
+-- Ordering keys that deliveries keep while they lie in `later`: id → key, in a hash that is named after
+-- the rows'. Read for a group of `later` whose rows are about to be changed; most functions have none.
+local function held_key_of(rows) return sub(rows, 1, -5) .. 'held' end
+local function read_held(group, rows, ids)
+  local key = held_key_of(rows)
+  if call('EXISTS', key) == 0 then return end
+  group.held_key, group.held = key, call('HMGET', key, unpack(ids))
+end
+local function undo_held(group)
+  for i, key in pairs(group.held or {}) do
+    if key then take_back('HSET', group.held_key, id_of(group, i), key) end
+  end
+end
+
 -- What a token left behind says to the attempt that asks.
 local function verdict_by_token(left, token)
   return sub(left, 1, 4) == token and kDuplicate or kFenced

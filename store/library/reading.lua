@@ -89,15 +89,31 @@ local function due(keys, args)
   return answer
 end
 
--- KEYS counts, later, then the journal of every lane. Answers the counts, the earliest due ms (or
--- false), and the positions (from 0) of the journals that are not empty.
+-- Who keeps an ordering key in `later`: id, key, due ms, ….
+local function list_held(later, held)
+  local rows, list = call('HGETALL', held), {}
+  for i = 1, #rows, 2 do
+    local due_ms = call('ZSCORE', later, rows[i])
+    if due_ms then
+      list[#list + 1] = rows[i]
+      list[#list + 1] = rows[i + 1]
+      list[#list + 1] = due_ms
+    end
+  end
+  return list
+end
+
+-- KEYS counts, later, held, then the journal of every lane. Answers the counts, the earliest due ms (or
+-- false), the positions (from 0) of the journals that are not empty, and who keeps an ordering key: as
+-- many as there are keys whose first delivery waits for its retry.
 local function survey(keys)
   local lanes = {}
-  for i = 3, #keys do
-    if call('XLEN', keys[i]) > 0 then lanes[#lanes + 1] = i - 3 end
+  for i = 4, #keys do
+    if call('XLEN', keys[i]) > 0 then lanes[#lanes + 1] = i - 4 end
   end
   local first = call('ZRANGE', keys[2], 0, 0, 'WITHSCORES')
-  return {call('HMGET', keys[1], unpack(kCounts)), first[2] or false, lanes}
+  return {call('HMGET', keys[1], unpack(kCounts)), first[2] or false, lanes,
+    list_held(keys[2], keys[3])}
 end
 
 register('recall', recall, {'no-writes'})

@@ -103,15 +103,27 @@ void Installation::start_broker() {
 }
 
 void Installation::start_worker() {
-  worker_ = std::make_unique<Process>(
+  worker_ = worker_process("tested");
+}
+
+std::unique_ptr<Process> Installation::start_another_worker(const std::string& name) {
+  auto worker = worker_process(name);
+  if (!eventually([this] { return broker_answers(2); })) {
+    throw std::runtime_error("another worker does not join\n" + logs());
+  }
+  return worker;
+}
+
+std::unique_ptr<Process> Installation::worker_process(const std::string& name) {
+  return std::make_unique<Process>(
       std::vector<std::string>{FANFARE_BIN_DIR "/fanfare-worker"},
-      Process::Environment{{"FANFARE_WORKER_NAME", "tested"},
+      Process::Environment{{"FANFARE_WORKER_NAME", name},
                            {"FANFARE_WORKER_BROKER", endpoint()},
                            {"FANFARE_WORKER_REDIS", "unix://" + redis_.socket_path()},
-                           {"FANFARE_WORKER_CACHE_DIR", file("cache")},
+                           {"FANFARE_WORKER_CACHE_DIR", file("cache-" + name)},
                            {"FANFARE_WORKER_GRACE", "1s"},
                            {"FANFARE_WORKER_SLOTS", "4"}},
-      file("worker.log"));
+      file(name == "tested" ? "worker.log" : "worker-" + name + ".log"));
 }
 
 bool Installation::broker_answers(std::size_t workers) {

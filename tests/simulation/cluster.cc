@@ -65,6 +65,7 @@ broker::CoreOptions Cluster::broker_options() {
   protections.answer_garbage = planted != Mutation::kSilentGarbage;
   protections.check_claims = planted != Mutation::kForgetIds;
   protections.bound_queues = planted != Mutation::kUnboundedQueue;
+  protections.keep_key_order = planted != Mutation::kKeysUnheeded;
   protections.count_refusals = planted != Mutation::kUncountedRefusal;
   return options;
 }

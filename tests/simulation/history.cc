@@ -236,6 +236,7 @@ void History::applied(const store::Append& call, const store::Appended& answer) 
       published.appended = key->id;
       DeliveryHistory& delivery = deliveries_[*key];
       delivery.tag = *tag;
+      key_order_.on_journaled(key->function, key->id, item.packed_event);
       ++counts_[key->function].accepted;
       ++counts_[key->function].open;
     }
@@ -297,6 +298,7 @@ void History::applied(const store::Commit& call, const store::Committed& answer)
       ++counts_[key->function].succeeded;
       delivery->place = Place::kSucceeded;
       delivery->ended_by = item.token;
+      check_key_order(*key, delivery->place);
     }
   }
 }
@@ -354,6 +356,7 @@ void History::applied(const store::Bury& call, const store::Moved& answer) {
     ++count_of(counts_[key->function], place);
     delivery->place = place;
     delivery->ended_by = item.token;
+    check_key_order(*key, place);
   }
 }
 
@@ -459,12 +462,38 @@ void History::lend_one(BrokerLife broker, WorkerLife worker, std::int64_t broker
                      describe(key), worker, attempt.token.value);
     }
   }
+  check_key_is_free(broker, key);
   delivery.attempts.push_back({.token = lent.token, .worker = worker, .broker = broker});
   brokers_[broker].lent.insert(key);
   if (!can_arrive) return lose(delivery, delivery.attempts.back());
   under_way_[worker].push_back(key);
   lent_to_[worker].insert(key);
   lent_by_[{broker, key.function}].insert(key);
+}
+
+// Of an ordering key one broker has one delivery in good hands at a time.
+void History::check_key_is_free(BrokerLife broker, const DeliveryKey& key) {
+  const auto* rivals = key_order_.rivals(key.function, key.id);
+  if (!rivals) return;
+  for (const protocol::EventId& id : *rivals) {
+    if (id == key.id) continue;
+    const DeliveryHistory& rival = deliveries_.at({key.function, id});
+    for (const Attempt& attempt : rival.attempts) {
+      if (!attempt.closed && attempt.broker == broker && attempt.token > rival.moved_by) {
+        return violate("{} is lent while {} has its ordering key", describe(key),
+                       describe({key.function, id}));
+      }
+    }
+  }
+}
+
+// Whoever ends it, and however often brokers and workers came and went: the deliveries of a key end
+// in the order in which they were accepted. What is cancelled may end at any time.
+void History::check_key_order(const DeliveryKey& key, Place place) {
+  const auto overtaken = key_order_.on_ended(key.function, key.id);
+  if (!overtaken || place == Place::kCancelled) return;
+  violate("{} ends before {}, which has the same ordering key and came first", describe(key),
+          describe({key.function, *overtaken}));
 }
 
 // max_concurrency bounds what one broker has lent and has no reason to think over.

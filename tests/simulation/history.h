@@ -21,6 +21,7 @@
 #include "client/publish_queue.h"
 #include "protocol/messages.h"
 #include "store/calls.h"
+#include "tests/simulation/key_order.h"
 #include "tests/simulation/schedule.h"
 #include "tests/simulation/trace.h"
 #include "tests/simulation/workload.h"
@@ -177,6 +178,8 @@ class History {
                 const DeliveryKey& key, const protocol::Delivery& delivery, bool can_arrive);
   static void lose(DeliveryHistory& delivery, Attempt& attempt);
   void check_concurrency(BrokerLife broker, std::size_t function);
+  void check_key_is_free(BrokerLife broker, const DeliveryKey& key);
+  void check_key_order(const DeliveryKey& key, Place place);
 
   const Workload& workload_;
   const Schedule& schedule_;
@@ -202,6 +205,7 @@ class History {
   std::set<std::pair<DeliveryKey, std::uint32_t>> judged_;  // attempts whose commit was looked at
   std::map<std::string, std::uint64_t> attempts_ended_, metered_;  // by a worker's process
   std::uint64_t executions_ = 0;
+  KeyOrder key_order_;
 };
 
 // Synchronous invocations have numbers of their own, far below any entry's time.

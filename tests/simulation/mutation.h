@@ -21,6 +21,7 @@ enum class Mutation {
   kUnboundedQueue,
   kSilentGarbage,
   kForgetIds,
+  kKeysUnheeded,
   // worker::Protections
   kDoneBeforeCommit,
   kForgetCommits,
@@ -39,7 +40,7 @@ struct MutationName {
   Mutation mutation;
   std::string_view name;
 };
-inline constexpr std::array<MutationName, 21> kMutations{{
+inline constexpr std::array<MutationName, 22> kMutations{{
     {Mutation::kNone, "none"},
     {Mutation::kAcknowledgeBeforeJournal, "acknowledge_before_journal"},
     {Mutation::kForgetLeases, "forget_leases"},
@@ -51,6 +52,7 @@ inline constexpr std::array<MutationName, 21> kMutations{{
     {Mutation::kUnboundedQueue, "unbounded_queue"},
     {Mutation::kSilentGarbage, "silent_garbage"},
     {Mutation::kForgetIds, "forget_ids"},
+    {Mutation::kKeysUnheeded, "keys_unheeded"},
     {Mutation::kDoneBeforeCommit, "done_before_commit"},
     {Mutation::kForgetCommits, "forget_commits"},
     {Mutation::kForgetDone, "forget_done"},

@@ -61,6 +61,9 @@
 // 16. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
 //     10 bounds these) everything published has ended, and the broker's own counts agree with Redis
 //     that nothing is left.
+// 15. The deliveries of an ordering key end in the order in which they were accepted, those that
+//     were delayed and those that are cancelled apart; and one broker has lent, and has no reason
+//     to believe over, one of them at a time.
 //
 // Replay. A violation prints the seed, one line that runs it again, and the last lines of the
 // trace:

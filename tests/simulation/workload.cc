@@ -131,6 +131,7 @@ Workload::Made Workload::make_event(Tag tag, std::int64_t now_ms, Random& random
   event.data = pack_script(make_script(random));
   if (random.chance(large_events)) event.data += std::string(60'000, '.');
   if (random.chance(0.1)) event.options.priority = static_cast<std::uint8_t>(random.below(10));
+  if (random.chance(0.15)) event.options.ordering_key = std::to_string(random.below(5));
   if (random.chance(0.1)) event.options.tenant = std::to_string(random.below(4));
   if (random.chance(0.06)) {
     event.options.delay = static_cast<std::int64_t>(1 + random.below(400));

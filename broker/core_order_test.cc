@@ -1,0 +1,326 @@
+// Ordering keys: one at a time, in order, whatever becomes of workers, brokers and Redis.
+#include <gtest/gtest.h>
+
+#include "broker/core_world.h"
+
+namespace fanfare::broker {
+namespace {
+
+using namespace std::chrono_literals;
+
+const CoreWorld::Functions kOne{
+    {"f", "[[on]]\npattern = '{\"type\":[\"t\"]}'\n[retry]\nmax_attempts = 2\n"}};
+
+// The next delivery that `worker` was sent; exactly one is expected.
+protocol::Delivery only(CoreWorld& world, const std::string& worker = "w") {
+  auto delivered = world.delivered(worker);
+  EXPECT_EQ(delivered.size(), 1u);
+  return delivered.empty() ? protocol::Delivery{} : std::move(delivered.front());
+}
+std::uint8_t index_of(const protocol::Delivery& delivery) {
+  return delivery.id.index;
+}
+
+TEST(Order, OneOfAKeyIsLentAtATimeAndInOrder) {
+  CoreWorld world(kOne);
+  world.join();
+  world.publish_keyed("a", 3);
+  world.publish_keyed("b");
+  auto first = world.delivered();
+  ASSERT_EQ(first.size(), 2u) << "one of each key";
+  EXPECT_EQ(world.function().queue.blocked(), 2u);
+  world.succeed(first[0]);
+  const auto second = only(world);
+  EXPECT_EQ(index_of(second), 1);
+  world.succeed(second);
+  EXPECT_EQ(index_of(only(world)), 2);
+}
+
+TEST(Order, WithoutTheProtectionAllAreLentAtOnce) {
+  CoreOptions options;
+  options.protections.keep_key_order = false;
+  CoreWorld world(kOne, options);
+  world.join();
+  world.publish_keyed("a", 3);
+  EXPECT_EQ(world.delivered().size(), 3u);
+}
+
+TEST(Order, SetsPriorityAndTenantAside) {
+  CoreWorld world(kOne);
+  protocol::PublishOptions low, high;
+  low.ordering_key = high.ordering_key = "a";
+  low.priority = 0;
+  high.priority = 9;
+  high.tenant = "somebody";
+  world.publish({low, high});
+  world.join();
+  EXPECT_EQ(index_of(only(world)), 0);
+}
+
+TEST(Order, AFailureKeepsTheKeyUntilItsRetryHasEnded) {
+  CoreWorld world(kOne);
+  world.join();
+  world.publish_keyed("a", 2);
+  world.fail(only(world));
+  EXPECT_TRUE(world.delivered().empty());
+  world.pass(10s);
+  const auto retry = only(world);
+  EXPECT_EQ(index_of(retry), 0);
+  EXPECT_EQ(retry.attempt, 2u);
+  world.succeed(retry);
+  EXPECT_EQ(index_of(only(world)), 1);
+  EXPECT_TRUE(world.redis.find("f")->held.empty());
+}
+
+TEST(Order, ADeadLetterLetsTheNextOneGo) {
+  CoreWorld world(kOne);
+  world.join();
+  world.publish_keyed("a", 2);
+  world.fail(only(world));
+  world.pass(10s);
+  world.fail(only(world));
+  EXPECT_EQ(world.redis.find("f")->dead.size(), 1u);
+  EXPECT_EQ(index_of(only(world)), 1);
+  EXPECT_TRUE(world.redis.find("f")->held.empty());
+}
+
+TEST(Order, AVanishedWorkersDeliveryKeepsItsKey) {
+  CoreWorld world(kOne);
+  world.join("w1");
+  world.publish_keyed("a", 2);
+  const auto lost = only(world, "w1");
+  world.die("w1");
+  world.join("w2");
+  const auto again = only(world, "w2");
+  EXPECT_EQ(again.id, lost.id);
+  world.succeed(again, "w2");
+  EXPECT_EQ(index_of(only(world, "w2")), 1);
+}
+
+TEST(Order, WhatADrainingWorkerHandsBackKeepsItsKey) {
+  CoreWorld world(kOne);
+  world.join("w1");
+  world.publish_keyed("a", 2);
+  const auto first = only(world, "w1");
+  world.hand_back(first, "w1");
+  world.join("w2");
+  EXPECT_EQ(only(world, "w2").id, first.id);
+}
+
+TEST(Order, AfterARestartARetryThatIsNotDueStillHoldsItsKey) {
+  CoreWorld world(kOne);
+  world.join();
+  world.publish_keyed("a", 2);
+  const auto first = only(world);
+  world.fail(first);
+  world.start_broker();
+  world.join();
+  EXPECT_TRUE(world.delivered().empty());
+  world.pass(10s);
+  EXPECT_EQ(only(world).id, first.id);
+}
+
+TEST(Order, AfterARestartKeysWaitForTheWorkersThatWereThere) {
+  CoreWorld world(kOne);
+  world.join("w1");
+  world.join("w2");
+  world.publish_keyed("a", 2);
+  world.publish({{}});
+  const auto running = world.delivered("w1").empty() ? "w2" : "w1";
+  const std::string other = running == std::string{"w1"} ? "w2" : "w1";
+  world.start_broker();
+  world.join(other);
+  world.pass(1s);
+  auto lent = world.delivered(other);
+  ASSERT_EQ(lent.size(), 1u) << "what has no key has waited for 300 ms";
+  EXPECT_EQ(lent[0].lane, protocol::kDefaultLane);
+  world.pass(25s);
+  EXPECT_TRUE(world.delivered(other).empty());
+  world.feed(other, protocol::Heartbeat{});
+  world.pass(5s);
+  EXPECT_EQ(world.delivered(other).size(), 1u) << "a lease is over";
+  const auto known = world.redis.call(store::ListWorkers{});
+  EXPECT_EQ(std::get<store::WorkerList>(*known).names, std::vector<std::string>{other});
+}
+
+TEST(Order, AfterARestartTheKeyIsWithWhatTheWorkerNames) {
+  CoreWorld world(kOne);
+  world.join();
+  world.publish_keyed("a", 2);
+  const auto first = only(world);
+  world.start_broker();
+  world.join("w", {CoreWorld::held(first)});
+  world.pass(1s);
+  EXPECT_TRUE(world.delivered().empty());
+  world.succeed(first);
+  EXPECT_EQ(index_of(only(world)), 1);
+}
+
+// A worker that was cut off commits a retry's row; the broker that took over has never lent it.
+TEST(Order, AHolderThatEndsUnheardLetsTheNextOneGo) {
+  CoreWorld world(kOne);
+  world.join();
+  world.publish_keyed("a", 2);
+  world.fail(only(world));
+  world.pass(10s);
+  const auto retry = only(world);  // goes on at a worker that is not heard of any more
+  ASSERT_EQ(retry.attempt, 2u);
+  world.start_broker();
+  world.commit(retry);
+  world.join("another");
+  for (int i = 0; i < 4; ++i) {
+    world.pass(10s);
+    world.feed("another", protocol::Heartbeat{});
+  }
+  EXPECT_EQ(index_of(only(world, "another")), 1);
+}
+
+// The same while the row is not due: nobody will ever read it.
+TEST(Order, AHolderThatVanishesFromLaterLetsTheNextOneGo) {
+  CoreWorld world(kOne);
+  world.join();
+  world.publish_keyed("a", 2);
+  const auto first = only(world);
+  world.fail(first);
+  auto late = first;
+  late.origin = protocol::Origin::kLater;
+  world.commit(late);
+  world.pass(10s);
+  EXPECT_EQ(index_of(only(world)), 1);
+}
+
+TEST(Order, RedisHasTheSayOfWhoHoldsAKeyAfterItsRestart) {
+  CoreWorld world(kOne);
+  world.join();
+  world.publish_keyed("a", 2);
+  world.fail(only(world));
+  world.core->on_store_restarted();
+  world.run();
+  EXPECT_TRUE(world.delivered().empty()) << "the row is there";
+  auto late = protocol::Delivery{};
+  late.id = world.redis.find("f")->later.begin()->first;
+  late.origin = protocol::Origin::kLater;
+  late.token = {7};
+  world.commit(late);
+  world.core->on_store_restarted();
+  world.run();
+  EXPECT_EQ(index_of(only(world)), 1) << "it is gone";
+}
+
+TEST(Order, WhatWasReadAnewIsLentInOrderOnce) {
+  CoreWorld world(kOne, {.window = {.deliveries_max = 4}});
+  world.publish_keyed("a", 3);
+  world.publish_keyed("a", 3);
+  world.publish_keyed("a", 3);
+  world.join();
+  std::vector<protocol::EventId> order;
+  auto next = world.delivered();
+  while (!next.empty()) {
+    ASSERT_EQ(next.size(), 1u);
+    order.push_back(next[0].id);
+    if (order.size() == 4) {
+      world.core->on_store_restarted();
+      world.run();
+    }
+    world.succeed(next[0]);
+    next = world.delivered();
+  }
+  EXPECT_EQ(order.size(), 9u);
+  EXPECT_TRUE(std::ranges::is_sorted(order));
+  EXPECT_TRUE(world.function().queue.keys().empty());
+}
+
+TEST(Order, ADelayedEventTakesItsPlaceWhenItIsDue) {
+  CoreWorld world(kOne);
+  world.join();
+  protocol::PublishOptions delayed, at_once;
+  delayed.ordering_key = at_once.ordering_key = "a";
+  delayed.delay = 5000;
+  world.publish({delayed, at_once, at_once});
+  const auto first = only(world);
+  EXPECT_EQ(index_of(first), 1) << "what lies ahead holds nothing";
+  world.pass(6s);
+  EXPECT_TRUE(world.delivered().empty());
+  world.succeed(first);
+  EXPECT_EQ(index_of(only(world)), 2);
+}
+
+// The delayed one runs when the broker is replaced; its row says nothing of a key.
+TEST(Order, ADelayedEventThatRunsHasItsKeyAlsoAfterARestart) {
+  CoreWorld world(kOne);
+  world.join();
+  protocol::PublishOptions delayed, at_once;
+  delayed.ordering_key = at_once.ordering_key = "a";
+  delayed.delay = 1000;
+  world.publish({delayed});
+  world.pass(2s);
+  const auto running = only(world);
+  world.publish({at_once});
+  world.start_broker();
+  world.join("w", {CoreWorld::held(running)});
+  world.pass(1s);
+  EXPECT_TRUE(world.delivered().empty());
+  world.succeed(running);
+  EXPECT_EQ(world.delivered().size(), 1u);
+}
+
+TEST(Order, ALaneFullOfWaitingOnesStallsAndOtherLanesGoOn) {
+  CoreWorld world(kOne, {.window = {.deliveries_max = 8}});
+  world.publish_keyed("a", 200);
+  world.publish(std::vector<protocol::PublishOptions>(50));
+  world.join();
+  EXPECT_LE(world.function().queue.size(), 400u);
+  std::size_t without = 0, with = 0;
+  for (auto next = world.delivered(); !next.empty(); next = world.delivered()) {
+    for (const auto& delivery : next) {
+      ++(delivery.lane == protocol::kDefaultLane ? without : with);
+      world.succeed(delivery);
+    }
+  }
+  EXPECT_EQ(without, 50u);
+  EXPECT_EQ(with, 200u);
+}
+
+// Rows of one key that are due together do not keep the one that has the key from being read.
+TEST(Order, ManyRowsThatWaitForAKeyLeaveRoomForItsHolder) {
+  CoreWorld world(kOne);
+  world.join("w", {}, 100'000);
+  world.publish_keyed("a");
+  const auto holder = only(world);
+  protocol::PublishOptions delayed;
+  delayed.ordering_key = "a";
+  delayed.delay = 100;
+  for (int i = 0; i < 12; ++i) {
+    world.publish(std::vector<protocol::PublishOptions>(250, delayed));
+  }
+  world.pass(1s);
+  world.pass(1s);
+  EXPECT_LE(world.function().later_held.size(), 1300u);
+  world.fail(holder);
+  std::size_t ended = 0;
+  for (int i = 0; i < 100 && ended < 3001; ++i) {
+    world.pass(100ms);
+    for (auto next = world.delivered(); !next.empty(); next = world.delivered()) {
+      ASSERT_EQ(next.size(), 1u);
+      world.succeed(next[0]);
+      ++ended;
+    }
+  }
+  EXPECT_EQ(ended, 3001u);
+}
+
+TEST(Order, InClassMemoryToo) {
+  CoreWorld world(kOne, {.durability = Durability::kMemory});
+  world.join();
+  world.publish_keyed("a", 2);
+  world.fail(only(world));
+  EXPECT_TRUE(world.delivered().empty());
+  world.pass(10s);
+  const auto retry = only(world);
+  EXPECT_EQ(index_of(retry), 0);
+  world.succeed(retry);
+  EXPECT_EQ(index_of(only(world)), 1);
+}
+
+}  // namespace
+}  // namespace fanfare::broker

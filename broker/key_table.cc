@@ -1,0 +1,150 @@
+#include "broker/key_table.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace fanfare::broker {
+namespace {
+
+void sort_by_id(std::vector<Pending>& deliveries) {
+  std::ranges::sort(deliveries, {}, [](const Pending& one) { return one.id; });
+}
+
+}  // namespace
+
+// A key is free, or its holder itself came back while the table was not open.
+bool KeyTable::first_may_go(const Key& key) const {
+  if (!open_ || key.waiting.empty()) return false;
+  return key.holders == 0 || is_holder(key.waiting.front().id);
+}
+
+// The first of a key goes, if it may; a key that nobody has and nobody waits for is forgotten.
+std::optional<Pending> KeyTable::next_of(Keys::iterator at) {
+  Key& key = at->second;
+  if (first_may_go(key)) {
+    Pending next = std::move(key.waiting.front());
+    key.waiting.pop_front();
+    --waiting_;
+    hold(at->first, next.id);
+    return next;
+  }
+  if (key.holders == 0 && key.waiting.empty()) keys_.erase(at);
+  return std::nullopt;
+}
+
+std::vector<Pending> KeyTable::promote() {
+  std::vector<Pending> going;
+  for (auto at = keys_.begin(); at != keys_.end();) {
+    const auto key = at++;
+    if (auto next = next_of(key)) going.push_back(*std::move(next));
+  }
+  sort_by_id(going);
+  return going;
+}
+
+std::vector<Pending> KeyTable::open() {
+  open_ = true;
+  return promote();
+}
+
+std::optional<Pending> KeyTable::add(Pending delivery) {
+  unpark(delivery.id);
+  Key& key = keys_[delivery.flow];
+  const bool has_it = is_holder(delivery.id);
+  if (open_ && (has_it || (key.holders == 0 && key.waiting.empty()))) {
+    hold(delivery.flow, delivery.id);
+    return delivery;
+  }
+  key.waiting.insert(has_it ? key.waiting.begin() : key.waiting.end(), std::move(delivery));
+  ++waiting_;
+  return std::nullopt;
+}
+
+bool KeyTable::would_wait(std::uint64_t key, const protocol::EventId& id) const {
+  return !is_holder(id) && (!open_ || keys_.contains(key));
+}
+
+std::optional<Pending> KeyTable::put_back(Pending delivery) {
+  if (is_holder(delivery.id)) return delivery;
+  const auto at = keys_.try_emplace(delivery.flow).first;
+  at->second.waiting.push_front(std::move(delivery));
+  ++waiting_;
+  return next_of(at);
+}
+
+void KeyTable::hold(std::uint64_t key, const protocol::EventId& id) {
+  unpark(id);
+  if (holders_.emplace(id, key).second) ++keys_[key].holders;
+}
+
+void KeyTable::drop(const protocol::EventId& id) {
+  const auto holder = holders_.find(id);
+  if (holder == holders_.end()) return;
+  --keys_.at(holder->second).holders;
+  holders_.erase(holder);
+  unpark(id);
+}
+
+std::optional<Pending> KeyTable::release(const protocol::EventId& id) {
+  const auto holder = holders_.find(id);
+  if (holder == holders_.end()) return std::nullopt;
+  const std::uint64_t key = holder->second;
+  drop(id);
+  return next_of(keys_.find(key));
+}
+
+void KeyTable::park(const protocol::EventId& id, std::int64_t due_ms) {
+  if (is_holder(id)) parked_.insert_or_assign(id, due_ms);
+}
+
+void KeyTable::unpark(const protocol::EventId& id) {
+  if (!parked_.empty()) parked_.erase(id);
+}
+
+std::optional<Pending> KeyTable::take_by_id(const protocol::EventId& id) {
+  for (auto at = keys_.begin(); at != keys_.end(); ++at) {
+    Key& key = at->second;
+    const auto wanted =
+        std::ranges::find_if(key.waiting, [&](const Pending& one) { return one.id == id; });
+    if (wanted == key.waiting.end()) continue;
+    Pending delivery = std::move(*wanted);
+    key.waiting.erase(wanted);
+    --waiting_;
+    if (key.holders == 0 && key.waiting.empty()) keys_.erase(at);
+    return delivery;
+  }
+  return std::nullopt;
+}
+
+const Pending* KeyTable::find(const protocol::EventId& id) const {
+  for (const auto& [name, key] : keys_) {
+    const auto at = std::ranges::find(key.waiting, id, &Pending::id);
+    if (at != key.waiting.end()) return &*at;
+  }
+  return nullptr;
+}
+
+std::int64_t KeyTable::oldest_ms() const {
+  std::int64_t oldest = 0;
+  for (const auto& [name, key] : keys_) {
+    if (key.waiting.empty()) continue;
+    const std::int64_t first = key.waiting.front().accepted_ms;
+    oldest = oldest == 0 ? first : std::min(oldest, first);
+  }
+  return oldest;
+}
+
+std::vector<Pending> KeyTable::forget_journal() {
+  std::vector<Pending> dropped;
+  for (auto& [name, key] : keys_) {
+    std::erase_if(key.waiting, [&](Pending& one) {
+      if (one.origin != protocol::Origin::kJournal) return false;
+      dropped.push_back(std::move(one));
+      --waiting_;
+      return true;
+    });
+  }
+  return dropped;
+}
+
+}  // namespace fanfare::broker

@@ -1,0 +1,179 @@
+// Who goes next here: tenants within a function, and functions when slots are short.
+//
+// Functions share slots by weight. As long as there are free or idle slots nobody gives way. After
+// that a function that has fewer instances than its share gets one of whoever has most for its
+// weight: at once where that brings both nearer to their shares; and where shares are fractions of
+// a slot (more functions than slots, or 1 : 3 on two slots), in turns, by the time that each has
+// used, divided by its weight.
+//
+// Nobody is stopped at work: an instance leaves when it has finished what it holds.
+#include <algorithm>
+
+#include "worker/core.h"
+
+namespace fanfare::worker {
+namespace {
+
+// How far one function's use may run ahead before a slot changes hands for a fraction's sake: each
+// change costs a fork and an end.
+constexpr double kTurnNs = 20e6;
+constexpr Duration kLookAgain = std::chrono::milliseconds{1};
+
+std::size_t staying(const Function& function) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      function.instances, [](const Instance* one) { return !one->retiring; }));
+}
+
+double per_weight(double amount, const Function& function) {
+  return amount / static_cast<double>(function.manifest.weight);
+}
+
+bool has_work(const Function& function) {
+  return function.usable() && (!function.queue.empty() || function.in_instances > 0);
+}
+
+}  // namespace
+
+// Lanes take turns here as tenants do at the broker: what was fetched ahead of one's events does
+// not delay another's. A tenant's deliveries come from one lane, which it may share with others by
+// its hash: good enough for the few milliseconds of work that lie here. Deliveries of one turn lie
+// together; a lane has one in each turn.
+void Core::enqueue(Function& function, Held& held) {
+  auto& queue = function.queue;
+  function.several_lanes = function.several_lanes || held.lane != protocol::kDefaultLane;
+  if (!function.several_lanes || queue.empty()) {
+    held.turn = queue.empty() ? 0 : queue.back()->turn;
+    queue.push_back(&held);
+    return;
+  }
+  const auto before = std::find_if(queue.rbegin(), queue.rend(),
+                                   [&](const Held* one) { return one->lane == held.lane; });
+  held.turn = before == queue.rend() ? queue.front()->turn : (*before)->turn + 1;
+  const auto place =
+      std::upper_bound(queue.begin(), queue.end(), held.turn,
+                       [](std::uint64_t turn, const Held* one) { return turn < one->turn; });
+  queue.insert(place, &held);
+}
+
+// A function that has had nothing to do has saved up nothing.
+void Core::note_work(Function& function) {
+  if (has_work(function)) return;
+  double least = -1;
+  for (const auto& [name, other] : functions_) {
+    if (other.get() == &function || !has_work(*other)) continue;
+    least = least < 0 ? other->used_ns : std::min(least, other->used_ns);
+  }
+  function.used_ns = std::max(function.used_ns, least);
+}
+
+void Core::note_use(Function& function, std::span<const ItemResult> results) {
+  Duration spent{};
+  for (const ItemResult& result : results) spent += result.duration;
+  function.used_ns += per_weight(static_cast<double>(spent.count()), function);
+}
+
+// How many slots a function should have, of those that have work.
+double Core::share_of(const Function& function) const {
+  double all = has_work(function) ? 0 : function.manifest.weight;
+  for (const auto& [name, other] : functions_) {
+    if (has_work(*other)) all += other->manifest.weight;
+  }
+  return static_cast<double>(options_.slots) * function.manifest.weight / all;
+}
+
+bool Core::may_take_from(const Function& from, const Function& function) const {
+  const std::size_t has = staying(from), gets = staying(function);
+  if (gets == 0) return has > 1 || from.used_ns >= function.used_ns;
+  if (static_cast<double>(has) <= share_of(from) ||
+      static_cast<double>(gets) >= share_of(function)) {
+    return false;
+  }
+  if (per_weight(static_cast<double>(has - 1), from) >=
+      per_weight(static_cast<double>(gets + 1), function)) {
+    return true;
+  }
+  return from.used_ns >= function.used_ns + kTurnNs;
+}
+
+// Whether the free slots are for others: for whom somebody has left, or who have work and no
+// instance at all while this function has some.
+bool Core::someone_needs_the_slot(const Function& function) const {
+  if (function.owed_a_slot) return false;
+  std::size_t free = options_.slots - instances_.size();
+  for (const auto& [name, other] : functions_) {
+    const bool has_none = !function.instances.empty() && other->instances.empty();
+    const bool needs = other.get() != &function && other->usable() && !other->paused_until &&
+                       !other->queue.empty() && (other->owed_a_slot || has_none);
+    if (needs && --free == 0) return true;
+  }
+  return false;
+}
+
+// An idle instance of another function leaves, of one that has nothing waiting for it. False if
+// there is none to spare.
+bool Core::take_idle_slot(Function& function, Now now) {
+  Function* from = nullptr;
+  bool spare = false;  // more than it is promised
+  for (auto& [name, other] : functions_) {
+    if (other.get() == &function || other->idle.empty() || !other->queue.empty()) continue;
+    const bool other_spare = other->instances.size() > other->manifest.provisioned;
+    if (!from || (other_spare && !spare) ||
+        (other_spare == spare &&
+         other->idle.front()->idle_since < from->idle.front()->idle_since)) {
+      from = other.get();
+      spare = other_spare;
+    }
+  }
+  if (!from || (!spare && !function.instances.empty())) return false;
+  ++counters_.instances_reaped;
+  function.room = from->idle.front();
+  retire(*from->idle.front(), now);
+  return true;
+}
+
+// All slots are taken. Somebody idle leaves, or one of those that have more than their share, as
+// soon as it has finished what it holds.
+void Core::make_room_for(Function& function, Now now) {
+  if (function.room || take_idle_slot(function, now)) return;
+  // Of the function with most instances for its weight; among equals of the quicker one.
+  Function* from = nullptr;
+  for (auto& [name, other] : functions_) {
+    if (other.get() == &function || staying(*other) == 0) continue;
+    const double has = per_weight(static_cast<double>(staying(*other)), *other);
+    const double most = from ? per_weight(static_cast<double>(staying(*from)), *from) : 0;
+    if (!from || has > most || (has == most && other->service_ns < from->service_ns)) {
+      from = other.get();
+    }
+  }
+  if (!from) return;
+  if (!may_take_from(*from, function)) return due(now.steady + kLookAgain);
+  const auto victim = std::find_if(from->instances.begin(), from->instances.end(),
+                                   [](const Instance* one) { return !one->retiring; });
+  ++counters_.instances_reaped;
+  function.room = *victim;
+  retire(**victim, now);
+}
+
+// An instance has become idle. If a function waits for another one that is still busy, this one
+// leaves in its place.
+bool Core::give_way(Instance& instance, Now now) {
+  for (auto& [name, waiting] : functions_) {
+    if (!waiting->room || waiting->room == &instance || waiting->room->idle()) continue;
+    const bool of_the_same = waiting->room->function == instance.function;
+    if (waiting.get() == instance.function || (!waiting->instances.empty() && !of_the_same)) {
+      continue;
+    }
+    if (!of_the_same && !may_take_from(*instance.function, *waiting)) continue;
+    if (waiting->room->stop == StopReason::kNone &&
+        waiting->room->generation == waiting->room->function->spec.generation) {
+      waiting->room->retiring = false;
+      touch(*waiting->room->function);
+    }
+    waiting->room = &instance;
+    retire(instance, now);
+    return true;
+  }
+  return false;
+}
+
+}  // namespace fanfare::worker
