@@ -88,6 +88,10 @@ struct ConfigSetting {
   std::string origin;  // "default", "FILE:LINE" or "environment"
 };
 
+// The value as it may be shown: passwords in URLs, and all of what is secret by its name (…_secret,
+// …_token, …_password, …_key), as "***".
+std::string shown_value(const ConfigSetting& setting);
+
 using Environment = std::map<std::string, std::string>;
 Environment current_environment();
 

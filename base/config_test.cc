@@ -194,5 +194,20 @@ TEST(CurrentEnvironment, HoldsWhatIsSet) {
   unsetenv("FANFARE_TEST_VARIABLE");
 }
 
+TEST(ConfigSecrets, AreNotShown) {
+  const auto shown = [](const std::string& key, const std::string& value) {
+    return shown_value({"broker", key, value, "default"});
+  };
+  EXPECT_EQ(shown("redis", "redis://user:hunter2@host:6379"), "redis://user:***@host:6379");
+  EXPECT_EQ(shown("redis", "redis://:p@ss@host"), "redis://:***@host");
+  EXPECT_EQ(shown("redis", "redis://host:6379"), "redis://host:6379");
+  EXPECT_EQ(shown("redis", "unix:///run/redis.sock"), "unix:///run/redis.sock");
+  EXPECT_EQ(shown("peers", "a://x:1@h, b://y:2@h/p"), "a://x:***@h, b://y:***@h/p");
+  EXPECT_EQ(shown("webhook_secret", "abc"), "***");
+  EXPECT_EQ(shown("token", "abc"), "***");
+  EXPECT_EQ(shown("token", ""), "");
+  EXPECT_EQ(shown("key_file", "/etc/key"), "/etc/key");
+}
+
 }  // namespace
 }  // namespace fanfare

@@ -71,7 +71,8 @@ std::optional<int> load_daemon_config(const DaemonArguments& about, const Config
   }
   if (show) {
     for (const auto& setting : *settings) {
-      fmt::print("{}.{} = {}  # {}\n", setting.section, setting.key, setting.value, setting.origin);
+      fmt::print("{}.{} = {}  # {}\n", setting.section, setting.key, shown_value(setting),
+                 setting.origin);
     }
   }
   if (check) fmt::print("{}: the configuration is fine\n", about.program);

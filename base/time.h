@@ -36,6 +36,9 @@ std::string format_duration(Duration duration);
 
 // RFC 3339 in UTC with milliseconds: "2026-11-23T14:37:00.125Z".
 std::string format_wall_time(WallTime time);
+// RFC 3339 with any offset ("2026-11-23T15:37:00+01:00"), finer fractions cut to milliseconds, or a
+// bare number of Unix milliseconds. Rejects anything else, and what lies before 1970, naming it.
+Result<WallTime> parse_wall_time(std::string_view text);
 
 inline std::int64_t to_ms(WallTime time) {
   return time.time_since_epoch().count();

@@ -109,7 +109,7 @@ struct Core::FrameHandler {
   }
   void operator()(protocol::Heartbeat& m) {
     if (!known()) return;
-    on_heartbeat(*session, m, now);
+    core.on_heartbeat(*session, m, now);
     core.send(peer, protocol::HeartbeatAck{session->id.value(), session->done_number});
   }
   void operator()(protocol::Bye&) {
@@ -192,6 +192,8 @@ struct Core::AnswerHandler {
   void operator()(ForDeploy& p) { core.on_deployed(p, answer, now); }
   void operator()(ForRemove& p) { core.on_removed(p, answer); }
   void operator()(ForSetState& p) { core.on_state_set(p, answer); }
+  void operator()(ForFind& p) { core.on_found(p, answer, now); }
+  void operator()(ForPurgedRows& p) { core.on_purged_rows(p, answer, now); }
 };
 
 void Core::on_frame(const Peer& peer, std::string_view frame, Now now) {
@@ -275,7 +277,7 @@ void Core::tick(Now now) {
     recount_if_idle(*function, now);
     expire_invocations(*function, now);
     // Time alone can make these lendable, or expired, or end a worker's rest.
-    if (function->waiting() > 0) touch(*function);
+    if (function->waiting() > 0 || function->purge) touch(*function);
   }
 }
 
@@ -308,6 +310,7 @@ void Core::flush(Now now) {
   cut_chunks(now);
   if (phase_ == Phase::kRunning) {
     for (FunctionState* function : std::exchange(touched_, {})) {
+      if (function->purge) purge_on(*function, now);
       dispatch(*function, now);
       read_on(*function, now);
     }

@@ -66,6 +66,7 @@ struct Protections {
   bool answer_garbage = true;           // else what cannot be read is dropped in silence
   bool keep_key_order = true;           // else ordering keys are not looked at
   bool tenants_take_turns = true;       // else tenants are not looked at: first come, first served
+  bool end_before_cutting = true;       // else a cancelled attempt is only taken from its worker
 };
 
 struct CoreOptions {
@@ -77,8 +78,10 @@ struct CoreOptions {
                                        << 20;  // class memory: waiting deliveries of all functions
   std::size_t invocations_max = 10'000;        // synchronous calls waiting per function
   std::size_t waits_max = 100'000;             // Await requests at once
-  std::uint32_t appends_in_flight_max = 32;    // full chunks; a partial one waits until none is
-  std::size_t leased_bytes_max = 64u << 20;    // per function, lent and not yet done
+  std::size_t cancellations_max = 1000;        // under way at once
+  std::size_t purged_at_once = 1024;  // deliveries of a purge whose end Redis has not answered
+  std::uint32_t appends_in_flight_max = 32;  // full chunks; a partial one waits until none is
+  std::size_t leased_bytes_max = 64u << 20;  // per function, lent and not yet done
   WindowLimits window;
   // How long the same (source, id) or idempotency key is the same event; 0 = ids are not looked at.
   Duration dedup_window = std::chrono::minutes{5};
@@ -113,6 +116,14 @@ struct Session {
   std::uint64_t delivers_sent = 0;
   std::size_t suspects_lent = 0;
   std::vector<protocol::Heartbeat::Row> load;
+  protocol::WorkerState state = protocol::WorkerState::kRunning;  // as it last said
+  bool to_be_quiet = false;                                       // an operator wishes it
+  bool takes_work() const { return state == protocol::WorkerState::kRunning && !to_be_quiet; }
+  protocol::WorkerState shown_state() const {
+    return takes_work() || state == protocol::WorkerState::kTerminating
+               ? state
+               : protocol::WorkerState::kQuiet;
+  }
   std::vector<protocol::RunningAttempt> running;  // as of its latest heartbeat
   TimePoint running_at;
 };
@@ -265,9 +276,19 @@ class Core {
     AdminRequest admin;
     bool paused;
   };
-  using Purpose = std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey,
-                               ForAppend, ForPage, ForDue, ForPostpone, ForBury, ForRecall,
-                               ForLookup, ForDeploy, ForRemove, ForSetState>;
+  using CancellationId = StrongId<struct CancellationTag, std::uint64_t>;
+  struct ForFind {
+    FunctionState* function;
+    CancellationId cancellation;
+  };
+  struct ForPurgedRows {
+    FunctionState* function;
+    std::uint64_t purge;
+  };
+  using Purpose =
+      std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey, ForAppend,
+                   ForPage, ForDue, ForPostpone, ForBury, ForRecall, ForLookup, ForDeploy,
+                   ForRemove, ForSetState, ForFind, ForPurgedRows>;
 
   // core.cc: start, time, plumbing
   struct FrameHandler;
@@ -335,7 +356,7 @@ class Core {
   // core_workers.cc: sessions, reports, losses
   void on_hello(const Peer& peer, protocol::Hello hello, Now now);
   void on_credit(Session& session, const protocol::Credit& credit);
-  static void on_heartbeat(Session& session, protocol::Heartbeat& heartbeat, Now now);
+  void on_heartbeat(Session& session, protocol::Heartbeat& heartbeat, Now now);
   void on_done(Session& session, protocol::Done& done, Now now);
   void on_done_row(Session& session, protocol::Done::Row& row, Now now);
   std::optional<Lease> end_lease(Session& session, FunctionState* function,
@@ -362,8 +383,11 @@ class Core {
             protocol::DeadReason reason, const protocol::Failure& failure, std::string log_tail,
             Now now);
   void expire(FunctionState& function, Pending delivery, Now now);
+  void end_as(FunctionState& function, Pending delivery, protocol::AttemptToken token,
+              protocol::ResultRecord record, Now now);
   void flush_endings();
   void count_as_succeeded(FunctionState& function, protocol::Origin origin);
+  void count_as_buried(FunctionState& function, const store::Bury::Item& item);
   void on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now now);
   void on_buried(ForBury& purpose, Result<store::Answer>& answer, Now now);
   protocol::AttemptToken own_token() const;
@@ -378,6 +402,7 @@ class Core {
   void read_anew(FunctionState& function);
   void on_paged(FunctionState& function, protocol::Lane lane, store::Paged paged, Now now);
   void on_due(FunctionState& function, store::DueRows rows, Now now);
+  Pending pending_of(store::DueRows::Row row) const;
   void register_function(store::Registered registered);
   void rebuild_router();
   void maybe_open_dispatch(Now now);
@@ -415,6 +440,51 @@ class Core {
   void resume(const AdminCall& call);
   void set_state(const AdminCall& call, bool paused);
   void on_state_set(ForSetState& purpose, const Result<store::Answer>& answer);
+
+  // core_cancel.cc: operators end deliveries, wherever they are
+  struct Cancellation {  // of one event, for one function or all
+    AdminRequest admin;  // its function is empty if none was named
+    protocol::EventId event;
+    struct Fate {
+      std::string result;
+      bool certain = false;  // else what it will be, if nothing ends it before
+    };
+    std::map<std::string, Fate> fates;  // by function
+    std::string failure;                // Redis could not be asked
+  };
+  void cancel(const AdminCall& call);
+  std::optional<std::string> cancel_held(FunctionState& function, const protocol::EventId& id,
+                                         Now now);
+  std::optional<Pending> take_waiting(FunctionState& function, const protocol::EventId& id);
+  void cut_off(FunctionState& function, Lease lease, Now now);
+  void tell_to_drop(const FunctionState& function, const protocol::EventId& id, const Cut& cut);
+  void end_cancelled(FunctionState& function, Pending delivery, protocol::AttemptToken token,
+                     protocol::DeadReason reason, Now now);
+  void on_found(ForFind& purpose, Result<store::Answer>& answer, Now now);
+  std::string cancel_found(FunctionState& function, const protocol::EventId& id,
+                           store::Found& found, Now now);
+  void cancel_after_move(FunctionState& function, Pending delivery, protocol::DeadReason reason,
+                         Now now);
+  void tell_cancellations(const FunctionState& function, const protocol::EventId& id,
+                          std::string_view ended_as);
+  void answer_if_certain(CancellationId id);
+
+  // core_purge.cc: operators empty queues
+  void purge(const AdminCall& call);
+  void purge_on(FunctionState& function, Now now);
+  void read_purged_rows(FunctionState& function);
+  void on_purged_rows(ForPurgedRows& purpose, Result<store::Answer>& answer, Now now);
+  static bool is_purged(const FunctionState& function, const Pending& delivery);
+  bool purge_is_over(const FunctionState& function) const;
+
+  // core_drain.cc: operators make workers quiet
+  void answer_workers(const AdminCall& call);
+  void drain_worker(const AdminCall& call);
+  void resume_worker(const AdminCall& call);
+  void set_quiet(const AdminCall& call, bool quiet);
+  void greet_with_wish(Session& session);
+  void remind_of_wish(const Session& session);
+  void follow_state(Session& session);
 
   CoreOptions options_;
   Phase phase_ = Phase::kStarting;
@@ -482,6 +552,11 @@ class Core {
   std::vector<Ended> just_ended_;
   std::size_t next_ended_ = 0;
   std::vector<Waiter> waiters_;
+  std::uint64_t next_cancellation_ = 1, next_purge_ = 1;
+  std::map<CancellationId, Cancellation> cancellations_;
+  // What operators wish of workers, by name: true = quiet, false = not (any more). A worker without
+  // an entry decides: an earlier broker may have told it.
+  std::map<std::string, bool> worker_wishes_;
 
   struct Endings {
     store::Postpone postpone;

@@ -50,6 +50,11 @@ const Core::AdminVerb* Core::admin_verb(std::string_view name) {
       {"deliveries", false, &Core::answer_deliveries},
       {"pause", true, &Core::pause},
       {"resume", true, &Core::resume},
+      {"purge", false, &Core::purge},
+      {"cancel", false, &Core::cancel},
+      {"workers", false, &Core::answer_workers},
+      {"drain_worker", false, &Core::drain_worker},
+      {"resume_worker", false, &Core::resume_worker},
   };
   const auto* const at = std::ranges::find(kVerbs, name, &AdminVerb::name);
   if (at != std::end(kVerbs)) return at;

@@ -16,10 +16,14 @@ constexpr std::size_t kLaterHeldMax = 2048;  // due rows here at once, per funct
 
 }  // namespace
 
-// Whether a delivery's time lies ahead and it goes to `later`. Its time is kept by this broker's
-// clock alone; what lies in `later` already was due when it was read.
+// Whether a delivery's time lies ahead and it goes to `later`, or it is being purged. Its time is
+// kept by this broker's clock alone; what lies in `later` already was due when it was read.
 bool Core::put_off(FunctionState& function, Pending& delivery, Now now) {
   using enum protocol::Origin;
+  if (function.purge && is_purged(function, delivery)) {
+    end_cancelled(function, std::move(delivery), own_token(), protocol::DeadReason::kPurged, now);
+    return true;
+  }
   if (delivery.origin == kLater || delivery.origin == kInvoke) return false;
   if (delivery.due_ms <= to_ms(now.wall)) return false;
   const std::int64_t due_ms = delivery.due_ms;
@@ -174,7 +178,8 @@ bool Core::may_read_due(const FunctionState& function) {
 // Keeps the windows filled: pages of the journal, and the rows of `later` whose time has come.
 void Core::read_on(FunctionState& function, Now now) {
   if (phase_ == Phase::kStarting || ended_) return;
-  while (auto page = function.queue.next_page(function.name)) {
+  const auto needed_to = function.purge ? function.purge->up_to : protocol::EntryId{};
+  while (auto page = function.queue.next_page(function.name, needed_to)) {
     const protocol::Lane lane = page->lane;
     ++counters_.pages_read;
     call(*std::move(page), ForPage{&function, lane, function.reading});

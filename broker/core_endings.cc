@@ -23,6 +23,11 @@ bool moved(Verdict verdict) {
   return verdict == Verdict::kOk || verdict == Verdict::kDuplicate;
 }
 
+// What a delivery that was to be moved has ended as before, as far as the verdict tells.
+std::string_view ended_elsewhere(Verdict verdict) {
+  return verdict == Verdict::kFenced ? "succeeded" : "ended";
+}
+
 // Cuts `whole` into calls of at most kItemsMax items and kBytesMax, one larger item alone.
 template <typename Call, typename Emit>
 void emit_in_groups(Call whole, Emit emit) {
@@ -112,7 +117,13 @@ void Core::bury(FunctionState& function, Pending delivery, protocol::AttemptToke
   record.ended_ms = to_ms(now.wall);
   record.memory_limit_mb = static_cast<std::uint32_t>(function.manifest.memory_bytes >> 20);
   record.reason = reason;
+  end_as(function, std::move(delivery), token, std::move(record), now);
+}
 
+// Ends a delivery without success, with this record.
+void Core::end_as(FunctionState& function, Pending delivery, protocol::AttemptToken token,
+                  protocol::ResultRecord record, Now now) {
+  const bool cancelled = record.status == protocol::Status::kCancelled;  // it leaves no letter
   store::Bury& bury = endings_[&function].bury;
   bury.now_ms = to_ms(now.wall);
   bury.result_ttl_ms = static_cast<std::int64_t>(to_ms(function.manifest.result_ttl));
@@ -123,9 +134,9 @@ void Core::bury(FunctionState& function, Pending delivery, protocol::AttemptToke
                         .origin = delivery.origin,
                         .token = move_token(delivery, token),
                         .status = record.status,
-                        .reason = reason,
+                        .reason = *record.reason,
                         .record = protocol::pack(record),
-                        .packed_event = delivery.packed_event.str()});
+                        .packed_event = cancelled ? std::string{} : delivery.packed_event.str()});
   const protocol::EventId id = delivery.id;
   function.moving.insert_or_assign(id, std::move(delivery));
 }
@@ -166,11 +177,13 @@ void Core::on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now
   }
   for (std::size_t i = 0; i < purpose.call.items.size() && i < result->verdicts.size(); ++i) {
     const auto& item = purpose.call.items[i];
-    function.moving.erase(item.id);
+    auto delivery = function.moving.extract(item.id);
+    const auto unwanted = function.unwanted.extract(item.id);
     if (item.origin == protocol::Origin::kMemory) memory_bytes_ -= item.packed_event.size();
     if (!moved(result->verdicts[i])) {
       count_as_succeeded(function, item.origin);
       settle(function, item.id);
+      tell_cancellations(function, item.id, ended_elsewhere(result->verdicts[i]));
       continue;
     }
     function.later_held.erase(item.id);
@@ -178,6 +191,10 @@ void Core::on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now
     if (item.origin != protocol::Origin::kLater) {
       --function.counts.open;
       ++function.counts.later;
+    }
+    if (unwanted && delivery) {
+      cancel_after_move(function, std::move(delivery.mapped()), unwanted.mapped(), now);
+      continue;
     }
     function.note_due(item.due_ms);
     if (function.reading_due) {
@@ -198,17 +215,38 @@ void Core::on_buried(ForBury& purpose, Result<store::Answer>& answer, Now now) {
   }
   for (std::size_t i = 0; i < purpose.call.items.size() && i < result->verdicts.size(); ++i) {
     const auto& item = purpose.call.items[i];
-    function.moving.erase(item.id);
-    if (item.origin == protocol::Origin::kMemory) memory_bytes_ -= item.packed_event.size();
-    if (moved(result->verdicts[i])) {
-      --(item.origin == protocol::Origin::kLater ? function.counts.later : function.counts.open);
-      const bool expired = item.status == protocol::Status::kExpired;
-      ++(expired ? counters_.deliveries_expired : counters_.deliveries_dead);
-      ++(expired ? function.counts.expired : function.counts.dead);
-    } else {
-      count_as_succeeded(function, item.origin);
+    const bool done = moved(result->verdicts[i]);
+    if (const auto delivery = function.moving.extract(item.id);
+        delivery && item.origin == protocol::Origin::kMemory) {
+      memory_bytes_ -= delivery.mapped().packed_event.size();
+    }
+    function.unwanted.erase(item.id);
+    done ? count_as_buried(function, item) : count_as_succeeded(function, item.origin);
+    if (item.reason == protocol::DeadReason::kPurged && function.purge) {
+      --function.purge->under_way;
+      if (done) ++function.purge->cancelled;
+      touch(function);
     }
     settle(function, item.id);
+    tell_cancellations(function, item.id,
+                       done ? to_string(item.status) : ended_elsewhere(result->verdicts[i]));
+  }
+}
+
+void Core::count_as_buried(FunctionState& function, const store::Bury::Item& item) {
+  --(item.origin == protocol::Origin::kLater ? function.counts.later : function.counts.open);
+  switch (item.status) {
+    case protocol::Status::kExpired:
+      ++counters_.deliveries_expired;
+      ++function.counts.expired;
+      break;
+    case protocol::Status::kCancelled:
+      ++counters_.deliveries_cancelled;
+      ++function.counts.cancelled;
+      break;
+    default:
+      ++counters_.deliveries_dead;
+      ++function.counts.dead;
   }
 }
 

@@ -66,13 +66,15 @@ class CoreHarness {
   }
 
   // ---- worker ----
-  void hello(const std::string& name = "w", std::vector<protocol::HeldDelivery> held = {}) {
+  void hello(const std::string& name = "w", std::vector<protocol::HeldDelivery> held = {},
+             std::optional<protocol::WorkerState> state = protocol::WorkerState::kRunning) {
     feed(name, protocol::Hello{.name = name,
                                .host = "",
                                .pid = 1,
                                .pid_started = 0,
                                .slots = 4,
-                               .held = std::move(held)});
+                               .held = std::move(held),
+                               .state = state});
   }
   void credit(std::uint64_t total, const std::string& worker = "w",
               const std::string& function = "f", bool warm = false) {
@@ -237,6 +239,7 @@ class CoreHarness {
     if (std::holds_alternative<store::Deploy>(call)) return store::Deployed{1};
     if (std::holds_alternative<store::Remove>(call)) return store::Removed{true};
     if (std::holds_alternative<store::SetState>(call)) return store::StateSet{true};
+    if (std::holds_alternative<store::Find>(call)) return store::Found{};
     return store::Noted{};
   }
 

@@ -408,10 +408,7 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
     if (!function.queue.offer(offer.lane, chunk.entry, offer.deliveries)) {
       continue;  // read again from Redis
     }
-    for (Pending& pending : ahead) {
-      const std::int64_t due_ms = pending.due_ms;
-      postpone(function, std::move(pending), own_token(), due_ms);
-    }
+    for (Pending& pending : ahead) put_off(function, pending, now);
   }
   if (options_.durability != Durability::kMemory &&
       !options_.protections.acknowledge_after_journal) {

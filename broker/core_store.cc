@@ -196,6 +196,29 @@ void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged p
   touch(function);
 }
 
+Pending Core::pending_of(store::DueRows::Row row) const {
+  Pending pending;
+  pending.id = row.id;
+  pending.origin = protocol::Origin::kLater;
+  pending.attempts = row.attempts;
+  pending.accepted_ms = row.accepted_ms;
+  pending.due_ms = row.due_ms;
+  pending.moved_by = row.token;
+  // Attempts go on being numbered where this broker's last one stopped: no token twice.
+  if (row.token.value >> 12 == epoch_) pending.dispatches = row.token.value & 0xFFFu;
+  pending.worker_losses = losses_in(row.packed_ledger);
+  pending.packed_ledger = std::move(row.packed_ledger);
+  pending.packed_event = std::move(row.packed_event);
+  if (const auto options = options_of(pending.packed_event)) {
+    pending.expires_ms = times_of(*options, pending.accepted_ms).expires_ms;
+    const Place place = place_of(*options);
+    pending.lane = place.lane;
+    pending.flow = place.flow;
+    pending.ordered = place.ordered;
+  }
+  return pending;
+}
+
 void Core::on_due(FunctionState& function, store::DueRows rows, Now now) {
   for (const auto& row : rows.rows) {
     if (row.token.value >> 12 <= epoch_) continue;
@@ -208,34 +231,17 @@ void Core::on_due(FunctionState& function, store::DueRows rows, Now now) {
         function.ended_while_reading.contains(row.id)) {
       continue;
     }
-    Pending pending;
-    pending.id = row.id;
-    pending.origin = protocol::Origin::kLater;
-    pending.attempts = row.attempts;
-    pending.accepted_ms = row.accepted_ms;
-    pending.due_ms = row.due_ms;
-    pending.moved_by = row.token;
-    // Attempts go on being numbered where this broker's last one stopped: no token twice.
-    if (row.token.value >> 12 == epoch_) pending.dispatches = row.token.value & 0xFFFu;
-    pending.worker_losses = losses_in(row.packed_ledger);
-    pending.packed_ledger = std::move(row.packed_ledger);
-    pending.packed_event = std::move(row.packed_event);
-    bool never_starts = false;  // it expires before its delay is over, and is due at its expiry
-    if (const auto options = options_of(pending.packed_event)) {
-      const EventTimes times = times_of(*options, pending.accepted_ms);
-      pending.expires_ms = times.expires_ms;
-      never_starts = times.expires_ms != 0 && times.expires_ms <= times.due_ms;
-      const Place place = place_of(*options);
-      pending.lane = place.lane;
-      pending.flow = place.flow;
-      pending.ordered = place.ordered;
-    }
+    const std::int64_t due_ms = row.due_ms;
+    Pending pending = pending_of(std::move(row));
     if (must_wait_in_later(function, pending)) {
-      function.skip_row(row.due_ms);
+      function.skip_row(due_ms);
       continue;
     }
-    function.later_held.emplace(row.id, row.due_ms);
-    if (never_starts) {
+    function.later_held.emplace(pending.id, due_ms);
+    // It expires before its delay is over, and is due at its expiry.
+    const auto options = options_of(pending.packed_event);
+    const EventTimes times = options ? times_of(*options, pending.accepted_ms) : EventTimes{};
+    if (times.expires_ms != 0 && times.expires_ms <= times.due_ms) {
       expire(function, std::move(pending), now);
       continue;
     }

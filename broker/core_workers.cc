@@ -44,6 +44,7 @@ void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
   session.heard = now.steady;
   // Done batches that were taken but not yet acknowledged arrive again; their rows are stale then.
   session.hello = std::move(hello);
+  session.state = session.hello.state.value_or(protocol::WorkerState::kRunning);
   sessions_.emplace(id, session);
   session_by_peer_[peer] = id;
   ++counters_.workers_joined;
@@ -64,6 +65,7 @@ void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
                          .heartbeat_ms = static_cast<std::uint32_t>(to_ms(options_.heartbeat)),
                          .lease_ms = static_cast<std::uint32_t>(to_ms(options_.lease)),
                          .functions = function_specs()});
+  greet_with_wish(sessions_.at(id));
   call(store::NoteWorker{epoch_, session.hello.name, {}, false}, ForNote{});
   joined_.push_back(sessions_.at(id));
   std::erase(awaited_workers_, session.hello.name);
@@ -74,6 +76,11 @@ void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
 // A worker says that it holds this delivery.
 void Core::adopt(FunctionState& function, const protocol::HeldDelivery& held, SessionId session,
                  Now now) {
+  if (const auto cut = function.cut.find(held.id);
+      cut != function.cut.end() && cut->second.token == held.token) {
+    cut->second.session = session;  // that it is to be dropped may not have reached it
+    return tell_to_drop(function, held.id, cut->second);
+  }
   if (Lease* const lease = function.leases.find(held.id)) {
     // Lent to its former session: it stays lent. To another worker: both run, the first commit
     // wins. Of an attempt that was named before (here, or by another worker, whose report is on its
@@ -89,16 +96,7 @@ void Core::adopt(FunctionState& function, const protocol::HeldDelivery& held, Se
     return;
   }
   if (function.moving.contains(held.id)) return;
-  auto waiting = function.queue.take_by_id(held.id);
-  if (!waiting) {
-    const auto suspect = std::find_if(function.suspects.begin(), function.suspects.end(),
-                                      [&](const Pending& one) { return one.id == held.id; });
-    if (suspect != function.suspects.end()) {
-      waiting = std::move(*suspect);
-      function.suspects.erase(suspect);
-    }
-  }
-  if (waiting) {
+  if (auto waiting = take_waiting(function, held.id)) {
     if (held.token > waiting->moved_by) {
       return grant(function, *std::move(waiting), session, held.token, now);
     }
@@ -150,7 +148,7 @@ void Core::on_credit(Session& session, const protocol::Credit& credit) {
     if (!function) continue;
     CreditLine* line = function->credit_of(session.id);
     if (!line) {
-      function->credit.push_back({session.id, 0, 0, false, {}});
+      function->credit.push_back({session.id, 0, 0, false, {}, !session.takes_work()});
       line = &function->credit.back();
     }
     line->total = std::max(line->total, row.total);
@@ -167,6 +165,8 @@ void Core::on_heartbeat(Session& session, protocol::Heartbeat& heartbeat, Now no
     session.running.resize(protocol::kRunningInHeartbeatMax);
   }
   session.running_at = now.steady;
+  if (std::exchange(session.state, heartbeat.state) != heartbeat.state) follow_state(session);
+  remind_of_wish(session);
 }
 
 void Core::on_done(Session& session, protocol::Done& done, Now now) {
@@ -189,6 +189,12 @@ std::optional<Lease> Core::end_lease(Session& session, FunctionState* function,
                                      const protocol::EventId& id, protocol::AttemptToken token) {
   if (!function) {
     ++counters_.reports_stale;
+    return std::nullopt;
+  }
+  if (const auto cut = function->cut.find(id);
+      cut != function->cut.end() && cut->second.token == token) {
+    function->cut.erase(cut);  // its worker has let go of it, however it ended there
+    touch(*function);
     return std::nullopt;
   }
   const Lease* const held = function->leases.find(id);
@@ -336,6 +342,9 @@ void Core::lose_session(SessionId id, Outcome why, Now now) {
       }
     }
     std::erase_if(function->credit, [&](const CreditLine& line) { return line.session == id; });
+    if (std::erase_if(function->cut, [&](const auto& cut) { return cut.second.session == id; })) {
+      touch(*function);
+    }
     if (std::erase_if(function->announced,
                       [&](const auto& entry) { return entry.second.first == id; }) > 0) {
       touch(*function);

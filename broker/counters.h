@@ -31,12 +31,14 @@ struct Counters {
   std::uint64_t deliveries_retried = 0;
   std::uint64_t deliveries_dead = 0;
   std::uint64_t deliveries_expired = 0;
+  std::uint64_t deliveries_cancelled = 0;  // by operators, purged ones among them
   std::uint64_t attempts_failed =
       0;  // function_error, timeout, crashed, out_of_memory, init_failed
   std::uint64_t attempts_worker_lost = 0;
   std::uint64_t attempts_drained = 0;
-  std::uint64_t reports_stale = 0;  // Done rows of attempts that no longer hold the lease
-  std::uint64_t moves_fenced = 0;   // postpone or bury found that another attempt had ended it
+  std::uint64_t attempts_cancelled = 0;  // cut while they ran
+  std::uint64_t reports_stale = 0;       // Done rows of attempts that no longer hold the lease
+  std::uint64_t moves_fenced = 0;        // postpone or bury found that another attempt had ended it
 
   std::uint64_t invocations = 0;
   std::uint64_t invocations_timed_out = 0;

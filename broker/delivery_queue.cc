@@ -108,10 +108,12 @@ void DeliveryQueue::forget_journal() {
   go_all(keys_.promote());
 }
 
-std::optional<store::Page> DeliveryQueue::next_page(const std::string& function) {
+std::optional<store::Page> DeliveryQueue::next_page(const std::string& function,
+                                                    protocol::EntryId needed_to) {
   for (auto& [lane, window] : lanes_) {
-    const bool low =
-        window.deliveries <= limits_.deliveries_max / 2 && window.bytes <= limits_.bytes_max / 2;
+    const bool low = (window.deliveries <= limits_.deliveries_max / 2 &&
+                      window.bytes <= limits_.bytes_max / 2) ||
+                     window.read_to < needed_to;
     if (!window.unread || window.paging || !low) continue;
     window.paging = true;
     return store::Page{.function = function,
@@ -189,6 +191,11 @@ bool DeliveryQueue::release_key(const protocol::EventId& id) {
 bool DeliveryQueue::has_unread() const {
   return std::any_of(lanes_.begin(), lanes_.end(),
                      [](const auto& lane) { return lane.second.unread; });
+}
+
+bool DeliveryQueue::has_unread_up_to(protocol::EntryId entry) const {
+  return std::ranges::any_of(
+      lanes_, [&](const auto& lane) { return lane.second.unread && lane.second.read_to < entry; });
 }
 
 std::int64_t DeliveryQueue::oldest_ms() const {

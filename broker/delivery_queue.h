@@ -13,11 +13,13 @@
 // No I/O, no clock; not thread-safe: lives with the broker's core.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "broker/fair_queue.h"
@@ -56,14 +58,34 @@ class DeliveryQueue {
   // elsewhere (class memory, `later`) stays.
   void forget_journal();
 
-  // The next page to read, for a lane that ran low; at most one is asked for per lane at a time.
-  std::optional<store::Page> next_page(const std::string& function);
+  // The next page to read, for a lane that ran low or has not been read as far as `needed_to`; at
+  // most one is asked for per lane at a time.
+  std::optional<store::Page> next_page(const std::string& function,
+                                       protocol::EntryId needed_to = {});
   void on_paged(protocol::Lane lane, protocol::EntryId last, bool more,
                 std::vector<Pending> deliveries);
   void on_page_failed(protocol::Lane lane);
 
   // The next delivery to lend; nothing when none may go.
   std::optional<Pending> take();
+
+  // Removes and returns those that are wanted, at most `most` of them.
+  template <typename Wanted>
+  std::vector<Pending> take_if(Wanted wanted, std::size_t most) {
+    std::vector<protocol::EventId> ids;
+    any_of([&](const Pending& delivery) {
+      if (ids.size() < most && wanted(delivery)) ids.push_back(delivery.id);
+      return ids.size() >= most;
+    });
+    std::vector<Pending> taken;
+    for (const auto& id : ids) taken.push_back(*take_by_id(id));
+    return taken;
+  }
+
+  template <typename Wanted>
+  bool holds_any(Wanted wanted) const {
+    return any_of(wanted);
+  }
 
   // Removes and returns one delivery, wherever it waits here.
   std::optional<Pending> take_by_id(const protocol::EventId& id);
@@ -84,7 +106,9 @@ class DeliveryQueue {
   std::size_t blocked() const { return keys_.waiting(); }  // of them, waiting for their key
   std::size_t ready() const { return size_ - blocked(); }  // the rest
   std::size_t bytes() const { return bytes_; }
-  bool has_unread() const;         // the journal has more
+  bool has_unread() const;  // the journal has more
+  // The journal has more, perhaps up to this entry.
+  bool has_unread_up_to(protocol::EntryId entry) const;
   std::int64_t oldest_ms() const;  // of the deliveries here, 0 if none
 
  private:
@@ -101,6 +125,13 @@ class DeliveryQueue {
       return a.number / 17 != b.number / 17 ? a.number / 17 > b.number / 17 : a.number < b.number;
     }
   };
+  // Looks at all that wait here, until `wanted` says yes.
+  template <typename Wanted>
+  bool any_of(Wanted wanted) const {
+    return std::ranges::any_of(returned_, wanted) || keys_.any_of(wanted) ||
+           std::ranges::any_of(ready_,
+                               [&](const auto& ready) { return ready.second.any_of(wanted); });
+  }
   bool has_room(const Window& window) const;
   void add(Window& window, Pending&& delivery);
   void go(Pending delivery);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <algorithm>
 #include <deque>
 #include <optional>
 #include <unordered_map>
@@ -32,6 +33,12 @@ class FairQueue {
   // 0 if there is none; else the smallest accepted_ms of those that are first of their tenants.
   std::int64_t oldest_ms() const;
   std::size_t tenants() const { return turns_.size(); }
+
+  template <typename Wanted>
+  bool any_of(Wanted wanted) const {
+    return std::ranges::any_of(
+        turns_, [&](const Flow* flow) { return std::ranges::any_of(flow->waiting, wanted); });
+  }
 
   // Drops those for which `unwanted` says so.
   template <typename Unwanted>

@@ -41,7 +41,27 @@ struct CreditLine {
   // It has handed something back: it drains, or has not heard of the function. Its credit may be
   // large, and whatever it is sent comes back at once.
   TimePoint rests_until;
-  std::uint64_t available() const { return total > sent ? total - sent : 0; }
+  bool withdrawn = false;  // its worker is quiet, or to be: it is sent nothing
+  std::uint64_t available() const { return total > sent && !withdrawn ? total - sent : 0; }
+};
+
+// An attempt whose delivery was cancelled while it ran, until its worker lets go of it.
+struct Cut {
+  SessionId session;
+  protocol::AttemptToken token;
+};
+
+// An operator empties the queue, see core_purge.cc. Lives in this broker only.
+struct Purge {
+  std::uint64_t number = 0;                      // names it to those who ask how far it is
+  protocol::EntryId up_to;                       // what was accepted later is not touched
+  std::unordered_set<protocol::EventId> spared;  // what workers had when it began
+  // Reading `later` from its beginning, whatever is due.
+  std::int64_t cursor_ms = 0;
+  std::optional<protocol::EventId> cursor_id;
+  bool reading = false, rows_read = false;
+  std::size_t under_way = 0;  // not answered yet
+  std::uint64_t cancelled = 0;
 };
 
 struct FunctionState {
@@ -69,6 +89,13 @@ struct FunctionState {
   // Deliveries on their way to `later` or to the dead letters: the call is under way.
   std::unordered_map<protocol::EventId, Pending> moving;
 
+  // Those of `moving` that an operator ended meanwhile, and why: cancelled as soon as Redis has
+  // answered the move.
+  std::unordered_map<protocol::EventId, protocol::DeadReason> unwanted;
+  std::unordered_map<protocol::EventId, Cut> cut;
+  std::optional<Purge> purge;
+  std::uint64_t last_purge = 0, last_purged = 0;  // number, and how many it ended
+
   // Reading `later`: rows behind (cursor_ms, cursor_id) have not been read, but for those in
   // `later_held`. A row that is put before the cursor moves it back, see note_due.
   std::unordered_map<protocol::EventId, std::int64_t> later_held;  // id → its due time
@@ -91,8 +118,8 @@ struct FunctionState {
   // With those that are not in `counts` yet because Redis has not answered their append.
   std::uint64_t arriving = 0;
   std::uint64_t taken() const { return unfinished() + arriving; }
-  // What workers have, as far as they have said; what was announced ends with a report, too.
-  std::size_t running() const { return leases.size() + announced.size(); }
+  // What workers have, as far as they have said; what was announced or cut ends with a report, too.
+  std::size_t running() const { return leases.size() + announced.size() + cut.size(); }
   std::size_t waiting() const { return queue.size() + invocations.size() + suspects.size(); }
   // Of them, those that may go as far as this function is concerned.
   std::size_t lendable() const { return queue.ready() + invocations.size() + suspects.size(); }

@@ -66,6 +66,11 @@ class KeyTable {
 
   std::optional<Pending> take_by_id(const protocol::EventId& id);
   const Pending* find(const protocol::EventId& id) const;  // among those that wait
+  template <typename Wanted>
+  bool any_of(Wanted wanted) const {  // of those that wait
+    return std::ranges::any_of(
+        keys_, [&](const auto& key) { return std::ranges::any_of(key.second.waiting, wanted); });
+  }
   std::int64_t oldest_ms() const;
 
   // Drops those that wait and came from the journal, which are returned; what else waits stays.

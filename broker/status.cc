@@ -106,6 +106,7 @@ std::string status_json(const Core& core, Now now) {
                        {"pid", session.hello.pid},
                        {"slots", session.hello.slots},
                        {"running", lent},
+                       {"state", to_string(session.shown_state())},
                        {"heard_ms", to_ms(now.steady - session.heard)}});
   }
   const Counters& c = core.counters();
@@ -168,12 +169,14 @@ std::string metrics_text(const Core& core) {
   counter("fanfare_deliveries_ended_total", "Deliveries that ended, by how.",
           {{{{"status", "succeeded"}}, c.deliveries_succeeded},
            {{{"status", "dead"}}, c.deliveries_dead},
-           {{{"status", "expired"}}, c.deliveries_expired}});
+           {{{"status", "expired"}}, c.deliveries_expired},
+           {{{"status", "cancelled"}}, c.deliveries_cancelled}});
   counter("fanfare_deliveries_retried_total", "Failed attempts that will be tried again.",
           {{{}, c.deliveries_retried}});
   counter("fanfare_attempts_lost_total", "Attempts that ended through no fault of the function.",
           {{{{"reason", "worker_lost"}}, c.attempts_worker_lost},
-           {{{"reason", "drained"}}, c.attempts_drained}});
+           {{{"reason", "drained"}}, c.attempts_drained},
+           {{{"reason", "cancelled"}}, c.attempts_cancelled}});
   counter("fanfare_attempts_failed_total", "Attempts that failed by the function's own doing.",
           {{{}, c.attempts_failed}});
   counter("fanfare_reports_stale_total", "Reports of attempts that no longer held their delivery.",

@@ -12,15 +12,13 @@
 #include <vector>
 
 #include "cli/explain.h"
+#include "cli/operator_verbs.h"
 #include "cli/verbs.h"
 
 namespace fanfare::cli {
 namespace {
 
 constexpr const char* kDefaultWait = "30s";
-
-// The verb that was chosen, ready to run.
-using Run = std::function<int(const Common&)>;
 
 // Everything the flags are read into; lives until the verb has run.
 struct Parsed {
@@ -36,10 +34,11 @@ struct Parsed {
   DlqCommand dlq;
   StoreCommand store;
   std::string ttl;  // of a row
-  bool all = false, yes = false;
+  bool all = false;
   UpCommand up;
   BenchCommand bench;
   std::string name;  // of a function
+  bool yes = false;  // do not ask
   std::vector<std::string> folders;
   std::string wait, timeout = "30s", since;  // durations
   Run run;
@@ -48,6 +47,15 @@ struct Parsed {
 std::string check_duration(const std::string& text) {
   const auto duration = parse_duration(text);
   return duration ? std::string{} : duration.error().message;
+}
+
+std::string check_instant(const std::string& text) {
+  const auto instant = parse_wall_time(text);
+  return instant ? std::string{} : instant.error().message;
+}
+
+CLI::Validator instant_like() {
+  return CLI::Validator(check_instant, "INSTANT");
 }
 
 CLI::Validator duration_like() {
@@ -97,6 +105,12 @@ std::vector<std::string> arguments_of(int argc, char** argv) {
 void add_delivery_flags(CLI::App& verb, EventFlags& event) {
   verb.add_option("--delay", event.delay, "Deliver not before this much later, e.g. 90s")
       ->check(duration_like());
+  verb.add_option("--deliver-at", event.deliver_at,
+                  "Deliver not before this instant, e.g. 2026-12-24T18:00:00+01:00, or Unix ms")
+      ->check(instant_like());
+  verb.add_option("--expires-at", event.expires_at,
+                  "Deliver not after this instant; then it is a dead letter, `expired`")
+      ->check(instant_like());
   verb.add_option("--max-age", event.max_age, "Give up deliveries that have not ended by then")
       ->check(duration_like());
   verb.add_option("--priority", event.priority, "0 to 9, 9 first (default 4)")
@@ -212,6 +226,15 @@ void add_functions(CLI::App& app, Parsed& parsed) {
   pause->callback([&parsed] {
     parsed.run = [&parsed](const Common& common) {
       return run_functions_pause(common, parsed.name);
+    };
+  });
+  CLI::App* purge = verb->add_subcommand(
+      "purge", "Empty its queue: what waits, is delayed or being retried ends as cancelled");
+  purge->add_option("name", parsed.name)->required();
+  purge->add_flag("--yes", parsed.yes, "Do not ask");
+  purge->callback([&parsed] {
+    parsed.run = [&parsed](const Common& common) {
+      return run_functions_purge(common, parsed.name, parsed.yes);
     };
   });
   CLI::App* resume = verb->add_subcommand("resume", "A paused function goes on");
@@ -440,6 +463,7 @@ int run_command_line(int argc, char** argv) {
   add_dlq(app, parsed);
   add_store(app, parsed);
   add_bench(app, parsed);
+  add_operator_verbs(app, parsed.run);
   let_fall_through(app);
 
   if (const std::string word = duration_after_wait(argc, argv); !word.empty()) {

@@ -39,6 +39,15 @@ Result<void> set_duration(std::string_view flag, const std::string& text,
   return {};
 }
 
+Result<void> set_instant(std::string_view flag, const std::string& text,
+                         std::optional<std::int64_t>& target) {
+  if (text.empty()) return {};
+  const auto instant = parse_wall_time(text);
+  if (!instant) return fatal(fmt::format("{}: {}", flag, instant.error().message));
+  target = to_ms(*instant);
+  return {};
+}
+
 }  // namespace
 
 Result<std::string> read_data(const std::string& text, std::string_view what,
@@ -78,6 +87,12 @@ Result<protocol::Event> make_event(const EventFlags& flags) {
   if (auto set = set_duration("--delay", flags.delay, event.options.delay); !set)
     return set.error();
   if (auto set = set_duration("--max-age", flags.max_age, event.options.max_age); !set) {
+    return set.error();
+  }
+  if (auto set = set_instant("--deliver-at", flags.deliver_at, event.options.deliver_at); !set) {
+    return set.error();
+  }
+  if (auto set = set_instant("--expires-at", flags.expires_at, event.options.expires_at); !set) {
     return set.error();
   }
   if (flags.priority) event.options.priority = static_cast<std::uint8_t>(*flags.priority);

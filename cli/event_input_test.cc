@@ -77,5 +77,18 @@ TEST(MakeEvent, LeavesTheContentTypeOutWhenThereIsNoData) {
   EXPECT_EQ(event->content_type, "");
 }
 
+TEST(MakeEvent, ReadsInstants) {
+  EventFlags flags;
+  flags.type = "t";
+  flags.deliver_at = "2026-11-23T15:37:00+01:00";
+  flags.expires_at = "1800000000000";
+  const auto event = make_event(flags);
+  ASSERT_TRUE(event);
+  EXPECT_EQ(event->options.deliver_at, 1'795'444'620'000);
+  EXPECT_EQ(event->options.expires_at, 1'800'000'000'000);
+  flags.expires_at = "soon";
+  EXPECT_FALSE(make_event(flags));
+}
+
 }  // namespace
 }  // namespace fanfare::cli

@@ -1,8 +1,13 @@
-// fanfare functions list, describe, deploy, remove, pause, resume.
+// fanfare functions list, describe, deploy, remove, pause, resume, purge.
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <iostream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
+#include "cli/ask.h"
 #include "cli/deploy.h"
 #include "cli/verbs.h"
 #include "protocol/manifest.h"
@@ -11,27 +16,6 @@ namespace fanfare::cli {
 namespace {
 
 using nlohmann::ordered_json;
-
-// Asks the broker and reads its JSON answer.
-Result<ordered_json> ask(client::BlockingClient& broker, const std::string& verb,
-                         const ordered_json& body) {
-  const auto answer = broker.admin(verb, body.dump());
-  if (!answer) return answer.error();
-  ordered_json json = ordered_json::parse(*answer, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return reject("the broker's answer is not JSON");
-  return json;
-}
-
-Result<ordered_json> ask(const Common& common, const std::string& verb, const ordered_json& body) {
-  auto broker = connect_broker(common.address);
-  if (!broker) return broker.error();
-  return ask(**broker, verb, body);
-}
-
-std::string text_of(const ordered_json& json, const char* key) {
-  const auto at = json.find(key);
-  return at != json.end() && at->is_string() ? at->get<std::string>() : std::string{};
-}
 
 Result<protocol::Manifest> manifest_of(const ordered_json& function) {
   return protocol::parse_manifest(text_of(function, "manifest"), "function.toml",
@@ -129,6 +113,62 @@ int run_functions_remove(const Common& common, const std::string& name) {
     print_line(answer->dump());
   } else {
     fmt::print("{} removed; its queue, results, dead letters and rows stay in Redis\n", name);
+  }
+  return kDone;
+}
+
+namespace {
+
+// Whether a person at a terminal says yes; kFatal where there is nobody to ask.
+Result<bool> confirmed(const std::string& question) {
+  if (isatty(STDIN_FILENO) == 0) {
+    return fatal("nobody is here to be asked whether to purge; say --yes");
+  }
+  fmt::print(stderr, "{} [y/N] ", question);
+  std::string answer;
+  std::getline(std::cin, answer);
+  return answer == "y" || answer == "Y" || answer == "yes";
+}
+
+// Follows a purge until it is over; how many deliveries it has ended.
+Result<std::uint64_t> follow_purge(const Common& common, client::BlockingClient& broker,
+                                   const std::string& name) {
+  using namespace std::chrono_literals;
+  ordered_json body{{"name", name}};
+  for (auto pause = 5ms;; pause = std::min<std::chrono::milliseconds>(2 * pause, 250ms)) {
+    const auto answer = ask(broker, "purge", body);
+    if (common.output.progress) fmt::print(stderr, "\r\x1b[K");
+    if (!answer) return answer.error();
+    const auto cancelled = answer->value("cancelled", std::uint64_t{0});
+    if (answer->value("done", false)) return cancelled;
+    if (common.output.progress) fmt::print(stderr, "{} ended so far", cancelled);
+    body["purge"] = answer->value("purge", std::uint64_t{0});
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+}  // namespace
+
+int run_functions_purge(const Common& common, const std::string& name, bool yes) {
+  if (!yes) {
+    const auto sure = confirmed(
+        fmt::format("End everything that waits in the queue of {}, delayed and retrying deliveries "
+                    "included?",
+                    name));
+    if (!sure) return fail(common.output, sure.error());
+    if (!*sure) {
+      print_error(common.output, "nothing was purged");
+      return kRefused;
+    }
+  }
+  auto broker = connect_broker(common.address);
+  if (!broker) return fail(common.output, broker.error());
+  const auto purged = follow_purge(common, **broker, name);
+  if (!purged) return fail(common.output, purged.error());
+  if (common.output.json) {
+    print_line(ordered_json{{"name", name}, {"cancelled", *purged}}.dump());
+  } else {
+    fmt::print("{} deliveries of {} ended as cancelled; what runs goes on\n", *purged, name);
   }
   return kDone;
 }

@@ -28,6 +28,7 @@ struct EventFlags {
   std::optional<std::string> data;  // TEXT, @FILE or - for standard input
   std::string content_type;         // empty = application/json if it parses, else text, else bytes
   std::string delay, max_age;       // durations
+  std::string deliver_at, expires_at;  // instants
   std::optional<int> priority;
   std::string ordering_key, idempotency_key, tenant;
 };
@@ -61,6 +62,31 @@ int run_functions_deploy(const Common& common, const std::vector<std::string>& f
 int run_functions_remove(const Common& common, const std::string& name);
 int run_functions_pause(const Common& common, const std::string& name);
 int run_functions_resume(const Common& common, const std::string& name);
+int run_functions_purge(const Common& common, const std::string& name, bool yes);
+
+struct CancelCommand {
+  std::string event_id;
+  std::string function;  // empty = all
+};
+int run_cancel(const Common& common, const CancelCommand& command);
+
+struct DeliveriesCommand {
+  std::string function;
+  std::string state;  // ready | running | delayed | retrying, empty = all
+  std::string where;  // a pattern, empty = all
+  std::uint64_t limit = 50;
+};
+int run_deliveries_list(const Common& common, const DeliveriesCommand& command);
+
+int run_workers_list(const Common& common);
+int run_workers_drain(const Common& common, const std::string& worker);
+int run_workers_resume(const Common& common, const std::string& worker);
+
+struct ConfigCommand {
+  std::string file;     // empty = that of the installation, else the default one
+  bool origin = false;  // say where each value came from
+};
+int run_config_show(const Common& common, const ConfigCommand& command);
 
 struct StatusCommand {
   bool watch = false;

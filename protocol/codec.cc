@@ -14,6 +14,18 @@ const MessageCodec* find_codec(std::span<const MessageCodec> codecs, std::uint8_
 
 }  // namespace
 
+std::string_view to_string(WorkerState state) {
+  switch (state) {
+    case WorkerState::kRunning:
+      return "running";
+    case WorkerState::kQuiet:
+      return "quiet";
+    case WorkerState::kTerminating:
+      return "terminating";
+  }
+  return "unknown";
+}
+
 std::string_view to_string(Refusal refusal) {
   switch (refusal) {
     case Refusal::kMalformed:

@@ -18,6 +18,7 @@ void body(auto& wire, Like<Hello> auto& m) {
   wire.number("pid_started", m.pid_started);
   wire.number("slots", m.slots);
   wire.list("held", m.held, each_fields);
+  if (wire.later()) wire.optional("state", m.state);
 }
 
 void fields(auto& wire, Like<FunctionSpec> auto& spec) {
@@ -158,6 +159,7 @@ void body(auto& wire, Like<Heartbeat> auto& m) {
   wire.number("delivered", m.delivered);
   wire.list("rows", m.rows, each_fields);
   if (wire.later()) wire.list("running", m.running, each_fields);
+  if (wire.later()) wire.enumeration("state", m.state);
 }
 
 void body(auto& wire, Like<HeartbeatAck> auto& m) {
@@ -171,11 +173,19 @@ void body(auto& wire, Like<Bye> auto& m) {
 
 void body(auto&, Like<Reset> auto&) {}
 
+void body(auto& wire, Like<Cancel> auto& m) {
+  wire.list("deliveries", m.deliveries, each_fields);
+}
+
+void body(auto& wire, Like<Quiet> auto& m) {
+  wire.boolean("quiet", m.quiet);
+}
+
 std::span<const MessageCodec> worker_codecs() {
   static constexpr MessageCodec kCodecs[] = {
-      codec_of<Hello>(),        codec_of<Welcome>(), codec_of<Functions>(),
-      codec_of<Credit>(),       codec_of<Done>(),    codec_of<Heartbeat>(),
-      codec_of<HeartbeatAck>(), codec_of<Bye>(),     codec_of<Reset>(),
+      codec_of<Hello>(), codec_of<Welcome>(),   codec_of<Functions>(),    codec_of<Credit>(),
+      codec_of<Done>(),  codec_of<Heartbeat>(), codec_of<HeartbeatAck>(), codec_of<Bye>(),
+      codec_of<Reset>(), codec_of<Cancel>(),    codec_of<Quiet>(),
   };
   return kCodecs;
 }
@@ -189,5 +199,7 @@ template std::string encode(const Heartbeat&);
 template std::string encode(const HeartbeatAck&);
 template std::string encode(const Bye&);
 template std::string encode(const Reset&);
+template std::string encode(const Cancel&);
+template std::string encode(const Quiet&);
 
 }  // namespace fanfare::protocol

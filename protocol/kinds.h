@@ -37,7 +37,7 @@ inline constexpr KindInfo kKind<AdminReply>{8, "AdminReply", 2};
 template <>
 inline constexpr KindInfo kKind<Refused>{9, "Refused", 3};
 template <>
-inline constexpr KindInfo kKind<Hello>{20, "Hello", 6};
+inline constexpr KindInfo kKind<Hello>{20, "Hello", 7, 1};
 template <>
 inline constexpr KindInfo kKind<Welcome>{21, "Welcome", 5};
 template <>
@@ -49,12 +49,16 @@ inline constexpr KindInfo kKind<Deliver>{24, "Deliver", 2};
 template <>
 inline constexpr KindInfo kKind<Done>{25, "Done", 2};
 template <>
-inline constexpr KindInfo kKind<Heartbeat>{26, "Heartbeat", 4, 1};
+inline constexpr KindInfo kKind<Heartbeat>{26, "Heartbeat", 5, 2};
 template <>
 inline constexpr KindInfo kKind<HeartbeatAck>{27, "HeartbeatAck", 2};
 template <>
 inline constexpr KindInfo kKind<Bye>{28, "Bye", 1};
 template <>
 inline constexpr KindInfo kKind<Reset>{29, "Reset", 0};
+template <>
+inline constexpr KindInfo kKind<Cancel>{30, "Cancel", 1};
+template <>
+inline constexpr KindInfo kKind<Quiet>{31, "Quiet", 1};
 
 }  // namespace fanfare::protocol

@@ -15,15 +15,19 @@ constexpr bool is_known(PublishRun::Fate value) {
 constexpr bool is_known(Origin value) {
   return value <= Origin::kInvoke;
 }
+constexpr bool is_known(WorkerState value) {
+  return value <= WorkerState::kTerminating;
+}
 constexpr bool is_known(Status value) {
   return value <= Status::kCancelled;
 }
 constexpr bool is_known(DeadReason value) {
-  return value <= DeadReason::kTooLarge;
+  return value <= DeadReason::kTooLarge || value == DeadReason::kCancelled ||
+         value == DeadReason::kPurged;
 }
 constexpr bool is_known(Outcome value) {
   return value <= Outcome::kInitFailed ||
-         (value >= Outcome::kWorkerLost && value <= Outcome::kDrained);
+         (value >= Outcome::kWorkerLost && value <= Outcome::kCancelled);
 }
 
 }  // namespace fanfare::protocol

@@ -167,6 +167,15 @@ struct HeldDelivery {
   bool operator==(const HeldDelivery&) const = default;
 };
 
+// What a worker does with new work. It goes from running to quiet and back as operators wish, and
+// into terminating once, for good.
+enum class WorkerState : std::uint8_t {
+  kRunning = 0,
+  kQuiet = 1,        // takes no new work, finishes what runs, stays
+  kTerminating = 2,  // was told to stop: the same, and leaves within its grace
+};
+std::string_view to_string(WorkerState state);  // "running", "quiet", "terminating"
+
 // First message of a connection, and again whenever the broker asks by Reset. Names everything the
 // worker still holds, so that a new session of it or a restarted broker runs nothing twice. kind 20
 struct Hello {
@@ -176,6 +185,7 @@ struct Hello {
   std::uint64_t pid_started = 0;  // field 22 of /proc/PID/stat, so that a pid reused is noticed
   std::uint32_t slots = 0;        // instances it will run at once, at most
   std::vector<HeldDelivery> held;
+  std::optional<WorkerState> state;  // absent: an older build, which knows no Cancel and no Quiet
   bool operator==(const Hello&) const = default;
 };
 struct FunctionSpec {
@@ -282,6 +292,7 @@ struct Heartbeat {
   // What runs, in no order; of more than kRunningInHeartbeatMax those that report progress, then
   // those that have run longest.
   std::vector<RunningAttempt> running;
+  WorkerState state = WorkerState::kRunning;
   bool operator==(const Heartbeat&) const = default;
 };
 struct HeartbeatAck {
@@ -297,9 +308,23 @@ struct Reset {  // kind 29: unknown session, say Hello
   bool operator==(const Reset&) const = default;
 };
 
+// These deliveries have been ended by an operator. The worker drops those that wait, stops the
+// attempt of those that run, and reports each as `cancelled`; what it would still commit is refused
+// by Redis. Those it does not hold under that token mean nothing to it. kind 30
+struct Cancel {
+  std::vector<HeldDelivery> deliveries;
+  bool operator==(const Cancel&) const = default;
+};
+// An operator's wish, after Welcome and whenever it changes. Quiet: the worker takes no new work,
+// hands back what waits and finishes what runs. A worker that is terminating ignores it. kind 31
+struct Quiet {
+  bool quiet = true;  // false: take work again
+  bool operator==(const Quiet&) const = default;
+};
+
 using Message = std::variant<Publish, Published, Invoke, Invoked, Await, Awaited, Admin, AdminReply,
                              Refused, Hello, Welcome, Functions, Credit, Deliver, Done, Heartbeat,
-                             HeartbeatAck, Bye, Reset>;
+                             HeartbeatAck, Bye, Reset, Cancel, Quiet>;
 
 template <typename M, typename Variant>
 inline constexpr bool kIsAlternative = false;

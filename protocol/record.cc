@@ -33,6 +33,7 @@ std::string_view to_string(Outcome outcome) {
       {Outcome::kWorkerLost, "worker_lost"},
       {Outcome::kThrottled, "throttled"},
       {Outcome::kDrained, "drained"},
+      {Outcome::kCancelled, "cancelled"},
   };
   return name_of(outcome, kNames);
 }
@@ -55,6 +56,8 @@ std::string_view to_string(DeadReason reason) {
       {DeadReason::kWorkerLosses, "worker_losses"},
       {DeadReason::kNoSuchFunction, "no_such_function"},
       {DeadReason::kTooLarge, "too_large"},
+      {DeadReason::kCancelled, "cancelled"},
+      {DeadReason::kPurged, "purged"},
   };
   return name_of(reason, kNames);
 }
@@ -114,6 +117,15 @@ std::string pack(const ResultRecord& record) {
     fields(wire, record);
   }
   return packed;
+}
+
+std::optional<Status> peek_status(std::string_view packed) {
+  Decoder wire{packed};
+  Status status{};
+  wire.structure("result", 12);
+  wire.enumeration("status", status);
+  if (!wire.ok()) return std::nullopt;
+  return status;
 }
 
 Result<ResultRecord> unpack_result(std::string_view packed) {

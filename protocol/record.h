@@ -24,6 +24,7 @@ enum class Outcome : std::uint8_t {
   kWorkerLost = 16,
   kThrottled = 17,
   kDrained = 18,
+  kCancelled = 19,  // an operator ended the delivery while it ran
 };
 std::string_view to_string(Outcome outcome);  // "ok", "function_error", … as users see them
 constexpr bool counts_against_budget(Outcome o) {
@@ -40,6 +41,9 @@ enum class DeadReason : std::uint8_t {
   kWorkerLosses = 3,
   kNoSuchFunction = 4,
   kTooLarge = 5,
+  // From 16 on: an operator ended the delivery, as cancelled. No letter has these.
+  kCancelled = 16,
+  kPurged = 17,  // with its whole queue
 };
 std::string_view to_string(DeadReason reason);
 
@@ -95,6 +99,9 @@ struct ResultRecord {
 };
 std::string pack(const ResultRecord& record);
 Result<ResultRecord> unpack_result(std::string_view packed);
+
+// The status of a packed record, of which the first bytes are enough; nothing if these are none.
+std::optional<Status> peek_status(std::string_view packed);
 
 // {"id","function","status","output","content_type","error":{…}|null,"attempts":[…],"log",
 //  "queued_ms","total_ms","billed_ms","gb_seconds", "reason"}: output is JSON when its content type

@@ -289,6 +289,25 @@ struct OutboxPage {
   bool more = false;  // the outbox goes on after the last entry
 };
 
+// Where one delivery of a function lies, or what it ended as. Read only.
+struct Find {
+  std::string function;
+  EventId id;
+};
+struct Found {
+  enum class Place : std::uint8_t { kNowhere, kJournal, kLater, kEnded };
+  Place place = Place::kNowhere;
+  // kJournal: it is open.
+  Lane lane;
+  std::uint8_t slot = 0;
+  std::uint16_t entry_size = 1;
+  std::string packed_event;
+  // kLater
+  DueRows::Row row;
+  // kEnded: unless its function stores no results, or the result has expired.
+  std::optional<protocol::Status> status;
+};
+
 // What the repeat guard holds for a publisher's batch: the runs appended so far. Read only.
 struct Recall {
   std::string client;
@@ -367,9 +386,9 @@ struct Metered {
 
 using Call = std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Survey, Recall,
                           ListFunctions, Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes,
-                          ReadOutbox, SetState, Lookup, GetRows, ListRows, WriteRows, Meter>;
+                          ReadOutbox, SetState, Lookup, GetRows, ListRows, WriteRows, Meter, Find>;
 using Answer = std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
                             FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts,
-                            OutboxPage, StateSet, LookedUp, Rows, RowsWritten, Metered>;
+                            OutboxPage, StateSet, LookedUp, Rows, RowsWritten, Metered, Found>;
 
 }  // namespace fanfare::store

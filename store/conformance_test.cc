@@ -69,6 +69,12 @@ struct Printer {
     }
     return text;
   }
+  std::string operator()(const Found& a) const {
+    return fmt::format("found {} {} {} {} {} status {} row {} {} {} {} {}",
+                       static_cast<int>(a.place), a.lane.number, a.slot, a.entry_size,
+                       a.packed_event, a.status ? to_string(*a.status) : "-", a.row.due_ms,
+                       a.row.token.value, a.row.attempts, a.row.packed_ledger, a.row.packed_event);
+  }
   std::string operator()(const Recalled& a) const { return "recalled " + a.packed_runs; }
   std::string operator()(const FunctionList& a) const {
     std::string text = "functions";
@@ -196,8 +202,13 @@ class Caller {
         return Page{function(), lane(), {}, static_cast<std::uint32_t>(number(1, 9))};
       case 16:
         return due();
-      case 17:
-        return Survey{function()};
+      case 17: {
+        if (chance(30)) return Survey{function()};
+        Find find{function(), {}};
+        const Choice choice = choose(find.function);
+        find.id = {choice.known.entry, choice.known.indexes[choice.slots[0]]};
+        return find;
+      }
       case 18:
         return registry();
       case 19:

@@ -167,6 +167,41 @@ struct Decoder {
     return Answer{std::move(page)};
   }
 
+  Result<Answer> operator()(const Find& call) {
+    Found found;
+    const std::string_view place = reply[0].text();
+    if (place == "ended") {
+      found.place = Found::Place::kEnded;
+      found.status = protocol::peek_status(reply[1].text());
+    } else if (place == "later") {
+      const auto due_ms = parse_number<std::int64_t>(reply[1].text());
+      auto row = view_later_row(reply[2].text());
+      if (!due_ms || !row) return unexpected("a row of `later`");
+      found.place = Found::Place::kLater;
+      found.row = {call.id,
+                   *due_ms,
+                   row->attempts,
+                   row->accepted_ms,
+                   std::string{row->ledger},
+                   std::string{row->event},
+                   by_attempt(row->token)};
+    } else if (place == "journal") {
+      const auto size = static_cast<std::size_t>(reply[3].integer());
+      const auto slot = static_cast<std::size_t>(reply[2].integer());
+      if (reply.size() != 5 || slot >= size || size > protocol::kChunkEventsMax) {
+        return unexpected("an entry");
+      }
+      found.place = Found::Place::kJournal;
+      found.lane = Lane{static_cast<std::uint16_t>(reply[1].integer())};
+      found.slot = static_cast<std::uint8_t>(slot);
+      found.entry_size = static_cast<std::uint16_t>(size);
+      found.packed_event = reply[4].text();
+    } else if (place != "nowhere") {
+      return unexpected("find");
+    }
+    return Answer{std::move(found)};
+  }
+
   Result<Answer> operator()(const Recall&) {
     if (!reply.is_array() || reply.size() % 2 != 0) return unexpected("recall");
     std::vector<std::pair<EntryId, std::string_view>> runs;

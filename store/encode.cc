@@ -317,6 +317,19 @@ struct Encoder {
     out.add_number(kPageBytesMax);
   }
 
+  void operator()(const Find& call) {
+    start(out, "fanfare_find", 3 + 2 * kLanes, true);
+    out.add_copy(later_key(call.function));
+    out.add_copy(rows_key(call.function));
+    out.add_copy(results_key(call.function, call.id.entry));
+    for (std::uint16_t lane = 0; lane < kLanes; ++lane) {
+      out.add_copy(journal_key(call.function, Lane{lane}));
+      out.add_copy(open_key(call.function, Lane{lane}));
+    }
+    out.add_copy(to_string(call.id.entry));
+    out.add_index(call.id.index);
+  }
+
   void operator()(const Recall& call) {
     start(out, "fanfare_recall", 1, true);
     out.add_copy(guard_key(call.client));
@@ -499,6 +512,8 @@ struct Checker {
     }
     return groups(call);
   }
+  Result<void> operator()(const Find& call) { return check_function(call.function); }
+  Result<void> operator()(const SetState& call) { return check_function(call.name); }
   Result<void> operator()(const CountOutboxes& call) {
     if (call.functions.size() > 1024) return reject("more than 1024 outboxes to count");
     for (const auto& function : call.functions) {

@@ -375,6 +375,40 @@ TEST_F(Library, KeepsTheStateOfAFunctionThroughADeployment) {
   EXPECT_FALSE(store.get<FunctionList>(ListFunctions{}).functions.at(0).paused);
 }
 
+TEST_F(Library, FindsADeliveryWhereverItLies) {
+  using Place = Found::Place;
+  const std::string function{kFunction};
+  const auto find = [&](EntryId id, std::uint8_t index) {
+    return store.get<Found>(Find{function, {id, index}});
+  };
+  store.get<Appended>(append_of(entry(1), 3));
+  store.get<Appended>(append_of(entry(2), 1));
+  const auto open = find(entry(1), 2);
+  EXPECT_EQ(open.place, Place::kJournal);
+  EXPECT_EQ(open.lane, protocol::kDefaultLane);
+  EXPECT_EQ(open.slot, 2);
+  EXPECT_EQ(open.entry_size, 3);
+  EXPECT_EQ(open.packed_event, "e2");
+  EXPECT_EQ(find(entry(2), 0).entry_size, 1);
+  EXPECT_EQ(find(entry(2), 1).place, Place::kNowhere);
+  EXPECT_EQ(find(entry(3), 0).place, Place::kNowhere);
+
+  store.get<Moved>(postpone_of({{entry(1), 3, {1}}}, 5000));
+  const auto later = find(entry(1), 1);
+  EXPECT_EQ(later.place, Place::kLater);
+  EXPECT_EQ(later.row.due_ms, 5000);
+  EXPECT_EQ(later.row.packed_event, "e1");
+
+  auto bury = bury_of({{entry(1), 3, {0}}}, protocol::Status::kCancelled);
+  bury.items[0].record = protocol::pack({.status = protocol::Status::kCancelled});
+  store.get<Moved>(bury);
+  const auto ended = find(entry(1), 0);
+  EXPECT_EQ(ended.place, Place::kEnded);
+  EXPECT_EQ(ended.status, protocol::Status::kCancelled);
+  store.get<Committed>(commit_of({{entry(1), 3, {2}}}, 0));
+  EXPECT_EQ(find(entry(1), 2).place, Place::kNowhere) << "its entry is closed and left no result";
+}
+
 TEST_F(Library, KeepsTheRegistryOfFunctions) {
   EXPECT_EQ(store.get<Deployed>(Deploy{1, "a", "name = 'a'\n", "00"}).generation, 1u);
   EXPECT_EQ(store.get<Deployed>(Deploy{1, "b", "", "01"}).generation, 2u);

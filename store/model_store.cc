@@ -411,6 +411,39 @@ struct ModelStore::Answering {
     return Answer{std::move(page)};
   }
 
+  Result<Answer> operator()(const Find& call) {
+    Found found;
+    const Function& function = store.functions_[call.function];
+    if (const auto at = function.later.find(call.id); at != function.later.end()) {
+      const Row& row = at->second;
+      found.place = Found::Place::kLater;
+      found.row = {call.id,           row.due_ms,       row.attempts,         row.accepted_ms,
+                   row.packed_ledger, row.packed_event, by_attempt(row.token)};
+      return Answer{std::move(found)};
+    }
+    if (const auto at = function.results.find(call.id); at != function.results.end()) {
+      found.place = Found::Place::kEnded;
+      found.status = protocol::peek_status(at->second.record);
+      return Answer{std::move(found)};
+    }
+    for (const auto& [lane, entries] : function.journal) {
+      const auto entry = entries.find(call.id.entry);
+      if (entry == entries.end()) continue;
+      const auto& [items, states] = entry->second;
+      for (std::size_t slot = 0; slot < items.size(); ++slot) {
+        if (items[slot].index != call.id.index) continue;
+        found.place = states[slot] == 0 ? Found::Place::kJournal : Found::Place::kEnded;
+        if (states[slot] != 0) return Answer{std::move(found)};
+        found.lane = lane;
+        found.slot = static_cast<std::uint8_t>(slot);
+        found.entry_size = static_cast<std::uint16_t>(items.size());
+        found.packed_event = items[slot].packed_event.str();
+        return Answer{std::move(found)};
+      }
+    }
+    return Answer{std::move(found)};
+  }
+
   Result<Answer> operator()(const Recall& call) {
     Recalled recalled;
     const auto guard = store.guards_.find(call.client);

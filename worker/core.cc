@@ -110,7 +110,7 @@ void Core::flush(Now now) {
   touched_now_.swap(touched_);
   for (Function* function : touched_now_) {
     function->touched = false;
-    if (draining_ || function->removed) hand_back_queued(*function, now);
+    if (draining_ || quiet_ || function->removed) hand_back_queued(*function, now);
     schedule(*function, now);
   }
   for (Function* function : touched_now_) {
@@ -126,9 +126,19 @@ void Core::flush(Now now) {
   if (draining_) note_finished(now);
 }
 
+// What waits goes to others at once: they may run it now, and who drains a worker wants it idle.
+// What runs is finished. Warm instances stay for their keep_alive, for the operator may change his
+// mind.
+void Core::set_quiet(bool quiet, Now now) {
+  if (draining_ || std::exchange(quiet_, quiet) == quiet) return;
+  for (auto& [name, function] : functions_) touch(*function);
+  if (link_ == Link::kJoined) send_heartbeat(now);  // it says so
+}
+
 void Core::begin_drain(Now now) {
   if (std::exchange(draining_, true)) return;
   drain_ends_at_ = now.steady + options_.grace;
+  if (link_ == Link::kJoined) send_heartbeat(now);  // it says so
   for (auto& [name, function] : functions_) {
     touch(*function);
     while (!function->idle.empty()) retire(*function->idle.back(), now);

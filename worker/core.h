@@ -158,6 +158,11 @@ class Core {
   // Ends the grace now.
   void stop_at_once(Now now);
   bool draining() const { return draining_; }
+  protocol::WorkerState state() const {
+    return draining_ ? protocol::WorkerState::kTerminating
+           : quiet_  ? protocol::WorkerState::kQuiet
+                     : protocol::WorkerState::kRunning;
+  }
   // Nothing is held any more and the broker knows it (or cannot be told).
   bool finished() const { return finished_; }
 
@@ -256,6 +261,14 @@ class Core {
   void note_start_failure(Function& function, protocol::Failure failure, std::string log, Now now);
   void reap_idle(Function& function, Now now);
 
+  // core_cancel.cc: operators' wishes
+  void on_cancel(const protocol::Cancel& message, Now now);
+  void cancel_one(Function& function, const protocol::HeldDelivery& delivery, Now now);
+  void stop_if_cancelled(Instance& instance, Now now);
+  void drop_cancelled(Held& held, protocol::AttemptRow* ran);
+  void set_quiet(bool quiet, Now now);
+  static Held* running_item(const Instance& instance, const InstanceHandle::Running& running);
+
   // core_commit.cc: how deliveries end
   struct Finish {
     protocol::Outcome outcome = protocol::Outcome::kOk;
@@ -350,6 +363,7 @@ class Core {
 
   TimePoint next_tick_;
   bool draining_ = false;
+  bool quiet_ = false;  // as the broker last said
   bool finished_ = false;
   TimePoint drain_ends_at_;
   std::optional<TimePoint> goodbye_ends_at_;

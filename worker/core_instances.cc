@@ -86,6 +86,7 @@ void Core::on_result(Instance& instance, Held& held, ItemResult& result, Now now
   row_.peak_memory_kb = result.peak_memory_kb;
   row_.instance = instance.pid;
   ++instance.uses;
+  if (held.cancelled) --instance.cancelled;
   if (instance.late == &held) {
     // It came to an end in its last second. Whatever it began after that must not run on.
     instance.late = nullptr;
@@ -93,6 +94,7 @@ void Core::on_result(Instance& instance, Held& held, ItemResult& result, Now now
   }
   if (result.outcome == protocol::Outcome::kOutOfMemory) instance.retiring = true;
   if (!result.printed.empty()) print(held, result.printed, result.printed_cut, now);
+  if (held.cancelled) return drop_cancelled(held, &row_);
   finish(held,
          {.outcome = result.outcome,
           .failure = std::move(result.failure),
@@ -117,6 +119,7 @@ void Core::settle_after_results(Instance& instance, Now now) {
   }
   if (!instance.idle()) {
     instance.check_at = now.steady + function.manifest.timeout;
+    if (instance.cancelled > 0) stop_if_cancelled(instance, now);
   } else {
     instance.check_at.reset();
     instance.idle_since = now.steady;
@@ -194,8 +197,15 @@ void Core::check_deadline(Instance& instance, Now now) {
     instance.check_at = now.steady + std::min<Duration>(timeout, kLookAgain);
     return due(*instance.check_at);
   }
+  if (instance.cancelled > 0) {
+    stop_if_cancelled(instance, now);
+    if (instance.told_to_end) return;
+  }
   if (now.steady - running->started_at < timeout) {
     instance.check_at = running->started_at + timeout;
+    if (instance.cancelled > 0) {
+      instance.check_at = std::min(*instance.check_at, now.steady + kLookAgain);
+    }
     return due(*instance.check_at);
   }
   instance.late = item_at(instance, *running);
@@ -219,14 +229,22 @@ void Core::take_back_items(Instance& instance, const End* end, Now now) {
   }
   function.in_instances -= instance.unfinished;
   instance.unfinished = 0;
+  instance.cancelled = 0;
   // Killed for another's lateness, or with the machine's help before it began anything: it goes on
   // elsewhere. Not for ever: it may be what kills them.
-  if (was_running && instance.stop == StopReason::kTimeout && instance.late != was_running) {
+  const bool for_another =
+      instance.stop == StopReason::kTimeout || instance.stop == StopReason::kCancel;
+  if (was_running && for_another && instance.late != was_running) {
     untouched.insert(untouched.begin(), std::exchange(was_running, nullptr));
   }
+  std::erase_if(untouched, [&](Held* held) {
+    if (!held->cancelled) return false;
+    drop_cancelled(*held, nullptr);
+    return true;
+  });
   Held* const suspect = untouched.empty() || !end ? nullptr : untouched.front();
   if (suspect && !was_running && instance.stop != StopReason::kDrain &&
-      ++suspect->returns >= kReturnsMax) {
+      instance.stop != StopReason::kCancel && ++suspect->returns >= kReturnsMax) {
     was_running = suspect;
     untouched.erase(untouched.begin());
   }
@@ -236,7 +254,8 @@ void Core::take_back_items(Instance& instance, const End* end, Now now) {
   if (!end->printed.empty()) print(*was_running, end->printed, end->printed_cut, now);
 
   NamedEnding named = name_ending(end->ending, instance.stop, function.manifest.timeout);
-  if (named.outcome == protocol::Outcome::kDrained) return hand_back(*was_running, now);
+  const bool drained = named.outcome == protocol::Outcome::kDrained && !was_running->cancelled;
+  if (drained) return hand_back(*was_running, now);
   const TimePoint started_at =
       end->running ? std::min(end->running->started_at, now.steady) : now.steady;
   row_.number = was_running->attempt;
@@ -246,6 +265,7 @@ void Core::take_back_items(Instance& instance, const End* end, Now now) {
   row_.cold_start_us = row_.cold_start ? as_us(started_at - was_running->arrived) : 0;
   row_.peak_memory_kb = end->ending.peak_memory_kb;
   row_.instance = instance.pid;
+  if (was_running->cancelled) return drop_cancelled(*was_running, &row_);
   finish(*was_running,
          {.outcome = named.outcome,
           .failure = std::move(named.failure),

@@ -23,7 +23,7 @@ std::size_t Core::instances_max(const Function& function) const {
 }
 
 void Core::schedule(Function& function, Now now) {
-  if (function.removed || draining_) return;
+  if (function.removed || draining_ || quiet_) return;
   if (!function.refusal.empty()) {
     function.last_failure = {.type = "UnusableFunction",
                              .message = function.refusal,

@@ -38,7 +38,8 @@ void Core::greet(Now now) {
                         .pid = options_.pid,
                         .pid_started = options_.pid_started,
                         .slots = options_.slots,
-                        .held = {}};
+                        .held = {},
+                        .state = state()};
   if (options_.protections.announce_held) hello.held = everything_held();
   effects_.send(protocol::encode(hello));
   options_.failpoint("worker.hello.sent");
@@ -87,6 +88,10 @@ void Core::on_frame(std::string_view frame, Now now) {
           on_heartbeat_ack(m);
         } else if constexpr (std::is_same_v<M, protocol::Reset>) {
           greet(now);
+        } else if constexpr (std::is_same_v<M, protocol::Cancel>) {
+          on_cancel(m, now);
+        } else if constexpr (std::is_same_v<M, protocol::Quiet>) {
+          set_quiet(m.quiet, now);
         } else if constexpr (std::is_same_v<M, protocol::Refused>) {
           ++counters_.refused_by_broker;
           if (link_ == Link::kGreeting) {
@@ -217,6 +222,7 @@ void Core::on_deliver(std::string_view bytes, Now now) {
     held.slot = delivery.slot;
     held.origin = delivery.origin;
     held.returns = 0;
+    held.cancelled = false;
     held.attempt = delivery.attempt;
     held.accepted_ms = delivery.accepted_ms;
     held.packed_event = delivery.packed_event;
@@ -260,7 +266,7 @@ void Core::send_heartbeat(Now now) {
   next_heartbeat_ = now.steady + heartbeat_;
   rows_since_heartbeat_ = 0;
   protocol::Heartbeat heartbeat{
-      .session = session_, .delivered = delivers_, .rows = {}, .running = {}};
+      .session = session_, .delivered = delivers_, .rows = {}, .running = {}, .state = state()};
   for (const auto& [name, function] : functions_) {
     if (function->removed && function->instances.empty()) continue;
     heartbeat.rows.push_back(
@@ -322,7 +328,7 @@ std::size_t Core::window(const Function& function) const {
 }
 
 void Core::send_credit() {
-  if (draining_) return;
+  if (state() != protocol::WorkerState::kRunning) return;
   protocol::Credit credit;
   const bool full = uncommitted_ >= options_.uncommitted_max ||
                     uncommitted_bytes_ >= options_.uncommitted_bytes_max;

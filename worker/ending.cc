@@ -49,6 +49,9 @@ NamedEnding name_ending(const Ending& ending, StopReason told_to_stop, Duration 
     return {Outcome::kTimeout,
             {"Timeout", "took longer than " + format_duration(timeout), true, {}}};
   }
+  if (told_to_stop == StopReason::kCancel) {
+    return {Outcome::kCancelled, {"Cancelled", "ended by an operator", false, {}}};
+  }
   if (told_to_stop == StopReason::kDrain) {
     return {Outcome::kDrained, {"Drained", "the worker was shutting down", true, {}}};
   }

@@ -12,7 +12,7 @@ namespace fanfare::worker {
 inline constexpr int kSetupFailedStatus = 113;
 
 // Why the worker told the instance to stop, if it did.
-enum class StopReason : std::uint8_t { kNone, kTimeout, kDrain };
+enum class StopReason : std::uint8_t { kNone, kTimeout, kDrain, kCancel };
 
 // What is known when an instance is gone.
 struct Ending {

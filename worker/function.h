@@ -46,7 +46,8 @@ struct Instance {
   bool gone = false;             // its socket is closed: the end is on its way
   bool told_to_end = false;      // SIGTERM went out
   StopReason stop = StopReason::kNone;
-  Held* late = nullptr;               // the item that was over its time when SIGTERM went out
+  Held* late = nullptr;  // the item that was over its time, or cancelled, when SIGTERM went out
+  std::size_t cancelled = 0;          // deliveries in it that were cancelled
   std::optional<TimePoint> check_at;  // the running item may be over its time
   // What the broker was told of the running item, for news to be known.
   struct Told {

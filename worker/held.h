@@ -64,6 +64,7 @@ struct Held {
   std::uint8_t slot = 0;
   protocol::Origin origin = protocol::Origin::kJournal;
   std::uint8_t returns = 0;  // instances that died with it before they began it
+  bool cancelled = false;    // an operator has ended it: it is dropped as soon as that can be
   std::uint32_t attempt = 1;
   std::uint64_t turn = 0;  // in which it is handed to an instance
   std::int64_t accepted_ms = 0;

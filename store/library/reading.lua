@@ -116,6 +116,38 @@ local function survey(keys)
     list_held(keys[2], keys[3])}
 end
 
+-- The fields of an entry and whether its delivery at `slot` (from 0) is open.
+local function is_open(open, entry, fields, slot)
+  if #fields == 2 then return true end
+  local states = call('HGET', open, entry)
+  return states and sub(states, 4 * slot + 1, 4 * slot + 4) == kOpen
+end
+
+-- KEYS later, rows, results of the entry, then journal and open of every lane · ARGV entry, index.
+-- Answers where the delivery lies: {'later', due ms, row}, {'ended', the first bytes of its result, or
+-- none}, {'journal', position of the lane, slot, deliveries in the entry, event}, {'nowhere'}.
+local function find_delivery(keys, args)
+  local entry, index = args[1], args[2]
+  local id = entry .. '.' .. index
+  local row = call('HGET', keys[2], id)
+  if row then return {'later', call('ZSCORE', keys[1], id) or '0', row} end
+  local result = call('HGET', keys[3], index)
+  if result then return {'ended', sub(result, 5, 36)} end
+  for k = 4, #keys, 2 do
+    local held = call('XRANGE', keys[k], entry, entry)[1]
+    local fields = held and held[2] or {}
+    for i = 1, #fields, 2 do
+      if fields[i] == index then
+        local slot = (i - 1) / 2
+        if not is_open(keys[k + 1], entry, fields, slot) then return {'ended', ''} end
+        return {'journal', (k - 4) / 2, slot, #fields / 2, fields[i + 1]}
+      end
+    end
+  end
+  return {'nowhere'}
+end
+
+register('find', find_delivery, {'no-writes'})
 register('recall', recall, {'no-writes'})
 register('page', page, {'no-writes'})
 register('due', due, {'no-writes'})

@@ -202,14 +202,19 @@ void CallerNode::deploy(std::size_t function, std::uint32_t generation) {
   ask(admin.request, admin, 0ms, "a deployment of " + model.name);
 }
 
+void CallerNode::control(const std::string& verb, std::string body, OnReply on_reply) {
+  const protocol::Admin admin{next_request_++, verb, std::move(body)};
+  ask(admin.request, admin, 0ms, fmt::format("{} {}", verb, admin.data), std::move(on_reply));
+}
+
 void CallerNode::ask(std::uint64_t request, const protocol::Message& message, Duration timeout,
-                     std::string what) {
+                     std::string what, OnReply on_reply) {
   if (!socket_->connected() || !socket_->standing()) return;
   socket_->send(protocol::encode(message));
-  pending_[request] = std::move(what);
+  pending_[request] = {std::move(what), std::move(on_reply)};
   world_.schedule.after(timeout + kAnswerGrace, life_, [this, request] {
     const auto at = pending_.find(request);
-    if (at != pending_.end()) world_.history.violate("{} was never answered", at->second);
+    if (at != pending_.end()) world_.history.violate("{} was never answered", at->second.what);
   });
 }
 
@@ -228,9 +233,12 @@ void CallerNode::on_frame(std::string_view frame) {
                                   request);
   }
   if (const auto* refused = std::get_if<protocol::Refused>(&*message)) {
-    world_.trace.say("{} is refused: {}", at->second, refused->message);
+    world_.trace.say("{} is refused: {}", at->second.what, refused->message);
   }
+  const Pending pending = std::move(at->second);
   pending_.erase(at);
+  const auto* reply = std::get_if<protocol::AdminReply>(&*message);
+  if (reply && pending.on_reply) pending.on_reply(reply->data);
 }
 
 // ---- strangers ----

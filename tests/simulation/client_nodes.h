@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -62,18 +63,25 @@ class CallerNode {
   bool idle() const { return pending_.empty(); }
   ClientSocket& socket() { return *socket_; }
   void deploy(std::size_t function, std::uint32_t generation);
+  // An operator's verb; the answer's JSON comes back unless the request is refused or lost.
+  using OnReply = std::function<void(const std::string& json)>;
+  void control(const std::string& verb, std::string body, OnReply on_reply);
 
  private:
+  struct Pending {
+    std::string what;
+    OnReply on_reply;
+  };
   void ask_something();
   void ask(std::uint64_t request, const protocol::Message& message, Duration timeout,
-           std::string what);
+           std::string what, OnReply on_reply = {});
   void on_frame(std::string_view frame);
 
   World& world_;
   const Life life_ = new_life();
   const Duration pace_;
   std::uint64_t next_request_ = 1;
-  std::map<std::uint64_t, std::string> pending_;
+  std::map<std::uint64_t, Pending> pending_;
   std::unique_ptr<ClientSocket> socket_;
 };
 

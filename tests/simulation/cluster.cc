@@ -30,6 +30,9 @@ Cluster::Cluster(World& world) : world_(world), broker_options_(broker_options()
     callers_.push_back(std::make_unique<CallerNode>(world_, "c0", random.between(5ms, 60ms)));
   }
   operator_ = std::make_unique<CallerNode>(world_, "o0", Duration{});
+  std::vector<std::string> names;
+  for (const auto& place : workers_) names.push_back(place.name);
+  control_ = std::make_unique<Operator>(world_, *operator_, std::move(names));
   stranger_ = std::make_unique<StrangerNode>(world_);
   supervise();
 }
@@ -64,6 +67,7 @@ broker::CoreOptions Cluster::broker_options() {
   protections.wait_for_announcements = planted != Mutation::kDoNotWaitForAnnouncements;
   protections.answer_garbage = planted != Mutation::kSilentGarbage;
   protections.check_claims = planted != Mutation::kForgetIds;
+  protections.end_before_cutting = planted != Mutation::kCutWithoutEnd;
   protections.bound_queues = planted != Mutation::kUnboundedQueue;
   protections.keep_key_order = planted != Mutation::kKeysUnheeded;
   protections.count_refusals = planted != Mutation::kUncountedRefusal;
@@ -221,7 +225,7 @@ bool Cluster::clients_idle() const {
                      [](const auto& publisher) { return publisher->idle(); }) &&
          std::all_of(callers_.begin(), callers_.end(),
                      [](const auto& caller) { return caller->idle(); }) &&
-         operator_->idle();
+         operator_->idle() && control_->all_free();
 }
 
 std::string Cluster::what_brokers_hold() const {
@@ -231,15 +235,18 @@ std::string Cluster::what_brokers_hold() const {
     for (const auto& [name, function] : broker->core().functions()) {
       const bool nothing = function->counts.open == 0 && function->counts.later == 0 &&
                            function->leases.empty() && function->waiting() == 0 &&
-                           function->moving.empty();
+                           function->moving.empty() && function->cut.empty() &&
+                           function->unwanted.empty() && !function->purge;
       if (nothing) continue;
       std::uint64_t credit = 0;
       for (const auto& line : function->credit) credit += line.available();
       text += fmt::format(
           "{}: counts {} open and {} later, {} lent, {} waiting ({} suspects), {} "
-          "moving, credit {}; ",
+          "moving ({} unwanted), {} cut, {}credit {}; ",
           name, function->counts.open, function->counts.later, function->leases.size(),
-          function->waiting(), function->suspects.size(), function->moving.size(), credit);
+          function->waiting(), function->suspects.size(), function->moving.size(),
+          function->unwanted.size(), function->cut.size(), function->purge ? "a purge, " : "",
+          credit);
     }
     if (text.empty()) continue;
     for (const auto& [id, session] : broker->core().sessions()) {

@@ -8,6 +8,7 @@
 
 #include "tests/simulation/broker_node.h"
 #include "tests/simulation/client_nodes.h"
+#include "tests/simulation/operator.h"
 #include "tests/simulation/worker_node.h"
 #include "tests/simulation/world.h"
 
@@ -31,6 +32,7 @@ class Cluster {
   void cut_off(Duration pause);
   void step_clock(Duration by);
   void deploy();
+  Operator& control() { return *control_; }
   // From a stranger, a publisher or a worker towards the broker, or from it towards a worker.
   void send_garbage();
 
@@ -63,6 +65,7 @@ class Cluster {
   std::vector<std::unique_ptr<PublisherNode>> publishers_;
   std::vector<std::unique_ptr<CallerNode>> callers_;
   std::unique_ptr<CallerNode> operator_;
+  std::unique_ptr<Operator> control_;
   std::unique_ptr<StrangerNode> stranger_;
   std::uint32_t next_generation_ = 2;
 };

@@ -349,6 +349,12 @@ void History::applied(const store::Bury& call, const store::Moved& answer) {
     DeliveryHistory* delivery = open_delivery(*key, "a burial");
     if (!delivery) return;
     check_reason(*key, *delivery, item.reason);
+    const bool by_operator = item.reason == protocol::DeadReason::kCancelled ||
+                             item.reason == protocol::DeadReason::kPurged;
+    if (by_operator != (item.status == protocol::Status::kCancelled)) {
+      return violate("{} ends as {}, reason {}", describe(*key), protocol::to_string(item.status),
+                     protocol::to_string(item.reason));
+    }
     const Place place = item.status == protocol::Status::kExpired     ? Place::kExpired
                         : item.status == protocol::Status::kCancelled ? Place::kCancelled
                                                                       : Place::kDead;
@@ -370,12 +376,13 @@ void History::on_counts(std::size_t function, const store::Surveyed::Counts& cou
   const auto& own = counts_[function];
   if (counts.accepted != own.accepted || counts.open != own.open || counts.later != own.later ||
       counts.succeeded != own.succeeded || counts.dead != own.dead ||
-      counts.expired != own.expired) {
+      counts.expired != own.expired || counts.cancelled != own.cancelled) {
     violate(
         "function {}: Redis counts {} accepted, {} open, {} later, {} succeeded, {} dead, {} "
-        "expired; applied calls make it {}, {}, {}, {}, {}, {}",
+        "expired, {} cancelled; applied calls make it {}, {}, {}, {}, {}, {}, {}",
         name, counts.accepted, counts.open, counts.later, counts.succeeded, counts.dead,
-        counts.expired, own.accepted, own.open, own.later, own.succeeded, own.dead, own.expired);
+        counts.expired, counts.cancelled, own.accepted, own.open, own.later, own.succeeded,
+        own.dead, own.expired, own.cancelled);
   }
 }
 
@@ -402,6 +409,24 @@ void History::on_began(BrokerLife broker, std::uint32_t epoch) {
   BrokerHistory& history = brokers_[broker];
   history.epoch = epoch;
   history.began = schedule_.steady();
+}
+
+// An end that was announced stands in Redis, and for good: nothing ends twice.
+void History::on_cancel_answered(const std::string& function, const protocol::EventId& id,
+                                 std::string_view result) {
+  const auto key = key_of(function, id);
+  if (!key) return;
+  const DeliveryHistory* delivery = find(*key);
+  const bool cancelled = result == "cancelled" || result == "running_killed";
+  if (cancelled && (!delivery || delivery->place != Place::kCancelled)) {
+    return violate("{} was answered as cancelled ({})", describe(*key), result);
+  }
+  if (!result.starts_with("already_") || result == "already_ended") return;
+  result.remove_prefix(std::string_view("already_").size());
+  const std::string_view place = result == "failed" ? "dead" : result;
+  if (!delivery || to_string(delivery->place) != place) {
+    violate("{} was answered as ended before, as {}", describe(*key), result);
+  }
 }
 
 void History::on_acknowledged(const protocol::Published& answer) {

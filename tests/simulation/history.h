@@ -102,6 +102,9 @@ class History {
 
   // ---- brokers ----
   void set_queue_max(std::uint64_t deliveries) { queue_max_ = deliveries; }
+  // What a broker has told an operator that a delivery of `function` was cancelled as.
+  void on_cancel_answered(const std::string& function, const protocol::EventId& id,
+                          std::string_view result);
   void on_began(BrokerLife broker, std::uint32_t epoch);
   void on_acknowledged(const protocol::Published& answer);
   void on_lent(BrokerLife broker, WorkerLife worker, std::int64_t broker_wall_ms,

@@ -22,6 +22,7 @@ enum class Mutation {
   kSilentGarbage,
   kForgetIds,
   kKeysUnheeded,
+  kCutWithoutEnd,
   // worker::Protections
   kDoneBeforeCommit,
   kForgetCommits,
@@ -40,7 +41,7 @@ struct MutationName {
   Mutation mutation;
   std::string_view name;
 };
-inline constexpr std::array<MutationName, 22> kMutations{{
+inline constexpr std::array<MutationName, 23> kMutations{{
     {Mutation::kNone, "none"},
     {Mutation::kAcknowledgeBeforeJournal, "acknowledge_before_journal"},
     {Mutation::kForgetLeases, "forget_leases"},
@@ -53,6 +54,7 @@ inline constexpr std::array<MutationName, 22> kMutations{{
     {Mutation::kSilentGarbage, "silent_garbage"},
     {Mutation::kForgetIds, "forget_ids"},
     {Mutation::kKeysUnheeded, "keys_unheeded"},
+    {Mutation::kCutWithoutEnd, "cut_without_end"},
     {Mutation::kDoneBeforeCommit, "done_before_commit"},
     {Mutation::kForgetCommits, "forget_commits"},
     {Mutation::kForgetDone, "forget_done"},

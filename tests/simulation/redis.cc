@@ -13,7 +13,7 @@ bool only_reads(const store::Call& call) {
   return std::holds_alternative<store::Page>(call) || std::holds_alternative<store::Due>(call) ||
          std::holds_alternative<store::Survey>(call) ||
          std::holds_alternative<store::Recall>(call) ||
-         std::holds_alternative<store::Lookup>(call) ||
+         std::holds_alternative<store::Lookup>(call) || std::holds_alternative<store::Find>(call) ||
          std::holds_alternative<store::ListFunctions>(call) ||
          std::holds_alternative<store::ListWorkers>(call) ||
          std::holds_alternative<store::CountOutboxes>(call) ||
@@ -27,7 +27,7 @@ const char* name_of(const store::Call& call) {
       "begin",       "append",       "commit",         "postpone",       "bury",      "page",
       "due",         "survey",       "recall",         "list_functions", "deploy",    "remove",
       "note_worker", "list_workers", "count_outboxes", "read_outbox",    "set_state", "lookup",
-      "get_rows",    "list_rows",    "write_rows",     "meter"};
+      "get_rows",    "list_rows",    "write_rows",     "meter",          "find"};
   static_assert(std::size(kNames) == std::variant_size_v<store::Call>);
   return kNames[call.index()];
 }

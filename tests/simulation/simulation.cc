@@ -65,6 +65,11 @@ class Run {
         [this] { cluster_->crash_publisher(); },
         [this] { cluster_->drain_worker(); },
         [this] { cluster_->deploy(); },
+        [this] { cluster_->control().hold_up(); },
+        [this] { cluster_->control().purge(); },
+        [this] { cluster_->control().cancel(); },
+        [this] { cluster_->control().cancel(); },
+        [this] { cluster_->control().quieten(); },
         [this] { cluster_->send_garbage(); },
         [this] { cluster_->send_garbage(); },
         [this] { cluster_->step_clock(world_.random.between(-500ms, 500ms)); },
@@ -112,6 +117,7 @@ class Run {
     world_.network.tempo.slow = world_.redis.tempo.slow = 0;
     world_.last_fault = world_.schedule.steady();
     world_.trace.say("the faults are over");
+    cluster_->control().set_all_free();
   }
 
   bool at_rest() { return cluster_->clients_idle() && world_.history.all_ended(); }

@@ -16,6 +16,8 @@
 //   held up and goes on, also beside a successor that has begun meanwhile; zygotes and forks fail;
 // - the connection to Redis breaks with unknown outcome, Redis stalls, restarts with everything it
 //   has applied, or refuses appends (full) or all changes (disk) for a while; clocks step;
+// - an operator pauses functions, purges queues, cancels events and makes workers quiet, and takes
+//   all of that back in the end;
 // - frames that cannot be read come to the broker (from strangers, workers and publishers, whose
 //   batches are spoilt on their way out) and to workers.
 //
@@ -58,7 +60,10 @@
 // told
 //     that his event is a duplicate is given the id of the one that claimed it.
 // 15. No worker's attempts are metered twice, however often its calls are repeated.
-// 16. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
+// 16. What an operator is told was cancelled has ended so in Redis, and stays so; what he is told
+// had
+//     ended before had ended as it is said.
+// 17. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
 //     10 bounds these) everything published has ended, and the broker's own counts agree with Redis
 //     that nothing is left.
 // 15. The deliveries of an ordering key end in the order in which they were accepted, those that

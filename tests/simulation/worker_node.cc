@@ -135,10 +135,11 @@ void WorkerNode::turn() {
 void WorkerNode::check_counters() {
   if (core_->held() > 0) return;
   const worker::Counters& c = core_->counters();
-  if (c.delivered != c.attempts_ok + c.attempts_failed + c.attempts_drained) {
-    world_.history.violate("worker {} counts {} deliveries, {} ok, {} failed, {} handed back",
-                           number_, c.delivered, c.attempts_ok, c.attempts_failed,
-                           c.attempts_drained);
+  if (c.delivered !=
+      c.attempts_ok + c.attempts_failed + c.attempts_drained + c.attempts_cancelled) {
+    world_.history.violate(
+        "worker {} counts {} deliveries, {} ok, {} failed, {} handed back, {} cancelled", number_,
+        c.delivered, c.attempts_ok, c.attempts_failed, c.attempts_drained, c.attempts_cancelled);
   }
 }
 

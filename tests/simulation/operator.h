@@ -1,0 +1,41 @@
+// What the operator of a simulated world does besides deploying: holds functions up, empties
+// queues, ends deliveries, makes workers quiet. When the faults are over all goes on again.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/simulation/client_nodes.h"
+#include "tests/simulation/world.h"
+
+namespace fanfare::simulation {
+
+class Operator {
+ public:
+  // `node` speaks for it.
+  Operator(World& world, CallerNode& node, std::vector<std::string> workers)
+      : world_(world), node_(node), workers_(std::move(workers)) {}
+
+  void hold_up();  // a function, or lets it go on
+  void purge();
+  void cancel();   // a late event, of one function or of all; every answer is checked
+  void quieten();  // a worker, or takes it back
+
+  // Asks until everything that was held up goes on.
+  void set_all_free();
+  bool all_free() const { return paused_.empty() && quiet_.empty(); }
+
+ private:
+  void resume(const std::string& function);
+  void take_back(const std::string& worker);
+  void ask_until_free();
+  const std::string& some_function();
+
+  World& world_;
+  CallerNode& node_;
+  const std::vector<std::string> workers_;
+  std::set<std::string> paused_, quiet_;  // perhaps: an answer may have been lost
+};
+
+}  // namespace fanfare::simulation
