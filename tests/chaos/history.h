@@ -17,7 +17,8 @@
 namespace fanfare::chaos {
 
 // Names a publication; the client makes it up and the event carries it, so whatever is found
-// anywhere can be traced back to it. 0 is none.
+// anywhere can be traced back to it. 0 is none. Publications of one deduplication key carry the
+// same event, and so the same tag.
 using Tag = std::uint64_t;
 
 struct Submission {

@@ -69,22 +69,23 @@ Result<Load> load_from_words(const std::vector<std::string>& words) {
 
 void read_submissions(const std::string& file, std::vector<Submission>& submissions) {
   std::ifstream in(file);
-  std::unordered_map<Tag, std::size_t> at;
-  const auto of = [&](Tag tag) -> Submission& {
-    const auto [found, is_new] = at.emplace(tag, submissions.size());
-    if (is_new) submissions.emplace_back().tag = tag;
+  std::unordered_map<std::uint64_t, std::size_t> at;
+  const auto of = [&](std::uint64_t number) -> Submission& {
+    const auto [found, is_new] = at.emplace(number, submissions.size());
+    if (is_new) submissions.emplace_back();
     return submissions[found->second];
   };
   for (std::string line; std::getline(in, line) && !in.eof();) {
     std::istringstream words(line);
     char kind = 0;
-    Tag tag = 0;
+    std::uint64_t number = 0;
     std::int64_t at_ns = 0;
-    words >> kind >> tag >> at_ns;
-    Submission& one = of(tag);
+    words >> kind >> number >> at_ns;
+    Submission& one = of(number);
     if (kind == 'i') {
       one.invoked_ns = at_ns;
-      words >> one.ordering_key >> one.position >> one.deduplication_key >> one.not_before_ns;
+      words >> one.tag >> one.ordering_key >> one.position >> one.deduplication_key >>
+          one.not_before_ns;
       if (one.ordering_key == "-") one.ordering_key.clear();
       if (one.deduplication_key == "-") one.deduplication_key.clear();
       continue;

@@ -2,10 +2,10 @@
 //
 // chaos_publisher is a process of its own, so that it can be killed like the others. It publishes
 // open loop (at its rate, whatever the answers do) and writes each step to its log:
-//   i TAG NS KEY POSITION DEDUPLICATION NOT_BEFORE   handed to the client library ("-" for none)
-//   a TAG NS ID FUNCTIONS DUPLICATE       acknowledged
-//   r TAG NS REASON                       refused: not taken
-//   u TAG NS                              no answer in time
+//   i NUMBER NS TAG KEY POSITION DEDUPLICATION NOT_BEFORE   handed to the client ("-" for none)
+//   a NUMBER NS ID FUNCTIONS DUPLICATE       acknowledged
+//   r NUMBER NS REASON                       refused: not taken
+//   u NUMBER NS                              no answer in time
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,5 @@
-// chaos --list | --scenario N [--seed S] [--control] [--long] | --table [--long] [--into FILE]
+// chaos --list | --scenario N [--seed S] [--control] [--long] [--logs] [--keep FOLDER]
+//       | --table [--long] [--into FILE]
 //
 // Runs a scenario and checks its history; see scenario.h. Exit code 0: everything held (with
 // --control: the checker noticed). 1: not. 2: wrong usage. 77: not possible on this machine.
@@ -11,6 +12,7 @@
 #include <random>
 
 #include "tests/chaos/checker.h"
+#include "tests/chaos/rig.h"
 #include "tests/chaos/scenario.h"
 #include "tests/chaos/table.h"
 
@@ -23,7 +25,7 @@ constexpr int kSkipped = 77;
 struct Arguments {
   bool list = false, table = false, logs = false;
   int scenario = 0;
-  std::string into;
+  std::string into, keep;
   Run run;
 };
 
@@ -56,6 +58,7 @@ int main(int argc, char** argv) {
   app.add_flag("--list", arguments.list, "the scenarios there are");
   app.add_flag("--logs", arguments.logs, "the last lines of each process, also if all is well");
   app.add_flag("--table", arguments.table, "runs all with their controls; a table for the docs");
+  app.add_option("--keep", arguments.keep, "a folder for copies of all logs and Redis' file");
   app.add_option("--into", arguments.into, "the document that --table goes into");
   app.add_option("--scenario", arguments.scenario, "the one to run, by number");
   app.add_option("--seed", arguments.run.seed, "everything random comes from it (default: new)");
@@ -64,6 +67,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (arguments.run.seed == 0) arguments.run.seed = std::random_device{}() % 1'000'000 + 1;
 
+  if (!arguments.keep.empty()) setenv(kKeepVariable, arguments.keep.c_str(), 1);
   const auto all = scenarios();
   if (arguments.list) {
     for (const Scenario& one : all) {

@@ -22,6 +22,9 @@ std::int64_t now_ns() {
   return std::chrono::steady_clock::now().time_since_epoch().count();
 }
 
+// Tags of events that several publishers send; above all others.
+constexpr chaos::Tag kFirstSharedTag = 1'000'000'000'000;
+
 // Lines gather during a turn and are written before the loop waits. What a killed publisher had not
 // written is unknown, not forgotten: each event's first line is written before it is sent.
 class Log {
@@ -73,19 +76,29 @@ class Publisher {
     }
   }
 
-  std::string make(chaos::Tag tag) {
+  std::string make(std::uint64_t number) {
     std::discrete_distribution<std::size_t> pick(shares_.begin(), shares_.end());
     protocol::Event event;
     event.source = "/chaos";
     event.type = type_;
     event.content_type = "text/plain";
-    event.data = fmt::format("{} {}", tag, load_.mix[pick(random_)].first);
+    chaos::Tag tag = number;
+    std::size_t verb = pick(random_);
+    std::string key = "-", deduplication = "-";
+    if (load_.deduplication_keys > 0) {
+      // One key is one event: the same for every publisher, byte for byte.
+      const std::uint64_t which = random_() % load_.deduplication_keys;
+      tag = kFirstSharedTag + which;
+      verb = which % load_.mix.size();
+      deduplication = fmt::format("d{}", which);
+      event.options.idempotency_key = deduplication;
+    }
+    event.data = fmt::format("{} {}", tag, load_.mix[verb].first);
     if (event.data.size() < load_.data_bytes) {
       event.data += ' ';
       event.data.resize(load_.data_bytes, 'x');
     }
     if (load_.delay_ms > 0) event.options.delay = static_cast<std::int64_t>(load_.delay_ms);
-    std::string key = "-", deduplication = "-";
     std::uint64_t position = 0;
     if (load_.ordering_keys > 0) {
       const std::size_t which = random_() % load_.ordering_keys;
@@ -93,14 +106,10 @@ class Publisher {
       position = ++positions_[which];
       event.options.ordering_key = key;
     }
-    if (load_.deduplication_keys > 0) {
-      deduplication = fmt::format("d{}", random_() % load_.deduplication_keys);
-      event.options.idempotency_key = deduplication;
-    }
     const std::int64_t now = now_ns();
     // Fanfare reckons in whole milliseconds: what is accepted late in one is due early in another.
     const std::int64_t delay_ns = (static_cast<std::int64_t>(load_.delay_ms) - 1) * 1'000'000;
-    log_.add(fmt::format("i {} {} {} {} {} {}\n", tag, now, key, position, deduplication,
+    log_.add(fmt::format("i {} {} {} {} {} {} {}\n", number, now, tag, key, position, deduplication,
                          delay_ns > 0 ? now + delay_ns : 0));
     return protocol::pack(event);
   }

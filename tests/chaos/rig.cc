@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -320,7 +321,23 @@ std::vector<Execution> Rig::executions() const {
   return executions;
 }
 
+void Rig::keep() const {
+  const char* const folder = std::getenv(kKeepVariable);
+  if (!folder) return;
+  fs::create_directories(folder);
+  for (const auto& file : fs::directory_iterator(dir_.path())) {
+    if (file.path().extension() != ".log") continue;
+    fs::copy_file(file.path(), folder / file.path().filename(),
+                  fs::copy_options::overwrite_existing);
+  }
+  if (options_.redis.append_only) {
+    fs::copy(redis_->data_dir() / "appendonlydir", fs::path(folder) / "appendonlydir",
+             fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+  }
+}
+
 History Rig::collect() {
+  keep();
   History history;
   for (const auto& publication : publications_) {
     read_submissions(publication->log, history.submissions);

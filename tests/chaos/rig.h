@@ -138,6 +138,7 @@ class Rig {
   std::string redis_url() const;
   void load_sabotaged_library();
   void read_ended(History& history);
+  void keep() const;
 
   RigOptions options_;
   test::TempDir dir_;
@@ -154,6 +155,10 @@ class Rig {
   bool came_to_rest_ = true;
   bool ending_ = false;
 };
+
+// A folder that collect() leaves copies of all logs and of Redis' file in, if the environment names
+// one.
+inline constexpr const char* kKeepVariable = "CHAOS_KEEP";
 
 // The name of the probe, and the type of its events.
 inline constexpr const char* kProbe = "probe";

@@ -21,6 +21,10 @@ inline const Sabotage kNoFence{
 inline const Sabotage kNoTokens{
     {"return sub(left, 1, 4) == token and kDuplicate or kFenced", "return kOk"},
 };
+// That an id or a key is taken is known to the broker alone, as long as it lives.
+inline const Sabotage kNoClaims{
+    {"call('SET', keys[first + i - 1], args[arg + i], 'PX', window)", "made = i"},
+};
 // A full Redis takes no commits either.
 inline const Sabotage kNoCommitWhenFull{
     {"register('commit', commit, {'allow-oom'})", "register('commit', commit, {})"},

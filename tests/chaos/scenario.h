@@ -73,6 +73,7 @@ Scenario slow_redis();    // 16
 Scenario overload();      // 21
 Scenario worker_gone();   // 30
 Scenario delayed();       // 33
+Scenario same_key();      // 34
 Scenario stuck();         // 36
 
 }  // namespace fanfare::chaos
