@@ -1,5 +1,5 @@
 // chaos --list | --scenario N [--seed S] [--control] [--long] [--logs] [--keep FOLDER]
-//       | --table [--long] [--into FILE]
+//       | --table [--scenario N] [--long] [--into FILE]
 //
 // Runs a scenario and checks its history; see scenario.h. Exit code 0: everything held (with
 // --control: the checker noticed). 1: not. 2: wrong usage. 77: not possible on this machine.
@@ -68,7 +68,10 @@ int main(int argc, char** argv) {
   if (arguments.run.seed == 0) arguments.run.seed = std::random_device{}() % 1'000'000 + 1;
 
   if (!arguments.keep.empty()) setenv(kKeepVariable, arguments.keep.c_str(), 1);
-  const auto all = scenarios();
+  auto all = scenarios();
+  if (arguments.table && arguments.scenario != 0) {
+    std::erase_if(all, [&](const Scenario& one) { return one.number != arguments.scenario; });
+  }
   if (arguments.list) {
     for (const Scenario& one : all) {
       fmt::print("{:3}  {}: {}; control without {}\n", one.number, one.name, one.injected,

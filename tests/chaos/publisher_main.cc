@@ -104,7 +104,7 @@ class Publisher {
       const std::size_t which = random_() % load_.ordering_keys;
       key = fmt::format("{}-{}", load_.first_tag, which);
       position = ++positions_[which];
-      event.options.ordering_key = key;
+      if (load_.keep_order) event.options.ordering_key = key;
     }
     const std::int64_t now = now_ns();
     // Fanfare reckons in whole milliseconds: what is accepted late in one is due early in another.

@@ -72,6 +72,7 @@ Scenario disk_errors();   // 15
 Scenario slow_redis();    // 16
 Scenario overload();      // 21
 Scenario worker_gone();   // 30
+Scenario order();         // 32
 Scenario delayed();       // 33
 Scenario same_key();      // 34
 Scenario stuck();         // 36
