@@ -48,11 +48,12 @@ Outcome run_overload(const Run& run) {
        .what = "s until the queue was short again",
        .value = drained ? static_cast<double>(normal - over) / 1e9 : 1e3,
        .at_most = 5});
-  // At least 80 % of what it did before, which was less than it can.
+  // At least 80 % of what it did before. A short run shares the machine with other tests, and only
+  // sees that it does not collapse.
   outcome.history.bounds.push_back({.of = Bounded::Of::kTime,
                                     .what = "goodput missing under overload, in percent of before",
                                     .value = std::max(0.0, 100 - 100 * during / before),
-                                    .at_most = 20});
+                                    .at_most = run.lengthy ? 20.0 : 70.0});
   outcome.figures = {
       {"runs per s before", before},
       {"runs per s at ten times the load", during},
