@@ -44,6 +44,12 @@ ConfigSpec config_spec(Config& c) {
   spec.integer("broker", "max_worker_losses", &c.max_worker_losses, 5,
                "A delivery whose worker vanished so often becomes a dead letter.",
                {.min = 1, .max = 1000});
+  spec.duration("broker", "dead_max_age", &c.dead_max_age, "14d",
+                "Dead letters older than this go, when the next one of their function is written.",
+                {.min = 1min, .max = 24h * 3650});
+  spec.integer("broker", "dead_max_count", &c.dead_max_count, 100'000,
+               "Dead letters kept per function, roughly; the oldest go. About event + ledger each.",
+               {.min = 100, .max = 100'000'000});
   spec.text("broker", "metrics", &c.metrics, "",
             "host:port of the HTTP endpoint with /metrics, /healthz and /readyz; empty = none.");
   spec.text("broker", "log_level", &c.log_level, "info", "trace, debug, info, warn, error or off.");
@@ -64,6 +70,8 @@ Result<CoreOptions> core_options(const Config& c) {
   options.queue_max = c.queue_max;
   options.intake_bytes_max = c.intake_bytes_max;
   options.dedup_window = c.dedup_window;
+  options.dead_max_age = c.dead_max_age;
+  options.dead_max_count = c.dead_max_count;
   options.heartbeat = c.heartbeat;
   options.lease = c.lease;
   options.announce_grace = c.announce_grace;

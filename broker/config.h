@@ -22,6 +22,8 @@ struct Config {
   Duration dedup_window{};
   Duration heartbeat{}, lease{}, announce_grace{};
   std::uint32_t max_worker_losses = 0;
+  Duration dead_max_age{};
+  std::uint32_t dead_max_count = 0;
 
   // No keys lead here: test programs set these, the installed ones leave them as they are.
   Protections protections;

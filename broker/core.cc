@@ -187,6 +187,9 @@ struct Core::AnswerHandler {
   }
   void operator()(ForPostpone& p) { core.on_postponed(p, answer, now); }
   void operator()(ForBury& p) { core.on_buried(p, answer, now); }
+  void operator()(ForLetters& p) { core.on_letters(p, answer, now); }
+  void operator()(ForRedrive& p) { core.on_redriven(p, answer); }
+  void operator()(ForPurgeLetters& p) { core.on_letters_purged(p, answer); }
   void operator()(ForRecall& p) { core.on_recalled(p.peer, p.frame, answer, now); }
   void operator()(ForLookup& p) { core.on_looked_up(p, answer, now); }
   void operator()(ForDeploy& p) { core.on_deployed(p, answer, now); }

@@ -90,7 +90,10 @@ struct CoreOptions {
   Duration lease = std::chrono::seconds{30};  // a worker silent for so long is lost
   Duration announce_grace = std::chrono::milliseconds{300};
   std::uint32_t worker_losses_max = 5;  // then a delivery is buried: it may kill workers
-  std::uint64_t seed = 1;               // of the retry jitter
+  // Older dead letters go, and the oldest of more than so many of a function.
+  Duration dead_max_age = std::chrono::hours{14 * 24};
+  std::uint64_t dead_max_count = 100'000;
+  std::uint64_t seed = 1;  // of the retry jitter
   Protections protections;
   Failpoint failpoint;  // tests only
 };
@@ -257,6 +260,21 @@ class Core {
     FunctionState* function;
     store::Bury call;
   };
+  struct ForLetters {  // that are to be redriven
+    AdminRequest admin;
+    FunctionState* state;
+  };
+  struct ForRedrive {
+    AdminRequest admin;
+    FunctionState* state;
+    store::Redrive call;
+    std::vector<protocol::Status> statuses;  // of the letters: which count they leave
+    std::size_t taken;                       // letters looked at
+    std::size_t gone, unreadable;
+  };
+  struct ForPurgeLetters {
+    AdminRequest admin;
+  };
   struct ForRecall {
     Peer peer;
     std::string frame;
@@ -286,9 +304,11 @@ class Core {
     std::uint64_t purge;
   };
   using Purpose =
+
       std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey, ForAppend,
                    ForPage, ForDue, ForPostpone, ForBury, ForRecall, ForLookup, ForDeploy,
-                   ForRemove, ForSetState, ForFind, ForPurgedRows>;
+                   ForRemove, ForSetState, ForFind, ForPurgedRows, ForLetters, ForRedrive,
+                   ForPurgeLetters>;
 
   // core.cc: start, time, plumbing
   struct FrameHandler;
@@ -428,6 +448,15 @@ class Core {
   void answer_deliveries(const AdminCall& call);
   void deploy(const AdminCall& call);
   void remove(const AdminCall& call);
+  // core_letters.cc: what operators do with dead letters
+  void redrive(const AdminCall& call);
+  void purge_letters(const AdminCall& call);
+  void on_letters(ForLetters& purpose, Result<store::Answer>& answer, Now now);
+  void on_redriven(ForRedrive& purpose, const Result<store::Answer>& answer);
+  void on_letters_purged(ForPurgeLetters& purpose, const Result<store::Answer>& answer);
+  void note_redriven(FunctionState& function, const store::Redrive::Item& item,
+                     protocol::Status status);
+  void answer_redrive(const ForRedrive& purpose, std::size_t redriven, std::size_t waiting);
   void answer_admin(const AdminCall& call, std::string answer);
   void refuse_admin(const AdminCall& call, protocol::Refusal code, std::string message);
   void refuse_admin(const Peer& peer, std::uint64_t request, protocol::Refusal code,

@@ -24,8 +24,6 @@ json described(const FunctionState& function) {
 // What a manifest asks for and nothing here acts on, by name. Better refused than ignored.
 std::string inert_settings(const protocol::Manifest& manifest) {
   std::vector<std::string_view> names;
-  if (manifest.batch_size != 1) names.push_back("batch.size");
-  if (manifest.batch_window > Duration::zero()) names.push_back("batch.window");
   if (!manifest.on_success.empty()) names.push_back("on_success");
   if (!manifest.on_failure.empty()) names.push_back("on_failure");
   return fmt::format("{}", fmt::join(names, ", "));
@@ -46,6 +44,8 @@ const Core::AdminVerb* Core::admin_verb(std::string_view name) {
       {"describe", true, &Core::answer_describe},
       {"deploy", false, &Core::deploy},
       {"remove", true, &Core::remove},
+      {"redrive", true, &Core::redrive},
+      {"purge_letters", false, &Core::purge_letters},
       {"metrics", false, &Core::answer_metrics},
       {"deliveries", false, &Core::answer_deliveries},
       {"pause", true, &Core::pause},
@@ -130,6 +130,14 @@ void Core::deploy(const AdminCall& admin) {
     return refuse_admin(
         admin, Refusal::kUnsupported,
         fmt::format("function.toml: this version does nothing with {}; leave it out", inert));
+  }
+  if (manifest->max_concurrency > 0 && manifest->batch_size > manifest->max_concurrency) {
+    return refuse_admin(
+        admin, Refusal::kInvalid,
+        fmt::format(
+            "function.toml: batch.size is {}, but max_concurrency, which counts events, lets "
+            "only {} run at once; raise it or make batches smaller",
+            manifest->batch_size, manifest->max_concurrency));
   }
   for (const auto& pattern : manifest->patterns) {
     if (const auto compiled = protocol::compile_pattern(pattern); !compiled) {

@@ -24,6 +24,12 @@ struct Core::AdminCall {
   }
 };
 
+// What an operator is told when Redis did not take a call.
+inline protocol::Refusal refusal_of(const Error& error) {
+  return error.kind == ErrorKind::kRetryLater ? protocol::Refusal::kUnavailable
+                                              : protocol::Refusal::kInternal;
+}
+
 struct Core::AdminVerb {
   std::string_view name;
   bool names_function;  // its body has the name of a function that is deployed

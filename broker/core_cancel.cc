@@ -132,6 +132,8 @@ void Core::end_cancelled(FunctionState& function, Pending delivery, protocol::At
   record.memory_limit_mb = static_cast<std::uint32_t>(function.manifest.memory_bytes >> 20);
   record.reason = reason;
   if (purged && function.purge) ++function.purge->under_way;
+  // Until Redis has ended it, its key's later ones wait: should this broker die now, it may run.
+  if (delivery.ordered) function.queue.keys().hold(delivery.flow, delivery.id);
   end_as(function, std::move(delivery), token, std::move(record), now);
 }
 
@@ -180,6 +182,11 @@ std::string Core::cancel_found(FunctionState& function, const protocol::EventId&
       delivery.lane = found.lane;
       delivery.accepted_ms = static_cast<std::int64_t>(id.entry.ms);
       delivery.packed_event = std::move(found.packed_event);
+      if (const auto options = options_of(delivery.packed_event)) {
+        const Place place = place_of(*options);
+        delivery.flow = place.flow;
+        delivery.ordered = place.ordered;
+      }
       break;
   }
   const auto announced = function.announced.find(id);

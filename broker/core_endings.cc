@@ -8,6 +8,7 @@
 
 #include "broker/core.h"
 #include "broker/event_times.h"
+#include "broker/ledger.h"
 
 namespace fanfare::broker {
 namespace {
@@ -50,18 +51,6 @@ void emit_in_groups(Call whole, Emit emit) {
 protocol::Status status_of(protocol::DeadReason reason) {
   return reason == protocol::DeadReason::kExpired ? protocol::Status::kExpired
                                                   : protocol::Status::kFailed;
-}
-
-// Says what had happened until then.
-std::string expiry_message(std::string_view packed_ledger) {
-  const auto rows = protocol::unpack_ledger(packed_ledger);
-  const auto failed = [](const protocol::AttemptRow& row) {
-    return protocol::counts_against_budget(row.outcome);
-  };
-  if (!rows || std::ranges::none_of(*rows, failed)) return "not started before its expiry";
-  const auto last = std::find_if(rows->rbegin(), rows->rend(), failed);
-  return fmt::format("not done before its expiry; attempt {} failed with {}: {}", last->number,
-                     last->error_type, last->error_message);
 }
 
 }  // namespace
@@ -152,6 +141,8 @@ void Core::flush_endings() {
     FunctionState* owner = function;
     endings.postpone.epoch = endings.bury.epoch = epoch_;
     endings.postpone.function = endings.bury.function = owner->name;
+    endings.bury.dead_max_age_ms = static_cast<std::int64_t>(to_ms(options_.dead_max_age));
+    endings.bury.dead_max_count = options_.dead_max_count;
     emit_in_groups(std::move(endings.postpone),
                    [&](store::Postpone group) { call(group, ForPostpone{owner, group}); });
     emit_in_groups(std::move(endings.bury),
@@ -213,6 +204,7 @@ void Core::on_buried(ForBury& purpose, Result<store::Answer>& answer, Now now) {
     repeat_later_.push_back({now.steady + kRepeatPause, std::move(repeat), std::move(purpose)});
     return;
   }
+  counters_.letters_trimmed += result->letters_trimmed;
   for (std::size_t i = 0; i < purpose.call.items.size() && i < result->verdicts.size(); ++i) {
     const auto& item = purpose.call.items[i];
     const bool done = moved(result->verdicts[i]);

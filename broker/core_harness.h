@@ -236,6 +236,7 @@ class CoreHarness {
     if (std::holds_alternative<store::Due>(call)) return store::DueRows{};
     if (const auto* m = std::get_if<store::Postpone>(&call)) return all_ok(m->items.size());
     if (const auto* m = std::get_if<store::Bury>(&call)) return all_ok(m->items.size());
+    if (const auto* m = std::get_if<store::Redrive>(&call)) return all_ok(m->items.size());
     if (std::holds_alternative<store::Deploy>(call)) return store::Deployed{1};
     if (std::holds_alternative<store::Remove>(call)) return store::Removed{true};
     if (std::holds_alternative<store::SetState>(call)) return store::StateSet{true};

@@ -1,6 +1,7 @@
 // Ordering keys: one at a time, in order, whatever becomes of workers, brokers and Redis.
 #include <gtest/gtest.h>
 
+#include "broker/core_harness.h"
 #include "broker/core_world.h"
 
 namespace fanfare::broker {
@@ -70,6 +71,25 @@ TEST(Order, AFailureKeepsTheKeyUntilItsRetryHasEnded) {
   world.succeed(retry);
   EXPECT_EQ(index_of(only(world)), 1);
   EXPECT_TRUE(world.redis.find("f")->held.empty());
+}
+
+TEST(Order, OneThatIsBeingCancelledGoesBeforeTheNextOne) {
+  CoreHarness h;
+  h.join();
+  protocol::PublishOptions keyed;
+  keyed.ordering_key = "a";
+  h.publish(1, {h.event(keyed), h.event(keyed), h.event(keyed)});
+  h.answer_all();
+  const auto first = h.delivered();
+  ASSERT_EQ(first.size(), 1u);
+  h.admin("cancel",
+          R"({"id":")" + protocol::to_string(protocol::EventId{first[0].id.entry, 1}) + R"("})");
+  h.done(h.ok_row(first[0]));
+  EXPECT_TRUE(h.delivered().empty()) << "Redis has not ended the second yet: it may still run";
+  h.answer_all();
+  const auto next = h.delivered();
+  ASSERT_EQ(next.size(), 1u);
+  EXPECT_EQ(next[0].id.index, 2);
 }
 
 TEST(Order, ADeadLetterLetsTheNextOneGo) {

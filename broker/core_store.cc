@@ -6,21 +6,13 @@
 
 #include "broker/core.h"
 #include "broker/event_times.h"
+#include "broker/ledger.h"
 
 namespace fanfare::broker {
 namespace {
 
 constexpr Duration kRecountPause = std::chrono::seconds{1};
 constexpr std::size_t kBlockedRowsMax = 1024;  // half of what is held of `later`
-
-// How often this delivery was lent when its worker vanished: `later` keeps that in the ledger only.
-std::uint16_t losses_in(std::string_view packed_ledger) {
-  const auto rows = protocol::unpack_ledger(packed_ledger);
-  if (!rows) return 0;
-  return static_cast<std::uint16_t>(std::count_if(rows->begin(), rows->end(), [](const auto& row) {
-    return row.outcome == protocol::Outcome::kWorkerLost;
-  }));
-}
 
 // Whether this broker has nothing of a function to lend, and nothing lent.
 bool is_idle(const FunctionState& function) {
@@ -206,11 +198,15 @@ Pending Core::pending_of(store::DueRows::Row row) const {
   pending.moved_by = row.token;
   // Attempts go on being numbered where this broker's last one stopped: no token twice.
   if (row.token.value >> 12 == epoch_) pending.dispatches = row.token.value & 0xFFFu;
-  pending.worker_losses = losses_in(row.packed_ledger);
+  const History history = history_of(row.packed_ledger);
+  pending.worker_losses = history.worker_losses;
   pending.packed_ledger = std::move(row.packed_ledger);
   pending.packed_event = std::move(row.packed_event);
   if (const auto options = options_of(pending.packed_event)) {
-    pending.expires_ms = times_of(*options, pending.accepted_ms).expires_ms;
+    // An operator has decided that a redriven one shall run, now: its publisher's times are over.
+    if (!history.redriven) {
+      pending.expires_ms = times_of(*options, pending.accepted_ms).expires_ms;
+    }
     const Place place = place_of(*options);
     pending.lane = place.lane;
     pending.flow = place.flow;
@@ -241,7 +237,7 @@ void Core::on_due(FunctionState& function, store::DueRows rows, Now now) {
     // It expires before its delay is over, and is due at its expiry.
     const auto options = options_of(pending.packed_event);
     const EventTimes times = options ? times_of(*options, pending.accepted_ms) : EventTimes{};
-    if (times.expires_ms != 0 && times.expires_ms <= times.due_ms) {
+    if (pending.expires_ms != 0 && pending.expires_ms <= times.due_ms) {
       expire(function, std::move(pending), now);
       continue;
     }

@@ -659,10 +659,10 @@ TEST(Admin, RefusesSettingsThatNothingActsOn) {
                                     "{\"name\":\"g\",\"manifest\":\"" + toml + "\",\"digest\":\"" +
                                         std::string(64, 'a') + "\"}"});
   };
-  deploy("batch.size = 7");
+  deploy("on_success = \\\"g\\\"");
   const auto refused = h.take<protocol::Refused>("admin").at(0);
   EXPECT_EQ(refused.code, Refusal::kUnsupported);
-  EXPECT_NE(refused.message.find("batch.size"), std::string::npos) << refused.message;
+  EXPECT_NE(refused.message.find("on_success"), std::string::npos) << refused.message;
   deploy("");
   EXPECT_EQ(h.waiting_calls<store::Deploy>(), 1u);
 }

@@ -3,6 +3,7 @@
 
 #include "broker/core.h"
 #include "broker/event_times.h"
+#include "broker/ledger.h"
 
 namespace fanfare::broker {
 
@@ -266,20 +267,23 @@ void Core::on_failure(FunctionState& function, Lease lease, protocol::Done::Row&
   Pending delivery = std::move(lease.delivery);
   ++delivery.attempts;
   delivery.packed_ledger += row.packed_row;
-  const auto verdict = decide_retry(function.manifest.retry,
-                                    {.attempts = delivery.attempts,
-                                     .accepted_ms = delivery.accepted_ms,
-                                     .now_ms = to_ms(now.wall),
-                                     .retryable = row.failure.retryable,
-                                     .retry_after_ms = row.failure.retry_after_ms},
-                                    std::uniform_real_distribution<double>(0, 1)(random_));
+  const auto verdict =
+      decide_retry(function.manifest.retry,
+                   {.attempts = delivery.attempts,
+                    .accepted_ms = delivery.accepted_ms,
+                    .now_ms = to_ms(now.wall),
+                    .retryable = row.failure.retryable,
+                    .result_too_large = row.failure.type == protocol::kResultTooLarge,
+                    .retry_after_ms = row.failure.retry_after_ms},
+                   std::uniform_real_distribution<double>(0, 1)(random_));
   if (const auto* retry = std::get_if<RetryAt>(&verdict)) {
     ++counters_.deliveries_retried;
     // Lent before its publisher wished, by a broker whose clock was ahead, it still is not retried
     // before.
     const auto options = options_of(delivery.packed_event);
+    const bool wished = options && !history_of(delivery.packed_ledger).redriven;
     const std::int64_t due_ms =
-        std::max(retry->due_ms, options ? times_of(*options, delivery.accepted_ms).due_ms : 0);
+        std::max(retry->due_ms, wished ? times_of(*options, delivery.accepted_ms).due_ms : 0);
     return postpone(function, std::move(delivery), lease.token, due_ms);
   }
   bury(function, std::move(delivery), lease.token, std::get<GiveUp>(verdict).reason, row.failure,
@@ -325,6 +329,7 @@ void Core::take_back(FunctionState& function, Lease lease, Outcome why, Now now)
     }
   } else {
     ++counters_.attempts_drained;
+    note_unhurt(delivery.packed_ledger, row);
   }
   wait_again(function, std::move(delivery), now);
 }

@@ -10,8 +10,8 @@
 // No I/O, no clock; not thread-safe: lives with the broker's core.
 #pragma once
 
-#include <cstdint>
 #include <algorithm>
+#include <cstdint>
 #include <deque>
 #include <optional>
 #include <unordered_map>

@@ -96,6 +96,9 @@ struct FunctionState {
   std::optional<Purge> purge;
   std::uint64_t last_purge = 0, last_purged = 0;  // number, and how many it ended
 
+  // Letters on their way back, of the one Redrive that may be under way; so each counts once.
+  std::uint64_t redriving = 0;
+
   // Reading `later`: rows behind (cursor_ms, cursor_id) have not been read, but for those in
   // `later_held`. A row that is put before the cursor moves it back, see note_due.
   std::unordered_map<protocol::EventId, std::int64_t> later_held;  // id → its due time
@@ -117,7 +120,7 @@ struct FunctionState {
   }
   // With those that are not in `counts` yet because Redis has not answered their append.
   std::uint64_t arriving = 0;
-  std::uint64_t taken() const { return unfinished() + arriving; }
+  std::uint64_t taken() const { return unfinished() + arriving + redriving; }
   // What workers have, as far as they have said; what was announced or cut ends with a report, too.
   std::size_t running() const { return leases.size() + announced.size() + cut.size(); }
   std::size_t waiting() const { return queue.size() + invocations.size() + suspects.size(); }

@@ -18,7 +18,9 @@ Duration backoff_ceiling(const protocol::RetryPolicy& policy, std::uint32_t atte
 Verdict decide_retry(const protocol::RetryPolicy& policy, const FailedDelivery& failed,
                      double jitter) {
   using protocol::DeadReason;
-  if (!failed.retryable) return GiveUp{DeadReason::kNotRetryable};
+  if (!failed.retryable) {
+    return GiveUp{failed.result_too_large ? DeadReason::kTooLarge : DeadReason::kNotRetryable};
+  }
   if (failed.attempts >= policy.max_attempts) return GiveUp{DeadReason::kRetriesExhausted};
 
   const double ceiling_ms = to_ms(backoff_ceiling(policy, failed.attempts));

@@ -24,6 +24,7 @@ struct FailedDelivery {
   std::int64_t accepted_ms = 0;
   std::int64_t now_ms = 0;
   bool retryable = true;
+  bool result_too_large = false;
   std::optional<std::int64_t> retry_after_ms;  // the function's own choice; the profile's otherwise
 };
 

@@ -44,6 +44,13 @@ TEST(Retry, AFailureThatSaysItIsFinalIsNotTriedAgain) {
   EXPECT_EQ(std::get<GiveUp>(decide_retry({}, failed, 0.5)).reason, DeadReason::kNotRetryable);
 }
 
+TEST(Retry, AResultThatIsTooLargeIsGivenUpAsSuch) {
+  auto failed = after(1);
+  failed.retryable = false;
+  failed.result_too_large = true;
+  EXPECT_EQ(std::get<GiveUp>(decide_retry({}, failed, 0.5)).reason, DeadReason::kTooLarge);
+}
+
 TEST(Retry, TheFunctionsOwnPauseWins) {
   auto failed = after(1);
   failed.retry_after_ms = 7'000;

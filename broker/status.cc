@@ -117,7 +117,10 @@ std::string status_json(const Core& core, Now now) {
                        {"events_unmatched", c.events_unmatched},
                        {"events_duplicate", c.events_duplicate},
                        {"accepted_per_s", rounded(core.rates().accepted)},
-                       {"done_per_s", rounded(core.rates().done)}};
+                       {"done_per_s", rounded(core.rates().done)},
+                       {"letters_redriven", c.letters_redriven},
+                       {"letters_purged", c.letters_purged},
+                       {"letters_trimmed", c.letters_trimmed}};
   return json{{"broker", broker},
               {"workers", workers},
               {"functions", functions},
@@ -179,6 +182,10 @@ std::string metrics_text(const Core& core) {
            {{{"reason", "cancelled"}}, c.attempts_cancelled}});
   counter("fanfare_attempts_failed_total", "Attempts that failed by the function's own doing.",
           {{{}, c.attempts_failed}});
+  counter("fanfare_letters_total", "Dead letters that are no more, by how.",
+          {{{{"how", "redriven"}}, c.letters_redriven},
+           {{{"how", "purged"}}, c.letters_purged},
+           {{{"how", "trimmed"}}, c.letters_trimmed}});
   counter("fanfare_reports_stale_total", "Reports of attempts that no longer held their delivery.",
           {{{}, c.reports_stale}});
   counter("fanfare_moves_fenced_total", "Retries and burials of deliveries that had ended already.",

@@ -288,25 +288,48 @@ void add_usage(CLI::App& app, Parsed& parsed) {
   });
 }
 
+// Which letters: all, those that match, those of the events named.
+void add_letter_flags(CLI::App& verb, DlqCommand& command) {
+  verb.add_option("function", command.function)->required();
+  verb.add_option("--where", command.where,
+                  "Only those that match: JSON as in [[on]], also over error.type, error.message, "
+                  "reason, attempts and died");
+  verb.add_option("--limit", command.limit, "How many at most")->check(CLI::Range(1, 100'000'000));
+}
+
+void add_letter_changes(CLI::App& verb, DlqCommand& command) {
+  add_letter_flags(verb, command);
+  verb.add_option("event", command.ids, "Only the letters of these events");
+  verb.add_flag("--dry-run", command.dry_run, "Only say how many it would be");
+}
+
 void add_dlq(CLI::App& app, Parsed& parsed) {
   CLI::App* verb =
       app.add_subcommand("dlq", "Dead letters: deliveries that will not be tried again");
   verb->require_subcommand(1);
-  CLI::App* list = verb->add_subcommand("list", "The newest letters of a function");
-  list->add_option("function", parsed.dlq.function)->required();
-  list->add_option("--limit", parsed.dlq.limit, "How many at most")
-      ->check(CLI::Range(1, 100000))
-      ->capture_default_str();
-  list->callback([&parsed] {
-    parsed.run = [&parsed](const Common& common) { return run_dlq_list(common, parsed.dlq); };
-  });
+  const auto runs = [&parsed](int (*run)(const Common&, const DlqCommand&)) {
+    return [&parsed, run] {
+      parsed.run = [&parsed, run](const Common& common) { return run(common, parsed.dlq); };
+    };
+  };
+  CLI::App* list = verb->add_subcommand("list", "The newest letters of a function (50)");
+  add_letter_flags(*list, parsed.dlq);
+  list->callback(runs(run_dlq_list));
   CLI::App* show =
       verb->add_subcommand("show", "One letter: its event, every attempt, the last error");
   show->add_option("function", parsed.dlq.function)->required();
-  show->add_option("event", parsed.dlq.id, "The event's id")->required();
-  show->callback([&parsed] {
-    parsed.run = [&parsed](const Common& common) { return run_dlq_show(common, parsed.dlq); };
-  });
+  show->add_option("event", parsed.dlq.ids, "The event's id")->required()->expected(1);
+  show->callback(runs(run_dlq_show));
+  CLI::App* redrive =
+      verb->add_subcommand("redrive", "Try letters again, oldest first, with fresh attempts");
+  add_letter_changes(*redrive, parsed.dlq);
+  redrive->add_option("--rate", parsed.dlq.rate, "Letters per second, e.g. 100 or 100/s")
+      ->transform(above_zero());
+  redrive->callback(runs(run_dlq_redrive));
+  CLI::App* purge = verb->add_subcommand("purge", "Delete letters for good, after asking");
+  add_letter_changes(*purge, parsed.dlq);
+  purge->add_flag("--yes", parsed.dlq.yes, "Do not ask");
+  purge->callback(runs(run_dlq_purge));
 }
 
 CLI::App* add_store_verb(CLI::App& verb, Parsed& parsed, const char* name, const char* what,

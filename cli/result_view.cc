@@ -36,7 +36,7 @@ std::string indented(std::string_view text) {
 std::string format_result(const std::string& function, const protocol::ResultRecord& record,
                           bool colour, std::optional<protocol::EventId> letter_id) {
   const auto ledger = protocol::unpack_ledger(record.ledger);
-  const std::size_t attempts = ledger ? ledger->size() : 0;
+  const std::size_t attempts = ledger ? protocol::count_attempts(*ledger) : 0;
   const bool succeeded = record.status == protocol::Status::kSucceeded;
   std::string out = fmt::format(
       "{} {} in {}, {} {}\n", paint(Colour::kBold, function, colour),

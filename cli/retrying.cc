@@ -68,6 +68,9 @@ std::string format_retrying(const Retrying& retrying, WallTime now) {
                                : std::string("runs or waits for a free instance");
   if (!retrying.last) return fmt::format("{}: attempt 1 {}", retrying.function, when);
   const auto& last = *retrying.last;
+  if (last.outcome == protocol::Outcome::kRedriven) {
+    return fmt::format("{}: redriven; attempt 1 {}", retrying.function, when);
+  }
   const std::string why = last.error_type.empty()
                               ? std::string{}
                               : fmt::format(" ({}: {})", last.error_type, last.error_message);

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -25,7 +26,9 @@ inline const std::string kFanfare = FANFARE_BIN_DIR "/fanfare";
 
 inline std::string read_file(const std::string& path) {
   std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream text;  // of a process that has just ended there is none, and no exception
+  text << file.rdbuf();
+  return text.str();
 }
 
 class Up {

@@ -112,11 +112,17 @@ int run_usage(const Common& common, const UsageCommand& command);
 
 struct DlqCommand {
   std::string function;
-  std::string id;            // of one letter: show
-  std::uint64_t limit = 50;  // newest first
+  std::vector<std::string> ids;  // events; show: one
+  std::string where;             // a pattern; empty = all
+  std::optional<std::uint64_t> limit;
+  double rate = 0;  // letters per second, 0 = as fast as the broker takes them
+  bool dry_run = false, yes = false;
 };
+inline constexpr std::uint64_t kLettersListed = 50;  // unless said otherwise
 int run_dlq_list(const Common& common, const DlqCommand& command);
 int run_dlq_show(const Common& common, const DlqCommand& command);
+int run_dlq_redrive(const Common& common, const DlqCommand& command);
+int run_dlq_purge(const Common& common, const DlqCommand& command);
 
 struct StoreCommand {
   std::string function;

@@ -27,7 +27,7 @@ constexpr bool is_known(DeadReason value) {
 }
 constexpr bool is_known(Outcome value) {
   return value <= Outcome::kInitFailed ||
-         (value >= Outcome::kWorkerLost && value <= Outcome::kCancelled);
+         (value >= Outcome::kWorkerLost && value <= Outcome::kRedriven);
 }
 
 }  // namespace fanfare::protocol

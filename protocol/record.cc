@@ -1,5 +1,7 @@
 #include "protocol/record.h"
 
+#include <algorithm>
+
 #include "protocol/known.h"
 #include "protocol/wire.h"
 
@@ -34,6 +36,7 @@ std::string_view to_string(Outcome outcome) {
       {Outcome::kThrottled, "throttled"},
       {Outcome::kDrained, "drained"},
       {Outcome::kCancelled, "cancelled"},
+      {Outcome::kRedriven, "redriven"},
   };
   return name_of(outcome, kNames);
 }
@@ -88,6 +91,18 @@ Result<std::vector<AttemptRow>> unpack_ledger(std::string_view ledger) {
   Decoder wire{ledger};
   while (wire.ok() && !wire.cursor().at_end()) fields(wire, rows.emplace_back());
   if (auto read = wire.finish("ledger"); !read) return read.error();
+  return rows;
+}
+
+std::size_t count_attempts(std::span<const AttemptRow> rows) {
+  return rows.size() - static_cast<std::size_t>(
+                           std::ranges::count(rows, Outcome::kRedriven, &AttemptRow::outcome));
+}
+
+std::span<const AttemptRow> since_redrive(std::span<const AttemptRow> rows) {
+  for (std::size_t i = rows.size(); i > 0; --i) {
+    if (rows[i - 1].outcome == Outcome::kRedriven) return rows.subspan(i);
+  }
   return rows;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,7 @@ enum class Outcome : std::uint8_t {
   kThrottled = 17,
   kDrained = 18,
   kCancelled = 19,  // an operator ended the delivery while it ran
+  kRedriven = 20,   // no attempt: where a dead letter became a delivery again, number 0
 };
 std::string_view to_string(Outcome outcome);  // "ok", "function_error", … as users see them
 constexpr bool counts_against_budget(Outcome o) {
@@ -46,6 +48,9 @@ enum class DeadReason : std::uint8_t {
   kPurged = 17,  // with its whole queue
 };
 std::string_view to_string(DeadReason reason);
+
+// The type of the failure that stands for a result above result.max_bytes.
+inline constexpr std::string_view kResultTooLarge = "ResultTooLarge";
 
 struct Failure {
   std::string type;     // "ValidationError", "SIGSEGV", "Timeout", an exception's type name
@@ -79,6 +84,10 @@ constexpr std::uint64_t billed_ms(const AttemptRow& row) {
 // never unpacks the others.
 void append_row(std::string& ledger, const AttemptRow& row);
 Result<std::vector<AttemptRow>> unpack_ledger(std::string_view ledger);
+
+// The rows that are attempts, and those behind the latest redrive: all of them if there was none.
+std::size_t count_attempts(std::span<const AttemptRow> rows);
+std::span<const AttemptRow> since_redrive(std::span<const AttemptRow> rows);
 
 // The final word on a delivery, stored in Redis for `result.ttl` and shown by `fanfare result`.
 // Packed: [status, output bin, content_type, error_type|nil, error_message|nil, ledger bin,

@@ -63,7 +63,9 @@ std::string to_json(const ResultRecord& record, const EventId& id, std::string_v
     attempts.push_back(attempt_as_json(row));
     billed += billed_ms(row);
   }
-  const std::int64_t left_queue_ms = rows.empty() ? record.ended_ms : rows.front().started_ms;
+  // A redriven delivery was accepted anew.
+  const auto latest = since_redrive(rows);
+  const std::int64_t left_queue_ms = latest.empty() ? record.ended_ms : latest.front().started_ms;
   Json json;
   json["id"] = to_string(id);
   json["function"] = function;

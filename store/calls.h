@@ -196,6 +196,55 @@ struct Bury {
 };
 struct Moved {
   std::vector<Verdict> verdicts;
+  std::uint64_t letters_trimmed = 0;  // Bury: older letters that had to go
+};
+
+// Reads dead letters by their ids in the stream, which are entry ids of its own, as far as they fit
+// into 256 KiB (the first whatever its size). Read only.
+struct ReadLetters {
+  std::string function;
+  std::vector<EntryId> letters;
+};
+struct LetterList {
+  struct Letter {
+    EntryId letter;
+    EventId id;
+    protocol::Status status = protocol::Status::kFailed;
+    protocol::DeadReason reason = protocol::DeadReason::kRetriesExhausted;
+    AttemptToken token;  // of the attempt it died by
+    std::string record;  // packed ResultRecord
+    std::string packed_event;
+  };
+  std::vector<Letter> letters;  // those that are there, in the order asked for
+  std::size_t taken = 0;        // how many of those asked for were looked at
+};
+
+// Letters become deliveries again: rows of `later`, with no attempts against the budget; the
+// burial's results go. Per letter atomic: it is here or there. Fenced by the epoch. Answer: Moved;
+// `fenced` where the delivery has a row already, `gone` where there is no such letter.
+struct Redrive {
+  std::uint32_t epoch = 0;
+  std::string function;
+  struct Item {
+    EntryId letter;
+    EventId id;
+    AttemptToken token;  // for a repeat to be known; attempts that follow are numbered behind it
+    std::int64_t due_ms = 0;
+    std::int64_t accepted_ms = 0;
+    std::string packed_ledger;  // says that it was redriven
+    std::string packed_event;
+  };
+  std::vector<Item> items;  // each event once
+};
+
+// Letters go for good. Counts stay: they say how deliveries ended. Fenced by the epoch.
+struct PurgeLetters {
+  std::uint32_t epoch = 0;
+  std::string function;
+  std::vector<EntryId> letters;
+};
+struct Purged {
+  std::uint64_t letters = 0;  // that were there; 0 for a repeat
 };
 
 // Reads the next entries of a lane after `after`, oldest first, with their open states. Read only.
@@ -386,9 +435,11 @@ struct Metered {
 
 using Call = std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Survey, Recall,
                           ListFunctions, Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes,
-                          ReadOutbox, SetState, Lookup, GetRows, ListRows, WriteRows, Meter, Find>;
-using Answer = std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
-                            FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts,
-                            OutboxPage, StateSet, LookedUp, Rows, RowsWritten, Metered, Found>;
+                          ReadOutbox, SetState, Lookup, GetRows, ListRows, WriteRows, Meter, Find,
+                          ReadLetters, Redrive, PurgeLetters>;
+using Answer =
+    std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
+                 FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts, OutboxPage,
+                 StateSet, LookedUp, Rows, RowsWritten, Metered, Found, LetterList, Purged>;
 
 }  // namespace fanfare::store

@@ -16,18 +16,49 @@ Error unexpected(std::string_view what) {
   return reject("Redis answered " + std::string{what} + " in a shape that is not the library's");
 }
 
+// No verdict lies behind `last`.
+Result<std::vector<Verdict>> verdict_bytes(const RedisReply& reply, std::size_t count,
+                                           Verdict last = Verdict::kGone) {
+  const std::string_view bytes = reply.text();
+  if (reply.type() != Type::kString || bytes.size() != count) return unexpected("a change");
+  std::vector<Verdict> all;
+  all.reserve(count);
+  for (const char byte : bytes) {
+    if (static_cast<unsigned char>(byte) > static_cast<unsigned char>(last)) {
+      return unexpected("a verdict");
+    }
+    all.push_back(static_cast<Verdict>(byte));
+  }
+  return all;
+}
+
 // The verdicts come in the order of the wire; callers want that of their items.
 Result<std::vector<Verdict>> verdicts(const std::vector<GroupedItem>& items,
                                       const RedisReply& reply, Verdict last = Verdict::kGone) {
-  const std::string_view bytes = reply.text();
-  if (reply.type() != Type::kString || bytes.size() != items.size()) return unexpected("a change");
+  auto in_order = verdict_bytes(reply, items.size(), last);
+  if (!in_order) return in_order;
   std::vector<Verdict> all(items.size());
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    if (static_cast<unsigned char>(bytes[i]) > static_cast<unsigned char>(last))
-      return unexpected("a verdict");
-    all[items[i].position] = static_cast<Verdict>(bytes[i]);
-  }
+  for (std::size_t i = 0; i < items.size(); ++i) all[items[i].position] = (*in_order)[i];
   return all;
+}
+
+Result<LetterList::Letter> listed_letter(const RedisReply& reply) {
+  const auto letter = protocol::parse_entry_id(reply[0].text());
+  const auto id = protocol::parse_event_id(reply[1].text());
+  const auto status = parse_number<std::uint8_t>(reply[2].text());
+  const auto reason = parse_number<std::uint8_t>(reply[3].text());
+  const std::string_view token = reply[4].text();
+  if (reply.size() != 7 || !letter || !id || !status || !reason) return unexpected("a letter");
+  LetterList::Letter read{*letter,
+                          *id,
+                          static_cast<protocol::Status>(*status),
+                          static_cast<protocol::DeadReason>(*reason),
+                          {},
+                          std::string{reply[5].text()},
+                          std::string{reply[6].text()}};
+  // Letters of older versions do not say.
+  if (token.size() == 4) read.token = by_attempt({read_big_endian<std::uint32_t>(token)});
+  return read;
 }
 
 Result<Paged::Entry> paged_entry(const RedisReply& reply) {
@@ -82,12 +113,39 @@ struct Decoder {
     return Answer{Committed{std::move(*all)}};
   }
   Result<Answer> operator()(const Postpone& call) { return moved(call); }
-  Result<Answer> operator()(const Bury& call) { return moved(call); }
+  Result<Answer> operator()(const Bury& call) {
+    if (!reply.is_array()) return moved(call);
+    if (reply.size() != 2) return unexpected("bury");
+    auto all = verdicts(grouped(call), reply[0]);
+    if (!all) return all.error();
+    return Answer{Moved{std::move(*all), static_cast<std::uint64_t>(reply[1].integer())}};
+  }
   template <typename T>
   Result<Answer> moved(const T& call) {
     auto all = verdicts(grouped(call), reply);
     if (!all) return all.error();
     return Answer{Moved{std::move(*all)}};
+  }
+
+  Result<Answer> operator()(const ReadLetters&) {
+    if (!reply.is_array() || reply.size() == 0) return unexpected("letters");
+    LetterList list;
+    list.taken = static_cast<std::size_t>(reply[0].integer());
+    for (std::size_t i = 1; i < reply.size(); ++i) {
+      auto letter = listed_letter(reply[i]);
+      if (!letter) return letter.error();
+      list.letters.push_back(std::move(*letter));
+    }
+    return Answer{std::move(list)};
+  }
+  Result<Answer> operator()(const Redrive& call) {
+    auto all = verdict_bytes(reply, call.items.size());
+    if (!all) return all.error();
+    return Answer{Moved{std::move(*all)}};
+  }
+  Result<Answer> operator()(const PurgeLetters&) {
+    if (reply.type() != Type::kInteger) return unexpected("a purge");
+    return Answer{Purged{static_cast<std::uint64_t>(reply.integer())}};
   }
 
   Result<Answer> operator()(const Page&) {

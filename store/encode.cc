@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "protocol/row_writes.h"
 #include "store/bytes.h"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::size_t kPageBytesMax = 256 * 1024;  // and the entry that goes beyond it
 constexpr std::size_t kDueBytesMax = 256 * 1024;
+constexpr std::size_t kLettersBytesMax = 256 * 1024;
 constexpr std::size_t kLargestHead = 5 + 6 * protocol::kChunkEventsMax;
 
 void start(Arguments& out, std::string_view name, std::size_t keys, bool reads = false) {
@@ -274,6 +276,39 @@ struct Encoder {
     }
   }
 
+  void operator()(const ReadLetters& call) {
+    start(out, "fanfare_letters", 1, true);
+    out.add_copy(dead_key(call.function));
+    out.add_number(kLettersBytesMax);
+    for (const EntryId& letter : call.letters) out.add_copy(to_string(letter));
+  }
+
+  void operator()(const Redrive& call) {
+    start(out, "fanfare_redrive", 5 + call.items.size());
+    out.add(kMetaKey);
+    out.add_copy(counts_key(call.function));
+    out.add_copy(later_key(call.function));
+    out.add_copy(rows_key(call.function));
+    out.add_copy(dead_key(call.function));
+    for (const auto& item : call.items) out.add_copy(results_key(call.function, item.id.entry));
+    out.add_number(call.epoch);
+    for (const auto& item : call.items) {
+      out.add_copy(to_string(item.letter));
+      out.add_copy(to_string(item.id));
+      out.add_number(item.due_ms);
+      out.add_copy(pack(LaterRow{by_broker(item.token), 0, item.accepted_ms, item.packed_ledger,
+                                 item.packed_event}));
+    }
+  }
+
+  void operator()(const PurgeLetters& call) {
+    start(out, "fanfare_purge_letters", 2);
+    out.add(kMetaKey);
+    out.add_copy(dead_key(call.function));
+    out.add_number(call.epoch);
+    for (const EntryId& letter : call.letters) out.add_copy(to_string(letter));
+  }
+
   void operator()(const Page& call) {
     start(out, "fanfare_page", 2, true);
     out.add_copy(journal_key(call.function, call.lane));
@@ -522,6 +557,15 @@ struct Checker {
     return {};
   }
   Result<void> operator()(const ReadOutbox& call) { return check_function(call.function); }
+  Result<void> operator()(const ReadLetters& call) { return letters(call, call.letters.size()); }
+  Result<void> operator()(const PurgeLetters& call) { return letters(call, call.letters.size()); }
+  Result<void> operator()(const Redrive& call) {
+    std::set<EventId> seen;
+    for (const auto& item : call.items) {
+      if (!seen.insert(item.id).second) return reject("a redrive names the same event twice");
+    }
+    return letters(call, call.items.size());
+  }
   Result<void> operator()(const Deploy& call) {
     const bool hex = call.digest.find_first_not_of("0123456789abcdef") == std::string::npos;
     if (!hex) return reject("a package's digest is not lower case hex");
@@ -541,6 +585,12 @@ struct Checker {
   }
   Result<void> operator()(const auto&) { return {}; }
 
+  template <typename T>
+  Result<void> letters(const T& call, std::size_t count) {
+    if (count == 0 || count > protocol::kChunkEventsMax)
+      return reject("a call takes 1 to 256 letters");
+    return check_function(call.function);
+  }
   template <typename T>
   Result<void> groups(const T& call) {
     if (auto named = check_function(call.function); !named) return named;
@@ -584,6 +634,13 @@ struct Sizer {
     return sum;
   }
   std::size_t operator()(const Lookup& call) const { return 64 * call.keys.size(); }
+  std::size_t operator()(const Redrive& call) const {
+    std::size_t sum = 0;
+    for (const auto& item : call.items) {
+      sum += item.packed_event.size() + item.packed_ledger.size() + 128;
+    }
+    return sum;
+  }
   std::size_t operator()(const Deploy& call) const { return call.manifest_toml.size(); }
   std::size_t operator()(const GetRows& call) const {
     std::size_t sum = 0;

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kPageBytesMax = 256 * 1024;
 constexpr std::size_t kDueBytesMax = 256 * 1024;
+constexpr std::size_t kLettersBytesMax = 256 * 1024;
 
 EventId id_of(const GroupedItem& item) {
   return {item.entry, item.index};
@@ -321,11 +322,76 @@ struct ModelStore::Answering {
           if (stores) function.results[item.id] = {judged.token, item.record};
           bring_about(function, item.effects);
           if (item.status == protocol::Status::kCancelled) return;
-          function.dead.push_back(
-              {item.id, item.status, item.reason, call.now_ms, item.record, item.packed_event});
+          function.dead.push_back({{static_cast<std::uint64_t>(call.now_ms), ++store.letters_},
+                                   judged.token,
+                                   item.id,
+                                   item.status,
+                                   item.reason,
+                                   call.now_ms,
+                                   item.record,
+                                   item.packed_event});
         });
     if (!verdicts) return verdicts.error();
     return Answer{Moved{std::move(*verdicts)}};
+  }
+
+  static auto letter_of(Function& function, const EntryId& letter) {
+    return std::ranges::find(function.dead, letter, &Letter::letter);
+  }
+
+  Result<Answer> operator()(const ReadLetters& call) {
+    LetterList list;
+    Function& function = store.functions_[call.function];
+    std::size_t bytes = 0;
+    for (const EntryId& id : call.letters) {
+      if (bytes >= kLettersBytesMax) break;
+      ++list.taken;
+      const auto letter = letter_of(function, id);
+      if (letter == function.dead.end()) continue;
+      list.letters.push_back({letter->letter, letter->id, letter->status, letter->reason,
+                              by_attempt(letter->token), letter->record, letter->packed_event});
+      bytes += letter->record.size() + letter->packed_event.size();
+    }
+    return Answer{std::move(list)};
+  }
+
+  Result<Answer> operator()(const Redrive& call) {
+    if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
+    Function& function = store.functions_[call.function];
+    std::vector<Verdict> verdicts;
+    for (const auto& item : call.items) {
+      const AttemptToken token = by_broker(item.token);
+      const auto letter = letter_of(function, item.letter);
+      const bool there = letter != function.dead.end();
+      if (const auto row = function.later.find(item.id); row != function.later.end()) {
+        const bool repeat = row->second.token == token && !there;
+        verdicts.push_back(repeat ? Verdict::kDuplicate : Verdict::kFenced);
+        continue;
+      }
+      if (!there || letter->id != item.id) {
+        verdicts.push_back(Verdict::kGone);
+        continue;
+      }
+      --(letter->status == protocol::Status::kExpired ? function.counts.expired
+                                                      : function.counts.dead);
+      ++function.counts.later;
+      function.later[item.id] = {
+          token, item.due_ms, 0, item.accepted_ms, item.packed_ledger, item.packed_event};
+      function.by_due.emplace(item.due_ms, to_string(item.id));
+      function.results.erase(item.id);
+      function.dead.erase(letter);
+      verdicts.push_back(Verdict::kOk);
+    }
+    return Answer{Moved{std::move(verdicts)}};
+  }
+
+  Result<Answer> operator()(const PurgeLetters& call) {
+    if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
+    Function& function = store.functions_[call.function];
+    const auto gone = std::erase_if(function.dead, [&](const Letter& letter) {
+      return std::ranges::find(call.letters, letter.letter) != call.letters.end();
+    });
+    return Answer{Purged{gone}};
   }
 
   Result<Answer> operator()(const Page& call) {

@@ -40,6 +40,8 @@ class ModelStore {
     std::string record;
   };
   struct Letter {
+    EntryId letter;  // its own id, unique in the model
+    AttemptToken token;
     EventId id;
     protocol::Status status{};
     protocol::DeadReason reason{};
@@ -93,6 +95,7 @@ class ModelStore {
   std::uint32_t epoch_ = 0;
   std::uint64_t generation_ = 0;
   std::uint64_t outbox_entries_ = 0;  // ever made; numbers them
+  std::uint64_t letters_ = 0;         // ever written
   EntryId last_entry_;
 };
 

@@ -24,6 +24,7 @@ inline constexpr std::size_t kInlineEventMax = 64 * 1024;
 
 struct BatchHeader {
   static constexpr std::uint32_t kTruncateLog = 1;  // all of the log was read: start it afresh
+  static constexpr std::uint32_t kTogether = 2;     // one call of the function for all items
 
   std::uint64_t number = 0;
   std::uint32_t sheet = 0;
@@ -49,6 +50,7 @@ struct Item {
   std::uint32_t attempt = 1;
   Duration timeout{};
   std::string_view packed_event;
+  bool together = false;  // with all others of its batch, in one call
 };
 
 // Instance → worker.

@@ -214,6 +214,7 @@ class Core {
   void send_done();
   void send_credit();
   std::size_t window(const Function& function) const;
+  static bool goes_alone(const Held& held);
   std::vector<protocol::HeldDelivery> everything_held() const;
 
   // core_running.cc: what instances are at
@@ -228,6 +229,8 @@ class Core {
   void schedule(Function& function, Now now);
   bool feed(Instance& instance, Now now);
   std::size_t batch_limit(const Function& function) const;
+  static std::size_t next_together(const Function& function);
+  static bool is_gathered(const Function& function, Now now);
   bool wants_instance(const Function& function, Now now) const;
   static Duration stuck_after(const Function& function);
   bool pause_is_over(Function& function, Now now);
@@ -257,6 +260,8 @@ class Core {
   void stop(Instance& instance, StopReason why, Now now);
   void check_deadline(Instance& instance, Now now);
   void remove(Instance& instance);
+  void finish_ended(std::span<Held* const> running, const Instance& instance, const End& end,
+                    Now now);
   void take_back_items(Instance& instance, const End* end, Now now);
   void note_start_failure(Function& function, protocol::Failure failure, std::string log, Now now);
   void reap_idle(Function& function, Now now);

@@ -56,7 +56,7 @@ void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
       end.output.size() > function.manifest.result_max_bytes) {
     ++counters_.results_too_large;
     end.outcome = protocol::Outcome::kFunctionError;
-    end.failure = {.type = "ResultTooLarge",
+    end.failure = {.type = std::string{protocol::kResultTooLarge},
                    .message = "the result has " + std::to_string(end.output.size()) +
                               " bytes; result.max_bytes is " +
                               std::to_string(function.manifest.result_max_bytes),

@@ -68,6 +68,8 @@ void Core::on_results(InstanceId id, std::span<ItemResult> results, Now now) {
     if (!batch.open() || batch.number != result.batch || batch.taken != result.item) {
       return on_instance_broken(id, "it answered what it was not asked", now);
     }
+    // What a call printed is every member's log tail, and a line in the worker's log once.
+    if (batch.together && result.item > 0) result.printed.clear();
     Held& held = *batch.items[batch.taken++];
     --instance->unfinished;
     --function.in_instances;
@@ -216,14 +218,15 @@ void Core::check_deadline(Instance& instance, Now now) {
 // It is dead: what it had not finished.
 void Core::take_back_items(Instance& instance, const End* end, Now now) {
   Function& function = *instance.function;
-  Held* was_running = nullptr;
-  std::vector<Held*> untouched;
+  std::vector<Held*> running, untouched;  // running: several, if they were in one call
+  bool together = false;
   for (Batch& batch : instance.batches) {
+    const bool at_it = end && end->running && end->running->batch == batch.number;
     for (std::size_t i = batch.taken; i < batch.items.size(); ++i) {
-      const bool ran =
-          end && end->running && end->running->batch == batch.number && end->running->item == i;
-      ran ? void(was_running = batch.items[i]) : untouched.push_back(batch.items[i]);
+      const bool ran = at_it && (batch.together || end->running->item == i);
+      (ran ? running : untouched).push_back(batch.items[i]);
     }
+    together = together || (at_it && batch.together);
     batch.items.clear();
     batch.taken = 0;
   }
@@ -234,8 +237,16 @@ void Core::take_back_items(Instance& instance, const End* end, Now now) {
   // elsewhere. Not for ever: it may be what kills them.
   const bool for_another =
       instance.stop == StopReason::kTimeout || instance.stop == StopReason::kCancel;
-  if (was_running && for_another && instance.late != was_running) {
-    untouched.insert(untouched.begin(), std::exchange(was_running, nullptr));
+  if (!running.empty() && !together && for_another && instance.late != running.front()) {
+    untouched.insert(untouched.begin(), running.front());
+    running.clear();
+  }
+  // Of a call whose process was stopped for one that was cancelled the others lose no attempt.
+  if (together && instance.stop == StopReason::kCancel) {
+    const auto others = std::stable_partition(running.begin(), running.end(),
+                                              [](const Held* held) { return held->cancelled; });
+    untouched.insert(untouched.begin(), others, running.end());
+    running.erase(others, running.end());
   }
   std::erase_if(untouched, [&](Held* held) {
     if (!held->cancelled) return false;
@@ -243,37 +254,51 @@ void Core::take_back_items(Instance& instance, const End* end, Now now) {
     return true;
   });
   Held* const suspect = untouched.empty() || !end ? nullptr : untouched.front();
-  if (suspect && !was_running && instance.stop != StopReason::kDrain &&
+  if (suspect && running.empty() && instance.stop != StopReason::kDrain &&
       instance.stop != StopReason::kCancel && ++suspect->returns >= kReturnsMax) {
-    was_running = suspect;
+    running.push_back(suspect);
     untouched.erase(untouched.begin());
   }
   counters_.returned += untouched.size();
   function.queue.insert(function.queue.begin(), untouched.begin(), untouched.end());
-  if (!was_running) return;
-  if (!end->printed.empty()) print(*was_running, end->printed, end->printed_cut, now);
+  if (running.empty()) return;
+  if (!end->printed.empty()) print(*running.front(), end->printed, end->printed_cut, now);
+  finish_ended(running, instance, *end, now);
+}
 
-  NamedEnding named = name_ending(end->ending, instance.stop, function.manifest.timeout);
-  const bool drained = named.outcome == protocol::Outcome::kDrained && !was_running->cancelled;
-  if (drained) return hand_back(*was_running, now);
-  const TimePoint started_at =
-      end->running ? std::min(end->running->started_at, now.steady) : now.steady;
-  row_.number = was_running->attempt;
-  row_.started_ms = wall_ms_at(started_at, now);
-  row_.duration_us = as_us(now.steady - started_at);
-  row_.cold_start = instance.uses == 0 && was_running->arrived <= instance.asked_at;
-  row_.cold_start_us = row_.cold_start ? as_us(started_at - was_running->arrived) : 0;
-  row_.peak_memory_kb = end->ending.peak_memory_kb;
-  row_.instance = instance.pid;
-  if (was_running->cancelled) return drop_cancelled(*was_running, &row_);
-  finish(*was_running,
-         {.outcome = named.outcome,
-          .failure = std::move(named.failure),
-          .output = {},
-          .content_type = {},
-          .log_tail = end->log_tail,
-          .log_truncated = end->log_truncated},
-         row_, now);
+// Their instance ended while it was at them. Of several in one call each has its share of the time.
+void Core::finish_ended(std::span<Held* const> running, const Instance& instance, const End& end,
+                        Now now) {
+  const NamedEnding named =
+      name_ending(end.ending, instance.stop, instance.function->manifest.timeout);
+  TimePoint started_at = end.running ? std::min(end.running->started_at, now.steady) : now.steady;
+  const Duration share = (now.steady - started_at) / static_cast<int>(running.size());
+  for (Held* const held : running) {
+    if (named.outcome == protocol::Outcome::kDrained && !held->cancelled) {
+      hand_back(*held, now);
+      continue;
+    }
+    row_.number = held->attempt;
+    row_.started_ms = wall_ms_at(started_at, now);
+    row_.duration_us = as_us(share);
+    row_.cold_start = instance.uses == 0 && held->arrived <= instance.asked_at;
+    row_.cold_start_us = row_.cold_start ? as_us(started_at - held->arrived) : 0;
+    row_.peak_memory_kb = end.ending.peak_memory_kb;
+    row_.instance = instance.pid;
+    started_at += share;
+    if (held->cancelled) {
+      drop_cancelled(*held, &row_);
+      continue;
+    }
+    finish(*held,
+           {.outcome = named.outcome,
+            .failure = named.failure,
+            .output = {},
+            .content_type = {},
+            .log_tail = end.log_tail,
+            .log_truncated = end.log_truncated},
+           row_, now);
+  }
 }
 
 void Core::on_instance_ended(InstanceId id, End end, Now now) {

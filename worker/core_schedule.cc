@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::uint32_t kStartFailuresMax = 3;  // then what waits is told
 constexpr double kWorthWakingNs = 100e3;        // less work than this is not split over instances
+// Of the events of one call: they travel in one frame (kFrameBytesMax), beside their headers.
+constexpr std::size_t kTogetherBytesMax = 112 * 1024;
 constexpr Duration kRetryFork = std::chrono::milliseconds{2};
 
 template <typename T>
@@ -32,6 +34,10 @@ void Core::schedule(Function& function, Now now) {
     return fail_queued(function, now);
   }
   while (!function.queue.empty()) {
+    if (!is_gathered(function, now)) {
+      due(function.queue.front()->arrived + function.manifest.batch_window);
+      break;
+    }
     if (!function.idle.empty()) {
       if (!feed(*function.idle.back(), now)) break;
       continue;
@@ -42,7 +48,9 @@ void Core::schedule(Function& function, Now now) {
         std::find_if(function.instances.begin(), function.instances.end(), [](const Instance* one) {
           return !one->retiring && !one->full && !one->gone && !one->batches[1].open();
         });
-    if (quick && with_room != function.instances.end() && feed(**with_room, now)) continue;
+    if (quick && !function.gathers() && with_room != function.instances.end() &&
+        feed(**with_room, now))
+      continue;
     if (!wants_instance(function, now)) {
       due(function.queue.front()->arrived + stuck_after(function));
       break;
@@ -69,17 +77,43 @@ std::size_t Core::batch_limit(const Function& function) const {
   return std::clamp<std::size_t>(std::max(share, worth), 1, limit);
 }
 
+// How many deliveries, from the front of the queue, the next call of a function that gathers gets.
+std::size_t Core::next_together(const Function& function) {
+  std::size_t count = 0, bytes = 0;
+  for (const Held* held : function.queue) {
+    if (count == function.manifest.batch_size) break;
+    if (held->alone) return std::max<std::size_t>(count, 1);
+    bytes += held->packed_event.size();
+    if (count > 0 && bytes > kTogetherBytesMax) break;
+    ++count;
+  }
+  return count;
+}
+
+// Whether what waits need not wait for more: the batch is full, something that goes alone or would
+// not fit is behind it, or its first delivery has waited for the window.
+bool Core::is_gathered(const Function& function, Now now) {
+  if (!function.gathers() || function.manifest.batch_window == Duration::zero()) return true;
+  if (function.queue.front()->arrived + function.manifest.batch_window <= now.steady) return true;
+  if (function.queue.front()->alone) return true;
+  const std::size_t count = next_together(function);
+  return count == function.manifest.batch_size || count < function.queue.size();
+}
+
 // Hands the next deliveries to an instance that has room for a batch. False if it took none.
 bool Core::feed(Instance& instance, Now now) {
   Function& function = *instance.function;
-  const std::size_t limit = std::min(batch_limit(function), function.queue.size());
+  const bool together = function.gathers();
+  const std::size_t limit =
+      together ? next_together(function) : std::min(batch_limit(function), function.queue.size());
   items_.clear();
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < limit; ++i) {
     const Held& held = *function.queue[i];
     bytes += held.packed_event.size();
-    if (i > 0 && bytes > options_.batch_bytes_max) break;
-    items_.push_back({held.id, held.attempt, function.manifest.timeout, held.packed_event});
+    if (i > 0 && !together && bytes > options_.batch_bytes_max) break;
+    items_.push_back(
+        {held.id, held.attempt, function.manifest.timeout, held.packed_event, together});
   }
   const auto sent = effects_.run(instance.id, items_);
   options_.failpoint("worker.batch.sent");
@@ -102,6 +136,7 @@ bool Core::feed(Instance& instance, Now now) {
   Batch& batch = instance.batches[instance.batches[0].open() ? 1 : 0];
   batch.number = sent->number;
   batch.taken = 0;
+  batch.together = together;
   const auto end = function.queue.begin() + static_cast<std::ptrdiff_t>(sent->items);
   batch.items.assign(function.queue.begin(), end);
   function.queue.erase(function.queue.begin(), end);

@@ -184,6 +184,24 @@ void Core::on_functions(std::vector<protocol::FunctionSpec> specs, Now now) {
   }
 }
 
+// An invocation waits for nobody. What may have ended the process that ran it, alone or with
+// others, is found out by itself, so that it does not take others along again.
+bool Core::goes_alone(const Held& held) {
+  if (held.origin == protocol::Origin::kInvoke) return true;
+  if (held.packed_ledger.empty()) return false;
+  const auto rows = protocol::unpack_ledger(held.packed_ledger);
+  if (!rows || rows->empty()) return false;
+  switch (rows->back().outcome) {
+    case protocol::Outcome::kCrashed:
+    case protocol::Outcome::kTimeout:
+    case protocol::Outcome::kOutOfMemory:
+    case protocol::Outcome::kWorkerLost:
+      return true;
+    default:
+      return false;
+  }
+}
+
 void Core::on_deliver(std::string_view bytes, Now now) {
   if (link_ != Link::kJoined) {
     ++counters_.delivered_stale;
@@ -227,6 +245,7 @@ void Core::on_deliver(std::string_view bytes, Now now) {
     held.accepted_ms = delivery.accepted_ms;
     held.packed_event = delivery.packed_event;
     held.packed_ledger = delivery.packed_ledger;
+    held.alone = function->gathers() && goes_alone(held);
     held.arrived = now.steady;
     held.function = function;
     held.frame = &frame;
@@ -316,15 +335,17 @@ std::size_t Core::window(const Function& function) const {
   const std::size_t usable =
       std::clamp<std::size_t>(function.instances.size() + free + idle_elsewhere, 1,
                               std::max<std::size_t>(1, instances_max(function)));
+  // What gathers has a whole batch for each instance, and another one waiting.
+  const std::size_t least = usable * function.manifest.batch_size;
   const auto one_each_ns = static_cast<double>(options_.one_each_from.count());
-  if (function.service_ns == 0 || function.service_ns >= one_each_ns) return usable;
+  if (function.service_ns == 0 || function.service_ns >= one_each_ns) return least;
   const auto ahead = static_cast<std::size_t>(static_cast<double>(options_.prefetch.count()) /
                                               std::max(function.service_ns, 100.0));
   const auto by_bytes = static_cast<std::size_t>(static_cast<double>(options_.prefetch_bytes_max) /
                                                  std::max(function.event_bytes, 64.0));
   return std::clamp<std::size_t>(
-      usable * std::max<std::size_t>(ahead, 2), usable,
-      std::max<std::size_t>(usable, std::min(options_.prefetch_deliveries_max, by_bytes)));
+      std::max(usable * std::max<std::size_t>(ahead, 2), least), least,
+      std::max<std::size_t>(least, std::min(options_.prefetch_deliveries_max, by_bytes)));
 }
 
 void Core::send_credit() {

@@ -26,6 +26,7 @@ struct Batch {
   std::uint64_t number = 0;
   std::vector<Held*> items;
   std::size_t taken = 0;  // results that arrived
+  bool together = false;  // one call of the function for all items
   bool open() const { return taken < items.size(); }
 };
 
@@ -109,6 +110,8 @@ struct Function {
 
   bool touched = false;  // queued for the turn's scheduling
 
+  // Takes many deliveries in one call.
+  bool gathers() const { return manifest.batch_size > 1; }
   bool usable() const { return !removed && refusal.empty(); }
   std::size_t outstanding() const { return queue.size() + in_instances; }
 };

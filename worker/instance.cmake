@@ -2,7 +2,7 @@
 # uses ZeroMQ, Redis, threads or a logging library: it runs beside foreign code.
 
 fanfare_library(fanfare_instance
-  board.cc channel.cc ending.cc huge_pages.cc instance_handle.cc instance_runtime.cc log_buffer.cc
+  abi_event.cc board.cc channel.cc ending.cc huge_pages.cc instance_batch.cc instance_handle.cc instance_runtime.cc log_buffer.cc
   loaded_function.cc memory_limiter.cc sandbox.cc zygote.cc zygote_client.cc zygote_wire.cc
   DEPS fanfare_base fanfare_protocol fanfare_function)
 

@@ -104,7 +104,8 @@ Result<InstanceHandle::Sent> InstanceHandle::send(std::span<const Item> items) {
   const BatchHeader header{.number = next_batch_,
                            .sheet = static_cast<std::uint32_t>(free - sheets_.begin()),
                            .items = static_cast<std::uint32_t>(items.size()),
-                           .flags = restart_log ? BatchHeader::kTruncateLog : 0};
+                           .flags = (restart_log ? BatchHeader::kTruncateLog : 0) |
+                                    (items[0].together ? BatchHeader::kTogether : 0)};
   Fd memfd;
   std::vector<int> fds;
   if (items[0].packed_event.size() > kInlineEventMax) {
@@ -320,6 +321,14 @@ std::optional<Ending> InstanceHandle::reap() {
   if (pid_ <= 0 || reaped_) return std::nullopt;
   siginfo_t info{};
   rusage usage{};
+  // What it started and left in its process group goes with it. Before it is reaped: afterwards the
+  // number of the group may be somebody else's.
+  if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+      info.si_pid == 0) {
+    return std::nullopt;
+  }
+  (void)::kill(-pid_, SIGKILL);
+  info = {};
   // The kernel's own waitid reports the resources used too; the C library's leaves them out.
   if (::syscall(SYS_waitid, P_PIDFD, pidfd_.get(), &info, WEXITED | WNOHANG, &usage) != 0 ||
       info.si_pid == 0) {

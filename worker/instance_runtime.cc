@@ -13,7 +13,8 @@
 #include <utility>
 #include <vector>
 
-#include "protocol/event.h"
+#include "worker/abi_event.h"
+#include "worker/instance_parts.h"
 
 namespace fanfare::worker {
 namespace {
@@ -25,49 +26,14 @@ constexpr std::int64_t kBellEveryNs = 200'000;
 // long silence may thus be booked to an item that ran up to 10 µs later.
 constexpr std::int64_t kLookEveryNs = 10'000;
 constexpr std::uint32_t kPrintsForItems = 1024;
-constexpr std::size_t kContentTypeMax = 256, kTypeMax = 256, kMessageMax = 1024;
-
-std::int64_t monotonic_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
-}
-
-std::uint32_t peak_memory_kb() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::uint32_t>(usage.ru_maxrss);
-}
 
 void flush_printed() {
   std::cout.flush();
   std::fflush(stdout);
 }
 
-// An event that came as a memfd.
-class MappedEvent {
- public:
-  MappedEvent(int memfd, std::size_t size) : size_(size) {
-    if (size > 0) address_ = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, memfd, 0);
-  }
-  MappedEvent(const MappedEvent&) = delete;
-  MappedEvent& operator=(const MappedEvent&) = delete;
-  ~MappedEvent() {
-    if (address_ != MAP_FAILED) ::munmap(address_, size_);
-  }
-  bool ok() const { return address_ != MAP_FAILED; }
-  std::string_view bytes() const { return {static_cast<const char*>(address_), size_}; }
-
- private:
-  void* address_ = MAP_FAILED;
-  std::size_t size_;
-};
-
 abi::Text text(std::string_view view) {
   return {view.data(), view.size()};
-}
-std::string_view view(abi::Text text) {
-  return {text.data, text.size};
 }
 
 }  // namespace
@@ -102,6 +68,7 @@ void InstanceRuntime::run_batch(const ReceivedBatch& batch, std::span<const Fd> 
   }
   parts_.board.begin_batch(batch_.sheet, batch_.number, batch_.items);
   now_ns_ = last_bell_ns_ = last_look_ns_ = monotonic_ns();
+  if (batch_.flags & BatchHeader::kTogether) return run_together(batch, fds);
   std::size_t next_fd = 0;
   for (item_ = 0; item_ < batch_.items; ++item_) {
     const ReceivedItem& item = batch.items[item_];
@@ -131,44 +98,12 @@ void InstanceRuntime::run_item(const ReceivedItem& item,
     return finish_failed(protocol::Outcome::kOutOfMemory, "OutOfMemory",
                          "there is no memory left to map the event into", abi::kRetryable, 0);
   }
-  const auto event = protocol::view_event(*packed_event);
-  if (!event) {
-    return finish_failed(protocol::Outcome::kFunctionError, "MalformedEvent", event.error().message,
-                         0, 0);
+  const AbiEvent event(item.header.id, *packed_event);
+  if (event.problem()) {
+    return finish_failed(protocol::Outcome::kFunctionError, "MalformedEvent", *event.problem(), 0,
+                         0);
   }
-  protocol::Event owner;  // of the extensions, which few events have
-  std::vector<abi::Attribute> extensions;
-  if (!event->packed_extensions.empty()) {
-    if (auto unpacked = protocol::unpack_event(*packed_event)) owner = std::move(*unpacked);
-    for (const auto& [name, value] : owner.extensions) {
-      extensions.push_back({text(name), text(value)});
-    }
-  }
-  const std::string id = protocol::to_string(item.header.id);
-  const abi::Event in{.id = text(id),
-                      .ce_id = text(event->id),
-                      .source = text(event->source),
-                      .type = text(event->type),
-                      .subject = text(event->subject),
-                      .time = text(event->time),
-                      .content_type = text(event->content_type),
-                      .data_schema = text(event->data_schema),
-                      .data = text(event->data),
-                      .extensions = extensions.data(),
-                      .extension_count = extensions.size()};
-  const abi::Context context{
-      .function = text(parts_.function),
-      .attempt = item.header.attempt,
-      .deadline_ns = now_ns_ + item.header.timeout_ns,
-      .host = this,
-      .log =
-          [](void* host, std::uint32_t level, abi::Text line) {
-            static_cast<InstanceRuntime*>(host)->write_log_line(level, view(line));
-          },
-      .progress =
-          [](void* host, double fraction, abi::Text note) {
-            static_cast<InstanceRuntime*>(host)->report_progress(fraction, view(note));
-          }};
+  const abi::Context context = context_for(item.header.attempt, item.header.timeout_ns);
   const abi::Answer answer{
       .host = this,
       .output =
@@ -183,11 +118,26 @@ void InstanceRuntime::run_item(const ReceivedItem& item,
                 memory ? protocol::Outcome::kOutOfMemory : protocol::Outcome::kFunctionError,
                 view(type), view(message), flags, retry_after_ms);
           }};
-  function_.handle(in, context, answer);
+  function_.handle(event.event(), context, answer);
   if (!finished_) {
     finish_failed(protocol::Outcome::kFunctionError, "NoAnswer",
                   "the handler returned without an output or a failure", abi::kRetryable, 0);
   }
+}
+
+abi::Context InstanceRuntime::context_for(std::uint32_t attempt, std::int64_t timeout_ns) {
+  return {.function = text(parts_.function),
+          .attempt = attempt,
+          .deadline_ns = now_ns_ + timeout_ns,
+          .host = this,
+          .log =
+              [](void* host, std::uint32_t level, abi::Text line) {
+                static_cast<InstanceRuntime*>(host)->write_log_line(level, view(line));
+              },
+          .progress =
+              [](void* host, double fraction, abi::Text note) {
+                static_cast<InstanceRuntime*>(host)->report_progress(fraction, view(note));
+              }};
 }
 
 // Part of the first item's run, so that a hook that crashes or hangs is seen like a handler that
@@ -204,10 +154,8 @@ bool InstanceRuntime::run_start_hook() {
 void InstanceRuntime::finish_ok(std::string_view content_type, std::string_view data) {
   if (finished_) return;
   if (data.size() > parts_.result_bytes_max) {
-    return finish_failed(protocol::Outcome::kFunctionError, "ResultTooLarge",
-                         "the result is " + std::to_string(data.size()) + " bytes, the limit is " +
-                             std::to_string(parts_.result_bytes_max) + " (result.max_bytes)",
-                         0, 0);
+    return finish_failed(protocol::Outcome::kFunctionError, protocol::kResultTooLarge,
+                         too_large(data.size(), parts_.result_bytes_max), 0, 0);
   }
   ResultHeader header{.outcome = protocol::Outcome::kOk};
   finish(header, {content_type.substr(0, kContentTypeMax), {}, {}, data});
@@ -226,8 +174,8 @@ void InstanceRuntime::finish_failed(protocol::Outcome outcome, std::string_view 
   finish(header, {{}, type.substr(0, kTypeMax), message.substr(0, kMessageMax), {}});
 }
 
-void InstanceRuntime::finish(ResultHeader& header, ResultTexts texts) {
-  finished_ = true;
+// Says where the texts are: beside the header, or, where there is no room, in a memfd.
+void InstanceRuntime::place(ResultHeader& header, ResultTexts& texts) {
   header.item = item_;
   header.content_type_size = static_cast<std::uint16_t>(texts.content_type.size());
   header.type_size = static_cast<std::uint16_t>(texts.type.size());
@@ -244,6 +192,11 @@ void InstanceRuntime::finish(ResultHeader& header, ResultTexts texts) {
       texts = {};
     }
   }
+}
+
+void InstanceRuntime::finish(ResultHeader& header, ResultTexts texts) {
+  finished_ = true;
+  place(header, texts);
   header.started_ns = now_ns_;
   now_ns_ = monotonic_ns();
   header.duration_ns = now_ns_ - header.started_ns;

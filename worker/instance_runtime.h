@@ -36,12 +36,19 @@ class InstanceRuntime {
   void run_batch(const ReceivedBatch& batch, std::span<const Fd> fds);
   // Without bytes when they could not be mapped.
   void run_item(const ReceivedItem& item, std::optional<std::string_view> packed_event);
+  abi::Context context_for(std::uint32_t attempt, std::int64_t timeout_ns);
+  // instance_batch.cc: all items in one call of the function.
+  struct Together;
+  void run_together(const ReceivedBatch& batch, std::span<const Fd> fds);
+  void call_together(const ReceivedBatch& batch, std::span<const Fd> fds, Together& together);
+  void write_together(Together& together);
   bool run_start_hook();
   // How an item ends; once for each. Both are called with views that die with the call.
   void finish_ok(std::string_view content_type, std::string_view data);
   void finish_failed(protocol::Outcome outcome, std::string_view type, std::string_view message,
                      std::uint32_t abi_flags, std::int64_t retry_after_ms);
   void finish(ResultHeader& header, ResultTexts texts);
+  void place(ResultHeader& header, ResultTexts& texts);
   void look_at_log();
   bool send_texts(const ResultTexts& texts);
   bool ring(Doorbell::Kind kind, std::span<const int> fds);

@@ -48,9 +48,12 @@ std::variant<LoadedFunction, Failure> LoadedFunction::load(const std::string& pa
   LoadedFunction function;
   function.handle_ = reinterpret_cast<abi::HandleFn*>(::dlsym(object, "fanfare_function_handle"));
   if (!function.handle_) {
-    return refusal("NotAFunction",
-                   path + " has no fanfare_function_handle: it needs a FANFARE_FUNCTION");
+    return refusal("NotAFunction", path +
+                                       " has no fanfare_function_handle: it needs a "
+                                       "FANFARE_FUNCTION or FANFARE_BATCH_FUNCTION");
   }
+  function.handle_batch_ =
+      reinterpret_cast<abi::HandleBatchFn*>(::dlsym(object, "fanfare_function_handle_batch"));
   function.init_ = reinterpret_cast<abi::HookFn*>(::dlsym(object, "fanfare_function_init"));
   function.start_ = reinterpret_cast<abi::HookFn*>(::dlsym(object, "fanfare_function_start"));
   if (count_threads() > threads) {

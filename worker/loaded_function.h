@@ -4,9 +4,11 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <variant>
 
+#include "fanfare/batch.h"
 #include "fanfare/function.h"
 #include "protocol/record.h"
 
@@ -22,6 +24,12 @@ class LoadedFunction {
   std::optional<protocol::Failure> init() const { return run(init_); }
   std::optional<protocol::Failure> start() const { return run(start_); }
 
+  // Whether it takes many events in one call.
+  bool handles_batches() const { return handle_batch_ != nullptr; }
+  void handle_batch(std::span<const abi::Event> events, const abi::Context& context,
+                    const abi::BatchAnswer& answer) const {
+    handle_batch_(events.data(), events.size(), &context, &answer);
+  }
   void handle(const abi::Event& event, const abi::Context& context,
               const abi::Answer& answer) const {
     handle_(&event, &context, &answer);
@@ -30,6 +38,7 @@ class LoadedFunction {
  private:
   static std::optional<protocol::Failure> run(abi::HookFn* hook);
   abi::HandleFn* handle_ = nullptr;
+  abi::HandleBatchFn* handle_batch_ = nullptr;
   abi::HookFn* init_ = nullptr;
   abi::HookFn* start_ = nullptr;
 };

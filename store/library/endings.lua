@@ -124,7 +124,8 @@ local kStatusCounts = {['1'] = 'dead', ['2'] = 'expired', ['3'] = 'cancelled'}
 
 -- KEYS meta, counts, later, rows, dead, groups · ARGV epoch, result ttl in ms, now in ms, letters
 -- older than this ms go, letters above this number go, groups, per item: index, token u32 + packed
--- result, status, reason, packed event (empty when cancelled). Answers the verdicts.
+-- result, status, reason, packed event (empty when cancelled). Answers the verdicts, or, where letters
+-- were trimmed, the verdicts and how many.
 local function bury(keys, args, effects)
   local counts, later, rows, dead = keys[2], keys[3], keys[4], keys[5]
   local ttl_ms, now_ms, age_from_ms, count_max = args[2], args[3], args[4], args[5]
@@ -147,7 +148,8 @@ local function bury(keys, args, effects)
       if args[at + 2] ~= '3' then
         group.letters[#group.letters + 1] = call('XADD', dead, '*', 'id', id_of(group, i),
           'status', args[at + 2], 'reason', args[at + 3], 'at', now_ms,
-          'record', sub(args[at + 1], 5), 'event', args[at + 4])
+          'record', sub(args[at + 1], 5), 'event', args[at + 4],
+          'token', sub(args[at + 1], 1, 4))
         letters = letters + 1
       end
     end
@@ -178,11 +180,13 @@ local function bury(keys, args, effects)
   end)
 
   -- Trimming is no part of the change: what it misses now goes with the next letter.
+  local trimmed = 0
   if letters > 0 then
-    redis.pcall('XTRIM', dead, 'MAXLEN', '~', count_max)
-    redis.pcall('XTRIM', dead, 'MINID', '~', age_from_ms)
+    local by_count = redis.pcall('XTRIM', dead, 'MAXLEN', '~', count_max)
+    local by_age = redis.pcall('XTRIM', dead, 'MINID', '~', age_from_ms)
+    trimmed = (tonumber(by_count) or 0) + (tonumber(by_age) or 0)
   end
-  return verdicts
+  return trimmed > 0 and {verdicts, trimmed} or verdicts
 end
 
 local function commit_with(keys, args)

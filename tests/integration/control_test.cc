@@ -187,7 +187,9 @@ TEST(Control, ADrainedWorkerTakesNothingOverARestartOfTheBrokerUntilItIsResumed)
   EXPECT_EQ(drained.exit_code, cli::kDone) << drained.output;
   const auto state_is = [&](const std::string& state) {
     return eventually([&] {
-      const json workers = fanfare.ask({"workers", "list"});
+      const auto listed = fanfare({"--json", "workers", "list"});
+      if (listed.exit_code != cli::kDone) return false;  // the broker is starting
+      const json workers = json::parse(listed.output);
       return workers.size() == 1 && workers[0]["state"] == state;
     });
   };

@@ -207,6 +207,19 @@ void CallerNode::control(const std::string& verb, std::string body, OnReply on_r
   ask(admin.request, admin, 0ms, fmt::format("{} {}", verb, admin.data), std::move(on_reply));
 }
 
+void CallerNode::redrive(const std::string& function,
+                         const std::vector<protocol::EntryId>& letters) {
+  protocol::Admin admin;
+  admin.request = next_request_++;
+  admin.verb = "redrive";
+  std::string ids;
+  for (const auto& letter : letters) {
+    ids += fmt::format("{}\"{}\"", ids.empty() ? "" : ",", protocol::to_string(letter));
+  }
+  admin.data = fmt::format(R"({{"name":"{}","letters":[{}]}})", function, ids);
+  ask(admin.request, admin, 0ms, "a redrive of " + function);
+}
+
 void CallerNode::ask(std::uint64_t request, const protocol::Message& message, Duration timeout,
                      std::string what, OnReply on_reply) {
   if (!socket_->connected() || !socket_->standing()) return;

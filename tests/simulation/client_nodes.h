@@ -66,6 +66,7 @@ class CallerNode {
   // An operator's verb; the answer's JSON comes back unless the request is refused or lost.
   using OnReply = std::function<void(const std::string& json)>;
   void control(const std::string& verb, std::string body, OnReply on_reply);
+  void redrive(const std::string& function, const std::vector<protocol::EntryId>& letters);
 
  private:
   struct Pending {

@@ -199,6 +199,18 @@ void Cluster::deploy() {
   operator_->deploy(world_.random.below(world_.workload.functions().size()), next_generation_++);
 }
 
+void Cluster::redrive() {
+  const auto& functions = world_.workload.functions();
+  const auto& function = functions[world_.random.below(functions.size())];
+  const auto* held = world_.redis.model().find(function.name);
+  if (!held || held->dead.empty()) return;
+  std::vector<protocol::EntryId> letters;
+  for (std::uint64_t n = 1 + world_.random.below(6); n > 0; --n) {
+    letters.push_back(held->dead[world_.random.below(held->dead.size())].letter);
+  }
+  operator_->redrive(function.name, letters);
+}
+
 void Cluster::send_garbage() {
   WorkerNode* worker = some_worker();
   PublisherNode& publisher = *world_.random.pick(publishers_);

@@ -33,6 +33,7 @@ class Cluster {
   void step_clock(Duration by);
   void deploy();
   Operator& control() { return *control_; }
+  void redrive();  // some letters of some function
   // From a stranger, a publisher or a worker towards the broker, or from it towards a worker.
   void send_garbage();
 

@@ -174,6 +174,8 @@ void History::on_applied(const store::Call& call, const store::Answer& answer) {
     applied(*postpone, std::get<store::Moved>(answer));
   } else if (const auto* bury = std::get_if<store::Bury>(&call)) {
     applied(*bury, std::get<store::Moved>(answer));
+  } else if (const auto* redrive = std::get_if<store::Redrive>(&call)) {
+    applied(*redrive, std::get<store::Moved>(answer));
   } else if (const auto* deploy = std::get_if<store::Deploy>(&call)) {
     check_fence(deploy->epoch, "a deployment");
   } else if (const auto* state = std::get_if<store::SetState>(&call)) {
@@ -328,13 +330,15 @@ void History::check_reason(const DeliveryKey& key, const DeliveryHistory& delive
                            protocol::DeadReason reason) {
   using protocol::DeadReason;
   const std::uint32_t max_attempts = workload_.functions()[key.function].max_attempts;
-  if (reason == DeadReason::kRetriesExhausted && delivery.own_failures < max_attempts) {
+  if (reason == DeadReason::kRetriesExhausted &&
+      delivery.own_failures - delivery.failures_before < max_attempts) {
     violate("{} is buried as retries_exhausted; it may fail {} times", describe(key), max_attempts);
   }
   if (reason == DeadReason::kNotRetryable && !delivery.refused_retry) {
     violate("{} is buried as not_retryable; it never said so", describe(key));
   }
-  if (reason == DeadReason::kWorkerLosses && delivery.losses < kWorkerLossesMax) {
+  if (reason == DeadReason::kWorkerLosses &&
+      delivery.losses - delivery.losses_before < kWorkerLossesMax) {
     violate("{} is buried for its worker losses", describe(key));
   }
 }
@@ -363,6 +367,33 @@ void History::applied(const store::Bury& call, const store::Moved& answer) {
     delivery->place = place;
     delivery->ended_by = item.token;
     check_key_order(*key, place);
+  }
+}
+
+void History::applied(const store::Redrive& call, const store::Moved& answer) {
+  for (std::size_t i = 0; i < call.items.size(); ++i) {
+    const auto& item = call.items[i];
+    const auto key = key_of(call.function, item.id);
+    if (!key) return;
+    if (answer.verdicts.at(i) != Verdict::kOk) continue;
+    check_fence(call.epoch, "a redrive");
+    const auto at = deliveries_.find(*key);
+    if (at == deliveries_.end() ||
+        (at->second.place != Place::kDead && at->second.place != Place::kExpired)) {
+      return violate("a redrive of {}, which is no dead letter", describe(*key));
+    }
+    DeliveryHistory& delivery = at->second;
+    --count_of(counts_[key->function], delivery.place);
+    ++counts_[key->function].later;
+    delivery.place = Place::kLater;
+    delivery.due_ms = item.due_ms;
+    delivery.moved_by = item.token;
+    delivery.ended_by = {};
+    delivery.result.reset();
+    delivery.redriven = true;
+    delivery.refused_retry = false;
+    delivery.failures_before = delivery.own_failures;
+    delivery.losses_before = delivery.losses;
   }
 }
 
@@ -466,7 +497,7 @@ void History::lend_one(BrokerLife broker, WorkerLife worker, std::int64_t broker
     return violate("{} is lent as attempt {}", describe(key), lent.attempt);
   }
   const Published& published = published_[delivery.tag];
-  if (published.not_before_ms && broker_wall_ms < *published.not_before_ms) {
+  if (published.not_before_ms && !delivery.redriven && broker_wall_ms < *published.not_before_ms) {
     return violate("{} is lent {} ms before its time", describe(key),
                    *published.not_before_ms - broker_wall_ms);
   }

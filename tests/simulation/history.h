@@ -65,6 +65,8 @@ struct DeliveryHistory {
   std::uint32_t own_failures = 0;   // that a worker has reported
   bool refused_retry = false;       // one of them was not retryable
   std::uint32_t losses = 0;         // attempts lost with their worker
+  bool redriven = false;            // its publisher's times are over
+  std::uint32_t failures_before = 0, losses_before = 0;  // the latest redrive
   std::uint32_t executions = 0;
   std::optional<std::string> result;  // as stored, once it is
   std::vector<Attempt> attempts;
@@ -171,6 +173,7 @@ class History {
   void applied(const store::Bury& call, const store::Moved& answer);
   void on_duplicate(Tag tag, const client::Receipt& receipt);
   void check_is_first(const Published& published, const protocol::EventId& id);
+  void applied(const store::Redrive& call, const store::Moved& answer);
   void check_bound(const std::string& function);
   void check_fence(std::uint32_t epoch, std::string_view what);
   void check_reason(const DeliveryKey& key, const DeliveryHistory& delivery,

@@ -35,13 +35,14 @@ enum class Mutation {
   kAppendForgetsRepeats,
   kPostponeWithoutEpoch,
   kRestartForgetsLastWrites,
+  kRedriveLosesLetters,
 };
 
 struct MutationName {
   Mutation mutation;
   std::string_view name;
 };
-inline constexpr std::array<MutationName, 23> kMutations{{
+inline constexpr std::array<MutationName, 24> kMutations{{
     {Mutation::kNone, "none"},
     {Mutation::kAcknowledgeBeforeJournal, "acknowledge_before_journal"},
     {Mutation::kForgetLeases, "forget_leases"},
@@ -65,6 +66,7 @@ inline constexpr std::array<MutationName, 23> kMutations{{
     {Mutation::kAppendForgetsRepeats, "append_forgets_repeats"},
     {Mutation::kPostponeWithoutEpoch, "postpone_without_epoch"},
     {Mutation::kRestartForgetsLastWrites, "restart_forgets_last_writes"},
+    {Mutation::kRedriveLosesLetters, "redrive_loses_letters"},
 }};
 
 inline std::optional<Mutation> parse_mutation(std::string_view name) {

@@ -68,8 +68,9 @@ void Operator::take_back(const std::string& worker) {
 }
 
 void Operator::set_all_free() {
-  // A worker may have been told by a broker that is gone: all of them are asked.
+  // A worker may have been told by a broker that is gone, and answers come late: all are asked.
   quiet_.insert(workers_.begin(), workers_.end());
+  for (const auto& function : world_.workload.functions()) paused_.insert(function.name);
   ask_until_free();
 }
 

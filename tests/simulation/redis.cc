@@ -19,7 +19,8 @@ bool only_reads(const store::Call& call) {
          std::holds_alternative<store::CountOutboxes>(call) ||
          std::holds_alternative<store::ReadOutbox>(call) ||
          std::holds_alternative<store::GetRows>(call) ||
-         std::holds_alternative<store::ListRows>(call);
+         std::holds_alternative<store::ListRows>(call) ||
+         std::holds_alternative<store::ReadLetters>(call);
 }
 
 const char* name_of(const store::Call& call) {
@@ -27,7 +28,8 @@ const char* name_of(const store::Call& call) {
       "begin",       "append",       "commit",         "postpone",       "bury",      "page",
       "due",         "survey",       "recall",         "list_functions", "deploy",    "remove",
       "note_worker", "list_workers", "count_outboxes", "read_outbox",    "set_state", "lookup",
-      "get_rows",    "list_rows",    "write_rows",     "meter",          "find"};
+      "get_rows",    "list_rows",    "write_rows",     "meter",          "find",      "letters",
+      "redrive",     "purge_letters"};
   static_assert(std::size(kNames) == std::variant_size_v<store::Call>);
   return kNames[call.index()];
 }
@@ -260,6 +262,10 @@ Result<store::Answer> Redis::apply_mutated(store::Call& call) {
     postpone->epoch = said;
     return answer;
   }
+  if (const auto* redrive = std::get_if<store::Redrive>(&call);
+      redrive && mutation_ == Mutation::kRedriveLosesLetters) {
+    return lose_letters(*redrive);
+  }
   auto answer = model_.call(call);
   const auto* commit = std::get_if<store::Commit>(&call);
   if (commit && answer && mutation_ == Mutation::kCommitWithoutFence) {
@@ -269,6 +275,15 @@ Result<store::Answer> Redis::apply_mutated(store::Call& call) {
     forget_results(*commit, std::get<store::Committed>(*answer));
   }
   return answer;
+}
+
+// As a redrive would that takes letters away and puts nothing into `later`.
+Result<store::Answer> Redis::lose_letters(const store::Redrive& redrive) {
+  store::PurgeLetters purge{redrive.epoch, redrive.function, {}};
+  for (const auto& item : redrive.items) purge.letters.push_back(item.letter);
+  auto purged = model_.call(purge);
+  if (!purged) return purged;
+  return store::Answer{store::Moved{std::vector<Verdict>(redrive.items.size(), Verdict::kOk)}};
 }
 
 // As a commit would that looked at nothing: the later result wins.
@@ -329,6 +344,9 @@ void Redis::check_after(const store::Call& call) {
   } else if (const auto* bury = std::get_if<store::Bury>(&call)) {
     functions.push_back(bury->function);
     for (const auto& item : bury->items) look_at(bury->function, item.id);
+  } else if (const auto* redrive = std::get_if<store::Redrive>(&call)) {
+    functions.push_back(redrive->function);
+    for (const auto& item : redrive->items) look_at(redrive->function, item.id);
   }
   for (const auto& name : functions) {
     const auto number = history_.function(name);

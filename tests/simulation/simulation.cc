@@ -70,6 +70,8 @@ class Run {
         [this] { cluster_->control().cancel(); },
         [this] { cluster_->control().cancel(); },
         [this] { cluster_->control().quieten(); },
+        [this] { cluster_->redrive(); },
+        [this] { cluster_->redrive(); },
         [this] { cluster_->send_garbage(); },
         [this] { cluster_->send_garbage(); },
         [this] { cluster_->step_clock(world_.random.between(-500ms, 500ms)); },

@@ -323,7 +323,7 @@ Result<worker::InstanceHandle::Sent> WorkerNode::run(worker::InstanceId id,
   const std::uint64_t batch = instance->next_batch++;
   for (std::size_t i = 0; i < taken; ++i) {
     instance->work.push_back({batch, static_cast<std::uint32_t>(i), items[i].id, items[i].attempt,
-                              script_of(items[i].packed_event)});
+                              script_of(items[i].packed_event), items[i].together});
   }
   instance->open.emplace_back(batch, taken);
   if (instance->pid != 0 && !instance->running) {
@@ -459,6 +459,10 @@ void WorkerNode::die(worker::InstanceId id, int code, int status) {
   end.ending.status = status;
   end.running = instance->running;
   if (end.running) note_failure(*instance, instance->work.front());
+  for (std::size_t i = 1; end.running && i < instance->work.size(); ++i) {
+    const Work& work = instance->work[i];
+    if (work.together && work.batch == end.running->batch) note_failure(*instance, work);
+  }
   instances_.erase(id);
   core_->on_instance_ended(id, std::move(end), now());
   wake();

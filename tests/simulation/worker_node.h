@@ -46,6 +46,7 @@ class WorkerNode final : public worker::Effects {
     protocol::EventId id;
     std::uint32_t attempt = 1;
     Script script;
+    bool together = false;  // ends with all others of its batch
   };
   struct Zygote {
     std::size_t function = 0;

@@ -94,6 +94,8 @@ Workload::Workload() {
   functions_.push_back(model("narrow", {"c"}, 3, 2, true));
   functions_.push_back(model("bare", {"d", "both"}, 2, 0, false));
   functions_.push_back(model("by-name", {}, 1, 0, true));
+  functions_.push_back(model("gathers", {"e"}, 3, 0, true));
+  functions_.back().manifest += "[batch]\nsize = 5\nwindow = \"4ms\"\n";
 }
 
 std::optional<std::size_t> Workload::find(std::string_view name) const {
@@ -120,9 +122,10 @@ std::string Workload::digest(std::size_t function, std::uint32_t generation) {
 
 Workload::Made Workload::make_event(Tag tag, std::int64_t now_ms, Random& random,
                                     Names names) const {
-  static constexpr std::array<std::string_view, 6> kTypes{"a", "b", "c", "d", "both", "nobody"};
+  static constexpr std::array<std::string_view, 7> kTypes{"a", "b",    "c",     "d",
+                                                          "e", "both", "nobody"};
   Made made;
-  made.type = kTypes[random.below(random.chance(0.1) ? 6 : 5)];
+  made.type = kTypes[random.below(random.chance(0.1) ? 7 : 6)];
   protocol::Event event;
   event.source = "/simulation";
   event.type = made.type;

@@ -314,16 +314,21 @@ inline void answer_current_exception(const abi::Answer& answer) noexcept {
   }
 }
 
+inline Event event_of(const abi::Event& in) {
+  Event event{
+      view(in.id),   view(in.ce_id),        view(in.source),      view(in.type), view(in.subject),
+      view(in.time), view(in.content_type), view(in.data_schema), view(in.data), {}};
+  for (std::size_t i = 0; i < in.extension_count; ++i) {
+    event.extensions.emplace_back(view(in.extensions[i].name), view(in.extensions[i].value));
+  }
+  return event;
+}
+
 template <typename Handler>
 void handle(Handler* handler, const abi::Event& in, const abi::Context& about,
             const abi::Answer& answer) noexcept {
   try {
-    Event event{
-        view(in.id),   view(in.ce_id),        view(in.source),      view(in.type), view(in.subject),
-        view(in.time), view(in.content_type), view(in.data_schema), view(in.data), {}};
-    for (std::size_t i = 0; i < in.extension_count; ++i) {
-      event.extensions.emplace_back(view(in.extensions[i].name), view(in.extensions[i].value));
-    }
+    const Event event = event_of(in);
     Context context(about, event.id);
     const Output output = [&]() -> Output {
       if constexpr (std::is_invocable_v<Handler*, const Event&, Context&>) {
