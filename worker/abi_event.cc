@@ -3,7 +3,7 @@
 namespace fanfare::worker {
 namespace {
 
-abi::Text text(std::string_view view) {
+abi::Text as_text(std::string_view view) {
   return {view.data(), view.size()};
 }
 
@@ -19,18 +19,18 @@ AbiEvent::AbiEvent(const protocol::EventId& id, std::string_view packed)
   if (!event->packed_extensions.empty()) {
     if (auto unpacked = protocol::unpack_event(packed)) owner_ = std::move(*unpacked);
     for (const auto& [name, value] : owner_.extensions) {
-      extensions_.push_back({text(name), text(value)});
+      extensions_.push_back({as_text(name), as_text(value)});
     }
   }
-  event_ = {.id = text(id_),
-            .ce_id = text(event->id),
-            .source = text(event->source),
-            .type = text(event->type),
-            .subject = text(event->subject),
-            .time = text(event->time),
-            .content_type = text(event->content_type),
-            .data_schema = text(event->data_schema),
-            .data = text(event->data),
+  event_ = {.id = as_text(id_),
+            .ce_id = as_text(event->id),
+            .source = as_text(event->source),
+            .type = as_text(event->type),
+            .subject = as_text(event->subject),
+            .time = as_text(event->time),
+            .content_type = as_text(event->content_type),
+            .data_schema = as_text(event->data_schema),
+            .data = as_text(event->data),
             .extensions = extensions_.data(),
             .extension_count = extensions_.size()};
 }

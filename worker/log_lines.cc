@@ -17,7 +17,7 @@ std::uint32_t peak_mb(const protocol::AttemptRow& row) {
   return (row.peak_memory_kb + 1023) / 1024;
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') out += '\\';
@@ -29,7 +29,7 @@ std::string quoted(std::string_view text) {
 // A type with blanks in it must not look like several fields.
 std::string word(std::string_view text) {
   const bool plain = !text.empty() && text.find_first_of(" \t\n\"\\=") == std::string_view::npos;
-  return plain ? std::string{text} : quoted(text);
+  return plain ? std::string{text} : in_quotes(text);
 }
 
 std::string subject_fields(std::string_view kind, const protocol::EventId& id,
@@ -54,7 +54,7 @@ std::string report_line(const AttemptReport& report) {
       row.cold_start ? "yes" : "no");
   if (row.cold_start) line += fmt::format(" init_ms={:.2f}", ms(row.cold_start_us));
   if (!row.error_type.empty() || !row.error_message.empty()) {
-    line += fmt::format(" error={} message={}", word(row.error_type), quoted(row.error_message));
+    line += fmt::format(" error={} message={}", word(row.error_type), in_quotes(row.error_message));
   }
   return line;
 }
