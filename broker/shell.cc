@@ -79,7 +79,7 @@ Shell::Shell(Loop& loop, const Config& config, CoreOptions options, RedisOptions
                 core_->on_frame(peer.value(), frame, loop_.now());
               },
           .on_malformed = [this](const PeerId& peer) { core_->on_not_one_frame(peer.value()); }});
-  outbox_ = std::make_unique<Outbox>(*socket_, [this](const std::string& peer) {
+  send_queue_ = std::make_unique<SendQueue>(*socket_, [this](const std::string& peer) {
     loop_.post([this, peer] { core_->on_peer_gone(peer, loop_.now()); });
   });
   core_ = std::make_unique<Core>(std::move(options), loop_.now());
@@ -144,9 +144,9 @@ void Shell::fail(const Error& error) {
 
 // The core's wishes, until it has no more: an answer may come back at once.
 void Shell::carry_out() {
-  outbox_->retry();
+  send_queue_->retry();
   auto frames = core_->take_frames();
-  for (auto& out : frames) outbox_->send(out.peer, std::move(out.frame));
+  for (auto& out : frames) send_queue_->send(out.peer, std::move(out.frame));
   if (!frames.empty()) config_.failpoint("broker.frames.sent");
   for (auto& out : core_->take_calls()) {
     const std::string_view name = std::visit(NameOfCall{}, out.call);

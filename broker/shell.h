@@ -17,7 +17,7 @@
 #include "broker/config.h"
 #include "broker/core.h"
 #include "broker/metrics_server.h"
-#include "broker/outbox.h"
+#include "broker/send_queue.h"
 #include "broker/status.h"
 #include "store/redis_store.h"
 
@@ -51,7 +51,7 @@ class Shell {
   ServiceManager service_;
   ZmqContext context_;
   std::unique_ptr<ZmqSocket> socket_;
-  std::unique_ptr<Outbox> outbox_;
+  std::unique_ptr<SendQueue> send_queue_;
   std::unique_ptr<store::RedisStore> store_;
   std::unique_ptr<Core> core_;
   std::unique_ptr<MetricsServer> metrics_;

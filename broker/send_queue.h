@@ -13,10 +13,10 @@
 
 namespace fanfare::broker {
 
-class Outbox {
+class SendQueue {
  public:
   // `on_gone` hears of peers that are gone or were given up; nothing of theirs is kept.
-  Outbox(ZmqSocket& socket, std::function<void(const std::string& peer)> on_gone)
+  SendQueue(ZmqSocket& socket, std::function<void(const std::string& peer)> on_gone)
       : socket_(socket), on_gone_(std::move(on_gone)) {}
 
   void send(const std::string& peer, std::string frame);

@@ -1,10 +1,10 @@
-#include "broker/outbox.h"
+#include "broker/send_queue.h"
 
 #include <vector>
 
 namespace fanfare::broker {
 
-void Outbox::send(const std::string& peer, std::string frame) {
+void SendQueue::send(const std::string& peer, std::string frame) {
   if (const auto at = backlog_.find(peer); at != backlog_.end()) {
     Queue& queue = at->second;
     queue.bytes += frame.size();
@@ -26,7 +26,7 @@ void Outbox::send(const std::string& peer, std::string frame) {
   }
 }
 
-void Outbox::retry() {
+void SendQueue::retry() {
   std::vector<std::string> gone;
   for (auto at = backlog_.begin(); at != backlog_.end();) {
     auto& [peer, queue] = *at;
