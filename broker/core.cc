@@ -185,6 +185,9 @@ struct Core::AnswerHandler {
     p.function->placed_while_reading.reset();
     p.function->ended_while_reading.clear();
   }
+  void operator()(ForRepublish& p) { core.on_republished(*p.chunk, answer, now); }
+  void operator()(ForOutboxCounts& p) { core.on_outbox_counts(p, answer, now); }
+  void operator()(ForOutbox& p) { core.on_outbox_page(*p.function, answer, now); }
   void operator()(ForPostpone& p) { core.on_postponed(p, answer, now); }
   void operator()(ForBury& p) { core.on_buried(p, answer, now); }
   void operator()(ForLetters& p) { core.on_letters(p, answer, now); }
@@ -267,6 +270,7 @@ void Core::tick(Now now) {
   expire_waits(now);
   check_office(now);
   note_rates(now);
+  look_at_outboxes(now);
 
   for (auto& repeat : std::exchange(repeat_later_, {})) {
     if (repeat.at <= now.steady) {
@@ -277,6 +281,7 @@ void Core::tick(Now now) {
   }
   for (auto& [name, function] : functions_) {
     read_on(*function, now);
+    read_outbox(*function, now);
     recount_if_idle(*function, now);
     expire_invocations(*function, now);
     // Time alone can make these lendable, or expired, or end a worker's rest.
@@ -311,6 +316,8 @@ void Core::flush(Now now) {
   if (ended_) return;
   look_up_claims();
   cut_chunks(now);
+  read_outboxes(now);
+  cut_caused(now);
   if (phase_ == Phase::kRunning) {
     for (FunctionState* function : std::exchange(touched_, {})) {
       if (function->purge) purge_on(*function, now);
@@ -343,8 +350,8 @@ Duration Core::until_next_tick(Now now) const {
 }
 
 bool Core::settled() const {
-  return purposes_.empty() && incoming_.empty() && looking_up_.empty() && repeat_later_.empty() &&
-         endings_.empty();
+  return purposes_.empty() && incoming_.empty() && looking_up_.empty() && caused_.empty() &&
+         repeat_later_.empty() && endings_.empty();
 }
 
 }  // namespace fanfare::broker

@@ -42,6 +42,7 @@
 #include "broker/place.h"
 #include "broker/retry.h"
 #include "broker/router.h"
+#include "protocol/caused_event.h"
 #include "protocol/event.h"
 #include "protocol/messages.h"
 #include "store/calls.h"
@@ -67,6 +68,8 @@ struct Protections {
   bool keep_key_order = true;           // else ordering keys are not looked at
   bool tenants_take_turns = true;       // else tenants are not looked at: first come, first served
   bool end_before_cutting = true;       // else a cancelled attempt is only taken from its worker
+  bool empty_outboxes = true;           // else what was published stays in its outbox, too
+  bool look_at_outboxes = true;         // else only what workers say of them counts
 };
 
 struct CoreOptions {
@@ -76,6 +79,7 @@ struct CoreOptions {
   std::size_t intake_bytes_max = 64u << 20;  // events not yet journaled, then queue_full
   std::size_t memory_queue_bytes_max = 512u
                                        << 20;  // class memory: waiting deliveries of all functions
+  std::uint64_t outbox_max = 100'000;          // entries; a function with more is not lent any more
   std::size_t invocations_max = 10'000;        // synchronous calls waiting per function
   std::size_t waits_max = 100'000;             // Await requests at once
   std::size_t cancellations_max = 1000;        // under way at once
@@ -195,6 +199,7 @@ class Core {
     std::shared_ptr<const Target> target;
     Place place;
     bool timed = false;  // it may not start at any time: its options say when
+    std::uint32_t generation = 0;
     std::optional<protocol::PublishError> refusal;
     std::unique_ptr<const Claims> claims;
   };
@@ -218,6 +223,16 @@ class Core {
     std::size_t bytes = 0;
     std::uint64_t events = 0, unmatched = 0, duplicates = 0;
     std::vector<ClaimKey> claims;
+    // Of outboxes, not of publishers: where the events lay. Then there are no shares and parts.
+    std::vector<std::pair<FunctionState*, protocol::EntryId>> caused;
+
+    void note_sizes();  // once all events are in
+  };
+  // An outbox entry on its way into the journal.
+  struct Caused {
+    Incoming incoming;
+    FunctionState* source;
+    protocol::EntryId entry;
   };
   struct Waiter {
     Peer peer;
@@ -242,6 +257,15 @@ class Core {
   };
   struct ForAppend {
     std::unique_ptr<Chunk> chunk;
+  };
+  struct ForRepublish {
+    std::unique_ptr<Chunk> chunk;
+  };
+  struct ForOutboxCounts {
+    std::vector<std::string> functions;
+  };
+  struct ForOutbox {
+    FunctionState* function;
   };
   struct ForPage {
     FunctionState* function;
@@ -304,11 +328,10 @@ class Core {
     std::uint64_t purge;
   };
   using Purpose =
-
       std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey, ForAppend,
                    ForPage, ForDue, ForPostpone, ForBury, ForRecall, ForLookup, ForDeploy,
                    ForRemove, ForSetState, ForFind, ForPurgedRows, ForLetters, ForRedrive,
-                   ForPurgeLetters>;
+                   ForPurgeLetters, ForRepublish, ForOutboxCounts, ForOutbox>;
 
   // core.cc: start, time, plumbing
   struct FrameHandler;
@@ -334,10 +357,14 @@ class Core {
   void refuse_batch(const Peer& peer, const protocol::PublishView& publish, protocol::Refusal code,
                     const std::string& message);
   Incoming admit(std::string_view packed, BatchId batch);
+  void apply_options(Incoming& incoming, const protocol::PublishOptions& options) const;
   void count_refused(protocol::Refusal code, std::uint64_t events);
   std::shared_ptr<const Target> target_of(const protocol::EventView& event);
   void cut_chunks(Now now);
   std::unique_ptr<Chunk> cut_chunk(Now now, store::Append& append);
+  void add_to_offers(Chunk& chunk, store::Append& append, const Incoming& incoming,
+                     const protocol::EventId& id, Now now) const;
+  bool is_memory_only(const Chunk& chunk) const;
   void on_appended(Chunk& chunk, const Result<store::Answer>& answer, Now now);
   void accept_chunk(Chunk& chunk, Now now);
   void refuse_chunk(Chunk& chunk, const Error& error);
@@ -359,6 +386,23 @@ class Core {
   void confirm_claims(const Chunk& chunk, Now now);
   void release_claims(const Chunk& chunk);
   void look_up_anew();
+
+  // core_outbox.cc: from outboxes to journaled deliveries
+  void want_outbox(FunctionState& function);
+  void look_at_outboxes(Now now);
+  void on_outbox_counts(const ForOutboxCounts& purpose, const Result<store::Answer>& answer,
+                        Now now);
+  void read_outboxes(Now now);
+  void read_outbox(FunctionState& function, Now now);
+  void on_outbox_page(FunctionState& function, Result<store::Answer>& answer, Now now);
+  bool take_caused(FunctionState& source, store::OutboxPage::Entry& entry);
+  std::shared_ptr<const Target> target_named(const std::string& name);
+  void cut_caused(Now now);
+  void on_republished(Chunk& chunk, const Result<store::Answer>& answer, Now now);
+  void bury_undeliverable(FunctionState& function, Pending delivery, Now now);
+  void bury_recursion(FunctionState& function, Pending delivery, Now now);
+  static store::Effects effects_of_burial(const FunctionState& function, const Pending& delivery,
+                                          const protocol::ResultRecord& record);
 
   // core_dispatch.cc: from waiting to lent
   void dispatch(FunctionState& function, Now now);
@@ -447,6 +491,7 @@ class Core {
   void answer_describe(const AdminCall& call);
   void answer_deliveries(const AdminCall& call);
   void deploy(const AdminCall& call);
+  std::vector<std::string> missing_destinations(const protocol::Manifest& manifest);
   void remove(const AdminCall& call);
   // core_letters.cc: what operators do with dead letters
   void redrive(const AdminCall& call);
@@ -547,6 +592,7 @@ class Core {
 
   Router router_;
   std::unordered_map<const Route*, std::shared_ptr<const Target>> targets_;
+  std::unordered_map<std::string, std::shared_ptr<const Target>> targets_by_name_;
   std::map<std::string, std::unique_ptr<FunctionState>> functions_;
   std::vector<FunctionState*> touched_;  // may have something to lend
 
@@ -562,6 +608,12 @@ class Core {
   std::size_t memory_bytes_ = 0;
   std::uint32_t appends_in_flight_ = 0;
   std::size_t appending_bytes_ = 0;
+  std::deque<Caused> caused_;
+  std::size_t caused_bytes_ = 0;
+  std::uint32_t republishing_ = 0;        // appends of caused events under way
+  std::vector<FunctionState*> outboxes_;  // that may be read on
+  std::size_t looks_under_way_ = 0;
+  TimePoint look_at_;
   std::uint64_t next_batch_ = 1;
   std::unordered_map<BatchId, Batch> batches_;
   std::unordered_map<std::string, BatchId> open_batches_;  // by client

@@ -21,14 +21,6 @@ json described(const FunctionState& function) {
           {"manifest", function.registered.manifest_toml}};
 }
 
-// What a manifest asks for and nothing here acts on, by name. Better refused than ignored.
-std::string inert_settings(const protocol::Manifest& manifest) {
-  std::vector<std::string_view> names;
-  if (!manifest.on_success.empty()) names.push_back("on_success");
-  if (!manifest.on_failure.empty()) names.push_back("on_failure");
-  return fmt::format("{}", fmt::join(names, ", "));
-}
-
 }  // namespace
 
 void Core::refuse_admin(const Peer& peer, std::uint64_t request, Refusal code,
@@ -126,11 +118,6 @@ void Core::deploy(const AdminCall& admin) {
   const std::string manifest_toml = admin.text("manifest");
   const auto manifest = protocol::parse_manifest(manifest_toml, "function.toml", admin.name);
   if (!manifest) return refuse_admin(admin, Refusal::kInvalid, manifest.error().message);
-  if (const std::string inert = inert_settings(*manifest); !inert.empty()) {
-    return refuse_admin(
-        admin, Refusal::kUnsupported,
-        fmt::format("function.toml: this version does nothing with {}; leave it out", inert));
-  }
   if (manifest->max_concurrency > 0 && manifest->batch_size > manifest->max_concurrency) {
     return refuse_admin(
         admin, Refusal::kInvalid,
@@ -138,6 +125,11 @@ void Core::deploy(const AdminCall& admin) {
             "function.toml: batch.size is {}, but max_concurrency, which counts events, lets "
             "only {} run at once; raise it or make batches smaller",
             manifest->batch_size, manifest->max_concurrency));
+  }
+  if (manifest->on_success == manifest->name || manifest->on_failure == manifest->name) {
+    return refuse_admin(admin, Refusal::kInvalid,
+                        "function.toml: a function cannot be its own destination: it would run for "
+                        "ever; name another function, or a type of events");
   }
   for (const auto& pattern : manifest->patterns) {
     if (const auto compiled = protocol::compile_pattern(pattern); !compiled) {
@@ -150,6 +142,17 @@ void Core::deploy(const AdminCall& admin) {
   }
   store::Deploy deploy{epoch_, manifest->name, manifest_toml, digest};
   call(deploy, ForDeploy{{admin.peer, admin.request, manifest->name}, deploy});
+}
+
+// A circle, or a whole application, cannot be deployed at once: so this is said, not refused.
+std::vector<std::string> Core::missing_destinations(const protocol::Manifest& manifest) {
+  std::vector<std::string> missing;
+  for (const std::string& destination : {manifest.on_success, manifest.on_failure}) {
+    if (!protocol::is_function_destination(destination)) continue;
+    const FunctionState* function = find_function(destination);
+    if (!function || !function->deployed) missing.push_back(destination);
+  }
+  return missing;
 }
 
 void Core::remove(const AdminCall& admin) {
@@ -171,10 +174,12 @@ void Core::on_deployed(ForDeploy& purpose, const Result<store::Answer>& answer, 
                      .paused = before && before->registered.paused});
   rebuild_router();
   broadcast_functions();
-  send(admin.peer,
-       protocol::AdminReply{
-           admin.request,
-           json{{"name", admin.function}, {"generation", deployed->generation}}.dump()});
+  const protocol::Manifest& manifest = find_function(admin.function)->manifest;
+  send(admin.peer, protocol::AdminReply{
+                       admin.request, json{{"name", admin.function},
+                                           {"generation", deployed->generation},
+                                           {"missing_destinations", missing_destinations(manifest)}}
+                                          .dump()});
 }
 
 void Core::on_removed(ForRemove& purpose, const Result<store::Answer>& answer) {

@@ -100,6 +100,10 @@ bool Core::take_next(FunctionState& function, Session& session, Now now, Pending
     }
     const bool expired = (next->expires_ms != 0 && next->expires_ms <= now_ms) ||
                          now_ms - next->accepted_ms > max_age_ms;
+    if (next->generation > protocol::kGenerationsMax) {
+      bury_recursion(function, *std::move(next), now);
+      continue;
+    }
     if (!expired) {
       out = *std::move(next);
       return true;
@@ -111,7 +115,7 @@ bool Core::take_next(FunctionState& function, Session& session, Now now, Pending
 void Core::dispatch(FunctionState& function, Now now) {
   expire_invocations(function, now);
   maybe_open_keys(function, now);
-  if (function.registered.paused) return;
+  if (function.registered.paused || function.outbox.entries >= options_.outbox_max) return;
   if (function.manifest.max_concurrency > 0 && !all_are_back(now)) return;
   const std::size_t running_max = function.manifest.max_concurrency > 0
                                       ? function.manifest.max_concurrency

@@ -9,6 +9,7 @@
 #include "broker/core.h"
 #include "broker/event_times.h"
 #include "broker/ledger.h"
+#include "store/encode.h"
 
 namespace fanfare::broker {
 namespace {
@@ -29,20 +30,27 @@ std::string_view ended_elsewhere(Verdict verdict) {
   return verdict == Verdict::kFenced ? "succeeded" : "ended";
 }
 
+std::size_t effect_bytes(const store::Postpone::Item&) {
+  return 0;
+}
+std::size_t effect_bytes(const store::Bury::Item& item) {
+  return store::bytes_of(item.effects);
+}
+
 // Cuts `whole` into calls of at most kItemsMax items and kBytesMax, one larger item alone.
 template <typename Call, typename Emit>
 void emit_in_groups(Call whole, Emit emit) {
   auto items = std::exchange(whole.items, {});
   std::size_t bytes = 0;
   for (auto& item : items) {
-    if (!whole.items.empty() &&
-        (whole.items.size() >= kItemsMax || bytes + item.packed_event.size() > kBytesMax)) {
+    const std::size_t more = item.packed_event.size() + effect_bytes(item);
+    if (!whole.items.empty() && (whole.items.size() >= kItemsMax || bytes + more > kBytesMax)) {
       Call group = whole;
       emit(std::move(group));
       whole.items.clear();
       bytes = 0;
     }
-    bytes += item.packed_event.size();
+    bytes += more;
     whole.items.push_back(std::move(item));
   }
   if (!whole.items.empty()) emit(std::move(whole));
@@ -126,6 +134,7 @@ void Core::end_as(FunctionState& function, Pending delivery, protocol::AttemptTo
                         .reason = *record.reason,
                         .record = protocol::pack(record),
                         .packed_event = cancelled ? std::string{} : delivery.packed_event.str()});
+  bury.items.back().effects = effects_of_burial(function, delivery, record);
   const protocol::EventId id = delivery.id;
   function.moving.insert_or_assign(id, std::move(delivery));
 }
@@ -213,6 +222,7 @@ void Core::on_buried(ForBury& purpose, Result<store::Answer>& answer, Now now) {
       memory_bytes_ -= delivery.mapped().packed_event.size();
     }
     function.unwanted.erase(item.id);
+    if (done && !item.effects.empty()) want_outbox(function);
     done ? count_as_buried(function, item) : count_as_succeeded(function, item.origin);
     if (item.reason == protocol::DeadReason::kPurged && function.purge) {
       --function.purge->under_way;

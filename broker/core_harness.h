@@ -103,7 +103,7 @@ class CoreHarness {
     return row;
   }
   void done(protocol::Done::Row row, const std::string& worker = "w") {
-    feed(worker, protocol::Done{++done_number_, {std::move(row)}, {}});
+    feed(worker, protocol::Done{++done_number_, {std::move(row)}, {}, {}});
   }
 
   // ---- operator ----
@@ -191,6 +191,9 @@ class CoreHarness {
     ADD_FAILURE() << "no such call waits";
     return {};
   }
+  void answer(Ticket ticket, store::Answer yes) {
+    answer(ticket, Result<store::Answer>{std::move(yes)});
+  }
   void answer(Ticket ticket, Result<store::Answer> answer) {
     core.on_answer(ticket, std::move(answer), now);
     turn();
@@ -237,6 +240,10 @@ class CoreHarness {
     if (const auto* m = std::get_if<store::Postpone>(&call)) return all_ok(m->items.size());
     if (const auto* m = std::get_if<store::Bury>(&call)) return all_ok(m->items.size());
     if (const auto* m = std::get_if<store::Redrive>(&call)) return all_ok(m->items.size());
+    if (const auto* m = std::get_if<store::CountOutboxes>(&call)) {
+      return store::OutboxCounts{std::vector<std::uint64_t>(m->functions.size())};
+    }
+    if (std::holds_alternative<store::ReadOutbox>(call)) return store::OutboxPage{};
     if (std::holds_alternative<store::Deploy>(call)) return store::Deployed{1};
     if (std::holds_alternative<store::Remove>(call)) return store::Removed{true};
     if (std::holds_alternative<store::SetState>(call)) return store::StateSet{true};

@@ -196,9 +196,11 @@ Core::Incoming Core::admit(std::string_view packed, BatchId batch) {
                      "idempotency_key out");
     }
     if (options->priority > 9) return refused(Refusal::kInvalid, "priority is 0 to 9");
-    incoming.timed =
-        options->deliver_at || options->delay || options->expires_at || options->max_age;
-    incoming.place = place_of(*options);
+    if (options->generation != 0) {
+      return refused(Refusal::kInvalid,
+                     "generation is for workers and brokers to say; leave it out");
+    }
+    apply_options(incoming, *options);
     idempotency_key = std::move(options->idempotency_key);
   }
   if (looks_at_claims()) incoming.claims = claims_of(*event, idempotency_key);
@@ -215,6 +217,12 @@ Core::Incoming Core::admit(std::string_view packed, BatchId batch) {
   for (FunctionState* function : incoming.target->functions) ++function->arriving;
   incoming.packed_event = packed;
   return incoming;
+}
+
+void Core::apply_options(Incoming& incoming, const protocol::PublishOptions& options) const {
+  incoming.timed = options.deliver_at || options.delay || options.expires_at || options.max_age;
+  incoming.place = place_of(options);
+  incoming.generation = options.generation;
 }
 
 void Core::count_refused(Refusal code, std::uint64_t events) {
@@ -276,7 +284,6 @@ std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
   const bool memory = options_.durability == Durability::kMemory;
   auto chunk = std::make_unique<Chunk>();
   chunk->entry = append.entry = next_entry(now);
-  const std::int64_t accepted_ms = to_ms(now.wall);
 
   std::uint32_t index = 0;
   while (!incoming_.empty() && index + chunk->duplicates < protocol::kChunkEventsMax) {
@@ -307,49 +314,12 @@ std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
     const protocol::EventId id{chunk->entry, static_cast<std::uint8_t>(index++)};
     add_accepted(chunk->parts.back(), id, incoming.target->names);
     make_claims(incoming, id, *chunk, append);
-    // It is accepted now, and not when it came: what waited for Redis has the whole of its time.
-    EventTimes times;
-    if (incoming.timed) {
-      if (const auto options = options_of(incoming.packed_event)) {
-        times = times_of(*options, accepted_ms);
-      }
-    }
     ++chunk->events;
     if (incoming.target->functions.empty()) ++chunk->unmatched;
-    for (FunctionState* function : incoming.target->functions) {
-      auto offer = std::find_if(chunk->offers.begin(), chunk->offers.end(), [&](const Offer& o) {
-        return o.function == function && o.lane == incoming.place.lane;
-      });
-      if (offer == chunk->offers.end()) {
-        const std::size_t more = std::min(incoming_.size(), protocol::kChunkEventsMax);
-        offer = chunk->offers.insert(offer, Offer{function, incoming.place.lane, {}});
-        offer->deliveries.reserve(more);
-        if (!memory) {
-          append.streams.push_back({function->name, incoming.place.lane, {}});
-          append.streams.back().items.reserve(more);
-        }
-      }
-      const auto stream = static_cast<std::size_t>(offer - chunk->offers.begin());
-      Pending& pending = offer->deliveries.emplace_back();
-      pending.id = id;
-      pending.slot = static_cast<std::uint8_t>(offer->deliveries.size() - 1);
-      pending.lane = incoming.place.lane;
-      pending.flow = incoming.place.flow;
-      pending.ordered = incoming.place.ordered;
-      pending.origin = memory ? protocol::Origin::kMemory : protocol::Origin::kJournal;
-      pending.accepted_ms = accepted_ms;
-      pending.due_ms = times.due_ms;
-      pending.expires_ms = times.expires_ms;
-      pending.packed_event = incoming.packed_event;
-      if (!memory) append.streams[stream].items.push_back({id.index, incoming.packed_event});
-    }
+    add_to_offers(*chunk, append, incoming, id, now);
     incoming_.pop_front();
   }
-  for (Offer& offer : chunk->offers) {
-    for (Pending& pending : offer.deliveries) {
-      pending.entry_size = static_cast<std::uint16_t>(offer.deliveries.size());
-    }
-  }
+  chunk->note_sizes();
   if (!memory) {
     for (std::size_t i = 0; i < chunk->shares.size(); ++i) {
       Batch& batch = batches_.at(chunk->shares[i].first);
@@ -359,6 +329,62 @@ std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
     }
   }
   return chunk;
+}
+
+// What the event brings each of its functions, and what that writes to Redis.
+void Core::add_to_offers(Chunk& chunk, store::Append& append, const Incoming& incoming,
+                         const protocol::EventId& id, Now now) const {
+  const bool memory = is_memory_only(chunk);
+  const std::int64_t accepted_ms = to_ms(now.wall);
+  // It is accepted now, and not when it came: what waited for Redis has the whole of its time.
+  EventTimes times;
+  if (incoming.timed) {
+    if (const auto options = options_of(incoming.packed_event)) {
+      times = times_of(*options, accepted_ms);
+    }
+  }
+  for (FunctionState* function : incoming.target->functions) {
+    auto offer = std::find_if(chunk.offers.begin(), chunk.offers.end(), [&](const Offer& o) {
+      return o.function == function && o.lane == incoming.place.lane;
+    });
+    if (offer == chunk.offers.end()) {
+      const std::size_t more =
+          std::min(incoming_.size() + caused_.size(), protocol::kChunkEventsMax);
+      offer = chunk.offers.insert(offer, Offer{function, incoming.place.lane, {}});
+      offer->deliveries.reserve(more);
+      if (!memory) {
+        append.streams.push_back({function->name, incoming.place.lane, {}});
+        append.streams.back().items.reserve(more);
+      }
+    }
+    const auto stream = static_cast<std::size_t>(offer - chunk.offers.begin());
+    Pending& pending = offer->deliveries.emplace_back();
+    pending.id = id;
+    pending.slot = static_cast<std::uint8_t>(offer->deliveries.size() - 1);
+    pending.lane = incoming.place.lane;
+    pending.flow = incoming.place.flow;
+    pending.ordered = incoming.place.ordered;
+    pending.origin = memory ? protocol::Origin::kMemory : protocol::Origin::kJournal;
+    pending.accepted_ms = accepted_ms;
+    pending.due_ms = times.due_ms;
+    pending.expires_ms = times.expires_ms;
+    pending.generation = incoming.generation;
+    pending.packed_event = incoming.packed_event;
+    if (!memory) append.streams[stream].items.push_back({id.index, incoming.packed_event});
+  }
+}
+
+void Core::Chunk::note_sizes() {
+  for (Offer& offer : offers) {
+    for (Pending& pending : offer.deliveries) {
+      pending.entry_size = static_cast<std::uint16_t>(offer.deliveries.size());
+    }
+  }
+}
+
+// What outboxes brought passes the journal in every class.
+bool Core::is_memory_only(const Chunk& chunk) const {
+  return options_.durability == Durability::kMemory && chunk.caused.empty();
 }
 
 void Core::on_appended(Chunk& chunk, const Result<store::Answer>& answer, Now now) {
@@ -390,7 +416,7 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
     function.counts.open += count;
     function.arriving -= offer.deliveries.size();
     touch(function);
-    if (options_.durability == Durability::kMemory) {
+    if (is_memory_only(chunk)) {
       for (Pending& pending : offer.deliveries) {
         memory_bytes_ += pending.packed_event.size();
         make_ready(function, std::move(pending), now);
@@ -399,16 +425,26 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
     }
     // A delivery whose time lies ahead leaves the journal for `later` at once; it must not pass
     // through the window, where it would be lent.
-    const auto first_ahead = std::stable_partition(
-        offer.deliveries.begin(), offer.deliveries.end(),
-        [now_ms = to_ms(now.wall)](const Pending& pending) { return pending.due_ms <= now_ms; });
+    // Nor must what no function is there for.
+    const bool undeliverable = !chunk.caused.empty() && !function.deployed;
+    const auto first_ahead =
+        std::stable_partition(offer.deliveries.begin(), offer.deliveries.end(),
+                              [&, now_ms = to_ms(now.wall)](const Pending& pending) {
+                                return pending.due_ms <= now_ms && !undeliverable;
+                              });
     std::vector<Pending> ahead(std::make_move_iterator(first_ahead),
                                std::make_move_iterator(offer.deliveries.end()));
     offer.deliveries.erase(first_ahead, offer.deliveries.end());
     if (!function.queue.offer(offer.lane, chunk.entry, offer.deliveries)) {
       continue;  // read again from Redis
     }
-    for (Pending& pending : ahead) put_off(function, pending, now);
+    for (Pending& pending : ahead) {
+      if (undeliverable) {
+        bury_undeliverable(function, std::move(pending), now);
+      } else {
+        put_off(function, pending, now);
+      }
+    }
   }
   if (options_.durability != Durability::kMemory &&
       !options_.protections.acknowledge_after_journal) {

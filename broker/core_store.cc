@@ -78,6 +78,7 @@ void Core::register_function(store::Registered registered) {
 
 void Core::rebuild_router() {
   targets_.clear();
+  targets_by_name_.clear();
   router_ = Router{};
   for (const auto& [name, function] : functions_) {
     if (!function->deployed) continue;
@@ -130,7 +131,11 @@ void Core::read_anew(FunctionState& function) {
 void Core::on_store_restarted() {
   if (phase_ == Phase::kStarting || ended_) return;
   look_up_anew();
-  for (auto& [name, function] : functions_) read_anew(*function);
+  for (auto& [name, function] : functions_) {
+    read_anew(*function);
+    function->outbox.begin_anew({});
+    want_outbox(*function);
+  }
 }
 
 // A delivery that ended without this broker's hearing of it (its worker committed, and died or was
@@ -177,6 +182,7 @@ void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged p
         const Place place = place_of(*options);
         pending.flow = place.flow;
         pending.ordered = place.ordered;
+        pending.generation = options->generation;
       }
       if (is_held(function, pending.id)) continue;
       if (!lend_if_announced(function, pending, now) && !put_off(function, pending, now)) {
@@ -206,6 +212,7 @@ Pending Core::pending_of(store::DueRows::Row row) const {
     // An operator has decided that a redriven one shall run, now: its publisher's times are over.
     if (!history.redriven) {
       pending.expires_ms = times_of(*options, pending.accepted_ms).expires_ms;
+      pending.generation = options->generation;
     }
     const Place place = place_of(*options);
     pending.lane = place.lane;

@@ -534,7 +534,7 @@ TEST(Sessions, AStaleReportChangesNothing) {
   h.core.on_worker_died(h.core.sessions().begin()->first, h.now);
   h.turn();
   h.delivered("b");
-  h.feed("b", protocol::Done{1, {h.failed_row(first)}});
+  h.feed("b", protocol::Done{1, {h.failed_row(first)}, {}, {}});
   EXPECT_EQ(h.waiting_calls<store::Postpone>(), 0u);
   EXPECT_EQ(h.core.counters().reports_stale, 1u);
 }
@@ -652,7 +652,7 @@ TEST(Expiry, AfterAFailureSaysWhatHadFailed) {
             "not done before its expiry; attempt 1 failed with ValueError: boom");
 }
 
-TEST(Admin, RefusesSettingsThatNothingActsOn) {
+TEST(Admin, RefusesAFunctionAsItsOwnDestinationAndNamesThoseThatAreMissing) {
   CoreHarness h;
   const auto deploy = [&](const std::string& toml) {
     h.feed("admin", protocol::Admin{7, "deploy",
@@ -661,10 +661,13 @@ TEST(Admin, RefusesSettingsThatNothingActsOn) {
   };
   deploy("on_success = \\\"g\\\"");
   const auto refused = h.take<protocol::Refused>("admin").at(0);
-  EXPECT_EQ(refused.code, Refusal::kUnsupported);
-  EXPECT_NE(refused.message.find("on_success"), std::string::npos) << refused.message;
-  deploy("");
-  EXPECT_EQ(h.waiting_calls<store::Deploy>(), 1u);
+  EXPECT_EQ(refused.code, Refusal::kInvalid);
+  EXPECT_NE(refused.message.find("its own destination"), std::string::npos) << refused.message;
+  deploy("on_success = \\\"f\\\"\\non_failure = \\\"later\\\"");
+  h.answer(h.take_call<store::Deploy>().first, store::Answer{store::Deployed{2}});
+  const auto reply = h.take<protocol::AdminReply>("admin").at(0);
+  EXPECT_NE(reply.data.find("\"missing_destinations\":[\"later\"]"), std::string::npos)
+      << reply.data;
 }
 
 TEST(Admin, SaysThatTheNameIsMissing) {

@@ -171,6 +171,9 @@ void Core::on_heartbeat(Session& session, protocol::Heartbeat& heartbeat, Now no
 }
 
 void Core::on_done(Session& session, protocol::Done& done, Now now) {
+  for (const auto& name : done.outboxes) {
+    if (FunctionState* function = find_function(name)) want_outbox(*function);
+  }
   session.done_number = std::max(session.done_number, done.number);
   for (auto& row : done.rows) on_done_row(session, row, now);
   for (const auto& group : done.committed) {

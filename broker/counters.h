@@ -25,13 +25,21 @@ struct Counters {
   std::uint64_t appends_failed = 0;
   std::uint64_t pages_read = 0;
 
+  std::uint64_t events_caused = 0;            // published by functions, or told to destinations
+  std::uint64_t events_caused_unmatched = 0;  // of a type that nobody asked for
+  std::uint64_t events_undeliverable = 0;     // their destination is not deployed: dead letters
+  std::uint64_t outbox_deferred = 0;          // not taken yet: a queue is full. Tried again
+  std::uint64_t outbox_unreadable = 0;        // stay in the outbox
+
   std::uint64_t deliveries_created = 0;
+  std::uint64_t deliveries_caused = 0;      // among them: of events_caused
   std::uint64_t deliveries_dispatched = 0;  // attempts begun, as far as the broker knows
   std::uint64_t deliveries_succeeded = 0;
   std::uint64_t deliveries_retried = 0;
   std::uint64_t deliveries_dead = 0;
   std::uint64_t deliveries_expired = 0;
   std::uint64_t deliveries_cancelled = 0;  // by operators, purged ones among them
+  std::uint64_t deliveries_recursive = 0;  // buried, for their event's generation
   std::uint64_t attempts_failed =
       0;  // function_error, timeout, crashed, out_of_memory, init_failed
   std::uint64_t attempts_worker_lost = 0;

@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "broker/delivery_queue.h"
 #include "broker/lease_table.h"
+#include "broker/outbox_state.h"
 #include "broker/rate_limit.h"
 #include "broker/rate_meter.h"
 #include "protocol/manifest.h"
@@ -77,6 +78,7 @@ struct FunctionState {
   RateMeter meter;                 // of them
   TimePoint recount_at;            // not before
 
+  OutboxState outbox;
   RateLimit rate;
   DeliveryQueue queue;
   std::uint32_t reading = 0;  // raised when reading begins anew: answers to earlier pages are void

@@ -18,6 +18,7 @@ struct Pending {
   std::uint16_t entry_size = 1;
   protocol::Lane lane;
   protocol::Origin origin = protocol::Origin::kJournal;
+  std::uint32_t generation = 0;     // of its event
   std::uint16_t worker_losses = 0;  // attempts that ended because their worker vanished
   std::uint32_t dispatches = 0;     // under this broker; numbers the attempt tokens
   std::uint32_t attempts = 0;       // that counted against the retry budget

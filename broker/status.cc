@@ -77,7 +77,7 @@ std::string status_json(const Core& core, Now now) {
     const std::int64_t oldest = function->queue.oldest_ms();
     functions.push_back(
         {{"name", name},
-         {"state", !function->deployed           ? "removed"
+         {"state", !function->deployed ? function->registered.name.empty() ? "missing" : "removed"
                    : function->registered.paused ? "paused"
                                                  : "active"},
          {"generation", function->registered.generation},
@@ -90,6 +90,7 @@ std::string status_json(const Core& core, Now now) {
          {"accepted", function->counts.accepted},
          {"expired", function->counts.expired},
          {"cancelled", function->counts.cancelled},
+         {"outbox", function->outbox.entries},
          {"oldest_ms", oldest == 0 ? 0 : std::max<std::int64_t>(0, to_ms(now.wall) - oldest)},
          {"instances", sum.instances},
          {"busy", sum.busy},
@@ -116,6 +117,11 @@ std::string status_json(const Core& core, Now now) {
                        {"events_accepted", c.events_accepted},
                        {"events_unmatched", c.events_unmatched},
                        {"events_duplicate", c.events_duplicate},
+                       {"events_caused", c.events_caused},
+                       {"events_undeliverable", c.events_undeliverable},
+                       {"outbox_deferred", c.outbox_deferred},
+                       {"deliveries_recursive", c.deliveries_recursive},
+
                        {"accepted_per_s", rounded(core.rates().accepted)},
                        {"done_per_s", rounded(core.rates().done)},
                        {"letters_redriven", c.letters_redriven},
@@ -151,6 +157,19 @@ std::string metrics_text(const Core& core) {
            {{{"reason", "unavailable"}}, c.events_refused_unavailable},
            {{{"reason", "unsupported"}}, c.events_refused_unsupported},
            {{{"reason", "mismatch"}}, c.events_refused_mismatch}});
+  counter("fanfare_events_caused_total", "Events that deliveries published when they ended.",
+          {{{}, c.events_caused}});
+  counter("fanfare_events_caused_unmatched_total",
+          "Among them: of a type that no subscription matched.", {{{}, c.events_caused_unmatched}});
+  counter("fanfare_events_undeliverable_total",
+          "Caused events whose destination is not deployed: dead letters of its name.",
+          {{{}, c.events_undeliverable}});
+  counter("fanfare_outbox_left_total", "Outbox entries that were read and stay there, by reason.",
+          {{{{"reason", "queue_full"}}, c.outbox_deferred},
+           {{{"reason", "unreadable"}}, c.outbox_unreadable}});
+  counter("fanfare_deliveries_recursive_total",
+          "Deliveries buried because functions publish in a circle.",
+          {{{}, c.deliveries_recursive}});
   counter("fanfare_frames_refused_total", "Frames that could not be read, by reason.",
           {{{{"reason", "malformed"}}, c.frames_malformed},
            {{{"reason", "version"}}, c.frames_wrong_version}});
@@ -208,6 +227,10 @@ std::string metrics_text(const Core& core) {
                     .Name("fanfare_deliveries")
                     .Help("Deliveries by function and state.")
                     .Register(registry);
+  auto& outboxes = prometheus::BuildGauge()
+                       .Name("fanfare_outbox_entries")
+                       .Help("Published by the function and not an event yet.")
+                       .Register(registry);
   auto& workers = prometheus::BuildGauge()
                       .Name("fanfare_workers")
                       .Help("Workers connected.")
@@ -221,6 +244,7 @@ std::string metrics_text(const Core& core) {
     set("running", static_cast<double>(function->leases.size()));
     set("later", static_cast<double>(function->counts.later));
     set("dead", static_cast<double>(function->counts.dead));
+    outboxes.Add({{"function", name}}).Set(static_cast<double>(function->outbox.entries));
   }
   return prometheus::TextSerializer().Serialize(registry.Collect());
 }

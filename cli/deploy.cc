@@ -132,7 +132,15 @@ Result<Deployed> deploy_function(const Checked& checked, RedisSync& redis,
   if (!answer) return answer.error();
   const nlohmann::json body = nlohmann::json::parse(*answer, nullptr, /*allow_exceptions=*/false);
   if (!body.is_object()) return reject("the broker's answer is not JSON");
-  return Deployed{body.value("name", checked.name), body.value("generation", std::uint64_t{0})};
+  Deployed deployed{
+      body.value("name", checked.name), body.value("generation", std::uint64_t{0}), {}};
+  if (const auto missing = body.find("missing_destinations");
+      missing != body.end() && missing->is_array()) {
+    for (const auto& name : *missing) {
+      if (name.is_string()) deployed.missing_destinations.push_back(name);
+    }
+  }
+  return deployed;
 }
 
 }  // namespace fanfare::cli

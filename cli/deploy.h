@@ -15,6 +15,8 @@ namespace fanfare::cli {
 struct Deployed {
   std::string name;
   std::uint64_t generation = 0;
+  std::vector<std::string>
+      missing_destinations;  // of its manifest: functions that are not deployed
 };
 
 // A folder that has passed every check that needs neither Redis nor a broker.

@@ -95,13 +95,21 @@ int run_functions_deploy(const Common& common, const std::vector<std::string>& f
     if (common.output.json) {
       print_line(ordered_json{{"name", deployed->name},
                               {"generation", deployed->generation},
-                              {"digest", function.digest}}
+                              {"digest", function.digest},
+                              {"missing_destinations", deployed->missing_destinations}}
                      .dump());
     } else {
       fmt::print("{} deployed, generation {}\n", deployed->name, deployed->generation);
     }
     std::fflush(stdout);
     for (const auto& line : remarks(function)) fmt::print(stderr, "fanfare: note: {}\n", line);
+    for (const auto& missing : deployed->missing_destinations) {
+      fmt::print(
+          stderr,
+          "fanfare: note: its destination {} is not deployed; until it is, what it should be "
+          "told goes to the dead letters of {}\n",
+          missing, missing);
+    }
   }
   return kDone;
 }

@@ -115,9 +115,17 @@ std::string format_status(const ordered_json& status, bool colour) {
                     fmt::format("{:.0f}", number(function, "done_per_s")),
                     number(function, "ready") > 0 ? human_ms(number(function, "oldest_ms")) : "-"});
   }
-  return out + format_table({"FUNCTION", "STATE", "READY", "RUNNING", "LATER", "DEAD", "SUCCEEDED",
-                             "INSTANCES", "IN/S", "DONE/S", "OLDEST"},
-                            rows, colour);
+  std::string outboxes;
+  for (const auto& function : status["functions"]) {
+    if (number(function, "outbox") == 0) continue;
+    outboxes += fmt::format("outbox of {}: {} events it has published wait for room in a queue\n",
+                            text(function, "name"), text(function, "outbox"));
+  }
+  return out +
+         format_table({"FUNCTION", "STATE", "READY", "RUNNING", "LATER", "DEAD", "SUCCEEDED",
+                       "INSTANCES", "IN/S", "DONE/S", "OLDEST"},
+                      rows, colour) +
+         outboxes;
 }
 
 }  // namespace

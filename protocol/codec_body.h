@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -29,6 +30,8 @@ Result<void> check(const M&) {
 // skips what a newer one put behind those that are known.
 template <typename M>
 Result<void> read_body(Decoder& wire, M& message, const KindInfo& kind, std::uint32_t elements) {
+  // An earlier build counted one field of a Done too few.
+  if (std::same_as<M, Done> && elements == 4) elements = 5;
   const std::uint32_t always = 2 + kind.fields - kind.later;
   if (elements < always) wire.cursor().fail("too few fields");
   wire.expect_later(elements - std::min(elements, always));

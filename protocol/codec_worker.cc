@@ -92,6 +92,7 @@ void body(auto& wire, Like<Done> auto& m) {
   wire.number("number", m.number);
   wire.list("rows", m.rows, each_fields);
   wire.list("committed", m.committed, each_fields);
+  if (wire.later()) wire.list("outboxes", m.outboxes, each_str);
 }
 
 void Done::Committed::add(std::uint8_t index, AttemptToken token) {

@@ -31,6 +31,9 @@ struct PublishOptions {
   std::string ordering_key;                // FIFO, one in flight per key
   std::string tenant;                      // fairness key
   std::string idempotency_key;
+  // How many deliveries led to this event: 0 unless a function published it, or it is a
+  // destination's. Set by worker and broker alone; of publishers it is refused.
+  std::uint32_t generation = 0;
   bool operator==(const PublishOptions&) const = default;
 };
 
@@ -54,6 +57,9 @@ struct EventView {
   std::string_view packed_options;     // the msgpack bytes of the map, empty if nil
   std::string_view packed_extensions;  // the same
 };
+
+// An event of a later generation than this is not run but buried: a loop of functions ends.
+inline constexpr std::uint32_t kGenerationsMax = 16;
 
 std::string pack(const Event& event);
 void pack_into(std::string& out, const Event& event);

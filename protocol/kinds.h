@@ -47,7 +47,7 @@ inline constexpr KindInfo kKind<Credit>{23, "Credit", 1};
 template <>
 inline constexpr KindInfo kKind<Deliver>{24, "Deliver", 2};
 template <>
-inline constexpr KindInfo kKind<Done>{25, "Done", 2};
+inline constexpr KindInfo kKind<Done>{25, "Done", 4, 1};
 template <>
 inline constexpr KindInfo kKind<Heartbeat>{26, "Heartbeat", 5, 2};
 template <>

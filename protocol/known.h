@@ -22,7 +22,7 @@ constexpr bool is_known(Status value) {
   return value <= Status::kCancelled;
 }
 constexpr bool is_known(DeadReason value) {
-  return value <= DeadReason::kTooLarge || value == DeadReason::kCancelled ||
+  return value <= DeadReason::kRecursion || value == DeadReason::kCancelled ||
          value == DeadReason::kPurged;
 }
 constexpr bool is_known(Outcome value) {

@@ -7,6 +7,7 @@
 
 #include "base/size.h"
 #include "protocol/ids.h"
+#include "protocol/utf8.h"
 
 namespace fanfare::protocol {
 namespace {
@@ -176,7 +177,9 @@ std::string or_none(const std::string& text) {
 Result<void> read_destination(const toml::node& node, std::string& target) {
   const auto text = text_of(node);
   if (!text) return text.error();
-  if (text->empty() || text->size() > 1024) return reject("must be 1 to 1024 characters");
+  if (text->empty() || text->size() > 1024 || !is_utf8(*text)) {
+    return reject("must be the name of a function or a type of events, 1 to 1024 characters");
+  }
   target = *text;
   return {};
 }

@@ -258,6 +258,8 @@ struct Done {
   std::uint64_t number = 0;
   std::vector<Row> rows;
   std::vector<Committed> committed;
+  // Functions whose outbox a commit of theirs has written to: the broker may want to look there.
+  std::vector<std::string> outboxes;
   bool operator==(const Done&) const = default;
 
   // All of it as rows, in no other order than their own: for who does not count nanoseconds.

@@ -59,6 +59,7 @@ std::string_view to_string(DeadReason reason) {
       {DeadReason::kWorkerLosses, "worker_losses"},
       {DeadReason::kNoSuchFunction, "no_such_function"},
       {DeadReason::kTooLarge, "too_large"},
+      {DeadReason::kRecursion, "recursion"},
       {DeadReason::kCancelled, "cancelled"},
       {DeadReason::kPurged, "purged"},
   };

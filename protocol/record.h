@@ -43,6 +43,7 @@ enum class DeadReason : std::uint8_t {
   kWorkerLosses = 3,
   kNoSuchFunction = 4,
   kTooLarge = 5,
+  kRecursion = 6,  // functions published in a circle
   // From 16 on: an operator ended the delivery, as cancelled. No letter has these.
   kCancelled = 16,
   kPurged = 17,  // with its whole queue

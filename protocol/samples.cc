@@ -37,7 +37,7 @@ Done done() {
                    .failure = {"ValidationError", "email is missing", false, 1500}};
   append_row(failed.packed_row, failed_row());
   failed.log_tail = "checking the form\n";
-  return {9, {failed}, {ok}};
+  return {9, {failed}, {ok}, {"wordcount"}};
 }
 
 }  // namespace

@@ -129,7 +129,7 @@ void Board::finish_item(std::size_t sheet, const ResultHeader& header, const Res
   writing.written += sizeof header;
   if (!(header.flags & ResultHeader::kInMemfd)) {
     for (const std::string_view part :
-         {texts.content_type, texts.type, texts.message, texts.data}) {
+         {texts.content_type, texts.type, texts.message, texts.data, texts.asked}) {
       if (!part.empty()) std::memcpy(at, part.data(), part.size());
       at += part.size();
     }
@@ -224,6 +224,7 @@ ResultTexts split(const ResultHeader& header, std::string_view payload) {
   texts.type = take(header.type_size);
   texts.message = take(header.message_size);
   texts.data = take(header.data_size);
+  texts.asked = take(header.asked_size);
   return texts;
 }
 

@@ -40,7 +40,7 @@ struct LogRange {
 };
 
 // How one item ended, as the instance says. Its texts follow it in the area (content type, failure
-// type, failure message, data, in this order), unless they are in a memfd.
+// type, failure message, data, what it asks for, in this order), unless they are in a memfd.
 struct ResultHeader {
   static constexpr std::uint8_t kRetryable = 1, kHasRetryAfter = 2, kInMemfd = 4;
 
@@ -51,7 +51,7 @@ struct ResultHeader {
   std::uint16_t content_type_size = 0;
   std::uint16_t type_size = 0;
   std::uint16_t message_size = 0;
-  std::uint32_t unused = 0;
+  std::uint32_t asked_size = 0;  // see asked.h
   std::uint64_t data_size = 0;
   std::int64_t started_ns = 0;  // CLOCK_MONOTONIC
   std::int64_t duration_ns = 0;
@@ -59,12 +59,12 @@ struct ResultHeader {
   LogRange log;
 
   std::size_t payload_size() const {
-    return std::size_t{content_type_size} + type_size + message_size + data_size;
+    return std::size_t{content_type_size} + type_size + message_size + data_size + asked_size;
   }
 };
 
 struct ResultTexts {
-  std::string_view content_type, type, message, data;
+  std::string_view content_type, type, message, data, asked = {};
 };
 
 struct Progress {

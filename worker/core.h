@@ -23,6 +23,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -186,9 +187,11 @@ class Core {
     Function* function = nullptr;
     std::vector<Held*> held;  // in the order of the verdicts
     std::size_t bytes = 0;
+    std::size_t writes = 0;  // deliveries and their effects
     std::uint32_t failures = 0;
     bool set_aside = false;  // refused, alone: tried again without holding up the others
     std::optional<TimePoint> again_at;
+    std::optional<protocol::Done::Row> invoked;  // of an invocation: its answer, once this is in
   };
   struct SentDone {
     std::uint64_t number;
@@ -278,12 +281,16 @@ class Core {
   struct Finish {
     protocol::Outcome outcome = protocol::Outcome::kOk;
     protocol::Failure failure;
-    std::string output, content_type, log_tail;
+    std::string output, content_type;
+    std::vector<Asked> asked;
+    std::string log_tail;
     bool log_truncated = false;
   };
   void finish(Held& held, Finish finish, protocol::AttemptRow& row, Now now);
   std::string make_record(const Held& held, Finish& finish, const protocol::AttemptRow& row,
                           Now now);
+  static store::Effects effects_of_success(const Held& held, const Finish& end, Now now);
+  static store::Effects published(const Held& held, const Finish& end);
   void hand_back(Held& held, Now now);
   void report_done(Held& held, protocol::Done::Row row);
   void report_committed(Held& held);
@@ -311,6 +318,7 @@ class Core {
 
   // core_flights.cc: commits on their way
   void send_commit(Flight flight);
+  void commit_invocation(Held& held, store::Effects effects, protocol::Done::Row answer);
   void repeat_commits(Now now);
   void on_commit_refused(CommitId id, const Error& error, Now now);
   std::size_t in_air() const { return commits_.size() - set_aside_; }
@@ -329,6 +337,7 @@ class Core {
   std::uint64_t delivers_ = 0;
   std::vector<protocol::Done::Row> done_rows_;
   std::vector<protocol::Done::Committed> done_committed_;
+  std::set<std::string> done_outboxes_;
   std::uint64_t next_done_ = 1;
   std::deque<SentDone> sent_done_;
   std::size_t sent_rows_ = 0;  // in sent_done_

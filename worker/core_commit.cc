@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <bitset>
 
+#include "protocol/caused_event.h"
 #include "worker/core.h"
 
 namespace fanfare::worker {
@@ -85,10 +86,12 @@ void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
       function.done_entries.push_back(&entry);
     }
     const bool stored = function.manifest.result_ttl > Duration::zero();
-    entry.done.push_back({&held, stored ? make_record(held, end, row, now) : std::string{}});
+    store::Effects effects = effects_of_success(held, end, now);
+    entry.done.push_back(
+        {&held, stored ? make_record(held, end, row, now) : std::string{}, std::move(effects)});
     ++function.uncommitted;
     ++uncommitted_;
-    uncommitted_bytes_ += entry.done.back().record.size();
+    uncommitted_bytes_ += entry.done.back().bytes();
     if (!options_.protections.commit_before_done) {
       protocol::Done::Row done;
       done.function = function.spec.name;
@@ -106,6 +109,9 @@ void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
     protocol::append_row(done.packed_row, row);
     done.failure = std::move(end.failure);
     done.log_tail = std::move(end.log_tail);
+  }
+  if (ok && !end.asked.empty()) {
+    return commit_invocation(held, published(held, end), std::move(done));
   }
   report_done(held, std::move(done));
 }
@@ -129,6 +135,37 @@ std::string Core::make_record(const Held& held, Finish& end, const protocol::Att
   record.ended_ms = to_ms(now.wall);
   record.memory_limit_mb = static_cast<std::uint32_t>(held.function->manifest.memory_bytes >> 20);
   return protocol::pack(record);
+}
+
+// What the handler has published.
+store::Effects Core::published(const Held& held, const Finish& end) {
+  store::Effects effects;
+  for (const Asked& asked : end.asked) {
+    auto caused = protocol::published_event(asked.bytes, held.packed_event);
+    if (!caused) continue;  // never: InstanceHandle has looked
+    effects.push_back(store::Publish{std::move(caused->to), std::move(caused->packed_event)});
+  }
+  return effects;
+}
+
+// What the function's success brings about: what it published, and `on_success` is told.
+store::Effects Core::effects_of_success(const Held& held, const Finish& end, Now now) {
+  const Function& function = *held.function;
+  store::Effects effects = published(held, end);
+  if (!function.manifest.on_success.empty()) {
+    protocol::EndedDelivery ended;
+    ended.function = function.spec.name;
+    ended.version = function.spec.generation;
+    ended.id = held.id;
+    ended.packed_event = held.packed_event;
+    ended.attempts = held.attempt;
+    ended.ended_ms = to_ms(now.wall);
+    ended.output = end.output;
+    ended.content_type = end.content_type;
+    auto caused = protocol::destination_event(function.manifest.on_success, ended);
+    effects.push_back(store::Publish{std::move(caused.to), std::move(caused.packed_event)});
+  }
+  return effects;
 }
 
 // Not run, or stopped because this worker leaves: somebody else may have it.
@@ -223,10 +260,11 @@ void Core::add_to_flight(Flight& flight, Function& function, Entry& entry) {
   bool open_group = false;
   std::bitset<protocol::kChunkEventsMax> in_group;  // indexes of the open group
   for (Success& success : entry.done) {
-    const std::size_t bytes = success.record.size();
+    const std::size_t bytes = success.bytes();
+    const std::size_t writes = 1 + success.effects.size();
     const std::uint8_t index = success.held->id.index;
     const bool twice = open_group ? in_group.test(index) : names(flight.call, entry, index);
-    if (!flight.held.empty() && (twice || flight.held.size() >= options_.commit_deliveries_max ||
+    if (!flight.held.empty() && (twice || flight.writes + writes > options_.commit_deliveries_max ||
                                  flight.bytes + bytes > options_.commit_bytes_max)) {
       send_commit(std::exchange(flight, {}));
       open_group = false;
@@ -250,9 +288,11 @@ void Core::add_to_flight(Flight& flight, Function& function, Entry& entry) {
     }
     const Held& held = *success.held;
     in_group.set(index);
-    flight.call.groups.back().items.push_back(
-        {held.id.index, held.slot, held.token, std::move(success.record)});
+    flight.call.groups.back().items.push_back({held.id.index, held.slot, held.token,
+                                               std::move(success.record),
+                                               std::move(success.effects)});
     flight.held.push_back(success.held);
+    flight.writes += writes;
     flight.bytes += bytes;
     success.held->entry = nullptr;  // the flight has it now
   }

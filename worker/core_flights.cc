@@ -45,6 +45,28 @@ void Core::send_commit(Flight flight) {
   options_.failpoint("worker.commit.sent");
 }
 
+// What an invocation publishes is committed as a delivery of class memory would be, without a
+// result, before the caller has its answer. Nothing in Redis knows of it: a repeat after a lost
+// reply may publish twice.
+void Core::commit_invocation(Held& held, store::Effects effects, protocol::Done::Row answer) {
+  Flight flight;
+  flight.function = held.function;
+  flight.held = {&held};
+  flight.writes = 1 + effects.size();
+  flight.bytes = store::bytes_of(effects);
+  flight.invoked = std::move(answer);
+  flight.call.function = held.function->spec.name;
+  flight.call.groups.push_back({.entry = held.id.entry,
+                                .lane = held.lane,
+                                .origin = protocol::Origin::kMemory,
+                                .entry_size = 1,
+                                .items = {}});
+  flight.call.groups[0].items.push_back({held.id.index, 0, held.token, {}, std::move(effects)});
+  ++uncommitted_;
+  uncommitted_bytes_ += flight.bytes;
+  send_commit(std::move(flight));
+}
+
 // Sends again what has waited long enough.
 void Core::repeat_commits(Now now) {
   for (auto& [id, flight] : commits_) {
@@ -92,12 +114,15 @@ void Core::on_commit_answer(CommitId id, const store::Committed& answer, Now now
         break;  // of writes on rows, which no attempt makes yet
     }
     // Whoever ended it: it has ended, and the broker may forget it.
-    if (options_.protections.commit_before_done) {
+    if (flight.invoked) {
+      report_done(*flight.held[i], *std::move(flight.invoked));
+    } else if (options_.protections.commit_before_done) {
       report_committed(*flight.held[i]);
     } else {
       release(*flight.held[i]);
     }
   }
+  if (flight.writes > flight.held.size()) done_outboxes_.insert(flight.call.function);
   options_.failpoint("worker.commit.reported");
   uncommitted_ -= flight.held.size();
   uncommitted_bytes_ -= flight.bytes;
@@ -145,9 +170,13 @@ void Core::on_commit_refused(CommitId id, const Error& error, Now now) {
     second.held.assign(middle, first.held.end());
     first.held.erase(middle, first.held.end());
     for (const auto& group : second.call.groups) {
-      for (const auto& item : group.items) second.bytes += item.record.size();
+      for (const auto& item : group.items) {
+        second.bytes += item.record.size() + store::bytes_of(item.effects);
+        second.writes += 1 + item.effects.size();
+      }
     }
     first.bytes -= second.bytes;
+    first.writes -= second.writes;
     send_commit(std::move(first));
     return send_commit(std::move(second));
   }

@@ -102,6 +102,7 @@ void Core::on_result(Instance& instance, Held& held, ItemResult& result, Now now
           .failure = std::move(result.failure),
           .output = std::move(result.output),
           .content_type = std::move(result.content_type),
+          .asked = std::move(result.asked),
           .log_tail = std::move(result.log_tail),
           .log_truncated = result.log_truncated},
          row_, now);

@@ -54,7 +54,7 @@ std::vector<protocol::HeldDelivery> Core::everything_held() const {
   for (const Held& one : pool_.all()) {
     if (one.function) add(one.function->spec.name, one.id, one.token);
   }
-  for (const auto& row : protocol::Done{0, done_rows_, done_committed_}.all_rows()) {
+  for (const auto& row : protocol::Done{0, done_rows_, done_committed_, {}}.all_rows()) {
     add(row.function, row.id, row.token);
   }
   for (const SentDone& sent : sent_done_) {
@@ -303,8 +303,11 @@ void Core::send_done() {
   std::size_t from = 0;
   while (from < done_rows_.size() || !done_committed_.empty()) {
     // What was committed fits into one: held_max of them are 250 kB.
-    protocol::Done done{
-        .number = next_done_++, .rows = {}, .committed = std::exchange(done_committed_, {})};
+    protocol::Done done{.number = next_done_++,
+                        .rows = {},
+                        .committed = std::exchange(done_committed_, {}),
+                        .outboxes = {done_outboxes_.begin(), done_outboxes_.end()}};
+    done_outboxes_.clear();
     std::size_t bytes = 0;
     while (from < done_rows_.size() && done.rows.size() < kDoneRowsMax && bytes < kDoneBytesMax) {
       protocol::Done::Row& row = done_rows_[from++];

@@ -13,6 +13,8 @@
 #include "base/time.h"
 #include "protocol/ids.h"
 #include "protocol/messages.h"
+#include "store/calls.h"
+#include "store/encode.h"
 
 namespace fanfare::worker {
 
@@ -29,6 +31,11 @@ struct Frame {
 struct Success {
   Held* held = nullptr;
   std::string record;  // packed ResultRecord; empty if the function stores none
+  store::Effects effects;
+
+  std::size_t bytes() const {
+    return record.size() + (effects.empty() ? 0 : store::bytes_of(effects));
+  }
 };
 
 // One function's deliveries share a journal entry if all of this is equal.

@@ -82,7 +82,9 @@ void InstanceRuntime::run_together(const ReceivedBatch& batch, std::span<const F
   Together together;
   together.items.resize(batch_.items);
   together.result_bytes_max = parts_.result_bytes_max;
+  together_ = true;
   call_together(batch, fds, together);
+  together_ = false;
   together.fail_all(protocol::Outcome::kFunctionError, "NoAnswer",
                     "the handler returned without saying what became of this event",
                     abi::kRetryable);

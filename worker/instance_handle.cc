@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "protocol/event.h"
+
 namespace fanfare::worker {
 namespace {
 
@@ -179,6 +181,7 @@ Result<ItemResult> InstanceHandle::make_result(std::uint64_t batch, Board::Entry
   const ResultHeader& header = entry.header;
   if (!is_an_answer(header.outcome)) return reject("the instance made up an outcome");
   if (header.data_size > result_bytes_max_) return reject("the instance sent too large a result");
+  if (header.asked_size > kAskedBytesMax) return reject("the instance asks for too much");
   std::string payload = std::move(entry.payload);
   if (header.flags & ResultHeader::kInMemfd) {
     auto large = large_payload(batch, header);
@@ -192,6 +195,7 @@ Result<ItemResult> InstanceHandle::make_result(std::uint64_t batch, Board::Entry
                     .output = std::string(texts.data),
                     .content_type = printable(texts.content_type, texts.content_type.size()),
                     .failure = {},
+                    .asked = {},
                     .started_at = TimePoint(Duration(header.started_ns)),
                     .duration = Duration(std::max<std::int64_t>(header.duration_ns, 0)),
                     .peak_memory_kb = board_.peak_memory_kb(),
@@ -200,6 +204,15 @@ Result<ItemResult> InstanceHandle::make_result(std::uint64_t batch, Board::Entry
                     .log_truncated = false,
                     .printed = {},
                     .printed_cut = 0};
+  if (header.outcome == protocol::Outcome::kOk && !texts.asked.empty()) {
+    auto asked = read_asked(texts.asked);
+    if (!asked) return asked.error();
+    for (const Asked& one : *asked) {
+      if (!protocol::unpack_event(one.bytes))
+        return reject("the instance publishes what is no event");
+    }
+    result.asked = std::move(*asked);
+  }
   if (header.outcome != protocol::Outcome::kOk) {
     result.failure.type = printable(texts.type, texts.type.size());
     result.failure.message = printable(texts.message, kFailureMessageMax);

@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "protocol/record.h"
+#include "worker/asked.h"
 #include "worker/board.h"
 #include "worker/channel.h"
 #include "worker/ending.h"
@@ -34,6 +35,7 @@ struct ItemResult {
   protocol::Outcome outcome = protocol::Outcome::kOk;
   std::string output, content_type;
   protocol::Failure failure;  // meaningful unless outcome is ok
+  std::vector<Asked> asked;   // only if outcome is ok
   TimePoint started_at;
   Duration duration{};
   std::uint32_t peak_memory_kb = 0;  // of the process, so far

@@ -13,7 +13,9 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/event.h"
 #include "worker/abi_event.h"
+#include "worker/asked.h"
 #include "worker/instance_parts.h"
 
 namespace fanfare::worker {
@@ -91,6 +93,7 @@ void InstanceRuntime::run_item(const ReceivedItem& item,
                                std::optional<std::string_view> packed_event) {
   finished_ = false;
   forget_progress();
+  forget_asked();
   parts_.board.begin_item(batch_.sheet, now_ns_);
   if (!started_ && !run_start_hook()) return;
 
@@ -137,6 +140,14 @@ abi::Context InstanceRuntime::context_for(std::uint32_t attempt, std::int64_t ti
           .progress =
               [](void* host, double fraction, abi::Text note) {
                 static_cast<InstanceRuntime*>(host)->report_progress(fraction, view(note));
+              },
+          .publish =
+              [](void* host, const abi::NewEvent* made) {
+                try {
+                  return text(static_cast<InstanceRuntime*>(host)->publish(*made));
+                } catch (const std::bad_alloc&) {
+                  return text("there is no memory left to keep the event in");
+                }
               }};
 }
 
@@ -158,7 +169,10 @@ void InstanceRuntime::finish_ok(std::string_view content_type, std::string_view 
                          too_large(data.size(), parts_.result_bytes_max), 0, 0);
   }
   ResultHeader header{.outcome = protocol::Outcome::kOk};
-  finish(header, {content_type.substr(0, kContentTypeMax), {}, {}, data});
+  const ResultTexts texts{content_type.substr(0, kContentTypeMax), {}, {}, data, {}};
+  if (!any_asked_) return finish(header, texts);
+  const std::lock_guard lock(asked_mutex_);
+  finish(header, {texts.content_type, {}, {}, data, asked_});
 }
 
 void InstanceRuntime::finish_failed(protocol::Outcome outcome, std::string_view type,
@@ -181,6 +195,7 @@ void InstanceRuntime::place(ResultHeader& header, ResultTexts& texts) {
   header.type_size = static_cast<std::uint16_t>(texts.type.size());
   header.message_size = static_cast<std::uint16_t>(texts.message.size());
   header.data_size = texts.data.size();
+  header.asked_size = static_cast<std::uint32_t>(texts.asked.size());
   if (!parts_.board.fits(batch_.sheet, header.payload_size())) {
     if (send_texts(texts)) {
       header.flags |= ResultHeader::kInMemfd;
@@ -224,7 +239,8 @@ void InstanceRuntime::look_at_log() {
 
 bool InstanceRuntime::send_texts(const ResultTexts& texts) {
   const auto memfd = make_sealed_memfd(
-      "fanfare-result", std::array{texts.content_type, texts.type, texts.message, texts.data});
+      "fanfare-result",
+      std::array{texts.content_type, texts.type, texts.message, texts.data, texts.asked});
   return memfd && ring(Doorbell::Kind::kResult, std::array{memfd->get()});
 }
 
@@ -253,6 +269,49 @@ void InstanceRuntime::report_progress(double fraction, std::string_view note) {
   const std::lock_guard lock(progress_mutex_);
   progressed_ = true;
   parts_.board.set_progress(fraction, note);
+}
+
+void InstanceRuntime::forget_asked() {
+  if (!any_asked_) return;
+  const std::lock_guard lock(asked_mutex_);
+  any_asked_ = false;
+  asked_.clear();
+  published_ = published_bytes_ = 0;
+}
+
+// Kept until the handler succeeds. What can be wrong with it is said here, to whom it concerns.
+std::string_view InstanceRuntime::publish(const abi::NewEvent& event) {
+  const std::lock_guard lock(asked_mutex_);
+  const auto no = [this](std::string why) -> std::string_view { return refusal_ = std::move(why); };
+  if (together_) return no("a call for a batch of events has no result that could carry an event");
+  if (published_ >= kPublishedMax) {
+    return no("an attempt may publish " + std::to_string(kPublishedMax) + " events");
+  }
+  protocol::Event made;
+  made.source = view(event.source);
+  if (made.source.empty()) made.source = "/functions/" + parts_.function;
+  made.type = view(event.type);
+  made.subject = view(event.subject);
+  made.content_type = view(event.content_type);
+  made.data = view(event.data);
+  for (std::size_t i = 0; i < event.extension_count; ++i) {
+    made.extensions.emplace_back(view(event.extensions[i].name), view(event.extensions[i].value));
+  }
+  if (event.delay_ms < 0) return no("the delay of an event cannot be negative");
+  if (event.delay_ms > 0) made.options.delay = event.delay_ms;
+  const std::string packed = protocol::pack(made);
+  if (const auto viewed = protocol::view_event(packed); !viewed) {
+    return no(viewed.error().message);
+  }
+  if (published_bytes_ + packed.size() > kPublishedBytesMax) {
+    return no("an attempt may publish " + std::to_string(kPublishedBytesMax) +
+              " bytes of events, attributes included");
+  }
+  any_asked_ = true;
+  append_asked(asked_, Asked::Kind::kPublish, packed);
+  ++published_;
+  published_bytes_ += packed.size();
+  return {};
 }
 
 }  // namespace fanfare::worker

@@ -4,6 +4,7 @@
 // killed at any point. So each result is complete on the board before the next item begins.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -55,9 +56,18 @@ class InstanceRuntime {
   void write_log_line(std::uint32_t level, std::string_view text);
   void forget_progress();
   void report_progress(double fraction, std::string_view note);
+  void forget_asked();
+  // Empty, or why it is not taken.
+  std::string_view publish(const abi::NewEvent& event);
 
   const LoadedFunction& function_;
   Parts parts_;
+  // What the running item asks for; its handler may have several threads.
+  std::atomic<bool> any_asked_ = false;
+  std::mutex asked_mutex_;  // of the following
+  std::string asked_, refusal_;
+  std::size_t published_ = 0, published_bytes_ = 0;
+  std::atomic<bool> together_ = false;  // one call for all items: whose event would it be?
   std::uint64_t log_end_ = 0;
   std::uint32_t printed_lately_ = 0;  // items to go until a silent function counts as one
   std::int64_t last_look_ns_ = 0;

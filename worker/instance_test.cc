@@ -549,6 +549,7 @@ TEST(Zygote, SaysWhatIsWrongWithAFunction) {
             std::string::npos);
   EXPECT_NE(start_error(fixture("bad-abi")).find("AbiMismatch"), std::string::npos);
   EXPECT_NE(start_error(fixture("bad-abi")).find("ABI 99.7"), std::string::npos);
+  EXPECT_EQ(start_error(fixture("old-abi")), "started") << "what is new is behind what it knows";
   EXPECT_NE(start_error(fixture("no-symbol")).find("has no fanfare_abi_version"),
             std::string::npos);
   EXPECT_NE(start_error(fixture("starts-thread")).find("StartsThreads"), std::string::npos);

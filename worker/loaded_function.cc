@@ -40,7 +40,7 @@ std::variant<LoadedFunction, Failure> LoadedFunction::load(const std::string& pa
     return refusal("NotAFunction",
                    path + " has no fanfare_abi_version: build it with <fanfare/function.h>");
   }
-  if (*stamp != abi::kStamp) {
+  if (*stamp < abi::kOldestStamp || *stamp > abi::kStamp) {
     return refusal("AbiMismatch", path + " was built for function ABI " + describe_abi(*stamp) +
                                       ", this worker has " + describe_abi(abi::kStamp) +
                                       ": build it again with this version's header");

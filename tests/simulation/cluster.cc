@@ -68,6 +68,8 @@ broker::CoreOptions Cluster::broker_options() {
   protections.answer_garbage = planted != Mutation::kSilentGarbage;
   protections.check_claims = planted != Mutation::kForgetIds;
   protections.end_before_cutting = planted != Mutation::kCutWithoutEnd;
+  protections.empty_outboxes = planted != Mutation::kOutboxesKeepEntries;
+  protections.look_at_outboxes = planted != Mutation::kOutboxesForgotten;
   protections.bound_queues = planted != Mutation::kUnboundedQueue;
   protections.keep_key_order = planted != Mutation::kKeysUnheeded;
   protections.count_refusals = planted != Mutation::kUncountedRefusal;

@@ -216,8 +216,10 @@ void History::applied(const store::Append& call, const store::Appended& answer) 
   for (const auto& stream : call.streams) {
     for (const auto& item : stream.items) {
       const auto key = key_of(stream.function, {call.entry, item.index});
-      const auto tag = tag_of(item.packed_event);
       if (!key) return;
+      auto tag = tag_of(item.packed_event);
+      if (!tag) tag = tag_of_told(key->id, item.packed_event);
+      if (violated()) return;
       if (!tag || *tag >= published_.size()) {
         return violate("{} holds an event that nobody published", protocol::to_string(key->id));
       }
@@ -244,6 +246,59 @@ void History::applied(const store::Append& call, const store::Appended& answer) 
     }
     check_bound(stream.function);
   }
+}
+
+// An event that tells of a delivery's end: there is one of each, and not before that end.
+std::optional<Tag> History::tag_of_told(const protocol::EventId& id,
+                                        std::string_view packed_event) {
+  if (const auto at = told_.find(id); at != told_.end()) return at->second;
+  const auto told = told_by(packed_event);
+  const auto key = told ? key_of(told->function, told->id) : std::nullopt;
+  const auto at = key ? deliveries_.find(*key) : deliveries_.end();
+  if (at == deliveries_.end()) return std::nullopt;
+  DeliveryHistory& delivery = at->second;
+  const std::uint32_t ends = told->of_success ? delivery.to_tell_success : delivery.to_tell_failure;
+  std::uint32_t& times = told->of_success ? delivery.told_success : delivery.told_failure;
+  if (++times > ends) {
+    violate("{} has ended so {} times and is told of for the {}th time, in {}", describe(*key),
+            ends, times, protocol::to_string(id));
+    return std::nullopt;
+  }
+  const Place place = told->of_success ? Place::kSucceeded : Place::kDead;
+  const std::string& destination = destination_of(*key, place);
+  const auto number = workload_.find(destination);
+  const Tag tag = submit(
+      number ? static_cast<FunctionSet>(1u << *number) : workload_.subscribed_to(destination),
+      std::nullopt, {});
+  published_[tag].cause = *key;
+  published_[tag].appended = id;
+  told_.emplace(id, tag);
+  --to_tell_;
+  return tag;
+}
+
+void History::note_to_tell(const DeliveryKey& key, DeliveryHistory& delivery) {
+  if (destination_of(key, delivery.place).empty()) return;
+  ++(delivery.place == Place::kSucceeded ? delivery.to_tell_success : delivery.to_tell_failure);
+  ++to_tell_;
+}
+
+// Whom an end in this place is told; empty: nobody.
+const std::string& History::destination_of(const DeliveryKey& key, Place place) const {
+  static const std::string kNobody;
+  const FunctionModel& function = workload_.functions()[key.function];
+  if (place == Place::kCancelled) return kNobody;
+  return place == Place::kSucceeded ? function.on_success : function.on_failure;
+}
+
+void History::check_told(const DeliveryKey& key, const DeliveryHistory& delivery) {
+  if (delivery.told_success == delivery.to_tell_success &&
+      delivery.told_failure == delivery.to_tell_failure) {
+    return;
+  }
+  violate("{} has ended {} times, of which {} were told", describe(key),
+          delivery.to_tell_success + delivery.to_tell_failure,
+          delivery.told_success + delivery.told_failure);
 }
 
 // All brokers have the same queue_max, and only the acting one appends. It knows of everything that
@@ -299,6 +354,7 @@ void History::applied(const store::Commit& call, const store::Committed& answer)
       --count_of(counts_[key->function], delivery->place);
       ++counts_[key->function].succeeded;
       delivery->place = Place::kSucceeded;
+      note_to_tell(*key, *delivery);
       delivery->ended_by = item.token;
       check_key_order(*key, delivery->place);
     }
@@ -365,6 +421,7 @@ void History::applied(const store::Bury& call, const store::Moved& answer) {
     --count_of(counts_[key->function], delivery->place);
     ++count_of(counts_[key->function], place);
     delivery->place = place;
+    note_to_tell(*key, *delivery);
     delivery->ended_by = item.token;
     check_key_order(*key, place);
   }
@@ -727,8 +784,9 @@ void History::on_done_sent(WorkerLife worker, const protocol::Done& done) {
 // ---- the end ----
 
 bool History::all_ended() const {
-  return std::all_of(counts_.begin(), counts_.end(),
-                     [](const auto& counts) { return counts.open == 0 && counts.later == 0; });
+  return to_tell_ == 0 && std::ranges::all_of(counts_, [](const auto& counts) {
+           return counts.open == 0 && counts.later == 0;
+         });
 }
 
 std::string History::what_is_open() const {
@@ -736,7 +794,7 @@ std::string History::what_is_open() const {
   for (const auto& [key, delivery] : deliveries_) {
     if (!delivery.ended()) open.push_back(key);
   }
-  if (open.empty()) return "nothing";
+  if (open.empty()) return to_tell_ == 0 ? "nothing" : fmt::format("{} ends to tell of", to_tell_);
   std::sort(open.begin(), open.end());
   return fmt::format("{} deliveries, first {}", open.size(), describe(open.front()));
 }
@@ -753,6 +811,9 @@ void History::check_final() {
         violate("event {} was acknowledged and is lost: {}", tag, describe(key));
       }
     }
+  }
+  for (const auto& [key, delivery] : deliveries_) {
+    if (!violated()) check_told(key, delivery);
   }
 }
 

@@ -69,6 +69,9 @@ struct DeliveryHistory {
   std::uint32_t failures_before = 0, losses_before = 0;  // the latest redrive
   std::uint32_t executions = 0;
   std::optional<std::string> result;  // as stored, once it is
+  // Ends that a destination has to hear of, and those that one has an event of. A redriven delivery
+  // has several.
+  std::uint32_t to_tell_success = 0, told_success = 0, to_tell_failure = 0, told_failure = 0;
   std::vector<Attempt> attempts;
 
   bool ended() const { return place != Place::kOpen && place != Place::kLater; }
@@ -158,6 +161,7 @@ class History {
     std::optional<protocol::EventId> appended;
     std::vector<store::ClaimKey> claims;
     std::uint32_t submissions = 1;
+    std::optional<DeliveryKey> cause;  // it tells of this delivery's end, and no publisher made it
   };
   struct BrokerHistory {
     std::uint32_t epoch = 0;
@@ -168,6 +172,10 @@ class History {
 
   void applied(const store::Meter& call, const store::Metered& answer);
   void applied(const store::Append& call, const store::Appended& answer);
+  std::optional<Tag> tag_of_told(const protocol::EventId& id, std::string_view packed_event);
+  const std::string& destination_of(const DeliveryKey& key, Place place) const;
+  void note_to_tell(const DeliveryKey& key, DeliveryHistory& delivery);
+  void check_told(const DeliveryKey& key, const DeliveryHistory& delivery);
   void applied(const store::Commit& call, const store::Committed& answer);
   void applied(const store::Postpone& call, const store::Moved& answer);
   void applied(const store::Bury& call, const store::Moved& answer);
@@ -195,6 +203,8 @@ class History {
   // Who had an id or a key first: by what lies in the journal, and by what was claimed (which
   // events that nobody gets do, too).
   std::map<store::ClaimKey, protocol::EventId> journaled_, claimed_;
+  std::map<protocol::EventId, Tag> told_;  // events that tell destinations of an end
+  std::size_t to_tell_ = 0;                // ends that a destination has no event of yet
   std::unordered_map<DeliveryKey, DeliveryHistory, DeliveryKeyHash> deliveries_;
   std::array<store::Surveyed::Counts, kFunctionsMax> counts_{};
   std::uint64_t queue_max_ = 0;

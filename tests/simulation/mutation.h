@@ -23,6 +23,8 @@ enum class Mutation {
   kForgetIds,
   kKeysUnheeded,
   kCutWithoutEnd,
+  kOutboxesKeepEntries,
+  kOutboxesForgotten,
   // worker::Protections
   kDoneBeforeCommit,
   kForgetCommits,
@@ -42,7 +44,7 @@ struct MutationName {
   Mutation mutation;
   std::string_view name;
 };
-inline constexpr std::array<MutationName, 24> kMutations{{
+inline constexpr std::array<MutationName, 26> kMutations{{
     {Mutation::kNone, "none"},
     {Mutation::kAcknowledgeBeforeJournal, "acknowledge_before_journal"},
     {Mutation::kForgetLeases, "forget_leases"},
@@ -56,6 +58,8 @@ inline constexpr std::array<MutationName, 24> kMutations{{
     {Mutation::kForgetIds, "forget_ids"},
     {Mutation::kKeysUnheeded, "keys_unheeded"},
     {Mutation::kCutWithoutEnd, "cut_without_end"},
+    {Mutation::kOutboxesKeepEntries, "outboxes_keep_entries"},
+    {Mutation::kOutboxesForgotten, "outboxes_forgotten"},
     {Mutation::kDoneBeforeCommit, "done_before_commit"},
     {Mutation::kForgetCommits, "forget_commits"},
     {Mutation::kForgetDone, "forget_done"},

@@ -370,6 +370,10 @@ void Redis::check_final() {
                                 entries.size());
       }
     }
+    if (!function.outbox.empty()) {
+      return history_.violate("function {}: {} entries are left in its outbox", name,
+                              function.outbox.size());
+    }
     const auto buried = static_cast<std::size_t>(function.counts.dead + function.counts.expired);
     if (function.dead.size() != buried) {
       return history_.violate("function {}: {} dead letters, {} buried", name, function.dead.size(),

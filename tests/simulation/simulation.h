@@ -6,8 +6,8 @@
 // refuse to be retried, crash, hang until they are killed, answer too much, kill their worker. Time
 // moves from one step (an arrival, a timer, the end of a function) to the next; nothing sleeps.
 // Publishers, callers (invocations, waits) and an operator (deployments, drains) keep the system
-// busy, with priorities, tenants, delays and expiries. Events with an id or an idempotency key are
-// published again, by anybody, or others take their names.
+// busy, with priorities, tenants, delays and expiries; functions have destinations. Events with an
+// id or an idempotency key are published again, by anybody, or others take their names.
 //
 // Faults, each kind switched on for about half of all seeds:
 // - connections break (what is under way is lost, both ends notice late), peers are cut off for a
@@ -69,6 +69,9 @@
 // 15. The deliveries of an ordering key end in the order in which they were accepted, those that
 //     were delayed and those that are cancelled apart; and one broker has lent, and has no reason
 //     to believe over, one of them at a time.
+//
+// 15. Destinations: each success, and each death, of a function with a destination for it is told
+//     there in exactly one event, after that end; nothing is left in an outbox.
 //
 // Replay. A violation prints the seed, one line that runs it again, and the last lines of the
 // trace:

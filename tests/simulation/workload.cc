@@ -62,9 +62,16 @@ Script make_script(Random& random) {
   return script;
 }
 
+struct Destinations {
+  std::string on_success, on_failure;
+};
+
 FunctionModel model(std::string name, std::vector<std::string> types, std::uint32_t max_attempts,
-                    std::uint32_t max_concurrency, bool results_stored) {
+                    std::uint32_t max_concurrency, bool results_stored,
+                    Destinations destinations = {}) {
   FunctionModel function;
+  function.on_success = std::move(destinations.on_success);
+  function.on_failure = std::move(destinations.on_failure);
   function.name = std::move(name);
   function.types = std::move(types);
   function.max_attempts = max_attempts;
@@ -73,6 +80,12 @@ FunctionModel model(std::string name, std::vector<std::string> types, std::uint3
   std::string& toml = function.manifest;
   toml = fmt::format("name = \"{}\"\ntimeout = \"60ms\"\nkeep_alive = \"300ms\"\n", function.name);
   if (max_concurrency > 0) toml += fmt::format("max_concurrency = {}\n", max_concurrency);
+  if (!function.on_success.empty()) {
+    toml += fmt::format("on_success = \"{}\"\n", function.on_success);
+  }
+  if (!function.on_failure.empty()) {
+    toml += fmt::format("on_failure = \"{}\"\n", function.on_failure);
+  }
   for (const auto& type : function.types) {
     toml += fmt::format("[[on]]\npattern = '{{\"type\":[\"{}\"]}}'\n", type);
   }
@@ -89,10 +102,10 @@ std::string_view to_string(Behaviour behaviour) {
 }
 
 Workload::Workload() {
-  functions_.push_back(model("plain", {"a", "both"}, 4, 0, true));
-  functions_.push_back(model("twin", {"b", "both"}, 3, 0, true));
+  functions_.push_back(model("plain", {"a", "both"}, 4, 0, true, {"by-name", "plain.failed"}));
+  functions_.push_back(model("twin", {"b", "both"}, 3, 0, true, {"", "by-name"}));
   functions_.push_back(model("narrow", {"c"}, 3, 2, true));
-  functions_.push_back(model("bare", {"d", "both"}, 2, 0, false));
+  functions_.push_back(model("bare", {"d", "both", "plain.failed"}, 2, 0, false));
   functions_.push_back(model("by-name", {}, 1, 0, true));
   functions_.push_back(model("gathers", {"e"}, 3, 0, true));
   functions_.back().manifest += "[batch]\nsize = 5\nwindow = \"4ms\"\n";
@@ -177,10 +190,21 @@ std::optional<Tag> tag_of(std::string_view packed_event) {
   return number(event->subject);
 }
 
+std::optional<Told> told_by(std::string_view packed_event) {
+  constexpr std::string_view kSource = "/functions/";
+  const auto event = protocol::view_event(packed_event);
+  if (!event || !event->source.starts_with(kSource)) return std::nullopt;
+  const auto id = protocol::parse_event_id(event->subject);
+  if (!id) return std::nullopt;
+  const bool of_success = event->data.find("\"condition\":\"Success\"") != std::string_view::npos;
+  return Told{std::string{event->source.substr(kSource.size())}, *id, of_success,
+              std::string{event->type}};
+}
+
 Script script_of(std::string_view packed_event) {
   Script script;
   const auto event = protocol::view_event(packed_event);
-  if (!event) return script;
+  if (!event || event->source != "/simulation") return script;
   std::string_view rest = event->data;
   const auto word = [&rest] {
     const std::string_view text = rest.substr(0, rest.find(' '));

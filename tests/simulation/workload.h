@@ -44,6 +44,7 @@ struct FunctionModel {
   std::uint32_t max_concurrency = 0;
   bool results_stored = true;
   Duration timeout = std::chrono::milliseconds{60};
+  std::string on_success, on_failure;
   std::string manifest;  // function.toml
 };
 
@@ -83,8 +84,17 @@ class Workload {
   std::vector<FunctionModel> functions_;
 };
 
-// Nothing if these bytes are not an event of this world.
+// Nothing if these bytes are not an event that a publisher of this world made.
 std::optional<Tag> tag_of(std::string_view packed_event);
 Script script_of(std::string_view packed_event);
+
+// What a destination is told: how the delivery of which event ended, for which function.
+struct Told {
+  std::string function;
+  protocol::EventId id;
+  bool of_success = false;
+  std::string type;
+};
+std::optional<Told> told_by(std::string_view packed_event);
 
 }  // namespace fanfare::simulation

@@ -29,6 +29,7 @@
 #include <initializer_list>
 #include <new>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -55,6 +56,15 @@ struct Event {
   std::size_t extension_count;
 };
 
+// An event that the function publishes.
+struct NewEvent {
+  Text source, type, subject, content_type, data;  // no source: the function's own
+  const Attribute* extensions;
+  std::size_t extension_count;
+  std::int64_t delay_ms;
+};
+
+// Grows at its end only: a function that was built with a shorter one does not look there.
 struct Context {
   Text function;
   std::uint32_t attempt;
@@ -62,6 +72,8 @@ struct Context {
   void* host;
   void (*log)(void* host, std::uint32_t level, Text text);
   void (*progress)(void* host, double fraction, Text note);
+  // Empty, or why the event is not taken: a text that stands until the next call.
+  Text (*publish)(void* host, const NewEvent* event);
 };
 
 // The flags of a failure.
@@ -75,10 +87,13 @@ struct Answer {
                   std::int64_t retry_after_ms);
 };
 
-// High half: counts incompatible changes. Low half: the size of all that is passed.
+// High half: counts incompatible changes. Low half: the size of all that is passed. A worker loads
+// functions of its own stamp, and those of the same version that know of less.
 inline constexpr std::uint32_t kVersion = 1;
 inline constexpr std::uint32_t kStamp =
     kVersion << 16 | static_cast<std::uint32_t>(sizeof(Event) + sizeof(Context) + sizeof(Answer));
+inline constexpr std::uint32_t kOldestStamp =  // of the time when Context ended with progress()
+    kVersion << 16 | static_cast<std::uint32_t>(sizeof(Event) + 56 + sizeof(Answer));
 
 using HandleFn = void(const Event*, const Context*, const Answer*);
 using HookFn = void(const Answer* failed);  // calls failure(), or nothing if all went well
@@ -102,6 +117,23 @@ struct Event {
     }
     return std::nullopt;
   }
+};
+
+// An event for others, see Context::publish.
+struct NewEvent {
+  std::string type;               // required
+  std::string data = {};          // any bytes
+  std::string content_type = {};  // none: JSON, if it is JSON
+  std::string subject = {};
+  std::string source = {};  // none: "/functions/NAME"
+  std::vector<std::pair<std::string, std::string>> extensions = {};
+  std::chrono::milliseconds delay{};  // before it is delivered
+};
+
+// Why Context::publish did not take an event.
+class PublishError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
 };
 
 enum class Level : std::uint32_t { kDebug, kInfo, kWarning, kError };
@@ -133,6 +165,30 @@ class Context {
   // Tells observers how far this run is: 0 to 1, and a few words (at most 160 bytes are kept).
   void progress(double fraction, std::string_view note = {}) {
     context_.progress(context_.host, fraction, {note.data(), note.size()});
+  }
+
+  // Publishes an event if, and only if, this attempt succeeds and its result is the one that
+  // counts: then once, to every function whose patterns match. Until then it is kept here. An
+  // attempt may publish 64 events, of 256 KiB together. Throws PublishError for one beyond that,
+  // and for what is no event.
+  //
+  //   context.publish({.type = "order.billed", .data = R"({"total": 12})", .subject = order});
+  void publish(const NewEvent& event) {
+    std::vector<abi::Attribute> extensions;
+    for (const auto& [name, value] : event.extensions) {
+      extensions.push_back({{name.data(), name.size()}, {value.data(), value.size()}});
+    }
+    const auto text = [](const std::string& s) { return abi::Text{s.data(), s.size()}; };
+    const abi::NewEvent passed{.source = text(event.source),
+                               .type = text(event.type),
+                               .subject = text(event.subject),
+                               .content_type = text(event.content_type),
+                               .data = text(event.data),
+                               .extensions = extensions.data(),
+                               .extension_count = extensions.size(),
+                               .delay_ms = event.delay.count()};
+    const abi::Text refusal = context_.publish(context_.host, &passed);
+    if (refusal.size > 0) throw PublishError(std::string(refusal.data, refusal.size));
   }
 
   // A value of the manifest's [env] table, or of the environment the worker passes on.
