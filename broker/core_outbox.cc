@@ -15,10 +15,9 @@ namespace fanfare::broker {
 namespace {
 
 constexpr Duration kLookPause = std::chrono::seconds{1};
-constexpr Duration kRest =
-    std::chrono::seconds{1};              // before what could not be taken is tried again
-constexpr std::size_t kInHandMax = 1024;  // entries, per function
-constexpr std::uint64_t kLeftMax = 1024;  // entries that a pass may step over
+constexpr Duration kRest = std::chrono::seconds{1};  // after an error of Redis
+constexpr std::size_t kInHandMax = 1024;             // entries, per function
+constexpr std::uint64_t kLeftMax = 1024;             // entries that a pass may step over
 constexpr std::size_t kOutboxesPerCall = 1024;
 constexpr std::uint32_t kEntriesPerPage = 256;
 
@@ -85,10 +84,11 @@ void Core::on_outbox_page(FunctionState& function, Result<store::Answer>& answer
   if (!page) return outbox.begin_anew(now.steady + kRest);
   for (auto& entry : page->entries) {
     outbox.read_to = entry.id;
-    if (!outbox.in_hand.contains(entry.id) && !take_caused(function, entry)) ++outbox.left;
+    if (outbox.in_hand.contains(entry.id)) continue;
+    ++(take_caused(function, entry) ? outbox.taken : outbox.left);
   }
   if (outbox.left > 0 && (!page->more || outbox.left >= kLeftMax)) {
-    return outbox.begin_anew(now.steady + kRest);
+    return outbox.end_pass(now.steady);
   }
   if (page->more || outbox.unread) want_outbox(function);
 }

@@ -147,6 +147,14 @@ TEST_F(WithRoomForTwo, WhatFindsAFullQueueStaysInTheOutboxUntilThereIsRoom) {
                                                    store::OutboxEntry{"f", {7, 3}}));
   EXPECT_EQ(h.core.counters().outbox_deferred, 1u);
   h.answer(first, store::Appended{});
+  // While there is no room, it is looked for at ever longer intervals.
+  for (const auto rest : {50ms, 100ms, 200ms, 400ms, 800ms, 1000ms, 1000ms}) {
+    h.pass(rest - 1ms);
+    ASSERT_EQ(h.waiting_calls<store::ReadOutbox>(), 0u) << rest.count();
+    h.pass(1ms);
+    h.answer(h.take_call<store::ReadOutbox>().first, page_of({{{7, 2}, "told", caused_event()}}));
+    ASSERT_EQ(h.waiting_calls<store::Append>(), 0u);
+  }
   for (const auto& delivery : lent_to("told")) h.done(h.ok_row(delivery, "told"));
   h.pass(1s);
   h.answer(h.take_call<store::ReadOutbox>().first, page_of({{{7, 2}, "told", caused_event()}}));

@@ -8,6 +8,8 @@
 // Plain data for the broker's core.
 #pragma once
 
+#include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <set>
 
@@ -24,15 +26,27 @@ struct OutboxState {
   bool unread = false;  // there may be something behind `read_to`
   bool reading = false;
   protocol::EntryId read_to;
-  std::uint64_t left = 0;  // not taken in this pass
-  TimePoint rests_until;   // no reading before
+  std::uint64_t left = 0;   // not taken in this pass
+  std::uint64_t taken = 0;  // in this pass
+  Duration rest{};          // between this pass and the next
+  TimePoint rests_until;    // no reading before
 
   void begin_anew(TimePoint when) {
     unread = true;
     read_to = {};
-    left = 0;
+    left = taken = 0;
     rests_until = when;
   }
+
+  // A pass ends that left something. As long as passes find room for something, the next one comes
+  // soon; an outbox whose destination stays full is read less and less often.
+  void end_pass(TimePoint now) {
+    rest = taken > 0 ? kRestMin : std::min(std::max(2 * rest, kRestMin), kRestMax);
+    begin_anew(now + rest);
+  }
+
+  static constexpr Duration kRestMin = std::chrono::milliseconds{50};
+  static constexpr Duration kRestMax = std::chrono::seconds{1};
 };
 
 }  // namespace fanfare::broker
