@@ -313,12 +313,16 @@ void Core::on_zygote_gone(ZygoteId zygote, Now now) {
     function->zygote_state = Function::ZygoteState::kNone;
     lose_unborn(*function, zygote, now);
     effects_.warn("the zygote of function " + name + " ended; another one is started when needed");
+    // It had done its work until then: whoever killed it, the next one need not wait. Only one that
+    // dies again, before anything has run, does.
+    const bool was_fine = function->failures_in_row == 0;
     note_start_failure(*function,
                        {.type = "ZygoteGone",
                         .message = "the process that starts instances ended on its own",
                         .retryable = true,
                         .retry_after_ms = {}},
                        {}, now);
+    if (was_fine) function->paused_until.reset();
   }
 }
 

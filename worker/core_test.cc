@@ -225,7 +225,7 @@ TEST(WorkerCore, AZygoteThatDoesNotGetReadyInTimeHasFailed) {
   EXPECT_EQ(w.effects.stopped_zygotes.size(), 1u);
 }
 
-TEST(WorkerCore, AZygoteThatDiesIsReplacedAndItsInstancesGoOn) {
+TEST(WorkerCore, AZygoteThatDiesIsReplacedAtOnceAndItsInstancesGoOn) {
   Worker w;
   w.join();
   w.deliver_entries(1, 1);
@@ -236,10 +236,24 @@ TEST(WorkerCore, AZygoteThatDiesIsReplacedAndItsInstancesGoOn) {
   w.core->on_zygote_gone(w.effects.zygotes[0].first, w.now);
   w.deliver_entries(2, 3);
   EXPECT_EQ(w.unfinished(instance), 1u) << "the instance is as good as before";
-  EXPECT_EQ(w.effects.zygotes.size(), 1u);
-  w.pass(200ms);
   EXPECT_EQ(w.effects.zygotes.size(), 2u);
   EXPECT_EQ(w.effects.forked.size(), 2u);
+}
+
+TEST(WorkerCore, AZygoteThatDiesAgainBeforeAnythingHasRunIsReplacedAfterAPause) {
+  Worker w;
+  w.join();
+  w.deliver_entries(1, 2);
+  for (std::size_t i = 0; i < 2; ++i) {
+    ASSERT_EQ(w.effects.zygotes.size(), i + 1);
+    w.core->on_zygote_ready(w.effects.zygotes[i].first, w.now);
+    w.core->on_zygote_gone(w.effects.zygotes[i].first, w.now);
+    w.turn();
+  }
+  EXPECT_EQ(w.effects.zygotes.size(), 2u);
+  EXPECT_EQ(w.core->held(), 2u) << "what waited for its instances waits on";
+  w.pass(300ms);
+  EXPECT_EQ(w.effects.zygotes.size(), 3u);
 }
 
 TEST(WorkerCore, ANewGenerationGetsANewZygoteAndOldInstancesFinishAndGo) {
