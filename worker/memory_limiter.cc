@@ -20,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kNamePrefix = "fanfare-";
+constexpr int kSweepsMax = 60;
 
 // Control files exist already: nothing here may create one.
 bool write_file(const std::string& path, std::string_view text) {
@@ -62,19 +63,38 @@ bool has_word(const std::string& text, std::string_view word) {
   return false;
 }
 
-// Removes what workers that were killed have left in `folder`: their names end in the pid.
-void remove_orphans(const fs::path& folder) {
+// Kills whoever is in a cgroup; whether nobody was.
+bool sweep_group(const std::string& folder) {
+  std::istringstream pids(read_file(folder + "/cgroup.procs"));
+  bool empty = true;
+  for (pid_t pid = 0; pids >> pid; empty = false) {
+    if (pid > 0) ::kill(pid, SIGKILL);
+  }
+  return empty;
+}
+
+// The folders of workers that were killed: their names end in the pid.
+void find_orphans(const fs::path& folder, std::vector<std::string>& orphans) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename();
     if (!name.starts_with(kNamePrefix)) continue;
     const pid_t pid = std::atoi(name.c_str() + kNamePrefix.size());
     if (pid <= 0 || ::kill(pid, 0) == 0 || errno != ESRCH) continue;
-    for (const auto& leaf : fs::directory_iterator(entry.path(), error)) {
-      if (leaf.is_directory(error)) ::rmdir(leaf.path().c_str());
-    }
-    ::rmdir(entry.path().c_str());
+    orphans.push_back(entry.path());
   }
+}
+
+// Whether it could be removed, with its leaves.
+bool remove_orphan(const fs::path& folder) {
+  std::error_code error;
+  for (const auto& leaf : fs::directory_iterator(folder, error)) {
+    if (!leaf.is_directory(error)) continue;
+    sweep_group(leaf.path());
+    ::rmdir(leaf.path().c_str());
+  }
+  sweep_group(folder);
+  return ::rmdir(folder.c_str()) == 0 || errno == ENOENT;
 }
 
 // cgroup v2 lets processes live in leaves only, so the worker moves into one of its own first: that
@@ -86,7 +106,6 @@ Result<std::string> prepare_v2(const MemoryLimiter::Places& places, const std::s
   if (!has_word(read_file(folder + "/cgroup.controllers"), "memory")) {
     return reject("its memory controller is not available in " + folder);
   }
-  remove_orphans(folder);
   const std::string mine = folder + "/" + name;
   for (const std::string& made : {folder + "/" + name + "-self", mine}) {
     if (::mkdir(made.c_str(), 0755) != 0 && errno != EEXIST)
@@ -106,7 +125,6 @@ Result<std::string> prepare_v1(const MemoryLimiter::Places& places, const std::s
   const auto own = own_path(read_file(places.own_cgroups), "memory");
   if (!own) return reject("no memory hierarchy");
   const std::string folder = places.cgroup_root + "/memory" + *own;
-  remove_orphans(folder);
   const std::string mine = folder + "/" + name;
   if (::mkdir(mine.c_str(), 0755) != 0 && errno != EEXIST) return reject(because("making " + mine));
   return mine;
@@ -134,16 +152,6 @@ struct MemoryLeaf::Group {
     }
     return 0;
   }
-
-  // Kills whoever is in it; whether nobody was.
-  bool sweep() const {
-    std::istringstream pids(read_file(folder + "/cgroup.procs"));
-    bool empty = true;
-    for (pid_t pid = 0; pids >> pid; empty = false) {
-      if (pid > 0) ::kill(pid, SIGKILL);
-    }
-    return empty;
-  }
 };
 
 // All cgroups of a worker: its folder, and those that wait to be used again.
@@ -162,7 +170,7 @@ struct MemoryLeaf::Groups {
   std::unique_ptr<Group> take_spare(std::uint64_t bytes) {
     for (auto spare = spares.begin(); spare != spares.end(); ++spare) {
       // A process that was killed a moment ago may still be there: it is asked again next time.
-      if ((*spare)->bytes != bytes || !(*spare)->sweep()) continue;
+      if ((*spare)->bytes != bytes || !sweep_group((*spare)->folder)) continue;
       auto group = std::move(*spare);
       spares.erase(spare);
       return group;
@@ -175,7 +183,7 @@ MemoryLeaf::MemoryLeaf(std::shared_ptr<Groups> groups, std::unique_ptr<Group> gr
     : groups_(std::move(groups)), group_(std::move(group)) {}
 
 MemoryLeaf::~MemoryLeaf() {
-  group_->sweep();
+  sweep_group(group_->folder);
   group_->oom_kills_before = group_->count_oom_kills();
   if (groups_->spares.size() < Groups::kSparesMax) groups_->spares.push_back(std::move(group_));
 }
@@ -201,23 +209,35 @@ MemoryLimiter::~MemoryLimiter() = default;
 MemoryLimiter MemoryLimiter::detect(const Places& places) {
   const std::string name =
       places.name.empty() ? std::string(kNamePrefix) + std::to_string(::getpid()) : places.name;
-  std::vector<std::string> reasons;
+  std::vector<std::string> reasons, orphans;
+  const auto found = [&](MemoryLimiter limiter) {
+    limiter.orphans_ = std::move(orphans);
+    limiter.sweep_orphans();
+    return limiter;
+  };
   constexpr std::uint64_t kTrialBytes = 64 << 20;
   for (const Means means : {Means::kCgroupV2, Means::kCgroupV1}) {
     const bool v2 = means == Means::kCgroupV2;
     const auto folder = v2 ? prepare_v2(places, name) : prepare_v1(places, name);
     std::string reason;
     if (folder) {
+      if (places.sweep_orphans) find_orphans(fs::path(*folder).parent_path(), orphans);
       MemoryLimiter limiter(means, *folder, reasons);
       const auto trial = limiter.make_leaf(kTrialBytes);
-      if (trial) return limiter;
+      if (trial) return found(std::move(limiter));
       reason = trial.error().message;
     } else {
       reason = folder.error().message;
     }
     reasons.push_back(std::string(v2 ? "cgroup v2: " : "cgroup v1: ") + reason);
   }
-  return MemoryLimiter(Means::kRlimit, {}, std::move(reasons));
+  return found(MemoryLimiter(Means::kRlimit, {}, std::move(reasons)));
+}
+
+void MemoryLimiter::sweep_orphans() {
+  std::erase_if(orphans_, remove_orphan);
+  // What cannot be removed for so long is not ours to remove.
+  if (!orphans_.empty() && ++sweeps_ >= kSweepsMax) orphans_.clear();
 }
 
 std::string_view MemoryLimiter::name() const {

@@ -44,9 +44,10 @@ class MemoryLimiter {
   struct Places {  // where to look; tests put a fixture here
     std::string cgroup_root = "/sys/fs/cgroup";
     std::string own_cgroups = "/proc/self/cgroup";
-    std::string name;  // of the worker's folder in the hierarchy; empty: fanfare-<pid>
+    std::string name;           // of the worker's folder in the hierarchy; empty: fanfare-<pid>
+    bool sweep_orphans = true;  // else what killed workers left running lives on: tests only
   };
-  // The best means that works, tried out by making a leaf.
+  // The best means that works, tried out by making a leaf. Looks for orphans, too.
   static MemoryLimiter detect() { return detect(Places{}); }
   static MemoryLimiter detect(const Places& places);
 
@@ -59,6 +60,11 @@ class MemoryLimiter {
   std::string_view name() const;
   const std::vector<std::string>& reasons() const { return reasons_; }
 
+  // Workers that were killed could not clean up: kills what their instances left running in leaves
+  // beside ours, and removes these. What has been killed keeps its leaf for a moment, so call it
+  // now and then, until nothing is left; then it costs nothing.
+  void sweep_orphans();
+
   // A leaf that holds `bytes`: one that was given back and has the same limit, or else a new one
   // (some 100 µs). Only when means() is not kRlimit: there, give the limit to the zygote
   // (ZygoteOptions::data_bytes_max).
@@ -69,6 +75,8 @@ class MemoryLimiter {
   Result<std::unique_ptr<MemoryLeaf::Group>> make_group(std::uint64_t bytes);
   Means means_;
   std::vector<std::string> reasons_;
+  std::vector<std::string> orphans_;            // folders of workers that are no more
+  int sweeps_ = 0;                              // of them
   std::shared_ptr<MemoryLeaf::Groups> groups_;  // none with kRlimit
 };
 

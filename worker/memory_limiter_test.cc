@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,6 +60,14 @@ int status_of_child_taking(const MemoryLeaf& leaf, std::size_t bytes) {
   int status = 0;
   ::waitpid(pid, &status, 0);
   return status;
+}
+
+bool has_folder_of(pid_t worker) {
+  for (const auto& entry : fs::recursive_directory_iterator(
+           "/sys/fs/cgroup", fs::directory_options::skip_permission_denied)) {
+    if (entry.path().filename() == "fanfare-" + std::to_string(worker)) return true;
+  }
+  return false;
 }
 
 TEST(MemoryLimiter, EndsAProcessThatOutgrowsItsLeafAndCountsIt) {
@@ -147,6 +157,47 @@ TEST(MemoryLimiter, RemovesWhatAKilledWorkerLeft) {
       {.cgroup_root = root.path(), .own_cgroups = root.path() / "own", .name = "w"});
   EXPECT_FALSE(fs::exists(root.path() / orphan));
   EXPECT_TRUE(fs::exists(root.path() / alive));
+}
+
+// A worker that is killed cannot sweep its leaves: the next one does.
+TEST(MemoryLimiter, KillsWhatInstancesOfAKilledWorkerLeftRunning) {
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  const pid_t worker = ::fork();
+  if (worker == 0) {
+    auto limiter = MemoryLimiter::detect();
+    if (limiter.means() == MemoryLimiter::Means::kRlimit) ::_exit(0);
+    auto leaf = limiter.make_leaf(32 << 20);
+    pid_t left = leaf ? ::fork() : -1;
+    if (left == 0) {
+      ::setsid();
+      if (!enter(**leaf)) ::_exit(9);
+      left = ::getpid();
+      (void)!::write(pipe[1], &left, sizeof left);
+      while (true) ::pause();
+    }
+    while (true) ::pause();
+  }
+  ::close(pipe[1]);
+  pid_t left = 0;
+  const ssize_t got = ::read(pipe[0], &left, sizeof left);
+  ::kill(worker, SIGKILL);
+  ::waitpid(worker, nullptr, 0);
+  if (got == 0) GTEST_SKIP() << "no writable memory cgroup here";
+  ASSERT_EQ(got, static_cast<ssize_t>(sizeof left));
+  const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, left, 0));
+  ASSERT_GE(pidfd, 0);
+  pollfd ended{.fd = pidfd, .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&ended, 1, 0), 0) << "nobody has killed it yet";
+
+  auto next = MemoryLimiter::detect();
+  EXPECT_EQ(::poll(&ended, 1, 1000), 1);
+  ::close(pidfd);
+  for (int i = 0; i < 100 && has_folder_of(worker); ++i) {
+    ::usleep(10'000);
+    next.sweep_orphans();
+  }
+  EXPECT_FALSE(has_folder_of(worker));
 }
 
 TEST(MemoryLimiter, FallsBackToRlimitsAndSaysWhy) {

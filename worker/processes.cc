@@ -38,7 +38,10 @@ Result<Variables> environment_of(const protocol::Manifest& manifest, const std::
 }  // namespace
 
 Processes::Processes(Loop& loop, Core& core, Options options)
-    : loop_(loop), core_(core), options_(std::move(options)), limiter_(MemoryLimiter::detect()) {}
+    : loop_(loop),
+      core_(core),
+      options_(std::move(options)),
+      limiter_(MemoryLimiter::detect({.sweep_orphans = options_.sweep_orphans})) {}
 
 Processes::~Processes() {
   for (auto& [id, instance] : instances_) instance->handle->kill_group(SIGKILL);
@@ -240,6 +243,7 @@ void Processes::on_end(InstanceId id) {
 
 void Processes::housekeeping() {
   for (auto& [id, instance] : instances_) instance->handle->log().trim();
+  limiter_.sweep_orphans();
   bury_strangers();
 }
 

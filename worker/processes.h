@@ -24,6 +24,7 @@ class Processes {
     std::string program;             // fanfare-instance
     std::uint32_t uid = 0, gid = 0;  // what instances become; 0 = stay
     std::string storage_dir;         // FANFARE_STORAGE of functions; empty = none
+    bool sweep_orphans = true;       // Protections
   };
   Processes(Loop& loop, Core& core, Options options);
   ~Processes();  // kills what is left
@@ -39,7 +40,8 @@ class Processes {
   std::optional<InstanceHandle::Output> output(InstanceId id);
   void kill(InstanceId id, int signal);
 
-  // Now and then: gives back the memory of endless logs, and buries processes that nobody knows.
+  // Now and then: gives back the memory of endless logs, buries processes that nobody knows, and
+  // kills those that an earlier worker left.
   void housekeeping();
   std::string_view describe_limits() const { return limiter_.name(); }
 

@@ -85,7 +85,8 @@ Shell::Shell(Loop& loop, Config config, CoreOptions options, RedisOptions redis,
   core_->want_reports(reports_of(config_));
   processes_ = std::make_unique<Processes>(
       loop_, *core_,
-      Processes::Options{config_.instance, run_as.uid, run_as.gid, config_.storage_dir});
+      Processes::Options{config_.instance, run_as.uid, run_as.gid, config_.storage_dir,
+                         config_.protections.sweep_orphans});
   turn_hook_ = loop_.before_wait([this] { turn(); });
   housekeeping_.start_every(1s);
   service_.keep_watchdog(loop_);
