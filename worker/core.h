@@ -49,6 +49,7 @@ struct Protections {
   bool repeat_commits = true;      // else a commit whose reply was lost is forgotten
   bool repeat_done = true;         // else a Done lost on its way is not sent again
   bool announce_held = true;       // else Hello names nothing
+  bool kill_after_grace = true;    // else SIGTERM is all an instance that is late gets
   bool sweep_orphans = true;       // else what killed workers left running lives on
 };
 

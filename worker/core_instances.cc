@@ -188,7 +188,7 @@ void Core::stop(Instance& instance, StopReason why, Now now) {
 void Core::check_deadline(Instance& instance, Now now) {
   if (instance.kill_at) {
     if (*instance.kill_at > now.steady) return due(*instance.kill_at);
-    effects_.kill(instance.id, SIGKILL);
+    if (options_.protections.kill_after_grace) effects_.kill(instance.id, SIGKILL);
     instance.kill_at = now.steady + options_.kill_grace;  // until its end is seen
     return due(*instance.kill_at);
   }

@@ -1,5 +1,6 @@
 // What the probe function writes of each of its executions: one record when it begins, one when it
 // ends, in a single write to a file that all instances append to. One that was killed has no end.
+// Into another file goes a record for each process of it, from when its code begins to run there.
 //
 // The probe includes this header and nothing else of Fanfare's.
 #pragma once
@@ -24,7 +25,23 @@ struct ExecutionRecord {
 };
 static_assert(sizeof(ExecutionRecord) == 64);
 
-// The file, in the environment of the function.
+struct BirthRecord {
+  enum Kind : std::uint32_t {
+    kZygote = 1,
+    kInstance = 2,
+    kLeft = 3
+  };  // left: see brood in probe.cc
+  static constexpr std::uint32_t kMagic = 0x42495254;
+
+  std::uint32_t magic = kMagic;
+  std::uint32_t kind = 0;
+  std::int32_t pid = 0, worker = 0;
+  std::int64_t at_ns = 0;  // CLOCK_MONOTONIC
+};
+static_assert(sizeof(BirthRecord) == 24);
+
+// The files, in the environment of the function.
 inline constexpr const char* kExecutionLogVariable = "CHAOS_EXECUTIONS";
+inline constexpr const char* kBirthLogVariable = "CHAOS_BIRTHS";
 
 }  // namespace fanfare::chaos

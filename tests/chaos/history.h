@@ -95,6 +95,7 @@ struct Ended {
   std::uint64_t nonce = 0;
   std::uint64_t fingerprint = 0;
   std::size_t letters = 0;
+  std::vector<protocol::AttemptRow> attempts;  // as its result tells them
 };
 
 // What the rig did to the system. Whoever may have lost work by it is named by its process id; 0 is

@@ -10,8 +10,6 @@
 #include <stdexcept>
 #include <unordered_map>
 
-#include "tests/chaos/execution_log.h"
-
 namespace fanfare::chaos {
 
 std::vector<std::string> to_words(const Load& load) {
@@ -138,6 +136,16 @@ void read_executions(const std::string& file, std::vector<Execution>& executions
     executions[found->second].ended_ns = record.at_ns;
     executions[found->second].failed = record.kind == ExecutionRecord::kFailed;
   }
+}
+
+std::vector<BirthRecord> read_births(const std::string& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::vector<BirthRecord> births;
+  for (BirthRecord one; in.read(reinterpret_cast<char*>(&one), sizeof one);) {
+    if (one.magic != BirthRecord::kMagic) throw std::runtime_error(file + " is torn");
+    births.push_back(one);
+  }
+  return births;
 }
 
 }  // namespace fanfare::chaos

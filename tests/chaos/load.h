@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "tests/chaos/execution_log.h"
 #include "tests/chaos/history.h"
 
 namespace fanfare::chaos {
@@ -42,5 +43,8 @@ void read_submissions(const std::string& file, std::vector<Submission>& submissi
 
 // The same of the probe's log (execution_log.h).
 void read_executions(const std::string& file, std::vector<Execution>& executions);
+
+// And of its processes.
+std::vector<BirthRecord> read_births(const std::string& file);
 
 }  // namespace fanfare::chaos

@@ -11,6 +11,11 @@
 //   exit N         ends its process with code 0 in its attempts 1 to N
 //   hang           never answers, and ignores SIGTERM
 //   stop           stops itself (SIGSTOP)
+//   burn           computes for ever, and ignores SIGTERM
+//   read           waits for bytes that never come
+//   vfork          waits for a child as vfork does, uninterruptibly; both ignore SIGTERM
+//   brood MS       starts a child, and by it a grandchild in a session of its own, which ignore
+//                  SIGTERM and stay for half a minute; answers after that
 // Answer: "<tag> <nonce>".
 
 #include <fanfare/function.h>
@@ -26,6 +31,7 @@
 
 namespace {
 
+using fanfare::chaos::BirthRecord;
 using fanfare::chaos::ExecutionRecord;
 
 int log_file = -1;
@@ -58,7 +64,38 @@ void write_down(ExecutionRecord& record, std::uint32_t kind) {
 
 }  // namespace
 
+void write_birth(std::uint32_t kind, pid_t worker) {
+  static const char* const file = std::getenv(fanfare::chaos::kBirthLogVariable);
+  if (!file) return;
+  const BirthRecord record{.kind = kind, .pid = getpid(), .worker = worker, .at_ns = now_ns()};
+  const int fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (write(fd, &record, sizeof record) != static_cast<ssize_t>(sizeof record)) std::abort();
+  close(fd);
+}
+
+[[noreturn]] void stay(pid_t worker) {
+  std::signal(SIGTERM, SIG_IGN);
+  alarm(30);
+  write_birth(BirthRecord::kLeft, worker);
+  for (;;) pause();
+}
+
+// A child, and by it a grandchild in a session of its own.
+void leave_brood(pid_t worker) {
+  if (fork() != 0) return;
+  if (fork() == 0) {
+    setsid();
+    stay(worker);
+  }
+  stay(worker);
+}
+
+FANFARE_INIT {
+  write_birth(BirthRecord::kZygote, getppid());
+}
+
 FANFARE_START {
+  write_birth(BirthRecord::kInstance, getppid());
   const auto file = fanfare::Context::env(fanfare::chaos::kExecutionLogVariable);
   if (!file) return;
   log_file = open(std::string(*file).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -109,6 +146,22 @@ FANFARE_FUNCTION(const fanfare::Event& event, fanfare::Context& context) {
     for (;;) pause();
   } else if (verb == "stop") {
     std::raise(SIGSTOP);
+  } else if (verb == "brood") {
+    leave_brood(record.worker);
+    usleep(static_cast<useconds_t>(argument * 1000));
+  } else if (verb == "burn") {
+    std::signal(SIGTERM, SIG_IGN);
+    for (;;) asm volatile("");
+  } else if (verb == "read") {
+    int ends[2];
+    char byte = 0;
+    if (pipe(ends) != 0 || read(ends[0], &byte, 1) != 0) std::abort();
+  } else if (verb == "vfork") {
+    std::signal(SIGTERM, SIG_IGN);
+    if (vfork() == 0) {
+      alarm(30);
+      for (;;) pause();
+    }
   }
   write_down(record, ExecutionRecord::kEnded);
   return std::to_string(record.tag) + " " + std::to_string(record.nonce);

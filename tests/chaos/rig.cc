@@ -216,6 +216,7 @@ Publication& Rig::publish(Load load) {
   load.first_tag = next_tag_;
   next_tag_ += static_cast<std::uint64_t>(load.rate * load.seconds) + 1;
   auto publication = std::make_unique<Publication>();
+  publication->first_tag = load.first_tag;
   publication->log = file(fmt::format("submissions-{}.log", publications_.size()));
   std::vector<std::string> command{FANFARE_BINARY_DIR "/tests/chaos_publisher", endpoint(), kProbe,
                                    publication->log};
@@ -321,6 +322,10 @@ std::vector<Execution> Rig::executions() const {
   return executions;
 }
 
+std::vector<BirthRecord> Rig::births() const {
+  return read_births(file("births.log"));
+}
+
 void Rig::keep() const {
   const char* const folder = std::getenv(kKeepVariable);
   if (!folder) return;
@@ -405,6 +410,7 @@ void Rig::read_ended(History& history) {
         const auto view = value_or_throw(store::view_stored_result(found->second));
         const auto record = value_or_throw(protocol::unpack_result(view.record));
         one.status = record.status;
+        one.attempts = value_or_throw(protocol::unpack_ledger(record.ledger));
         if (record.status == protocol::Status::kSucceeded) {
           const Output output = read_output(record.output);
           one.tag = output.tag;
@@ -429,9 +435,10 @@ void Rig::deploy_probe() {
   cli::Checked checked;
   checked.name = kProbe;
   checked.manifest_toml = fmt::format(
-      "name = \"{0}\"\nhandler = \"{0}.so\"\n{1}\n[env]\n{2} = \"{3}\"\n"
+      "name = \"{0}\"\nhandler = \"{0}.so\"\n{1}\n[env]\n{2} = \"{3}\"\n{4} = \"{5}\"\n{6}"
       "[[on]]\npattern = '{{\"type\": [\"{0}\"]}}'\n",
-      kProbe, options_.manifest, kExecutionLogVariable, file("executions.log"));
+      kProbe, options_.manifest, kExecutionLogVariable, file("executions.log"), kBirthLogVariable,
+      file("births.log"), options_.env);
   checked.package = value_or_throw(protocol::pack_directory(FANFARE_BINARY_DIR "/chaos/probe"));
   checked.digest = sha256_hex(checked.package);
   auto redis = value_or_throw(RedisSync::connect(redis_->options()));

@@ -43,6 +43,7 @@ struct RigOptions {
   // Of the probe. Retries come at once, so that a run need not wait for them.
   std::string manifest =
       "timeout = \"5s\"\n[retry]\nmax_attempts = 5\nbase = \"10ms\"\ncap = \"50ms\"\n";
+  std::string env;            // of the probe: more lines of its manifest's [env]
   Sabotage sabotage;          // of Redis' function library
   bool proxy_redis = false;   // brokers and workers reach Redis through redis_link()
   bool proxy_broker = false;  // workers reach the broker through broker_link()
@@ -75,6 +76,7 @@ class Member {
 // A publisher and its log.
 struct Publication {
   std::string log;
+  Tag first_tag = 0;
   std::unique_ptr<cli::Child> child;
   bool running() const { return child && child->running(); }
 };
@@ -124,8 +126,9 @@ class Rig {
   Counts counts();         // one atomic read
   bool answers();          // the broker does
   std::vector<Execution> executions() const;
-  History collect();         // reads everything
-  std::string logs() const;  // the last lines of each process
+  std::vector<BirthRecord> births() const;  // of the probe's processes
+  History collect();                        // reads everything
+  std::string logs() const;                 // the last lines of each process
 
   static std::int64_t now_ns();
 

@@ -65,12 +65,14 @@ Scenario redis_kill();    // 3
 Scenario two_brokers();   // 5
 Scenario lost_replies();  // 6
 Scenario clock_steps();   // 10
+Scenario hung();          // 11
 Scenario poison();        // 12
 Scenario disk_full();     // 13
 Scenario redis_full();    // 14
 Scenario disk_errors();   // 15
 Scenario slow_redis();    // 16
 Scenario overload();      // 21
+Scenario orphans();       // 23
 Scenario worker_gone();   // 30
 Scenario order();         // 32
 Scenario delayed();       // 33

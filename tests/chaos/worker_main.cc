@@ -13,7 +13,9 @@ int main(int argc, char** argv) {
     const chaos::ProtectionNames names{{"commit_before_done", &p.commit_before_done},
                                        {"repeat_commits", &p.repeat_commits},
                                        {"repeat_done", &p.repeat_done},
-                                       {"announce_held", &p.announce_held}};
+                                       {"announce_held", &p.announce_held},
+                                       {"kill_after_grace", &p.kill_after_grace},
+                                       {"sweep_orphans", &p.sweep_orphans}};
     const char* const without = std::getenv(chaos::kWithoutVariable);
     const auto fine = chaos::switch_off(without ? without : "", names);
     auto failpoint = chaos::failpoint_from_environment();

@@ -1,0 +1,90 @@
+#include "tests/chaos/process_watch.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace fanfare::chaos {
+namespace {
+
+struct Stat {
+  char state = 0;
+  pid_t parent = 0;
+};
+
+Stat read_stat(pid_t pid) {
+  std::ifstream file(fmt::format("/proc/{}/stat", pid));
+  std::string line;
+  std::getline(file, line);
+  // The name before it may hold anything.
+  const std::size_t name_end = line.rfind(')');
+  if (name_end == std::string::npos || name_end + 4 >= line.size()) return {};
+  return {.state = line[name_end + 2], .parent = std::atoi(line.c_str() + name_end + 4)};
+}
+
+std::int64_t steady_ns() {
+  return std::chrono::steady_clock::now().time_since_epoch().count();
+}
+
+}  // namespace
+
+ProcessWatch::~ProcessWatch() {
+  for (const auto& [pid, one] : all_) {
+    if (one.pidfd >= 0) close(one.pidfd);
+  }
+}
+
+void ProcessWatch::watch(pid_t pid) {
+  const auto [at, is_new] = all_.try_emplace(pid);
+  if (!is_new) return;
+  at->second.pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  if (at->second.pidfd < 0) at->second.ended_ns = steady_ns();
+}
+
+void ProcessWatch::look() {
+  for (auto& [pid, one] : all_) {
+    if (one.pidfd < 0) continue;
+    pollfd ready{.fd = one.pidfd, .events = POLLIN, .revents = 0};
+    if (poll(&ready, 1, 0) != 1) continue;
+    one.ended_ns = steady_ns();
+    close(one.pidfd);
+    one.pidfd = -1;
+  }
+}
+
+std::int64_t ProcessWatch::ended_ns(pid_t pid) const {
+  const auto at = all_.find(pid);
+  return at == all_.end() ? 0 : at->second.ended_ns;
+}
+
+std::vector<pid_t> ProcessWatch::alive() const {
+  std::vector<pid_t> living;
+  for (const auto& [pid, one] : all_) {
+    if (one.pidfd >= 0) living.push_back(pid);
+  }
+  return living;
+}
+
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> children;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const pid_t pid = std::atoi(entry.path().filename().c_str());
+    if (pid <= 0) continue;
+    const Stat stat = read_stat(pid);
+    if (stat.parent == parent && stat.state != 'Z') children.push_back(pid);
+  }
+  return children;
+}
+
+char state_of(pid_t pid) {
+  return read_stat(pid).state;
+}
+
+}  // namespace fanfare::chaos
