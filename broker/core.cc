@@ -320,6 +320,7 @@ void Core::flush(Now now) {
   cut_caused(now);
   if (phase_ == Phase::kRunning) {
     for (FunctionState* function : std::exchange(touched_, {})) {
+      if (std::exchange(function->doubtful, false)) read_anew(*function);
       if (function->purge) purge_on(*function, now);
       dispatch(*function, now);
       read_on(*function, now);

@@ -195,6 +195,39 @@ TEST(Order, AHolderThatEndsUnheardLetsTheNextOneGo) {
   EXPECT_EQ(index_of(only(world, "another")), 1);
 }
 
+// A former broker that stood still heard of its end, and lent the next one before it found out that
+// it had been followed. What this broker has read of the first one is out of date then.
+void expect_only_the_second_goes_on(CoreWorld& world, const protocol::Delivery& first) {
+  world.start_broker();
+  world.pass(31s);  // a lease is over, so the first one may go as soon as there is a worker
+  auto second = first;
+  second.id.index = 1;
+  second.origin = protocol::Origin::kJournal;
+  world.commit(first);
+  world.join("w", {CoreWorld::held(second)});
+  EXPECT_TRUE(world.delivered().empty()) << "the first one once more";
+  world.pass(1s);
+  EXPECT_TRUE(world.delivered().empty());
+  world.succeed(second);
+  EXPECT_EQ(index_of(only(world)), 2);
+}
+
+TEST(Order, WhatHasEndedUnheardDoesNotRunOnceMoreBehindItsSuccessor) {
+  CoreWorld world(kOne);
+  world.join();
+  world.publish_keyed("a", 3);
+  expect_only_the_second_goes_on(world, only(world));
+}
+
+TEST(Order, ARetryThatHasEndedUnheardDoesNotRunOnceMoreBehindItsSuccessor) {
+  CoreWorld world(kOne);
+  world.join();
+  world.publish_keyed("a", 3);
+  world.fail(only(world));
+  world.pass(10s);
+  expect_only_the_second_goes_on(world, only(world));
+}
+
 // The same while the row is not due: nobody will ever read it.
 TEST(Order, AHolderThatVanishesFromLaterLetsTheNextOneGo) {
   CoreWorld world(kOne);

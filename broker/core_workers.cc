@@ -126,8 +126,33 @@ void Core::grant(FunctionState& function, Pending delivery, SessionId session,
                  protocol::AttemptToken token, Now now) {
   delivery.dispatches = std::max(delivery.dispatches, token.value & 0xFFFu);
   if (delivery.worker_losses > 0) ++sessions_.at(session).suspects_lent;
-  if (delivery.ordered) function.queue.keys().hold(delivery.flow, delivery.id);
+  if (delivery.ordered) {
+    for (const auto& rival : function.queue.keys().rivals(delivery.flow, delivery.id)) {
+      doubt(function, rival);
+    }
+    function.queue.keys().hold(delivery.flow, delivery.id);
+  }
   function.leases.grant({std::move(delivery), session, token, to_ms(now.wall)});
+}
+
+// Of two that have a key, the other one runs: whoever lent that had heard that this one had ended.
+// It must not run once more, behind its successor, so it is read again: Redis has the say.
+void Core::doubt(FunctionState& function, const protocol::EventId& id) {
+  if (function.leases.contains(id) || function.moving.contains(id)) return;
+  const auto doubtful = take_waiting(function, id);
+  if (!doubtful) return;
+  function.queue.keys().drop(id);
+  if (doubtful->origin == protocol::Origin::kJournal) {
+    function.doubtful = true;
+    return touch(function);
+  }
+  const auto held = function.later_held.extract(id);
+  if (!held) return;
+  function.note_due(held.mapped());
+  if (!function.reading_due) return;
+  function.ended_while_reading.insert(id);
+  auto& placed = function.placed_while_reading;
+  placed = std::min(placed.value_or(held.mapped()), held.mapped());
 }
 
 // Back among those that wait; one that was there when a worker vanished goes on alone. A former

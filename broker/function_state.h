@@ -82,6 +82,7 @@ struct FunctionState {
   RateLimit rate;
   DeliveryQueue queue;
   std::uint32_t reading = 0;  // raised when reading begins anew: answers to earlier pages are void
+  bool doubtful = false;      // the journal is to be read anew before anything is lent
   std::deque<Pending> invocations;  // origin kInvoke, first come first served
   std::deque<Pending> suspects;     // were running when a worker vanished: lent one at a time
   LeaseTable leases;

@@ -77,6 +77,17 @@ void KeyTable::hold(std::uint64_t key, const protocol::EventId& id) {
   if (holders_.emplace(id, key).second) ++keys_[key].holders;
 }
 
+std::vector<protocol::EventId> KeyTable::rivals(std::uint64_t key,
+                                                const protocol::EventId& id) const {
+  std::vector<protocol::EventId> ids;
+  const auto at = keys_.find(key);
+  if (at == keys_.end() || at->second.holders <= (is_holder(id) ? 1u : 0u)) return ids;
+  for (const auto& [holder, held] : holders_) {
+    if (held == key && holder != id) ids.push_back(holder);
+  }
+  return ids;
+}
+
 void KeyTable::drop(const protocol::EventId& id) {
   const auto holder = holders_.find(id);
   if (holder == holders_.end()) return;
