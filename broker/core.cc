@@ -198,6 +198,7 @@ struct Core::AnswerHandler {
   void operator()(ForDeploy& p) { core.on_deployed(p, answer, now); }
   void operator()(ForRemove& p) { core.on_removed(p, answer); }
   void operator()(ForSetState& p) { core.on_state_set(p, answer); }
+  void operator()(ForWish& p) { core.on_wish_allowed(p, answer); }
   void operator()(ForFind& p) { core.on_found(p, answer, now); }
   void operator()(ForPurgedRows& p) { core.on_purged_rows(p, answer, now); }
 };

@@ -318,6 +318,11 @@ class Core {
     AdminRequest admin;
     bool paused;
   };
+  struct ForWish {
+    AdminRequest admin;
+    std::string worker;
+    bool quiet;
+  };
   using CancellationId = StrongId<struct CancellationTag, std::uint64_t>;
   struct ForFind {
     FunctionState* function;
@@ -330,7 +335,7 @@ class Core {
   using Purpose =
       std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey, ForAppend,
                    ForPage, ForDue, ForPostpone, ForBury, ForRecall, ForLookup, ForDeploy,
-                   ForRemove, ForSetState, ForFind, ForPurgedRows, ForLetters, ForRedrive,
+                   ForRemove, ForSetState, ForWish, ForFind, ForPurgedRows, ForLetters, ForRedrive,
                    ForPurgeLetters, ForRepublish, ForOutboxCounts, ForOutbox>;
 
   // core.cc: start, time, plumbing
@@ -557,6 +562,8 @@ class Core {
   void drain_worker(const AdminCall& call);
   void resume_worker(const AdminCall& call);
   void set_quiet(const AdminCall& call, bool quiet);
+  void on_wish_allowed(const ForWish& purpose, const Result<store::Answer>& answer);
+  Session* session_named(const std::string& worker);
   void greet_with_wish(Session& session);
   void remind_of_wish(const Session& session);
   void follow_state(Session& session);

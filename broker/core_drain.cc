@@ -2,8 +2,8 @@
 //
 // The wish is kept by the worker's name. A worker is told at once, when it says Hello, and again
 // with each heartbeat that says something else: it works again once it has said so, and whoever
-// resumed it is told `quiet` until then. A broker that starts knows no wishes; then a worker that
-// says that it is quiet is believed.
+// resumed it is told `quiet` until then, and `away` of a worker that is not connected. A broker
+// that starts knows no wishes; then a worker that says that it is quiet is believed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -56,38 +56,54 @@ void Core::resume_worker(const AdminCall& admin) {
   set_quiet(admin, false);
 }
 
+// A broker that was followed while it stood still must not promise anything: its successor has
+// heard of nothing. So it asks Redis first, with a call that changes nothing but is fenced.
 void Core::set_quiet(const AdminCall& admin, bool quiet) {
   const std::string name = admin.text("worker");
-  const auto at = std::ranges::find_if(
-      sessions_, [&](const auto& session) { return session.second.hello.name == name; });
+  const Session* const session = session_named(name);
   const bool wished = worker_wishes_.contains(name);
-  if (at == sessions_.end() && !wished) {
+  if (!session && !wished) {
     return refuse_admin(admin, Refusal::kInvalid,
                         fmt::format("no worker is named '{}'; see `fanfare workers list`", name));
   }
   if (!wished && worker_wishes_.size() >= kWishesMax) {
     return refuse_admin(admin, Refusal::kQueueFull, "too many workers have been drained");
   }
-  json answer{{"id", name}, {"state", quiet ? "quiet" : "running"}};
-  if (at != sessions_.end()) {
-    Session& session = at->second;
-    if (!session.hello.state) {
-      return refuse_admin(admin, Refusal::kUnsupported,
-                          fmt::format("worker {} is of a version that cannot be drained; stop it "
-                                      "with SIGTERM",
-                                      name));
-    }
-    if (session.state == WorkerState::kTerminating && !quiet) {
-      return refuse_admin(admin, Refusal::kInvalid,
-                          fmt::format("worker {} was told to stop and cannot be taken back", name));
-    }
-    session.to_be_quiet = quiet;
-    answer["state"] = to_string(session.shown_state());
-    send(session.peer, protocol::Quiet{quiet});
-    follow_state(session);
+  if (session && !session->hello.state) {
+    return refuse_admin(admin, Refusal::kUnsupported,
+                        fmt::format("worker {} is of a version that cannot be drained; stop it "
+                                    "with SIGTERM",
+                                    name));
   }
-  worker_wishes_[name] = quiet;
-  answer_admin(admin, answer.dump());
+  if (session && session->state == WorkerState::kTerminating && !quiet) {
+    return refuse_admin(admin, Refusal::kInvalid,
+                        fmt::format("worker {} was told to stop and cannot be taken back", name));
+  }
+  call(store::NoteWorker{epoch_, "(nobody)", {}, true},
+       ForWish{{admin.peer, admin.request, {}}, name, quiet});
+}
+
+void Core::on_wish_allowed(const ForWish& purpose, const Result<store::Answer>& answer) {
+  const auto& admin = purpose.admin;
+  if (!answer) {
+    return refuse_admin(admin.peer, admin.request, refusal_of(answer.error()),
+                        answer.error().message);
+  }
+  worker_wishes_[purpose.worker] = purpose.quiet;
+  json told{{"id", purpose.worker}, {"state", "away"}};
+  if (Session* const session = session_named(purpose.worker)) {
+    session->to_be_quiet = purpose.quiet;
+    told["state"] = to_string(session->shown_state());
+    send(session->peer, protocol::Quiet{purpose.quiet});
+    follow_state(*session);
+  }
+  send(admin.peer, protocol::AdminReply{admin.request, told.dump()});
+}
+
+Session* Core::session_named(const std::string& worker) {
+  const auto at = std::ranges::find_if(
+      sessions_, [&](const auto& session) { return session.second.hello.name == worker; });
+  return at == sessions_.end() ? nullptr : &at->second;
 }
 
 // It has said Hello, with its own state.

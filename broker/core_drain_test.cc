@@ -57,7 +57,7 @@ TEST(Draining, IsToldAgainWhenTheWorkerComesBack) {
   h.ask("drain_worker", R"({"worker":"w"})");
   h.take<protocol::Quiet>("w");
   h.feed("w", protocol::Bye{1});
-  EXPECT_EQ(h.ask("drain_worker", R"({"worker":"w"})")["state"], "quiet") << "it is known by name";
+  EXPECT_EQ(h.ask("drain_worker", R"({"worker":"w"})")["state"], "away") << "it is known by name";
   h.join();  // it says that it runs: another process, or the message was lost
   const auto told = h.take<protocol::Quiet>("w");
   ASSERT_EQ(told.size(), 1u);
@@ -101,6 +101,17 @@ TEST(Draining, AWishThatWasTakenBackWhileTheWorkerWasAwayIsTold) {
   const auto told = h.take<protocol::Quiet>("w");
   ASSERT_EQ(told.size(), 1u);
   EXPECT_FALSE(told[0].quiet);
+}
+
+TEST(Draining, IsNotPromisedByABrokerThatWasFollowed) {
+  CoreHarness h;
+  h.join();
+  h.admin("resume_worker", R"({"worker":"w"})");
+  EXPECT_TRUE(h.admin_answer().is_null()) << "it has not asked Redis yet";
+  h.answer(h.take_call<store::NoteWorker>().first, stale("another broker has taken over"));
+  EXPECT_TRUE(h.core.ended());
+  EXPECT_TRUE(h.take<protocol::Quiet>("w").empty());
+  EXPECT_TRUE(h.take<protocol::AdminReply>("operator").empty());
 }
 
 TEST(Draining, FollowsWhatTheWorkerSaysOfItself) {

@@ -21,6 +21,11 @@ int change(const Common& common, const std::string& verb, const std::string& wor
   if (!answer) return fail(common.output, answer.error());
   if (common.output.json) {
     print_line(answer->dump());
+  } else if (answer->value("state", "") == "away") {
+    fmt::print(
+        "{} is not connected; this broker tells it when it comes back, a restarted one does "
+        "not know\n",
+        worker);
   } else {
     fmt::print("{} {}\n", worker, words);
   }
