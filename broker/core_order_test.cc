@@ -228,6 +228,22 @@ TEST(Order, ARetryThatHasEndedUnheardDoesNotRunOnceMoreBehindItsSuccessor) {
   expect_only_the_second_goes_on(world, only(world));
 }
 
+TEST(Order, WhatIsReadAnewIsNotLentUnderATokenOnceMore) {
+  CoreWorld world(kOne);
+  world.join();
+  world.publish_keyed("a");
+  world.publish({{}});
+  const auto lent = world.delivered();
+  ASSERT_EQ(lent.size(), 2u);
+  for (const auto& one : lent) world.hand_back(one);
+  world.core->on_store_restarted();
+  world.run();
+  world.pass(1s);
+  const auto again = world.delivered();
+  ASSERT_EQ(again.size(), 2u);
+  for (const auto& one : again) EXPECT_GT(one.token, lent[0].token);
+}
+
 // The same while the row is not due: nobody will ever read it.
 TEST(Order, AHolderThatVanishesFromLaterLetsTheNextOneGo) {
   CoreWorld world(kOne);

@@ -118,7 +118,9 @@ void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed)
 // the rest is read from its beginning.
 void Core::read_anew(FunctionState& function) {
   ++function.reading;
-  function.queue.forget_journal();
+  for (Pending& one : function.queue.forget_journal()) {
+    function.lent_before.insert_or_assign(one.id, std::move(one));
+  }
   function.cursor_ms = 0;
   function.cursor_id.reset();
   function.reading_due = false;
@@ -185,13 +187,27 @@ void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged p
         pending.generation = options->generation;
       }
       if (is_held(function, pending.id)) continue;
+      recall_attempts(function, pending);
       if (!lend_if_announced(function, pending, now) && !put_off(function, pending, now)) {
         ready.push_back(std::move(pending));
       }
     }
   }
   function.queue.on_paged(lane, last, paged.more, std::move(ready));
+  if (!function.queue.has_unread()) function.lent_before.clear();  // what is left has ended
   touch(function);
+}
+
+// Attempts go on being numbered where this broker's last one stopped: no token twice.
+void Core::recall_attempts(FunctionState& function, Pending& pending) {
+  const auto before = function.lent_before.extract(pending.id);
+  if (!before) return;
+  const Pending& known = before.mapped();
+  pending.dispatches = known.dispatches;
+  pending.worker_losses = known.worker_losses;
+  pending.attempts = known.attempts;
+  pending.moved_by = known.moved_by;
+  pending.packed_ledger = known.packed_ledger;
 }
 
 Pending Core::pending_of(store::DueRows::Row row) const {

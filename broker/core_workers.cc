@@ -139,10 +139,11 @@ void Core::grant(FunctionState& function, Pending delivery, SessionId session,
 // It must not run once more, behind its successor, so it is read again: Redis has the say.
 void Core::doubt(FunctionState& function, const protocol::EventId& id) {
   if (function.leases.contains(id) || function.moving.contains(id)) return;
-  const auto doubtful = take_waiting(function, id);
+  auto doubtful = take_waiting(function, id);
   if (!doubtful) return;
   function.queue.keys().drop(id);
   if (doubtful->origin == protocol::Origin::kJournal) {
+    function.lent_before.insert_or_assign(id, *std::move(doubtful));
     function.doubtful = true;
     return touch(function);
   }

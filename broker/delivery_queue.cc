@@ -88,24 +88,30 @@ void DeliveryQueue::mark_unread(protocol::Lane lane) {
   lanes_[lane].unread = true;
 }
 
-void DeliveryQueue::forget_journal() {
-  const auto forget = [this](const Pending& delivery, bool in_window) {
+std::vector<Pending> DeliveryQueue::forget_journal() {
+  std::vector<Pending> lent;
+  const auto forget = [&](const Pending& delivery, bool in_window) {
     if (delivery.origin != protocol::Origin::kJournal) return false;
     if (delivery.ordered) keys_.drop(delivery.id);
     uncount(delivery, in_window ? &lanes_[delivery.lane] : nullptr);
+    if (delivery.dispatches > 0) {
+      lent.push_back(delivery);
+      lent.back().packed_event = {};
+    }
     return true;
   };
   std::erase_if(returned_, [&](const Pending& one) { return forget(one, false); });
   for (auto& [priority, ready] : ready_) {
     ready.erase_if([&](const Pending& one) { return forget(one, true); });
   }
-  for (const Pending& dropped : keys_.forget_journal()) uncount(dropped, &lanes_[dropped.lane]);
+  for (const Pending& dropped : keys_.forget_journal()) forget(dropped, true);
   for (auto& [lane, window] : lanes_) {
     window.read_to = {};
     window.unread = true;
     window.paging = false;
   }
   go_all(keys_.promote());
+  return lent;
 }
 
 std::optional<store::Page> DeliveryQueue::next_page(const std::string& function,

@@ -55,8 +55,9 @@ class DeliveryQueue {
   void mark_unread(protocol::Lane lane);
 
   // Drops what the journal holds and marks every lane as unread from its beginning. What came from
-  // elsewhere (class memory, `later`) stays.
-  void forget_journal();
+  // elsewhere (class memory, `later`) stays. Returned: what this broker has lent before, without
+  // its event, for what is known of its attempts.
+  std::vector<Pending> forget_journal();
 
   // The next page to read, for a lane that ran low or has not been read as far as `needed_to`; at
   // most one is asked for per lane at a time.
