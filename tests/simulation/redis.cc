@@ -167,12 +167,43 @@ void Redis::arrive(Arrived arrived) {
 }
 
 void Redis::apply(Arrived& arrived) {
-  auto answer = apply(arrived.call);
+  if (std::holds_alternative<store::Append>(arrived.call)) return apply_append(arrived);
+  answer(arrived, apply(arrived.call));
+}
+
+void Redis::apply_append(Arrived& arrived) {
+  RedisLink::Era& era = *arrived.era;
+  if (era.refused || !era.behind_gap.empty()) {
+    era.behind_gap.push_back([this, arrived] {
+      auto repeated = arrived;
+      if (!repeated.era->broken) apply(repeated);
+    });
+    return;
+  }
+  auto said = apply(arrived.call);
+  if (!said && said.error().kind == ErrorKind::kRetryLater) era.refused = true;
+  answer(arrived, std::move(said));
+}
+
+void Redis::close_gap(const std::shared_ptr<RedisLink::Era>& era) {
+  era->refused = false;
+  for (auto behind = std::exchange(era->behind_gap, {}); !behind.empty(); behind.pop_front()) {
+    behind.front()();
+  }
+}
+
+void Redis::answer(const Arrived& arrived, Result<store::Answer> answer) {
+  const bool refused = arrived.era->refused && std::holds_alternative<store::Append>(arrived.call);
   arrived.era->last_answer = std::max(arrived.era->last_answer, schedule_.steady() + some_delay());
   schedule_.at(arrived.era->last_answer,
-               [era = arrived.era, link = arrived.link, life = arrived.life,
+               [this, refused, era = arrived.era, link = arrived.link, life = arrived.life,
                 number = arrived.number, answer = std::move(answer)]() mutable {
-                 if (*life && !era->broken) link->answer(number, std::move(answer));
+                 if (era->broken) return;
+                 if (*life) link->answer(number, std::move(answer));
+                 if (refused)
+                   schedule_.after(1ms, [this, era] {
+                     if (!era->broken) close_gap(era);
+                   });
                });
 }
 

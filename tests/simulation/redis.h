@@ -69,6 +69,10 @@ class RedisLink {
     bool cut = false;        // what has not arrived never will
     bool restarted = false;  // Redis has forgotten the connection
     TimePoint last_arrival, last_answer;
+    // store::RedisStore names in each append the one before it: behind one that is refused the next
+    // ones find a gap, and are sent again when the refusal is known.
+    bool refused = false;  // an append, and nobody knows yet
+    std::deque<std::function<void()>> behind_gap;
   };
   void connect();
   void send(Pending& pending);
@@ -123,6 +127,9 @@ class Redis {
   Duration some_delay();
   void arrive(Arrived arrived);
   void apply(Arrived& arrived);
+  void apply_append(Arrived& arrived);
+  void answer(const Arrived& arrived, Result<store::Answer> answer);
+  void close_gap(const std::shared_ptr<RedisLink::Era>& era);
   void drain_stalled();
   Result<store::Answer> apply(const store::Call& call);
   Result<store::Answer> apply_mutated(store::Call& call);
