@@ -471,6 +471,7 @@ class Core {
   void recount_if_idle(FunctionState& function, Now now);
   void read_anew(FunctionState& function);
   void on_paged(FunctionState& function, protocol::Lane lane, store::Paged paged, Now now);
+  static void end_reading_again(FunctionState& function);
   static void recall_attempts(FunctionState& function, Pending& pending);
   void on_due(FunctionState& function, store::DueRows rows, Now now);
   Pending pending_of(store::DueRows::Row row) const;

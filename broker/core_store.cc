@@ -118,6 +118,8 @@ void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed)
 // the rest is read from its beginning.
 void Core::read_anew(FunctionState& function) {
   ++function.reading;
+  function.reading_again = true;
+  function.ended_while_paging.clear();
   for (Pending& one : function.queue.forget_journal()) {
     function.lent_before.insert_or_assign(one.id, std::move(one));
   }
@@ -186,7 +188,9 @@ void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged p
         pending.ordered = place.ordered;
         pending.generation = options->generation;
       }
-      if (is_held(function, pending.id)) continue;
+      if (is_held(function, pending.id) || function.ended_while_paging.contains(pending.id)) {
+        continue;
+      }
       recall_attempts(function, pending);
       if (!lend_if_announced(function, pending, now) && !put_off(function, pending, now)) {
         ready.push_back(std::move(pending));
@@ -194,8 +198,19 @@ void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged p
     }
   }
   function.queue.on_paged(lane, last, paged.more, std::move(ready));
-  if (!function.queue.has_unread()) function.lent_before.clear();  // what is left has ended
+  if (function.reading_again) end_reading_again(function);
   touch(function);
+}
+
+// Page by page: what a page under way may still have is remembered only until the last one of those
+// under way has come. Once all is read, what has not come again has ended.
+void Core::end_reading_again(FunctionState& function) {
+  if (!function.queue.is_paging()) function.ended_while_paging.clear();
+  if (function.queue.has_unread()) return;
+  function.reading_again = false;
+  for (const auto& [id, pending] : std::exchange(function.lent_before, {})) {
+    function.queue.release_key(id);
+  }
 }
 
 // Attempts go on being numbered where this broker's last one stopped: no token twice.

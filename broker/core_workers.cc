@@ -143,6 +143,7 @@ void Core::doubt(FunctionState& function, const protocol::EventId& id) {
   if (!doubtful) return;
   function.queue.keys().drop(id);
   if (doubtful->origin == protocol::Origin::kJournal) {
+    doubtful->packed_event = {};
     function.lent_before.insert_or_assign(id, *std::move(doubtful));
     function.doubtful = true;
     return touch(function);
@@ -163,6 +164,8 @@ void Core::wait_again(FunctionState& function, Pending delivery, Now now) {
   const bool may_go = !delivery.ordered || function.queue.keys().is_holder(delivery.id);
   if (delivery.worker_losses > 0 && may_go) {
     function.suspects.push_back(std::move(delivery));
+  } else if (function.queue.will_be_read(delivery)) {
+    function.lent_before.insert_or_assign(delivery.id, std::move(delivery));
   } else {
     function.queue.put_back(std::move(delivery));
   }
@@ -281,6 +284,7 @@ void Core::settle(FunctionState& function, const protocol::EventId& id) {
     if (function.reading_due) function.ended_while_reading.insert(id);
     function.read_skipped_rows();
   }
+  if (function.reading_again) function.ended_while_paging.insert(id);
   if (function.queue.release_key(id)) touch(function);
   just_ended_[next_ended_] = {id, &function};
   next_ended_ = (next_ended_ + 1) % just_ended_.size();

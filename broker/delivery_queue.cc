@@ -84,6 +84,12 @@ void DeliveryQueue::put_back(Pending delivery) {
   if (auto going = keys_.put_back(std::move(delivery))) go(*std::move(going));
 }
 
+bool DeliveryQueue::will_be_read(const Pending& delivery) const {
+  if (delivery.origin != protocol::Origin::kJournal) return false;
+  const auto lane = lanes_.find(delivery.lane);
+  return lane != lanes_.end() && lane->second.unread && delivery.id.entry > lane->second.read_to;
+}
+
 void DeliveryQueue::mark_unread(protocol::Lane lane) {
   lanes_[lane].unread = true;
 }
@@ -197,6 +203,10 @@ bool DeliveryQueue::release_key(const protocol::EventId& id) {
 bool DeliveryQueue::has_unread() const {
   return std::any_of(lanes_.begin(), lanes_.end(),
                      [](const auto& lane) { return lane.second.unread; });
+}
+
+bool DeliveryQueue::is_paging() const {
+  return std::ranges::any_of(lanes_, [](const auto& lane) { return lane.second.paging; });
 }
 
 bool DeliveryQueue::has_unread_up_to(protocol::EntryId entry) const {

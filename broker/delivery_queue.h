@@ -51,6 +51,9 @@ class DeliveryQueue {
   // Takes back a delivery that was lent and came back; it goes before everything else.
   void put_back(Pending delivery);
 
+  // Whether the journal will bring it (again): it lies ahead of where its lane has been read to.
+  bool will_be_read(const Pending& delivery) const;
+
   // Marks a lane as having entries in the journal that were not read: after a restart.
   void mark_unread(protocol::Lane lane);
 
@@ -108,6 +111,7 @@ class DeliveryQueue {
   std::size_t ready() const { return size_ - blocked(); }  // the rest
   std::size_t bytes() const { return bytes_; }
   bool has_unread() const;  // the journal has more
+  bool is_paging() const;   // a page has been asked for
   // The journal has more, perhaps up to this entry.
   bool has_unread_up_to(protocol::EntryId entry) const;
   std::int64_t oldest_ms() const;  // of the deliveries here, 0 if none
