@@ -14,6 +14,9 @@ constexpr std::size_t kDeliverBytesMax = 512 * 1024;
 constexpr std::uint32_t kDueRowsMax = 256;
 constexpr std::size_t kLaterHeldMax = 2048;  // due rows here at once, per function
 
+// For what workers run and this broker has not read: it appears, or its report comes, long before.
+constexpr Duration kUnknownKeysWait = std::chrono::seconds{1};
+
 }  // namespace
 
 // Whether a delivery's time lies ahead and it goes to `later`, or it is being purged. Its time is
@@ -41,12 +44,16 @@ bool Core::all_are_back(Now now) const {
 }
 
 // From when deliveries with an ordering key may go: then it is known who has which key. What runs
-// may also lie in `later`, due since before, so these rows are read first.
+// may also lie in `later`, due since before, so these rows are read first. What a worker has named
+// and is not known yet (a former broker may have gone on lending, by another clock) is waited for.
 void Core::maybe_open_keys(FunctionState& function, Now now) {
   if (function.queue.keys_are_open() || !function.surveyed || !all_are_back(now)) return;
   const bool rows_read =
       !function.reading_due && (!function.next_due_ms || *function.next_due_ms > began_ms_);
-  if (rows_read || now.steady >= began_at_ + options_.lease) function.queue.open_keys();
+  const bool all_known =
+      function.announced.empty() || now.steady >= function.announced_at + kUnknownKeysWait;
+  if ((rows_read && all_known) || now.steady >= began_at_ + options_.lease)
+    function.queue.open_keys();
 }
 
 // A delivery may be lent from now on, unless a worker has it already or its time lies ahead. False

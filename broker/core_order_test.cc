@@ -333,6 +333,26 @@ TEST(Order, ADelayedEventThatRunsHasItsKeyAlsoAfterARestart) {
   EXPECT_EQ(world.delivered().size(), 1u);
 }
 
+// The former broker lent it after this one had begun, when it was due, and found out later.
+TEST(Order, ADelayedEventThatAFormerBrokerLentLateHasItsKeyToo) {
+  CoreWorld world(kOne);
+  world.join();
+  protocol::PublishOptions delayed, at_once;
+  delayed.ordering_key = at_once.ordering_key = "a";
+  delayed.delay = 2000;
+  world.publish({delayed});
+  const auto id = world.redis.find("f")->later.begin()->first;
+  world.start_broker();
+  world.publish({at_once});
+  world.pass(1999ms);
+  world.now.steady += 5ms;
+  world.now.wall += 5ms;
+  world.join("w", {{"f", id, protocol::make_token(world.core->epoch() - 1, 1)}});
+  EXPECT_TRUE(world.delivered().empty());
+  world.pass(1s);
+  EXPECT_TRUE(world.delivered().empty());
+}
+
 TEST(Order, ALaneFullOfWaitingOnesStallsAndOtherLanesGoOn) {
   CoreWorld world(kOne, {.window = {.deliveries_max = 8}});
   world.publish_keyed("a", 200);

@@ -107,6 +107,7 @@ void Core::adopt(FunctionState& function, const protocol::HeldDelivery& held, Se
   // Not read from the journal yet; what ended meanwhile will never be read, so this may stay for
   // good. It goes with the session. Of several attempts, unconfirmed reports among them, only the
   // latest can be going on; the same one named again belongs to the session that names it last.
+  function.announced_at = now.steady;
   auto& announced = function.announced[held.id];
   if (held.token >= announced.second) announced = {session, held.token};
 }

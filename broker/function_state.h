@@ -121,6 +121,7 @@ struct FunctionState {
 
   // Named by a worker's Hello before this broker had read them: lent to it as soon as they appear.
   std::unordered_map<protocol::EventId, std::pair<SessionId, protocol::AttemptToken>> announced;
+  TimePoint announced_at;  // when the latest of them was named
 
   // Accepted and not ended; never below zero, whatever the counts missed.
   std::uint64_t unfinished() const {
