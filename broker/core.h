@@ -125,9 +125,10 @@ struct Session {
   std::vector<protocol::Heartbeat::Row> load;
   protocol::WorkerState state = protocol::WorkerState::kRunning;  // as it last said
   bool to_be_quiet = false;                                       // an operator wishes it
+  bool told_quiet = false;  // and was told so; it has not said since that it is
   bool takes_work() const { return state == protocol::WorkerState::kRunning && !to_be_quiet; }
   protocol::WorkerState shown_state() const {
-    return takes_work() || state == protocol::WorkerState::kTerminating
+    return (takes_work() && !told_quiet) || state == protocol::WorkerState::kTerminating
                ? state
                : protocol::WorkerState::kQuiet;
   }
@@ -567,7 +568,8 @@ class Core {
   void on_wish_allowed(const ForWish& purpose, const Result<store::Answer>& answer);
   Session* session_named(const std::string& worker);
   void greet_with_wish(Session& session);
-  void remind_of_wish(const Session& session);
+  void remind_of_wish(Session& session);
+  void tell_wish(Session& session);
   void follow_state(Session& session);
 
   CoreOptions options_;

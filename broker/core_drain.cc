@@ -93,9 +93,9 @@ void Core::on_wish_allowed(const ForWish& purpose, const Result<store::Answer>& 
   json told{{"id", purpose.worker}, {"state", "away"}};
   if (Session* const session = session_named(purpose.worker)) {
     session->to_be_quiet = purpose.quiet;
-    told["state"] = to_string(session->shown_state());
-    send(session->peer, protocol::Quiet{purpose.quiet});
+    tell_wish(*session);
     follow_state(*session);
+    told["state"] = to_string(session->shown_state());
   }
   send(admin.peer, protocol::AdminReply{admin.request, told.dump()});
 }
@@ -118,14 +118,20 @@ void Core::greet_with_wish(Session& session) {
   session.to_be_quiet = wish->second;
   const bool is_quiet = session.state == WorkerState::kQuiet;
   if (wish->second == is_quiet || session.state == WorkerState::kTerminating) return;
-  send(session.peer, protocol::Quiet{wish->second});
+  tell_wish(session);
+}
+
+void Core::tell_wish(Session& session) {
+  session.told_quiet = session.told_quiet || session.to_be_quiet;
+  send(session.peer, protocol::Quiet{session.to_be_quiet});
 }
 
 // What was sent to it may have been lost, or have crossed what it says.
-void Core::remind_of_wish(const Session& session) {
+void Core::remind_of_wish(Session& session) {
+  if (session.state != WorkerState::kRunning) session.told_quiet = false;
   if (!session.hello.state || session.state == WorkerState::kTerminating) return;
   if (session.to_be_quiet == (session.state == WorkerState::kQuiet)) return;
-  send(session.peer, protocol::Quiet{session.to_be_quiet});
+  tell_wish(session);
 }
 
 // What it may be sent follows from what it is, or is to be.

@@ -33,7 +33,10 @@ TEST(Draining, SendsAQuietWorkerNothingAndTakesItBack) {
   EXPECT_EQ(worker_row(h)["state"], "quiet");
   EXPECT_EQ(worker_row(h)["held"], 1);
 
-  EXPECT_EQ(h.ask("resume_worker", R"({"worker":"w"})")["state"], "running");
+  h.feed("w", protocol::Heartbeat{.state = WorkerState::kQuiet});
+  EXPECT_EQ(h.ask("resume_worker", R"({"worker":"w"})")["state"], "quiet") << "until it says so";
+  h.feed("w", protocol::Heartbeat{.state = WorkerState::kRunning});
+  EXPECT_EQ(worker_row(h)["state"], "running");
   const auto told = h.take<protocol::Quiet>("w");
   ASSERT_EQ(told.size(), 1u);
   EXPECT_FALSE(told[0].quiet);
@@ -101,6 +104,19 @@ TEST(Draining, AWishThatWasTakenBackWhileTheWorkerWasAwayIsTold) {
   const auto told = h.take<protocol::Quiet>("w");
   ASSERT_EQ(told.size(), 1u);
   EXPECT_FALSE(told[0].quiet);
+}
+
+// It might be told of the first wish only, and its broker be gone.
+TEST(Draining, TakenBackAtOnceIsNotOverBeforeTheWorkerHasSaidThatItWasQuiet) {
+  CoreHarness h;
+  h.join();
+  h.ask("drain_worker", R"({"worker":"w"})");
+  EXPECT_EQ(h.ask("resume_worker", R"({"worker":"w"})").at("state"), "quiet");
+  h.feed("w", protocol::Heartbeat{.state = WorkerState::kRunning});  // sent before it was told
+  EXPECT_EQ(h.ask("resume_worker", R"({"worker":"w"})").at("state"), "quiet");
+  h.feed("w", protocol::Heartbeat{.state = WorkerState::kQuiet});
+  h.feed("w", protocol::Heartbeat{.state = WorkerState::kRunning});
+  EXPECT_EQ(h.ask("resume_worker", R"({"worker":"w"})").at("state"), "running");
 }
 
 TEST(Draining, IsNotPromisedByABrokerThatWasFollowed) {

@@ -28,8 +28,9 @@ void Operator::hold_up() {
 }
 
 void Operator::resume(const std::string& function) {
-  node_.control("resume", named(function),
-                [this, function](const std::string&) { paused_.erase(function); });
+  node_.control("resume", named(function), [this, function, turn = turn_](const std::string&) {
+    if (turn == turn_) paused_.erase(function);
+  });
 }
 
 void Operator::purge() {
@@ -62,12 +63,14 @@ void Operator::quieten() {
 
 void Operator::take_back(const std::string& worker) {
   node_.control("resume_worker", fmt::format(R"({{"worker":"{}"}})", worker),
-                [this, worker](const std::string& json) {
+                [this, worker, turn = turn_](const std::string& json) {
+                  if (turn != turn_) return;  // many things were asked since
                   if (nlohmann::json::parse(json).at("state") == "running") quiet_.erase(worker);
                 });
 }
 
 void Operator::set_all_free() {
+  ++turn_;
   // A worker may have been told by a broker that is gone, and answers come late: all are asked.
   quiet_.insert(workers_.begin(), workers_.end());
   for (const auto& function : world_.workload.functions()) paused_.insert(function.name);

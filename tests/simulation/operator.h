@@ -35,6 +35,7 @@ class Operator {
   World& world_;
   CallerNode& node_;
   const std::vector<std::string> workers_;
+  std::uint64_t turn_ = 0;  // raised by set_all_free: from then on only what it asks is asked
   std::set<std::string> paused_, quiet_;  // perhaps: an answer may have been lost
 };
 
