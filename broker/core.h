@@ -125,10 +125,12 @@ struct Session {
   std::vector<protocol::Heartbeat::Row> load;
   protocol::WorkerState state = protocol::WorkerState::kRunning;  // as it last said
   bool to_be_quiet = false;                                       // an operator wishes it
-  bool told_quiet = false;  // and was told so; it has not said since that it is
+  // And was told so, and has not said since that it is: heartbeats that say something else, which
+  // may have crossed the message, until it is taken for missed.
+  std::uint8_t told_quiet = 0;
   bool takes_work() const { return state == protocol::WorkerState::kRunning && !to_be_quiet; }
   protocol::WorkerState shown_state() const {
-    return (takes_work() && !told_quiet) || state == protocol::WorkerState::kTerminating
+    return (takes_work() && told_quiet == 0) || state == protocol::WorkerState::kTerminating
                ? state
                : protocol::WorkerState::kQuiet;
   }

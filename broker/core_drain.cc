@@ -122,13 +122,14 @@ void Core::greet_with_wish(Session& session) {
 }
 
 void Core::tell_wish(Session& session) {
-  session.told_quiet = session.told_quiet || session.to_be_quiet;
+  if (session.to_be_quiet) session.told_quiet = 2;
   send(session.peer, protocol::Quiet{session.to_be_quiet});
 }
 
 // What was sent to it may have been lost, or have crossed what it says.
 void Core::remind_of_wish(Session& session) {
-  if (session.state != WorkerState::kRunning) session.told_quiet = false;
+  if (session.state != WorkerState::kRunning) session.told_quiet = 0;
+  if (session.told_quiet > 0) --session.told_quiet;
   if (!session.hello.state || session.state == WorkerState::kTerminating) return;
   if (session.to_be_quiet == (session.state == WorkerState::kQuiet)) return;
   tell_wish(session);

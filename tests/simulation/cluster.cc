@@ -32,7 +32,12 @@ Cluster::Cluster(World& world) : world_(world), broker_options_(broker_options()
   operator_ = std::make_unique<CallerNode>(world_, "o0", Duration{});
   std::vector<std::string> names;
   for (const auto& place : workers_) names.push_back(place.name);
-  control_ = std::make_unique<Operator>(world_, *operator_, std::move(names));
+  const auto lives = [this](const std::string& name) {
+    return std::ranges::any_of(workers_, [&](const WorkerPlace& place) {
+      return place.name == name && place.node != nullptr;
+    });
+  };
+  control_ = std::make_unique<Operator>(world_, *operator_, std::move(names), lives);
   stranger_ = std::make_unique<StrangerNode>(world_);
   supervise();
 }

@@ -65,7 +65,9 @@ void Operator::take_back(const std::string& worker) {
   node_.control("resume_worker", fmt::format(R"({{"worker":"{}"}})", worker),
                 [this, worker, turn = turn_](const std::string& json) {
                   if (turn != turn_) return;  // many things were asked since
-                  if (nlohmann::json::parse(json).at("state") == "running") quiet_.erase(worker);
+                  const auto state = nlohmann::json::parse(json).at("state").get<std::string>();
+                  const bool gone = state == "away" && !lives_(worker);
+                  if (state == "running" || gone) quiet_.erase(worker);
                 });
 }
 

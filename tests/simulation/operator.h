@@ -2,6 +2,7 @@
 // queues, ends deliveries, makes workers quiet. When the faults are over all goes on again.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,9 +14,10 @@ namespace fanfare::simulation {
 
 class Operator {
  public:
-  // `node` speaks for it.
-  Operator(World& world, CallerNode& node, std::vector<std::string> workers)
-      : world_(world), node_(node), workers_(std::move(workers)) {}
+  // `node` speaks for it; `lives` tells whether there is a process of a worker's name.
+  Operator(World& world, CallerNode& node, std::vector<std::string> workers,
+           std::function<bool(const std::string&)> lives)
+      : world_(world), node_(node), workers_(std::move(workers)), lives_(std::move(lives)) {}
 
   void hold_up();  // a function, or lets it go on
   void purge();
@@ -35,6 +37,7 @@ class Operator {
   World& world_;
   CallerNode& node_;
   const std::vector<std::string> workers_;
+  const std::function<bool(const std::string&)> lives_;
   std::uint64_t turn_ = 0;  // raised by set_all_free: from then on only what it asks is asked
   std::set<std::string> paused_, quiet_;  // perhaps: an answer may have been lost
 };
