@@ -260,6 +260,7 @@ void Core::take_back_items(Instance& instance, const End* end, Now now) {
     running.push_back(suspect);
     untouched.erase(untouched.begin());
   }
+  if (!end && !options_.protections.take_back_unborn) return;
   counters_.returned += untouched.size();
   function.queue.insert(function.queue.begin(), untouched.begin(), untouched.end());
   if (running.empty()) return;

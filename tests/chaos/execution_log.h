@@ -26,11 +26,8 @@ struct ExecutionRecord {
 static_assert(sizeof(ExecutionRecord) == 64);
 
 struct BirthRecord {
-  enum Kind : std::uint32_t {
-    kZygote = 1,
-    kInstance = 2,
-    kLeft = 3
-  };  // left: see brood in probe.cc
+  // A zygote when its init begins, and when it ends. Left: see brood in probe.cc.
+  enum Kind : std::uint32_t { kZygote = 1, kWarm, kInstance, kLeft };
   static constexpr std::uint32_t kMagic = 0x42495254;
 
   std::uint32_t magic = kMagic;

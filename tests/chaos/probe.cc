@@ -25,7 +25,10 @@
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
+#include <memory>
+#include <thread>
 
 #include "tests/chaos/execution_log.h"
 
@@ -90,8 +93,27 @@ void leave_brood(pid_t worker) {
   stay(worker);
 }
 
+// A plugin that starts a thread when it is loaded, if its environment says so.
+struct EarlyThread {
+  EarlyThread() {
+    if (!std::getenv("CHAOS_EARLY_THREAD")) return;
+    std::thread([] {
+      for (;;) pause();
+    }).detach();
+  }
+};
+const EarlyThread early_thread;
+
 FANFARE_INIT {
   write_birth(BirthRecord::kZygote, getppid());
+  // What a model or a large table would take.
+  if (const char* const mebibytes = std::getenv("CHAOS_BALLAST_MIB")) {
+    const std::size_t bytes = number(mebibytes) << 20;
+    static std::unique_ptr<char[]> ballast;
+    ballast = std::make_unique_for_overwrite<char[]>(bytes);
+    std::memset(ballast.get(), 1, bytes);
+  }
+  write_birth(BirthRecord::kWarm, getppid());
 }
 
 FANFARE_START {

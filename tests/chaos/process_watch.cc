@@ -72,19 +72,15 @@ std::vector<pid_t> ProcessWatch::alive() const {
   return living;
 }
 
-std::vector<pid_t> children_of(pid_t parent) {
-  std::vector<pid_t> children;
+std::vector<Child> children_of(pid_t parent) {
+  std::vector<Child> children;
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     const pid_t pid = std::atoi(entry.path().filename().c_str());
     if (pid <= 0) continue;
     const Stat stat = read_stat(pid);
-    if (stat.parent == parent && stat.state != 'Z') children.push_back(pid);
+    if (stat.parent == parent) children.push_back({pid, stat.state});
   }
   return children;
-}
-
-char state_of(pid_t pid) {
-  return read_stat(pid).state;
 }
 
 }  // namespace fanfare::chaos

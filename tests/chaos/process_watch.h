@@ -34,10 +34,11 @@ class ProcessWatch {
   std::map<pid_t, One> all_;
 };
 
-// Its children that live; zombies do not.
-std::vector<pid_t> children_of(pid_t parent);
-
-// "R", "S", "D", "T", "Z" as the kernel says it; 0: there is none of that number.
-char state_of(pid_t pid);
+// "R", "S", "D", "T", "Z" as the kernel says it.
+struct Child {
+  pid_t pid = 0;
+  char state = 0;
+};
+std::vector<Child> children_of(pid_t parent);
 
 }  // namespace fanfare::chaos

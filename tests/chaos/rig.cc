@@ -94,7 +94,7 @@ Rig::Rig(RigOptions options)
   if (!run_until([this] { return answers(); }, 20s)) {
     throw std::runtime_error("the broker does not answer\n" + logs());
   }
-  deploy_probe();
+  deploy_probe(options_.env);
   for (std::size_t i = 0; i < options_.workers; ++i) start(worker(i));
 }
 
@@ -431,14 +431,14 @@ std::string Rig::logs() const {
   return text;
 }
 
-void Rig::deploy_probe() {
+void Rig::deploy_probe(const std::string& more_env) {
   cli::Checked checked;
   checked.name = kProbe;
   checked.manifest_toml = fmt::format(
       "name = \"{0}\"\nhandler = \"{0}.so\"\n{1}\n[env]\n{2} = \"{3}\"\n{4} = \"{5}\"\n{6}"
       "[[on]]\npattern = '{{\"type\": [\"{0}\"]}}'\n",
       kProbe, options_.manifest, kExecutionLogVariable, file("executions.log"), kBirthLogVariable,
-      file("births.log"), options_.env);
+      file("births.log"), more_env);
   checked.package = value_or_throw(protocol::pack_directory(FANFARE_BINARY_DIR "/chaos/probe"));
   checked.digest = sha256_hex(checked.package);
   auto redis = value_or_throw(RedisSync::connect(redis_->options()));

@@ -116,6 +116,8 @@ class Rig {
 
   // Starts it, or again. The supervisor does so by itself.
   void start(Member& member);
+  // The probe anew: a new generation of it, with such lines in its manifest's [env].
+  void deploy_probe(const std::string& more_env);
   // One more broker, on the same endpoint as the first or on one of its own; not started.
   Member& add_broker(const std::string& endpoint);
 
@@ -133,7 +135,6 @@ class Rig {
   static std::int64_t now_ns();
 
  private:
-  void deploy_probe();
   Member& add(std::string name, std::vector<std::string> command, Variables environment);
   void on_exit(Member& member, const cli::ChildEnd& end);
   Variables settings_of_broker(const std::string& endpoint) const;

@@ -72,6 +72,7 @@ Scenario redis_full();    // 14
 Scenario disk_errors();   // 15
 Scenario slow_redis();    // 16
 Scenario overload();      // 21
+Scenario zygote_death();  // 22
 Scenario orphans();       // 23
 Scenario worker_gone();   // 30
 Scenario order();         // 32

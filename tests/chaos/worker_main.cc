@@ -15,7 +15,8 @@ int main(int argc, char** argv) {
                                        {"repeat_done", &p.repeat_done},
                                        {"announce_held", &p.announce_held},
                                        {"kill_after_grace", &p.kill_after_grace},
-                                       {"sweep_orphans", &p.sweep_orphans}};
+                                       {"sweep_orphans", &p.sweep_orphans},
+                                       {"take_back_unborn", &p.take_back_unborn}};
     const char* const without = std::getenv(chaos::kWithoutVariable);
     const auto fine = chaos::switch_off(without ? without : "", names);
     auto failpoint = chaos::failpoint_from_environment();
