@@ -419,7 +419,7 @@ class Core {
   static CreditLine* choose_worker(FunctionState& function, Now now);
   bool take_next(FunctionState& function, Session& session, Now now, Pending& out);
   void lend(FunctionState& function, Session& session, std::vector<Pending> deliveries, Now now);
-  bool make_ready(FunctionState& function, Pending delivery, Now now);
+  bool make_ready(FunctionState& function, Pending&& delivery, Now now);
   bool put_off(FunctionState& function, Pending& delivery, Now now);
   void read_on(FunctionState& function, Now now);
   static bool may_read_due(const FunctionState& function);

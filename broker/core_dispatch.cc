@@ -58,7 +58,7 @@ void Core::maybe_open_keys(FunctionState& function, Now now) {
 
 // A delivery may be lent from now on, unless a worker has it already or its time lies ahead. False
 // if it went elsewhere. What runs already is not put off: its attempt would be fenced off.
-bool Core::make_ready(FunctionState& function, Pending delivery, Now now) {
+bool Core::make_ready(FunctionState& function, Pending&& delivery, Now now) {
   if (lend_if_announced(function, delivery, now) || put_off(function, delivery, now)) return false;
   // One that waits for its key is suspected no less when its turn comes, see take_next.
   if (delivery.worker_losses > 0 && !delivery.ordered) {
@@ -93,29 +93,24 @@ bool Core::take_next(FunctionState& function, Session& session, Now now, Pending
     return true;
   }
   while (true) {
-    std::optional<Pending> next;
     if (!function.suspects.empty() && session.suspects_lent == 0) {
-      next = std::move(function.suspects.front());
+      out = std::move(function.suspects.front());
       function.suspects.pop_front();
-    } else {
-      next = function.queue.take();
+    } else if (!function.queue.take(out)) {
+      return false;
     }
-    if (!next) return false;
-    if (next->worker_losses > 0 && session.suspects_lent > 0) {
-      function.suspects.push_back(*std::move(next));
+    if (out.worker_losses > 0 && session.suspects_lent > 0) {
+      function.suspects.push_back(std::move(out));
       continue;
     }
-    const bool expired = (next->expires_ms != 0 && next->expires_ms <= now_ms) ||
-                         now_ms - next->accepted_ms > max_age_ms;
-    if (next->generation > protocol::kGenerationsMax) {
-      bury_recursion(function, *std::move(next), now);
+    const bool expired =
+        (out.expires_ms != 0 && out.expires_ms <= now_ms) || now_ms - out.accepted_ms > max_age_ms;
+    if (out.generation > protocol::kGenerationsMax) {
+      bury_recursion(function, std::move(out), now);
       continue;
     }
-    if (!expired) {
-      out = *std::move(next);
-      return true;
-    }
-    expire(function, *std::move(next), now);
+    if (!expired) return true;
+    expire(function, std::move(out), now);
   }
 }
 
@@ -137,13 +132,15 @@ void Core::dispatch(FunctionState& function, Now now) {
     const std::size_t room = std::min<std::size_t>(
         {line->available(), kDeliverCountMax, running_max - function.running(), may_start});
     std::size_t bytes = 0;
-    batch.reserve(std::min(room, function.lendable()));
-    Pending next;
-    while (batch.size() < room && bytes < kDeliverBytesMax &&
-           take_next(function, session, now, next)) {
+    batch.reserve(std::min(room, function.lendable()) + 1);
+    while (batch.size() < room && bytes < kDeliverBytesMax) {
+      Pending& next = batch.emplace_back();
+      if (!take_next(function, session, now, next)) {
+        batch.pop_back();
+        break;
+      }
       bytes += next.packed_event.size();
       if (next.worker_losses > 0) ++session.suspects_lent;
-      batch.push_back(std::move(next));
     }
     if (batch.empty()) return;  // only expired ones, or suspects waiting for their turn
     function.rate.take(batch.size(), now.steady);

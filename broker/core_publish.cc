@@ -427,14 +427,17 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
     // through the window, where it would be lent.
     // Nor must what no function is there for.
     const bool undeliverable = !chunk.caused.empty() && !function.deployed;
-    const auto first_ahead =
-        std::stable_partition(offer.deliveries.begin(), offer.deliveries.end(),
-                              [&, now_ms = to_ms(now.wall)](const Pending& pending) {
-                                return pending.due_ms <= now_ms && !undeliverable;
-                              });
-    std::vector<Pending> ahead(std::make_move_iterator(first_ahead),
-                               std::make_move_iterator(offer.deliveries.end()));
-    offer.deliveries.erase(first_ahead, offer.deliveries.end());
+    const auto may_go = [&, now_ms = to_ms(now.wall)](const Pending& pending) {
+      return pending.due_ms <= now_ms && !undeliverable;
+    };
+    std::vector<Pending> ahead;
+    if (!std::ranges::all_of(offer.deliveries, may_go)) {
+      const auto first_ahead =
+          std::stable_partition(offer.deliveries.begin(), offer.deliveries.end(), may_go);
+      ahead.assign(std::make_move_iterator(first_ahead),
+                   std::make_move_iterator(offer.deliveries.end()));
+      offer.deliveries.erase(first_ahead, offer.deliveries.end());
+    }
     if (!function.queue.offer(offer.lane, chunk.entry, offer.deliveries)) {
       continue;  // read again from Redis
     }

@@ -113,6 +113,7 @@ void Core::adopt(FunctionState& function, const protocol::HeldDelivery& held, Se
 }
 
 bool Core::lend_if_announced(FunctionState& function, Pending& delivery, Now now) {
+  if (function.announced.empty()) return false;
   const auto at = function.announced.find(delivery.id);
   if (at == function.announced.end()) return false;
   const auto [session, token] = at->second;
@@ -225,7 +226,7 @@ std::optional<Lease> Core::end_lease(Session& session, FunctionState* function,
     ++counters_.reports_stale;
     return std::nullopt;
   }
-  if (const auto cut = function->cut.find(id);
+  if (const auto cut = function->cut.empty() ? function->cut.end() : function->cut.find(id);
       cut != function->cut.end() && cut->second.token == token) {
     function->cut.erase(cut);  // its worker has let go of it, however it ended there
     touch(*function);
@@ -281,7 +282,7 @@ void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
 
 // The delivery has ended for good.
 void Core::settle(FunctionState& function, const protocol::EventId& id) {
-  if (function.later_held.erase(id) > 0) {
+  if (!function.later_held.empty() && function.later_held.erase(id) > 0) {
     if (function.reading_due) function.ended_while_reading.insert(id);
     function.read_skipped_rows();
   }

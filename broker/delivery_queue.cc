@@ -34,7 +34,7 @@ void DeliveryQueue::add(Window& window, Pending&& delivery) {
   if (auto going = keys_.add(std::move(delivery))) go(*std::move(going));
 }
 
-void DeliveryQueue::go(Pending delivery) {
+void DeliveryQueue::go(Pending&& delivery) {
   ready_[priority_of(delivery.lane)].push(std::move(delivery));
 }
 
@@ -65,7 +65,7 @@ bool DeliveryQueue::offer(protocol::Lane lane, protocol::EntryId entry,
   return true;
 }
 
-void DeliveryQueue::push(Pending delivery) {
+void DeliveryQueue::push(Pending&& delivery) {
   Window& window = lanes_[delivery.lane];
   add(window, std::move(delivery));
 }
@@ -149,20 +149,20 @@ void DeliveryQueue::on_page_failed(protocol::Lane lane) {
   lanes_[lane].paging = false;
 }
 
-std::optional<Pending> DeliveryQueue::take() {
+bool DeliveryQueue::take(Pending& out) {
   if (!returned_.empty()) {
-    Pending delivery = std::move(returned_.front());
+    out = std::move(returned_.front());
     returned_.pop_front();
-    uncount(delivery, nullptr);
-    return delivery;
+    uncount(out, nullptr);
+    return true;
   }
   for (auto& [priority, ready] : ready_) {
     if (ready.empty()) continue;
-    Pending delivery = ready.take();
-    uncount(delivery, &lanes_.find(delivery.lane)->second);
-    return delivery;
+    out = ready.take();
+    uncount(out, &lanes_.find(out.lane)->second);
+    return true;
   }
-  return std::nullopt;
+  return false;
 }
 
 std::optional<Pending> DeliveryQueue::take_by_id(const protocol::EventId& id) {

@@ -46,7 +46,7 @@ class DeliveryQueue {
   bool offer(protocol::Lane lane, protocol::EntryId entry, std::vector<Pending>& deliveries);
 
   // Takes a delivery that no journal can give back (class memory, or a due row of `later`).
-  void push(Pending delivery);
+  void push(Pending&& delivery);
 
   // Takes back a delivery that was lent and came back; it goes before everything else.
   void put_back(Pending delivery);
@@ -70,8 +70,8 @@ class DeliveryQueue {
                 std::vector<Pending> deliveries);
   void on_page_failed(protocol::Lane lane);
 
-  // The next delivery to lend; nothing when none may go.
-  std::optional<Pending> take();
+  // The next delivery to lend; false when none may go.
+  bool take(Pending& out);
 
   // Removes and returns those that are wanted, at most `most` of them.
   template <typename Wanted>
@@ -139,7 +139,7 @@ class DeliveryQueue {
   }
   bool has_room(const Window& window) const;
   void add(Window& window, Pending&& delivery);
-  void go(Pending delivery);
+  void go(Pending&& delivery);
   void go_all(std::vector<Pending> deliveries);
   void uncount(const Pending& delivery, Window* window);
 

@@ -5,6 +5,11 @@
 namespace fanfare::broker {
 namespace {
 
+std::optional<Pending> take(DeliveryQueue& queue) {
+  Pending next;
+  return queue.take(next) ? std::optional{std::move(next)} : std::nullopt;
+}
+
 using protocol::EntryId;
 using protocol::EventId;
 using protocol::Lane;
@@ -34,10 +39,10 @@ TEST(DeliveryQueue, GivesDeliveriesInJournalOrder) {
   DeliveryQueue queue({});
   offer(queue, {1, 0}, 2);
   offer(queue, {1, 1}, 1);
-  EXPECT_EQ(queue.take()->id, (EventId{{1, 0}, 0}));
-  EXPECT_EQ(queue.take()->id, (EventId{{1, 0}, 1}));
-  EXPECT_EQ(queue.take()->id, (EventId{{1, 1}, 0}));
-  EXPECT_FALSE(queue.take());
+  EXPECT_EQ(take(queue)->id, (EventId{{1, 0}, 0}));
+  EXPECT_EQ(take(queue)->id, (EventId{{1, 0}, 1}));
+  EXPECT_EQ(take(queue)->id, (EventId{{1, 1}, 0}));
+  EXPECT_FALSE(take(queue));
   EXPECT_EQ(queue.bytes(), 0u);
 }
 
@@ -58,9 +63,9 @@ TEST(DeliveryQueue, LeavesWhatDoesNotFitInTheJournalAndPagesItInOrder) {
   EXPECT_TRUE(offer(queue, {1, 0}, 4));
   EXPECT_FALSE(offer(queue, {2, 0}, 1));
   EXPECT_FALSE(queue.next_page("f")) << "the window is still full";
-  queue.take();
+  take(queue);
   EXPECT_FALSE(offer(queue, {3, 0}, 1)) << "it would overtake the unread entry";
-  queue.take();
+  take(queue);
   const auto page = queue.next_page("f");
   ASSERT_TRUE(page);
   EXPECT_EQ(page->after, (EntryId{1, 0}));
@@ -70,10 +75,10 @@ TEST(DeliveryQueue, LeavesWhatDoesNotFitInTheJournalAndPagesItInOrder) {
   paged.push_back(entry_of({3, 0}, 1).front());
   queue.on_paged(kNormal, {3, 0}, /*more=*/false, std::move(paged));
   EXPECT_FALSE(queue.has_unread());
-  queue.take();
+  take(queue);
   EXPECT_TRUE(offer(queue, {4, 0}, 1));
   std::vector<std::uint64_t> order;
-  while (auto delivery = queue.take()) order.push_back(delivery->id.entry.ms);
+  while (auto delivery = take(queue)) order.push_back(delivery->id.entry.ms);
   EXPECT_EQ(order, (std::vector<std::uint64_t>{1, 2, 3, 4}));
 }
 
@@ -89,18 +94,18 @@ TEST(DeliveryQueue, HigherPrioritiesGoFirstAndPeersTakeTurns) {
   offer(queue, {1, 0}, 3, kNormalA);
   offer(queue, {2, 0}, 3, kNormalB);
   offer(queue, {3, 0}, 1, kUrgent);
-  EXPECT_EQ(queue.take()->lane, kUrgent);
-  EXPECT_EQ(queue.take()->lane, kNormalA);
-  EXPECT_EQ(queue.take()->lane, kNormalB);
-  EXPECT_EQ(queue.take()->lane, kNormalA);
+  EXPECT_EQ(take(queue)->lane, kUrgent);
+  EXPECT_EQ(take(queue)->lane, kNormalA);
+  EXPECT_EQ(take(queue)->lane, kNormalB);
+  EXPECT_EQ(take(queue)->lane, kNormalA);
 }
 
 TEST(DeliveryQueue, WhatCameBackGoesFirst) {
   DeliveryQueue queue({});
   offer(queue, {1, 0}, 2);
-  auto lent = *queue.take();
+  auto lent = *take(queue);
   queue.put_back(std::move(lent));
-  EXPECT_EQ(queue.take()->id, (EventId{{1, 0}, 0}));
+  EXPECT_EQ(take(queue)->id, (EventId{{1, 0}, 0}));
 }
 
 TEST(DeliveryQueue, ADeliveryCanBeTakenByItsId) {

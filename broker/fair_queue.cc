@@ -17,7 +17,7 @@ void FairQueue::forget(Flow* flow) {
   if (flow != &plain_ && flow != &ordered_) tenants_.erase(flow->name);
 }
 
-void FairQueue::push(Pending delivery) {
+void FairQueue::push(Pending&& delivery) {
   Flow& flow = flow_of(delivery);
   if (flow.waiting.empty()) turns_.push_back(&flow);
   flow.waiting.push_back(std::move(delivery));
@@ -53,8 +53,10 @@ std::optional<Pending> FairQueue::take_by_id(const protocol::EventId& id) {
 
 const Pending* FairQueue::find(const protocol::EventId& id) const {
   for (const Flow* flow : turns_) {
-    const auto at = std::ranges::find(flow->waiting, id, &Pending::id);
-    if (at != flow->waiting.end()) return &*at;
+    if (const Pending* one =
+            flow->waiting.find_if([&](const Pending& waiting) { return waiting.id == id; })) {
+      return one;
+    }
   }
   return nullptr;
 }

@@ -25,7 +25,7 @@ namespace fanfare::broker {
 class FairQueue {
  public:
   bool empty() const { return turns_.empty(); }
-  void push(Pending delivery);
+  void push(Pending&& delivery);
   Pending take();  // requires that it is not empty
 
   std::optional<Pending> take_by_id(const protocol::EventId& id);
@@ -37,7 +37,7 @@ class FairQueue {
   template <typename Wanted>
   bool any_of(Wanted wanted) const {
     return std::ranges::any_of(
-        turns_, [&](const Flow* flow) { return std::ranges::any_of(flow->waiting, wanted); });
+        turns_, [&](const Flow* flow) { return flow->waiting.find_if(wanted) != nullptr; });
   }
 
   // Drops those for which `unwanted` says so.

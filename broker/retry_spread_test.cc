@@ -11,7 +11,7 @@
 namespace fanfare::broker {
 namespace {
 
-constexpr std::int64_t kStart = 1'700'000'000'000;
+constexpr std::int64_t kFirstFailedMs = 1'700'000'000'000;
 
 struct Crowd {
   std::map<std::int64_t, std::size_t> per_second;  // retries due, by second since the start
@@ -25,18 +25,20 @@ Crowd fail_all(const protocol::RetryPolicy& policy, std::size_t deliveries, bool
   std::uniform_real_distribution<double> dice(0, 1);
   Crowd crowd;
   for (std::size_t i = 0; i < deliveries; ++i) {
-    std::int64_t now_ms = kStart;
+    std::int64_t now_ms = kFirstFailedMs;
     for (std::uint32_t attempts = 1;; ++attempts) {
-      const auto verdict = decide_retry(
-          policy,
-          {.attempts = attempts, .accepted_ms = kStart, .now_ms = now_ms, .retryable = true},
-          jitter ? dice(random) : 1.0);
+      const auto verdict = decide_retry(policy,
+                                        {.attempts = attempts,
+                                         .accepted_ms = kFirstFailedMs,
+                                         .now_ms = now_ms,
+                                         .retryable = true},
+                                        jitter ? dice(random) : 1.0);
       const auto* retry = std::get_if<RetryAt>(&verdict);
       if (!retry) break;
       now_ms = retry->due_ms;
       ++crowd.retries;
-      ++crowd.per_second[(now_ms - kStart) / 1000];
-      crowd.last_ms = std::max(crowd.last_ms, now_ms - kStart);
+      ++crowd.per_second[(now_ms - kFirstFailedMs) / 1000];
+      crowd.last_ms = std::max(crowd.last_ms, now_ms - kFirstFailedMs);
     }
     ++crowd.given_up;
   }
