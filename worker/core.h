@@ -253,7 +253,8 @@ class Core {
   static void note_use(Function& function, std::span<const ItemResult> results);
   double share_of(const Function& function) const;
   bool may_take_from(const Function& from, const Function& function) const;
-  bool someone_needs_the_slot(const Function& function) const;
+  static bool has_due_work(const Function& function, Now now);
+  bool someone_needs_the_slot(const Function& function, Now now) const;
   bool take_idle_slot(Function& function, Now now);
   void make_room_for(Function& function, Now now);
   bool give_way(Instance& instance, Now now);
@@ -276,9 +277,9 @@ class Core {
   void on_cancel(const protocol::Cancel& message, Now now);
   void cancel_one(Function& function, const protocol::HeldDelivery& delivery, Now now);
   void stop_if_cancelled(Instance& instance, Now now);
-  void drop_cancelled(Held& held, protocol::AttemptRow* ran);
+  void drop_cancelled(Held& held, protocol::AttemptRow* ran, Now now);
   void set_quiet(bool quiet, Now now);
-  static Held* running_item(const Instance& instance, const InstanceHandle::Running& running);
+  static Held* cancelled_at(const Instance& instance, const InstanceHandle::Running& running);
 
   // core_commit.cc: how deliveries end
   struct Finish {

@@ -153,5 +153,14 @@ TEST(Batches, CreditIsForWholeBatches) {
   EXPECT_GE(w.credit(), 4u * 50u) << "four slots";
 }
 
+// The second slot is nobody's as long as the batch is not gathered.
+TEST(Batches, ThatAreBeingGatheredKeepNobodyFromASlot) {
+  Worker w({.name = "w1", .host = "boot", .pid = 7, .slots = 2});
+  w.join({gathering("size = 10\nwindow = \"60s\""), Worker::function("g", "")});
+  w.deliver_entries(1, 1);
+  w.deliver_entries(2, 3, "g");
+  EXPECT_EQ(w.effects.forked.size(), 2u) << "both for g";
+}
+
 }  // namespace
 }  // namespace fanfare::worker

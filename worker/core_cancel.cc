@@ -33,7 +33,7 @@ void Core::cancel_one(Function& function, const protocol::HeldDelivery& delivery
       waiting != function.queue.end()) {
     Held& held = **waiting;
     function.queue.erase(waiting);
-    return drop_cancelled(held, nullptr);
+    return drop_cancelled(held, nullptr, now);
   }
   for (Instance* const instance : function.instances) {
     for (Batch& batch : instance->batches) {
@@ -51,8 +51,8 @@ void Core::cancel_one(Function& function, const protocol::HeldDelivery& delivery
 void Core::stop_if_cancelled(Instance& instance, Now now) {
   if (instance.told_to_end) return;
   const auto running = effects_.running(instance.id);
-  Held* const item = running ? running_item(instance, *running) : nullptr;
-  if (item && item->cancelled) {
+  Held* const item = running ? cancelled_at(instance, *running) : nullptr;
+  if (item) {
     instance.late = item;
     return stop(instance, StopReason::kCancel, now);
   }
@@ -61,18 +61,21 @@ void Core::stop_if_cancelled(Instance& instance, Now now) {
   due(look_at);
 }
 
-Held* Core::running_item(const Instance& instance, const InstanceHandle::Running& running) {
+// What the instance is at, if it was cancelled; of several in one call the first that was.
+Held* Core::cancelled_at(const Instance& instance, const InstanceHandle::Running& running) {
   for (const Batch& batch : instance.batches) {
-    if (batch.open() && batch.number == running.batch && running.item >= batch.taken &&
-        running.item < batch.items.size()) {
-      return batch.items[running.item];
-    }
+    if (!batch.open() || batch.number != running.batch || !batch.together) continue;
+    const auto from = batch.items.begin() + static_cast<std::ptrdiff_t>(batch.taken);
+    const auto at =
+        std::find_if(from, batch.items.end(), [](const Held* held) { return held->cancelled; });
+    return at == batch.items.end() ? nullptr : *at;
   }
-  return nullptr;
+  Held* const item = item_at(instance, running);
+  return item && item->cancelled ? item : nullptr;
 }
 
 // `ran`: its attempt, if it began one, complete but for the outcome.
-void Core::drop_cancelled(Held& held, protocol::AttemptRow* ran) {
+void Core::drop_cancelled(Held& held, protocol::AttemptRow* ran, Now now) {
   ++counters_.attempts_cancelled;
   protocol::Done::Row row;
   row.outcome = protocol::Outcome::kCancelled;
@@ -83,7 +86,8 @@ void Core::drop_cancelled(Held& held, protocol::AttemptRow* ran) {
     ran->error_type = row.failure.type;
     ran->error_message = row.failure.message;
     protocol::append_row(row.packed_row, *ran);
-    effects_.report({held.function->spec.name, held.id, *ran, {}});
+    report(held, *ran, now);
+    meter(held, *ran, now);
   }
   report_done(held, std::move(row));
 }

@@ -139,6 +139,22 @@ TEST(Cancelled, WhatIsNotHereUnderThatTokenMeansNothing) {
   EXPECT_EQ(rows[0].outcome, Outcome::kOk);
 }
 
+TEST(Cancelled, OneOfABatchInOneCallStopsTheCallWhicheverItIs) {
+  Worker w({.name = "w1", .host = "boot", .pid = 7, .slots = 1});
+  w.join({Worker::function("f", "[batch]\nsize = 4\n")});
+  w.deliver_entries(1, 3);
+  const InstanceId instance = w.effects.forked.at(0);
+  w.core->on_instance_started(instance, 100, w.now);
+  run_now(w, instance, 0);
+  w.receive(cancel_of(2));
+  ASSERT_EQ(w.effects.kills.size(), 1u);
+  w.die(instance, {.code = CLD_KILLED, .status = SIGKILL});
+  const auto rows = w.done_rows();
+  ASSERT_EQ(rows.size(), 1u) << "the others go to the next instance";
+  EXPECT_EQ(rows[0].outcome, Outcome::kCancelled);
+  EXPECT_EQ(rows[0].id.entry.ms, 2u);
+}
+
 TEST(Quieted, AWorkerHandsBackWhatWaitsFinishesWhatRunsAndStays) {
   Worker w({.name = "w1", .host = "boot", .pid = 7, .slots = 1});
   w.join();

@@ -96,7 +96,7 @@ void Core::on_result(Instance& instance, Held& held, ItemResult& result, Now now
   }
   if (result.outcome == protocol::Outcome::kOutOfMemory) instance.retiring = true;
   if (!result.printed.empty()) print(held, result.printed, result.printed_cut, now);
-  if (held.cancelled) return drop_cancelled(held, &row_);
+  if (held.cancelled) return drop_cancelled(held, &row_, now);
   finish(held,
          {.outcome = result.outcome,
           .failure = std::move(result.failure),
@@ -251,7 +251,7 @@ void Core::take_back_items(Instance& instance, const End* end, Now now) {
   }
   std::erase_if(untouched, [&](Held* held) {
     if (!held->cancelled) return false;
-    drop_cancelled(*held, nullptr);
+    drop_cancelled(*held, nullptr, now);
     return true;
   });
   Held* const suspect = untouched.empty() || !end ? nullptr : untouched.front();
@@ -289,7 +289,7 @@ void Core::finish_ended(std::span<Held* const> running, const Instance& instance
     row_.instance = instance.pid;
     started_at += share;
     if (held->cancelled) {
-      drop_cancelled(*held, &row_);
+      drop_cancelled(*held, &row_, now);
       continue;
     }
     finish(*held,

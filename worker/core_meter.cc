@@ -49,9 +49,9 @@ void Core::send_usage(Now now) {
 }
 
 void Core::on_meter_answer(Now now) {
-  meter_.on_answer();
-  // What did not fit into that call goes at once.
-  if (!meter_.idle()) due(next_meter_ = now.steady);
+  // What did not fit into that call goes at once; what has come since has its time.
+  if (meter_.on_answer() && !meter_.idle()) next_meter_ = now.steady;
+  if (!meter_.idle()) due(next_meter_);
 }
 
 void Core::on_meter_failed(const Error& error, Now now) {

@@ -67,6 +67,35 @@ TEST(WorkerMeter, SumsAreExactByFunctionAndTenant) {
   EXPECT_TRUE(w.effects.metered.empty()) << "nothing new, nothing said";
 }
 
+TEST(WorkerMeter, WhatWasCutOffHasBeenUsedToo) {
+  Metered w;
+  w.deliver_entries(1, 1);
+  const InstanceId instance = w.effects.forked.at(0);
+  w.core->on_instance_started(instance, 100, w.now);
+  const auto& batch = w.effects.batches[instance].front();
+  w.effects.now_running[instance] = {batch.number, 0, w.now.steady};
+  w.receive(protocol::Cancel{{{"f", {{1, 0}, 0}, {0x1001}}}});
+  w.die(instance, {.code = CLD_KILLED, .status = SIGKILL});
+  w.pass(1s);
+  const auto sums = w.told();
+  EXPECT_EQ(sums.at({"f", ""}).invocations, 1u);
+  EXPECT_EQ(sums.at({"f", ""}).failed, 1u);
+  EXPECT_EQ(sums.at({"f", ""}).billed_ms, 1u);
+}
+
+TEST(WorkerMeter, WhatComesWhileACallIsUnderWayWaitsForItsSecond) {
+  Metered w;
+  w.run("f", "acme", 1ms);
+  w.pass(1s);
+  ASSERT_EQ(w.effects.metered.size(), 1u);
+  w.run("f", "acme", 1ms);
+  w.told();
+  w.pass(10ms);
+  EXPECT_TRUE(w.effects.metered.empty());
+  w.pass(1s);
+  EXPECT_EQ(w.effects.metered.size(), 1u);
+}
+
 TEST(WorkerMeter, AnAttemptIsBookedInTheHourInWhichItEnds) {
   Metered w;
   w.now.wall = wall_from_ms(3'600'000LL * 500'000 - 500);  // half a second before an hour

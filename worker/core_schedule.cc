@@ -25,6 +25,7 @@ std::size_t Core::instances_max(const Function& function) const {
 }
 
 void Core::schedule(Function& function, Now now) {
+  if (function.queue.empty()) function.owed_a_slot = false;
   if (function.removed || draining_ || quiet_) return;
   if (!function.refusal.empty()) {
     function.last_failure = {.type = "UnusableFunction",
@@ -200,7 +201,7 @@ bool Core::fork(Function& function, Now now) {
     make_room_for(function, now);
     return false;
   }
-  if (someone_needs_the_slot(function)) return false;
+  if (someone_needs_the_slot(function, now)) return false;
   if (!has_zygote(function, now)) return false;
   const double refill =
       as_ns(now.steady - fork_tokens_at_) * 1e-9 * static_cast<double>(options_.forks_per_second);

@@ -95,15 +95,20 @@ bool Core::may_take_from(const Function& from, const Function& function) const {
   return from.used_ns >= function.used_ns + kTurnNs;
 }
 
+// Not what is still being gathered into a batch: that may take minutes.
+bool Core::has_due_work(const Function& function, Now now) {
+  return !function.queue.empty() && is_gathered(function, now);
+}
+
 // Whether the free slots are for others: for whom somebody has left, or who have work and no
 // instance at all while this function has some.
-bool Core::someone_needs_the_slot(const Function& function) const {
+bool Core::someone_needs_the_slot(const Function& function, Now now) const {
   if (function.owed_a_slot) return false;
   std::size_t free = options_.slots - instances_.size();
   for (const auto& [name, other] : functions_) {
     const bool has_none = !function.instances.empty() && other->instances.empty();
     const bool needs = other.get() != &function && other->usable() && !other->paused_until &&
-                       !other->queue.empty() && (other->owed_a_slot || has_none);
+                       has_due_work(*other, now) && (other->owed_a_slot || has_none);
     if (needs && --free == 0) return true;
   }
   return false;
@@ -115,7 +120,7 @@ bool Core::take_idle_slot(Function& function, Now now) {
   Function* from = nullptr;
   bool spare = false;  // more than it is promised
   for (auto& [name, other] : functions_) {
-    if (other.get() == &function || other->idle.empty() || !other->queue.empty()) continue;
+    if (other.get() == &function || other->idle.empty() || has_due_work(*other, now)) continue;
     const bool other_spare = other->instances.size() > other->manifest.provisioned;
     if (!from || (other_spare && !spare) ||
         (other_spare == spare &&

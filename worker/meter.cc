@@ -46,6 +46,12 @@ const store::Meter* Meter::take(TimePoint now) {
   return &call;
 }
 
+bool Meter::on_answer() {
+  const bool full = under_way_ && under_way_->rows.size() >= store::Meter::kRowsMax;
+  under_way_.reset();
+  return full;
+}
+
 bool Meter::on_failed(ErrorKind kind, TimePoint now) {
   if (!under_way_) return false;
   if (kind == ErrorKind::kReject || kind == ErrorKind::kStale) {

@@ -37,7 +37,8 @@ class Meter {
 
   // The call to make now, if there is one. Stays as it is until its answer.
   const store::Meter* take(TimePoint now);
-  void on_answer() { under_way_.reset(); }
+  // Whether that call was full: there may be more that should not wait.
+  bool on_answer();
   // Sent again by take(), after a while; one that Redis rejects is given up. Whether it was.
   bool on_failed(ErrorKind kind, TimePoint now);
 

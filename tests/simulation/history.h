@@ -127,7 +127,7 @@ class History {
   void on_execution(WorkerLife worker, const DeliveryKey& key, std::uint32_t attempt);
   void on_instance_failure(WorkerLife worker, const DeliveryKey& key);
   void on_done_sent(WorkerLife worker, const protocol::Done& done);
-  // So many attempts have ended in this process, when it tells Redis what they used.
+  // So many attempts have ended in this process at most, when it tells Redis what they used.
   void on_usage_told(const std::string& worker, std::uint64_t attempts_ended) {
     attempts_ended_[worker] = attempts_ended;
   }

@@ -188,7 +188,8 @@ void WorkerNode::commit(worker::CommitId id, const store::Commit& call) {
 
 void WorkerNode::meter(const store::Meter& call) {
   const auto& counters = core_->counters();
-  world_.history.on_usage_told(call.worker, counters.attempts_ok + counters.attempts_failed);
+  world_.history.on_usage_told(
+      call.worker, counters.attempts_ok + counters.attempts_failed + counters.attempts_cancelled);
   redis_->call(call, [this](const Result<store::Answer>& answer) {
     if (answer) {
       core_->on_meter_answer(now());
