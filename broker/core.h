@@ -443,6 +443,7 @@ class Core {
   void grant(FunctionState& function, Pending delivery, SessionId session,
              protocol::AttemptToken token, Now now);
   void doubt(FunctionState& function, const protocol::EventId& id);
+  bool is_suspect(const Pending& delivery) const;
   void wait_again(FunctionState& function, Pending delivery, Now now);
   bool lend_if_announced(FunctionState& function, Pending& delivery, Now now);
   Session* session_of(const Peer& peer);

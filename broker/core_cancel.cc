@@ -101,7 +101,7 @@ void Core::cut_off(FunctionState& function, Lease lease, Now now) {
   if (const auto at = sessions_.find(lease.session); at != sessions_.end()) {
     Session& session = at->second;
     row.worker = session.hello.name;
-    if (delivery.worker_losses > 0 && session.suspects_lent > 0) --session.suspects_lent;
+    if (is_suspect(delivery) && session.suspects_lent > 0) --session.suspects_lent;
     const auto& cut = function.cut[delivery.id] = {lease.session, lease.token};
     tell_to_drop(function, delivery.id, cut);
   }

@@ -61,7 +61,7 @@ void Core::maybe_open_keys(FunctionState& function, Now now) {
 bool Core::make_ready(FunctionState& function, Pending&& delivery, Now now) {
   if (lend_if_announced(function, delivery, now) || put_off(function, delivery, now)) return false;
   // One that waits for its key is suspected no less when its turn comes, see take_next.
-  if (delivery.worker_losses > 0 && !delivery.ordered) {
+  if (is_suspect(delivery) && !delivery.ordered) {
     function.suspects.push_back(std::move(delivery));
   } else {
     function.queue.push(std::move(delivery));
@@ -99,7 +99,7 @@ bool Core::take_next(FunctionState& function, Session& session, Now now, Pending
     } else if (!function.queue.take(out)) {
       return false;
     }
-    if (out.worker_losses > 0 && session.suspects_lent > 0) {
+    if (is_suspect(out) && session.suspects_lent > 0) {
       function.suspects.push_back(std::move(out));
       continue;
     }
@@ -140,7 +140,7 @@ void Core::dispatch(FunctionState& function, Now now) {
         break;
       }
       bytes += next.packed_event.size();
-      if (next.worker_losses > 0) ++session.suspects_lent;
+      if (is_suspect(next)) ++session.suspects_lent;
     }
     if (batch.empty()) return;  // only expired ones, or suspects waiting for their turn
     function.rate.take(batch.size(), now.steady);

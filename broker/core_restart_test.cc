@@ -263,20 +263,26 @@ TEST(Sessions, TheSameProcessComingBackWithoutADeliveryIsNoLoss) {
   EXPECT_EQ(h.core.counters().attempts_worker_lost, 0u);
 }
 
-TEST(Sessions, AWorkerGivenUpTooEarlyTakesUpItsSuspectAgain) {
-  CoreHarness h;
-  h.join();
-  h.publish(1, {h.event()});
-  h.answer_all();
-  const auto lent = h.delivered();
-  ASSERT_EQ(lent.size(), 1u);
-  h.pass(31s);  // a lease of silence
-  EXPECT_EQ(h.core.functions().at("f")->suspects.size(), 1u);
-  h.hello("w", {{"f", lent[0].id, lent[0].token}});
-  h.credit(1000);
-  EXPECT_TRUE(h.delivered().empty()) << "it runs there still";
-  h.done(h.ok_row(lent[0]));
-  EXPECT_EQ(h.core.counters().deliveries_succeeded, 1u);
+TEST(Sessions, AWorkerGivenUpTooEarlyTakesUpWhatItHeldAgain) {
+  for (const bool suspected : {false, true}) {
+    CoreOptions options;
+    if (suspected) options.worker_losses_max = 2;
+    CoreHarness h(CoreHarness::one(), options);
+    h.join();
+    h.publish(1, {h.event()});
+    h.answer_all();
+    const auto lent = h.delivered();
+    ASSERT_EQ(lent.size(), 1u);
+    h.pass(31s);  // a lease of silence
+    const FunctionState& function = *h.core.functions().at("f");
+    EXPECT_EQ(function.waiting(), 1u);
+    EXPECT_EQ(function.suspects.size(), suspected ? 1u : 0u);
+    h.hello("w", {{"f", lent[0].id, lent[0].token}});
+    h.credit(1000);
+    EXPECT_TRUE(h.delivered().empty()) << "it runs there still";
+    h.done(h.ok_row(lent[0]));
+    EXPECT_EQ(h.core.counters().deliveries_succeeded, 1u);
+  }
 }
 
 TEST(Appends, OfAReplacedBrokerAreNotAnsweredSinceTheirFirstTryMayHaveBeenInTime) {

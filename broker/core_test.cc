@@ -485,19 +485,52 @@ TEST(LostWorkers, ADeliveryWhoseWorkersKeepVanishingIsBuried) {
             protocol::DeadReason::kWorkerLosses);
 }
 
+void lose(CoreHarness& h) {
+  h.core.on_worker_died(h.core.sessions().begin()->first, h.now);
+  h.turn();
+}
+
+TEST(LostWorkers, WhatTheyHeldGoesOnAtOnceAfterTheFirstLoss) {
+  CoreHarness h;
+  h.join(10, "a");
+  h.publish(1, std::vector<std::string>(4, h.event()));
+  h.answer_all();
+  EXPECT_EQ(h.delivered("a").size(), 4u);
+  lose(h);
+  h.join(10, "b");
+  EXPECT_EQ(h.delivered("b").size(), 4u);
+}
+
 TEST(LostWorkers, SuspectsGoOutOneAtATimeSoThatInnocentOnesAreNotBuried) {
   CoreHarness h;
   h.join(10, "a");
   h.publish(1, std::vector<std::string>(4, h.event()));
   h.answer_all();
   EXPECT_EQ(h.delivered("a").size(), 4u);
-  h.core.on_worker_died(h.core.sessions().begin()->first, h.now);
-  h.turn();
+  lose(h);
   h.join(10, "b");
-  const auto alone = h.delivered("b");
+  EXPECT_EQ(h.delivered("b").size(), 4u);
+  lose(h);
+  h.join(10, "c");
+  const auto alone = h.delivered("c");
   ASSERT_EQ(alone.size(), 1u);
-  h.done(h.ok_row(alone[0]), "b");
+  h.done(h.ok_row(alone[0]), "c");
+  EXPECT_EQ(h.delivered("c").size(), 1u);
+}
+
+TEST(LostWorkers, TheLossThatBuriesADeliveryIsItsOwn) {
+  CoreOptions options;
+  options.worker_losses_max = 2;
+  CoreHarness h(CoreHarness::one(), options);
+  h.join(10, "a");
+  h.publish(1, std::vector<std::string>(2, h.event()));
+  h.answer_all();
+  EXPECT_EQ(h.delivered("a").size(), 2u);
+  lose(h);
+  h.join(10, "b");
   EXPECT_EQ(h.delivered("b").size(), 1u);
+  lose(h);
+  EXPECT_EQ(h.take_call<store::Bury>().second.items.size(), 1u);
 }
 
 TEST(Sessions, AReconnectedWorkerKeepsWhatItHoldsAndGivesBackTheRest) {

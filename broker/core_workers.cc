@@ -90,7 +90,7 @@ void Core::adopt(FunctionState& function, const protocol::HeldDelivery& held, Se
     lease->token = held.token;
     lease->delivery.dispatches = std::max(lease->delivery.dispatches, held.token.value & 0xFFFu);
     const SessionId former = std::exchange(lease->session, session);
-    if (former == session || lease->delivery.worker_losses == 0) return;
+    if (former == session || !is_suspect(lease->delivery)) return;
     ++sessions_.at(session).suspects_lent;
     std::size_t& alone = sessions_.at(former).suspects_lent;
     if (alone > 0) --alone;
@@ -127,7 +127,7 @@ bool Core::lend_if_announced(FunctionState& function, Pending& delivery, Now now
 void Core::grant(FunctionState& function, Pending delivery, SessionId session,
                  protocol::AttemptToken token, Now now) {
   delivery.dispatches = std::max(delivery.dispatches, token.value & 0xFFFu);
-  if (delivery.worker_losses > 0) ++sessions_.at(session).suspects_lent;
+  if (is_suspect(delivery)) ++sessions_.at(session).suspects_lent;
   if (delivery.ordered) {
     for (const auto& rival : function.queue.keys().rivals(delivery.flow, delivery.id)) {
       doubt(function, rival);
@@ -159,12 +159,20 @@ void Core::doubt(FunctionState& function, const protocol::EventId& id) {
   placed = std::min(placed.value_or(held.mapped()), held.mapped());
 }
 
-// Back among those that wait; one that was there when a worker vanished goes on alone. A former
+// Whether it may be what its workers die of: then it is lent alone, so that the loss that buries it
+// is its own. One loss says little, a killed worker had hundreds: those go on at once.
+bool Core::is_suspect(const Pending& delivery) const {
+  constexpr std::uint32_t kLossesMax = 2;  // in company
+  const std::uint32_t losses = delivery.worker_losses;
+  return losses > 0 && (losses >= kLossesMax || losses + 1 >= options_.worker_losses_max);
+}
+
+// Back among those that wait; a suspect goes on alone. A former
 // broker whose clock was ahead may have lent it before its time.
 void Core::wait_again(FunctionState& function, Pending delivery, Now now) {
   if (put_off(function, delivery, now)) return;
   const bool may_go = !delivery.ordered || function.queue.keys().is_holder(delivery.id);
-  if (delivery.worker_losses > 0 && may_go) {
+  if (is_suspect(delivery) && may_go) {
     function.suspects.push_back(std::move(delivery));
   } else if (function.queue.will_be_read(delivery)) {
     function.lent_before.insert_or_assign(delivery.id, std::move(delivery));
@@ -246,7 +254,7 @@ std::optional<Lease> Core::end_lease(Session& session, FunctionState* function,
   }
   Lease lease = function->leases.take(id);
   touch(*function);
-  if (lease.delivery.worker_losses > 0 && session.suspects_lent > 0) --session.suspects_lent;
+  if (is_suspect(lease.delivery) && session.suspects_lent > 0) --session.suspects_lent;
   return lease;
 }
 

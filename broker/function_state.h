@@ -89,7 +89,7 @@ struct FunctionState {
   std::unordered_map<protocol::EventId, Pending> lent_before;
   std::unordered_set<protocol::EventId> ended_while_paging;  // pages under way may still have them
   std::deque<Pending> invocations;  // origin kInvoke, first come first served
-  std::deque<Pending> suspects;     // were running when a worker vanished: lent one at a time
+  std::deque<Pending> suspects;     // see is_suspect: lent to a worker one at a time
   LeaseTable leases;
   std::unordered_map<protocol::EventId, Invocation> callers;
   std::vector<CreditLine> credit;
