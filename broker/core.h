@@ -436,7 +436,8 @@ class Core {
   void on_success(FunctionState& function, const Lease& lease);
   void on_failure(FunctionState& function, Lease lease, protocol::Done::Row& row, Now now);
   void settle(FunctionState& function, const protocol::EventId& id);
-  void take_back(FunctionState& function, Lease lease, protocol::Outcome why, Now now);
+  void take_back(FunctionState& function, Lease lease, protocol::Outcome why, Now now,
+                 const protocol::Failure& failure = {});
   void lose_session(SessionId id, protocol::Outcome why, Now now);
   void adopt(FunctionState& function, const protocol::HeldDelivery& held, SessionId session,
              Now now);

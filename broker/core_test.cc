@@ -490,6 +490,30 @@ void lose(CoreHarness& h) {
   h.turn();
 }
 
+TEST(Throttled, WhatAWorkerHasNoRoomForGoesToAnotherAndUsesUpNothing) {
+  CoreHarness h;
+  h.join(10, "full");
+  h.publish(1, {h.event()});
+  h.answer_all();
+  auto lent = h.delivered("full");
+  ASSERT_EQ(lent.size(), 1u);
+  h.join(10, "other");
+  auto row = h.ok_row(lent[0]);
+  row.outcome = protocol::Outcome::kThrottled;
+  row.failure = {.type = "ForkFailed", .message = "no processes left", .retryable = true};
+  h.done(row, "full");
+  EXPECT_TRUE(h.delivered("full").empty()) << "it rests";
+  lent = h.delivered("other");
+  ASSERT_EQ(lent.size(), 1u);
+  EXPECT_EQ(lent[0].attempt, 1u) << "of the budget";
+  const auto ledger = protocol::unpack_ledger(lent[0].packed_ledger).value();
+  ASSERT_EQ(ledger.size(), 1u);
+  EXPECT_EQ(ledger[0].outcome, protocol::Outcome::kThrottled);
+  EXPECT_EQ(ledger[0].error_message, "no processes left");
+  EXPECT_EQ(ledger[0].worker, "full");
+  EXPECT_EQ(h.core.counters().attempts_throttled, 1u);
+}
+
 TEST(LostWorkers, WhatTheyHeldGoesOnAtOnceAfterTheFirstLoss) {
   CoreHarness h;
   h.join(10, "a");

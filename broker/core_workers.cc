@@ -273,11 +273,12 @@ void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
   FunctionState* function = find_function(row.function);
   auto lease = end_lease(session, function, row.id, row.token);
   if (!lease) return;
-  if (row.outcome == Outcome::kDrained) {
+  const bool handed_back = row.outcome == Outcome::kDrained || row.outcome == Outcome::kThrottled;
+  if (handed_back) {
     CreditLine* line = function->credit_of(session.id);
     if (line) line->rests_until = now.steady + kRest;
   }
-  if (lease->delivery.origin == protocol::Origin::kInvoke && row.outcome != Outcome::kDrained) {
+  if (lease->delivery.origin == protocol::Origin::kInvoke && !handed_back) {
     if (const auto caller = function->callers.find(row.id); caller != function->callers.end()) {
       send(caller->second.caller, protocol::Invoked{caller->second.request, std::move(row.record)});
       function->callers.erase(caller);
@@ -303,7 +304,7 @@ void Core::settle(FunctionState& function, const protocol::EventId& id) {
 
 void Core::on_failure(FunctionState& function, Lease lease, protocol::Done::Row& row, Now now) {
   if (!protocol::counts_against_budget(row.outcome)) {
-    return take_back(function, std::move(lease), row.outcome, now);
+    return take_back(function, std::move(lease), row.outcome, now, row.failure);
   }
   options_.failpoint("broker.failure.taken");
   ++counters_.attempts_failed;
@@ -333,14 +334,15 @@ void Core::on_failure(FunctionState& function, Lease lease, protocol::Done::Row&
        std::move(row.log_tail), now);
 }
 
-// A delivery comes back that did not fail by its own doing. A drained one may run anywhere; one
-// whose worker vanished may have been the reason, so it goes on alone, and not for ever.
-void Core::take_back(FunctionState& function, Lease lease, Outcome why, Now now) {
+// A delivery comes back that did not fail by its own doing. What was handed back may run anywhere;
+// one whose worker vanished may have been the reason, so it goes on alone, and not for ever.
+void Core::take_back(FunctionState& function, Lease lease, Outcome why, Now now,
+                     const protocol::Failure& failure) {
   Pending delivery = std::move(lease.delivery);
   if (delivery.origin == protocol::Origin::kInvoke) {
     const auto caller = function.callers.find(delivery.id);
     if (caller == function.callers.end()) return;
-    if (why == Outcome::kDrained) {  // it had not run: somebody else may
+    if (why != Outcome::kWorkerLost) {  // it had not run: somebody else may
       function.invocations.push_front(std::move(delivery));
       return touch(function);
     }
@@ -371,7 +373,9 @@ void Core::take_back(FunctionState& function, Lease lease, Outcome why, Now now)
                   {}, now);
     }
   } else {
-    ++counters_.attempts_drained;
+    ++(why == Outcome::kThrottled ? counters_.attempts_throttled : counters_.attempts_drained);
+    row.error_type = failure.type;
+    row.error_message = failure.message;
     note_unhurt(delivery.packed_ledger, row);
   }
   wait_again(function, std::move(delivery), now);

@@ -44,6 +44,7 @@ struct Counters {
       0;  // function_error, timeout, crashed, out_of_memory, init_failed
   std::uint64_t attempts_worker_lost = 0;
   std::uint64_t attempts_drained = 0;
+  std::uint64_t attempts_throttled = 0;
   std::uint64_t attempts_cancelled = 0;  // cut while they ran
   std::uint64_t letters_redriven = 0;
   std::uint64_t letters_purged = 0;

@@ -198,6 +198,7 @@ std::string metrics_text(const Core& core) {
   counter("fanfare_attempts_lost_total", "Attempts that ended through no fault of the function.",
           {{{{"reason", "worker_lost"}}, c.attempts_worker_lost},
            {{{"reason", "drained"}}, c.attempts_drained},
+           {{{"reason", "throttled"}}, c.attempts_throttled},
            {{{"reason", "cancelled"}}, c.attempts_cancelled}});
   counter("fanfare_attempts_failed_total", "Attempts that failed by the function's own doing.",
           {{{}, c.attempts_failed}});

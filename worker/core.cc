@@ -110,7 +110,7 @@ void Core::flush(Now now) {
   touched_now_.swap(touched_);
   for (Function* function : touched_now_) {
     function->touched = false;
-    if (draining_ || quiet_ || function->removed) hand_back_queued(*function, now);
+    if (draining_ || quiet_ || function->removed) hand_back_queued(*function);
     schedule(*function, now);
   }
   for (Function* function : touched_now_) {
@@ -157,11 +157,11 @@ void Core::stop_at_once(Now now) {
   due(now.steady);
 }
 
-void Core::hand_back_queued(Function& function, Now now) {
+void Core::hand_back_queued(Function& function) {
   while (!function.queue.empty()) {
     Held& held = *function.queue.front();
     function.queue.pop_front();
-    hand_back(held, now);
+    hand_back(held);
   }
 }
 

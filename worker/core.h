@@ -208,7 +208,7 @@ class Core {
   void touch(Function& function);
   void due(TimePoint at);
   void note_finished(Now now);
-  void hand_back_queued(Function& function, Now now);
+  void hand_back_queued(Function& function);
 
   // core_session.cc: the broker
   void greet(Now now);
@@ -295,7 +295,8 @@ class Core {
                           Now now);
   static store::Effects effects_of_success(const Held& held, const Finish& end, Now now);
   static store::Effects published(const Held& held, const Finish& end);
-  void hand_back(Held& held, Now now);
+  void hand_back(Held& held);
+  void throttle(Held& held, const protocol::Failure& why);
   void report_done(Held& held, protocol::Done::Row row);
   void report_committed(Held& held);
   void leave(Held& held);

@@ -169,11 +169,20 @@ store::Effects Core::effects_of_success(const Held& held, const Finish& end, Now
 }
 
 // Not run, or stopped because this worker leaves: somebody else may have it.
-void Core::hand_back(Held& held, Now) {
+void Core::hand_back(Held& held) {
   ++counters_.attempts_drained;
   protocol::Done::Row row;
   row.outcome = protocol::Outcome::kDrained;
   row.final_status = protocol::Status::kFailed;
+  report_done(held, std::move(row));
+}
+
+void Core::throttle(Held& held, const protocol::Failure& why) {
+  ++counters_.attempts_throttled;
+  protocol::Done::Row row;
+  row.outcome = protocol::Outcome::kThrottled;
+  row.final_status = protocol::Status::kFailed;
+  row.failure = why;
   report_done(held, std::move(row));
 }
 

@@ -51,6 +51,7 @@ void Core::on_fork_failed(InstanceId id, std::string_view why, Now now) {
   effects_.warn("function " + function.spec.name + " got no instance: " + std::string{why});
   take_back_items(*instance, nullptr, now);
   remove(*instance);
+  function.no_room = true;
   note_start_failure(
       function,
       {.type = "ForkFailed", .message = std::string{why}, .retryable = true, .retry_after_ms = {}},
@@ -277,7 +278,7 @@ void Core::finish_ended(std::span<Held* const> running, const Instance& instance
   const Duration share = (now.steady - started_at) / static_cast<int>(running.size());
   for (Held* const held : running) {
     if (named.outcome == protocol::Outcome::kDrained && !held->cancelled) {
-      hand_back(*held, now);
+      hand_back(*held);
       continue;
     }
     row_.number = held->attempt;
@@ -315,6 +316,7 @@ void Core::on_instance_ended(InstanceId id, End end, Now now) {
   if (never_came_up) {
     ++counters_.instances_failed;
     NamedEnding named = name_ending(end.ending, StopReason::kNone, function.manifest.timeout);
+    function.no_room = false;
     note_start_failure(function, std::move(named.failure), std::move(end.log_tail), now);
   }
 }

@@ -237,11 +237,16 @@ bool Core::fork(Function& function, Now now) {
   return feed(instance, now);
 }
 
-// What waits fails with the reason why nothing can be started.
+// What waits fails with the reason why nothing can be started. If that is the machine and not the
+// function, another one may have room, and nothing is used up.
 void Core::fail_queued(Function& function, Now now) {
   while (!function.queue.empty()) {
     Held& held = *function.queue.front();
     function.queue.pop_front();
+    if (function.no_room) {
+      throttle(held, function.last_failure);
+      continue;
+    }
     row_.number = held.attempt;
     row_.started_ms = to_ms(now.wall);
     row_.duration_us = row_.cold_start_us = row_.peak_memory_kb = 0;
@@ -300,6 +305,7 @@ void Core::on_zygote_failed(ZygoteId zygote, protocol::Failure failure, std::str
     ++counters_.zygotes_failed;
     function->zygote_state = Function::ZygoteState::kNone;
     function->broken = true;
+    function->no_room = false;
     lose_unborn(*function, zygote, now);
     effects_.warn("function " + name + " does not start: " + failure.type + ": " + failure.message);
     note_start_failure(*function, std::move(failure), std::move(log_tail), now);
@@ -317,6 +323,7 @@ void Core::on_zygote_gone(ZygoteId zygote, Now now) {
     // It had done its work until then: whoever killed it, the next one need not wait. Only one that
     // dies again, before anything has run, does.
     const bool was_fine = function->failures_in_row == 0;
+    function->no_room = false;
     note_start_failure(*function,
                        {.type = "ZygoteGone",
                         .message = "the process that starts instances ended on its own",

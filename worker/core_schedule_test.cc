@@ -211,6 +211,27 @@ TEST(WorkerSchedule, AForkThatFailsIsTriedAgainAfterAPauseAndLosesNothing) {
   EXPECT_EQ(w.unfinished(w.effects.forked[1]), 1u);
 }
 
+TEST(WorkerSchedule, WhatTheMachineGivesNoProcessForIsHandedBackAndUsesUpNothing) {
+  Worker w({.name = "w1", .slots = 1});
+  w.join();
+  w.deliver_entries(1, 2);
+  for (std::size_t tries = 1; tries <= 3; ++tries) {
+    ASSERT_EQ(w.effects.forked.size(), tries);
+    w.core->on_fork_failed(w.effects.forked.back(), "no processes left", w.now);
+    w.turn();
+    if (tries < 3) w.pass(1s);
+  }
+  const auto rows = w.done_rows();
+  ASSERT_EQ(rows.size(), 2u);
+  for (const auto& row : rows) {
+    EXPECT_EQ(row.outcome, protocol::Outcome::kThrottled);
+    EXPECT_FALSE(protocol::counts_against_budget(row.outcome));
+    EXPECT_EQ(row.failure.message, "no processes left");
+  }
+  EXPECT_EQ(w.core->counters().attempts_throttled, 2u);
+  EXPECT_EQ(w.core->counters().attempts_failed, 0u);
+}
+
 TEST(WorkerSchedule, InstancesThatCannotBeSetUpFailWhatWaitsAfterAFewTries) {
   Worker w({.name = "w1", .slots = 1});
   w.join();

@@ -16,6 +16,7 @@ struct Counters {
   std::uint64_t attempts_failed = 0;     // by the function's own doing
   std::uint64_t attempts_cancelled = 0;  // dropped or cut, as the broker said
   std::uint64_t attempts_drained = 0;    // handed back, run or not
+  std::uint64_t attempts_throttled = 0;  // handed back: the machine gave no process to run it
   std::uint64_t results_too_large = 0;   // among attempts_failed
   std::uint64_t returned = 0;  // not begun when their instance died: another one took them
 

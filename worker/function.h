@@ -76,7 +76,8 @@ struct Function {
   TimePoint zygote_asked_at;
   std::uint32_t failures_in_row = 0;      // zygotes and instances that never came up
   std::optional<TimePoint> paused_until;  // no zygote and no instance before
-  bool broken = false;                    // deliveries fail with last_failure meanwhile
+  bool broken = false;                    // deliveries end with last_failure meanwhile
+  bool no_room = false;                   // it is the machine that gives no process
   protocol::Failure last_failure;
   std::string last_failure_log;
 

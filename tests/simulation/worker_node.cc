@@ -135,11 +135,12 @@ void WorkerNode::turn() {
 void WorkerNode::check_counters() {
   if (core_->held() > 0) return;
   const worker::Counters& c = core_->counters();
-  if (c.delivered !=
-      c.attempts_ok + c.attempts_failed + c.attempts_drained + c.attempts_cancelled) {
+  if (c.delivered != c.attempts_ok + c.attempts_failed + c.attempts_drained + c.attempts_throttled +
+                         c.attempts_cancelled) {
     world_.history.violate(
         "worker {} counts {} deliveries, {} ok, {} failed, {} handed back, {} cancelled", number_,
-        c.delivered, c.attempts_ok, c.attempts_failed, c.attempts_drained, c.attempts_cancelled);
+        c.delivered, c.attempts_ok, c.attempts_failed, c.attempts_drained + c.attempts_throttled,
+        c.attempts_cancelled);
   }
 }
 
