@@ -53,9 +53,9 @@ json row_of(const Core& core, const FunctionState& function, const protocol::Eve
     return row_of(function, at->second, "moving");
   }
   const auto suspect = std::ranges::find(function.suspects, id, &Pending::id);
-  if (suspect != function.suspects.end()) return row_of(function, *suspect, "queued");
+  if (suspect != function.suspects.end()) return row_of(function, *suspect, "ready");
   if (const Pending* const waiting = function.queue.find(id)) {
-    return row_of(function, *waiting, "queued");
+    return row_of(function, *waiting, "ready");
   }
   // A worker has named it before it was read from the journal: no more is known of it.
   if (const auto at = function.announced.find(id); at != function.announced.end()) {

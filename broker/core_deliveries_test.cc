@@ -77,7 +77,7 @@ TEST(Deliveries, OneThatWaitsOrMovesSaysSo) {
   h.publish(1, {CoreHarness::event()});
   h.answer_all();
   const std::string id = protocol::to_string(h.answers().at(0).runs.at(0).first);
-  EXPECT_EQ(ask(h, {{"id", id}}).at("deliveries").at(0).at("state"), "queued");
+  EXPECT_EQ(ask(h, {{"id", id}}).at("deliveries").at(0).at("state"), "ready");
 
   h.join();
   h.done(h.failed_row(h.delivered().at(0)));

@@ -8,7 +8,9 @@ using nlohmann::ordered_json;
 
 Result<ordered_json> ask(client::BlockingClient& broker, const std::string& verb,
                          const ordered_json& body) {
-  const auto answer = broker.admin(verb, body.dump());
+  // A shell passes any bytes: what is no UTF-8 names nothing, and the broker says so.
+  const auto answer =
+      broker.admin(verb, body.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
   if (!answer) return answer.error();
   ordered_json json = ordered_json::parse(*answer, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return reject("the broker's answer is not JSON");

@@ -108,7 +108,8 @@ int run_config_show(const Common& common, const ConfigCommand& command) {
       rows.back()["location"] =
           one.location.empty() ? ordered_json(nullptr) : ordered_json(one.location);
     }
-    print_line(ordered_json{{"file", *file}, {"settings", rows}}.dump());
+    print_line(ordered_json{{"file", *file}, {"settings", rows}}.dump(
+        -1, ' ', false, ordered_json::error_handler_t::replace));
     return kDone;
   }
   std::vector<std::vector<std::string>> rows;

@@ -9,7 +9,7 @@ namespace fanfare::cli {
 
 Result<bool> confirm(const std::string& question) {
   if (::isatty(STDIN_FILENO) == 0) {
-    return reject("nobody can be asked here, and this cannot be undone; say --yes if you mean it");
+    return fatal("nobody can be asked here, and this cannot be undone; say --yes if you mean it");
   }
   fmt::print(stderr, "{} [y/N] ", question);
   std::string answer;

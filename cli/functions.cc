@@ -1,13 +1,12 @@
 // fanfare functions list, describe, deploy, remove, pause, resume, purge.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "cli/ask.h"
+#include "cli/confirm.h"
 #include "cli/deploy.h"
 #include "cli/verbs.h"
 #include "protocol/manifest.h"
@@ -127,17 +126,6 @@ int run_functions_remove(const Common& common, const std::string& name) {
 
 namespace {
 
-// Whether a person at a terminal says yes; kFatal where there is nobody to ask.
-Result<bool> confirmed(const std::string& question) {
-  if (isatty(STDIN_FILENO) == 0) {
-    return fatal("nobody is here to be asked whether to purge; say --yes");
-  }
-  fmt::print(stderr, "{} [y/N] ", question);
-  std::string answer;
-  std::getline(std::cin, answer);
-  return answer == "y" || answer == "Y" || answer == "yes";
-}
-
 // Follows a purge until it is over; how many deliveries it has ended.
 Result<std::uint64_t> follow_purge(const Common& common, client::BlockingClient& broker,
                                    const std::string& name) {
@@ -159,14 +147,14 @@ Result<std::uint64_t> follow_purge(const Common& common, client::BlockingClient&
 
 int run_functions_purge(const Common& common, const std::string& name, bool yes) {
   if (!yes) {
-    const auto sure = confirmed(
+    const auto sure = confirm(
         fmt::format("End everything that waits in the queue of {}, delayed and retrying deliveries "
                     "included?",
                     name));
     if (!sure) return fail(common.output, sure.error());
     if (!*sure) {
-      print_error(common.output, "nothing was purged");
-      return kRefused;
+      fmt::print("nothing was purged\n");
+      return kDone;
     }
   }
   auto broker = connect_broker(common.address);

@@ -33,7 +33,7 @@ std::optional<PendingDelivery> parse_row(const ordered_json& row) {
   const std::string state = text(row, "state");
   pending.state = state == "running"  ? State::kRunning
                   : state == "moving" ? State::kMoving
-                                      : State::kQueued;
+                                      : State::kReady;
   pending.attempt = static_cast<std::uint32_t>(integer(row, "attempt"));
   pending.accepted_ms = integer(row, "accepted_ms");
   pending.worker = text(row, "worker");
@@ -52,7 +52,7 @@ PendingDelivery from_later(const Retrying& row) {
   pending.function = row.function;
   pending.id = row.id;
   pending.state = row.last ? State::kRetrying : State::kDelayed;
-  pending.attempt = row.last ? row.last->number + 1 : 1;
+  pending.attempt = row.last ? attempt_after(*row.last) : 1;
   pending.accepted_ms = static_cast<std::int64_t>(row.id.entry.ms);
   pending.due_ms = row.due_ms;
   pending.last = row.last;
@@ -68,6 +68,7 @@ std::string when(std::int64_t at_ms, std::int64_t now_ms) {
 std::string of_last(const PendingDelivery& pending) {
   if (!pending.last) return {};
   const auto& last = *pending.last;
+  if (last.outcome == protocol::Outcome::kRedriven) return "; redriven from the dead letters";
   const std::string why = last.error_type.empty()
                               ? std::string{}
                               : fmt::format(" ({}: {})", last.error_type, last.error_message);
@@ -92,8 +93,8 @@ std::string running_text(const PendingDelivery& pending) {
 
 std::string_view to_string(State state) {
   switch (state) {
-    case State::kQueued:
-      return "queued";
+    case State::kReady:
+      return "ready";
     case State::kDelayed:
       return "delayed";
     case State::kRetrying:
@@ -154,11 +155,11 @@ std::string format_pending(const PendingDelivery& pending, WallTime now) {
       return fmt::format("{}: retrying {}{}", name, when(pending.due_ms, now_ms), of_last(pending));
     case State::kMoving:
       return fmt::format("{}: an attempt has ended; what comes next is being written", name);
-    case State::kQueued:
+    case State::kReady:
       break;
   }
   return fmt::format(
-      "{}: queued for {}{}{}", name,
+      "{}: ready, waits since {}{}{}", name,
       human_ms(static_cast<double>(std::max<std::int64_t>(0, now_ms - pending.accepted_ms))),
       pending.attempt > 1 ? fmt::format(", attempt {}", pending.attempt) : "", of_last(pending));
 }

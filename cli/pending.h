@@ -18,7 +18,7 @@ namespace fanfare::cli {
 
 struct PendingDelivery {
   enum class State {
-    kQueued,    // waits for a worker
+    kReady,     // waits for a worker
     kDelayed,   // its publisher wants it later; not tried yet
     kRetrying,  // waits for another attempt
     kRunning,   // a worker has it
@@ -26,7 +26,7 @@ struct PendingDelivery {
   };
   std::string function;
   protocol::EventId id;
-  State state = State::kQueued;
+  State state = State::kReady;
   std::uint32_t attempt = 1;               // the one that runs or comes next; 0: nobody knows yet
   std::int64_t accepted_ms = 0;            // Unix
   std::int64_t due_ms = 0;                 // Unix; of kDelayed and kRetrying
@@ -36,7 +36,7 @@ struct PendingDelivery {
   std::string note;
   std::optional<protocol::AttemptRow> last;  // the attempt before this one, if Redis has it
 };
-std::string_view to_string(PendingDelivery::State state);  // "queued", "delayed", …
+std::string_view to_string(PendingDelivery::State state);  // "ready", "delayed", …
 
 // The broker's answer to the verb `deliveries`. Rows that make no sense are left out.
 std::vector<PendingDelivery> parse_deliveries(std::string_view json);

@@ -10,7 +10,7 @@ namespace {
 constexpr std::string_view kAnswer = R"({"deliveries":[
   {"id":"1-2.3","function":"resize","state":"running","attempt":2,"accepted_ms":1,"worker":"local-1",
    "lent_ms":5,"running_ms":4200,"progress":0.42,"note":"page 3 of 7"},
-  {"id":"1-2.3","function":"mail","state":"queued","attempt":1,"accepted_ms":7000,"worker":null,
+  {"id":"1-2.3","function":"mail","state":"ready","attempt":1,"accepted_ms":7000,"worker":null,
    "lent_ms":null,"running_ms":null,"progress":null,"note":""},
   {"id":"nonsense"}, 7],"truncated":false,"unread":[]})";
 
@@ -19,7 +19,7 @@ TEST(Pending, TellsOfARunningDeliveryWhereSinceWhenAndHowFar) {
   ASSERT_EQ(all.size(), 2u) << "rows that make no sense are left out";
   EXPECT_EQ(format_pending(all[0], wall_from_ms(10'000)),
             "resize: running on local-1 for 4.2 s, attempt 2, 42 %, \"page 3 of 7\"");
-  EXPECT_EQ(format_pending(all[1], wall_from_ms(10'000)), "mail: queued for 3.0 s");
+  EXPECT_EQ(format_pending(all[1], wall_from_ms(10'000)), "mail: ready, waits since 3.0 s");
 }
 
 TEST(Pending, TellsOfADelayedAndARetryingOneWhenTheyGoOn) {
@@ -32,6 +32,13 @@ TEST(Pending, TellsOfADelayedAndARetryingOneWhenTheyGoOn) {
   one.last->error_message = "later";
   EXPECT_EQ(format_pending(one, wall_from_ms(9000)),
             "f: retrying now, when an instance is free; attempt 2 function_error (NotYet: later)");
+}
+
+TEST(Pending, TellsOfARedrivenOneThatItBeginsAnew) {
+  PendingDelivery one{.function = "f", .state = PendingDelivery::State::kRetrying};
+  one.last = protocol::AttemptRow{.number = 0, .outcome = protocol::Outcome::kRedriven};
+  EXPECT_EQ(format_pending(one, wall_from_ms(9000)),
+            "f: retrying now, when an instance is free; redriven from the dead letters");
 }
 
 TEST(Pending, HasTheShapeOfAResultForScripts) {

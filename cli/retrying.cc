@@ -61,6 +61,11 @@ WallTime wall_now() {
   return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
 }
 
+std::uint32_t attempt_after(const protocol::AttemptRow& last) {
+  return protocol::counts_against_budget(last.outcome) ? last.number + 1
+                                                       : std::max<std::uint32_t>(1, last.number);
+}
+
 std::string format_retrying(const Retrying& retrying, WallTime now) {
   const std::int64_t now_ms = to_ms(now);
   const std::string when = retrying.due_ms > now_ms
@@ -75,7 +80,7 @@ std::string format_retrying(const Retrying& retrying, WallTime now) {
                               ? std::string{}
                               : fmt::format(" ({}: {})", last.error_type, last.error_message);
   return fmt::format("{}: attempt {} {}{}; attempt {} {}", retrying.function, last.number,
-                     protocol::to_string(last.outcome), why, last.number + 1, when);
+                     protocol::to_string(last.outcome), why, attempt_after(last), when);
 }
 
 }  // namespace fanfare::cli

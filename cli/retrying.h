@@ -29,6 +29,10 @@ Result<std::vector<Retrying>> read_retrying(RedisSync& redis,
 // The delivery of `function` that is due next.
 Result<std::optional<Retrying>> next_retrying(RedisSync& redis, const std::string& function);
 
+// The number of the attempt that follows this row: what was lost, handed back or redriven has used
+// up none.
+std::uint32_t attempt_after(const protocol::AttemptRow& last);
+
 // "flaky: attempt 2 function_error (NotYet: attempt 2 of 9); attempt 3 in 1.8 s"
 std::string format_retrying(const Retrying& retrying, WallTime now);
 WallTime wall_now();

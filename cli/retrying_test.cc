@@ -24,5 +24,13 @@ TEST(FormatRetrying, KnowsADeliveryThatWasOnlyDelayed) {
   EXPECT_EQ(format_retrying(delayed, wall_from_ms(0)), "f: attempt 1 in 5.0 s");
 }
 
+TEST(Retrying, OnlyWhatCountsAgainstTheBudgetHasANumberOfItsOwn) {
+  using protocol::Outcome;
+  EXPECT_EQ(attempt_after({.number = 2, .outcome = Outcome::kTimeout}), 3u);
+  EXPECT_EQ(attempt_after({.number = 2, .outcome = Outcome::kWorkerLost}), 2u);
+  EXPECT_EQ(attempt_after({.number = 2, .outcome = Outcome::kThrottled}), 2u);
+  EXPECT_EQ(attempt_after({.number = 0, .outcome = Outcome::kRedriven}), 1u);
+}
+
 }  // namespace
 }  // namespace fanfare::cli

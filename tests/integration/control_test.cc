@@ -75,6 +75,7 @@ TEST(Control, APausedFunctionQueuesOverARestartOfTheBrokerUntilItIsResumed) {
   const auto resumed = fanfare({"functions", "resume", "noop"});
   EXPECT_EQ(resumed.exit_code, cli::kDone) << resumed.output;
   EXPECT_EQ(installation.result("noop", id).status, protocol::Status::kSucceeded);
+  EXPECT_EQ(fanfare({"functions", "pause", "\xff"}).exit_code, cli::kRefused) << "no UTF-8";
   const auto unknown = fanfare({"functions", "pause", "nop"});
   EXPECT_EQ(unknown.exit_code, cli::kRefused);
   EXPECT_THAT(unknown.output, HasSubstr("no function is named 'nop'"));
