@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "protocol/json_text.h"
+
 namespace fanfare::protocol {
 namespace {
 
@@ -15,8 +17,17 @@ using nlohmann::json;
 constexpr std::size_t kDepthMax = 16;
 constexpr std::size_t kTestsMax = 256;
 
+// For messages: what somebody has sent is named, not sent back.
+std::string shortened(std::string text) {
+  constexpr std::size_t kNamedMax = 120;
+  if (text.size() <= kNamedMax) return text;
+  std::size_t end = kNamedMax;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80u) --end;
+  return text.substr(0, end) + "…";
+}
+
 std::string joined(const std::vector<std::string>& path) {
-  return fmt::format("{}", fmt::join(path, "."));
+  return shortened(fmt::format("{}", fmt::join(path, ".")));
 }
 
 Error bad_alternative(const json& value, const std::vector<std::string>& path) {
@@ -24,7 +35,7 @@ Error bad_alternative(const json& value, const std::vector<std::string>& path) {
       "pattern field '{}': {} is not an alternative; use a literal, {{\"prefix\": \"text\"}}, "
       "{{\"exists\": true}}, {{\"anything-but\": [literals]}} or {{\"numeric\": [\">\", 0, \"<=\", "
       "5]}}",
-      joined(path), value.dump()));
+      joined(path), shortened(value.dump())));
 }
 
 std::optional<Alternative> literal(const json& value) {
@@ -185,6 +196,9 @@ Result<void> compile_fields(const json& object, const std::vector<std::string>& 
 }  // namespace
 
 Result<Pattern> compile_document_pattern(std::string_view text) {
+  if (!nests_within_bounds(text)) {
+    return reject(fmt::format("the pattern is nested over {} deep", kJsonDepthMax));
+  }
   const json parsed = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (parsed.is_discarded()) return reject("the pattern is not JSON");
   if (!parsed.is_object() || parsed.empty()) {

@@ -55,6 +55,20 @@ TEST(Pattern, FieldsAreAllToHoldAndAlternativesAnyOfThem) {
   EXPECT_TRUE(holds(R"({"a.b":[1]})", R"({"a":{"b":1.0}})"));
 }
 
+TEST(Pattern, ThatIsNestedWithoutEndIsRefusedInFewWords) {
+  const std::string brackets(30'000, '[');
+  const auto deep = compile_pattern(R"({"data":)" + brackets + std::string(30'000, ']') + "}");
+  ASSERT_FALSE(deep);
+  EXPECT_LT(deep.error().message.size(), 200u);
+  const auto wide =
+      compile_pattern(R"({"data":[{"prefix":")" + std::string(60'000, 'x') + R"(","suffix":1}]})");
+  ASSERT_FALSE(wide);
+  EXPECT_LT(wide.error().message.size(), 500u);
+  const auto name = compile_pattern(R"({")" + std::string(60'000, 'x') + R"(":1})");
+  ASSERT_FALSE(name);
+  EXPECT_LT(name.error().message.size(), 500u);
+}
+
 TEST(Pattern, ArraysMatchByOneElement) {
   EXPECT_TRUE(holds(R"({"tags":["red"]})", R"({"tags":["blue","red"]})"));
   EXPECT_FALSE(holds(R"({"tags":["red"]})", R"({"tags":["blue"]})"));
