@@ -114,8 +114,8 @@ struct Awaited {
   bool operator==(const Awaited&) const = default;
 };
 
-// Everything operators ask: verb and JSON body. Verbs: status, functions, describe, deploy, remove,
-// metrics, deliveries. kind 7, answered by kind 8 with a JSON body (or text for metrics).
+// Everything operators ask: verb and JSON body; docs/protocol.md lists the verbs. kind 7, answered
+// by kind 8 with a JSON body (or text for metrics).
 struct Admin {
   std::uint64_t request = 0;
   std::string verb, data;

@@ -21,6 +21,7 @@ TEST(ErrorTable, KnowsEveryClassOfRedis) {
       {"TRYAGAIN Multiple keys request", OnError::kRepeat, ErrorKind::kRetryLater},
       {"EXECABORT Transaction discarded", OnError::kRepeat, ErrorKind::kRetryLater},
       {"GAP the append before this one is missing", OnError::kRepeat, ErrorKind::kRetryLater},
+      {"GONE an outbox entry is not there any more", OnError::kTell, ErrorKind::kRetryLater},
       {"CLAIMED an event with the same id", OnError::kTell, ErrorKind::kReject},
       {"MISCONF Errors writing to the AOF file", OnError::kTell, ErrorKind::kRetryLater},
       {"OOM command not allowed", OnError::kTell, ErrorKind::kRetryLater},

@@ -11,8 +11,7 @@
 // - A delivery that arrived is waiting, in an instance, uncommitted, committing, or in a Done that
 //   was not acknowledged; every Hello names all of them.
 // - A success is committed first and reported then. Failures are only reported. A success that
-// Redis
-//   refuses stays a success: it waits here, and costs its function no attempt.
+//   Redis refuses stays a success: it waits here, and costs its function no attempt.
 // - What an instance had not begun when it died is no failure: it goes to another one at once.
 // - The broker's absence stops nothing that is here. Redis' absence stops new work, once
 //   CoreOptions::uncommitted_max results wait for it.

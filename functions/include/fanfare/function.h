@@ -216,7 +216,7 @@ class Failure : public std::exception {
     retryable_ = yes;
     return *this;
   }
-  // Not sooner than this; the retry policy may wait longer.
+  // The next attempt begins after this pause, instead of the retry policy's, if there is one.
   Failure& retry_after(std::chrono::milliseconds wait) {
     retry_after_ = wait;
     return *this;
