@@ -107,7 +107,7 @@ TEST_F(Letters, AreFoundByPatternShownRedrivenAndPurged) {
   EXPECT_EQ(ledger->at(2).number, 1u) << "attempts count anew";
   EXPECT_EQ(run({"dlq", "redrive", "moody", id}).exit_code, cli::kRefused) << "it is none any more";
 
-  EXPECT_EQ(run({"dlq", "purge", "moody"}).exit_code, cli::kRefused) << "nobody can be asked";
+  EXPECT_EQ(run({"dlq", "purge", "moody"}).exit_code, cli::kUsage) << "nobody can be asked";
   EXPECT_EQ(letters(), 2u);
   EXPECT_EQ(run_json({"dlq", "purge", "moody", "--where", where, "--yes"})["purged"], 2);
   EXPECT_EQ(letters(), 0u);

@@ -104,20 +104,23 @@ std::size_t out_of_order(const std::vector<Line>& lines) {
   return wrong;
 }
 
-constexpr std::size_t kKeys = 100, kEventsPerKey = 200;
+constexpr std::size_t kKeys = 100, kEventsPerKey = 200, kInARow = 10;
 
-// Publishes them while the worker is killed every 200 ms, and until all have ended.
+// Publishes them, some of each key in a row, while the worker is killed every 200 ms, and until all
+// have ended.
 std::vector<Line> run_while_workers_die(bool with_keys) {
   Installation installation;
   Scribe scribe(installation);
   installation.deploy("functions-testing/scribe");
   std::vector<Scribe::Published> published;
-  for (std::size_t number = 1; number <= kEventsPerKey; ++number) {
+  for (std::size_t row = 0; row < kEventsPerKey; row += kInARow) {
     for (std::size_t key = 0; key < kKeys; ++key) {
       protocol::PublishOptions options;
       const std::string name = fmt::format("key{}", key);
       if (with_keys) options.ordering_key = name;
-      published.push_back(scribe.publish(name, number, 100, options));
+      for (std::size_t number = row + 1; number <= row + kInARow; ++number) {
+        published.push_back(scribe.publish(name, number, 100, options));
+      }
     }
   }
   const auto redis = installation.redis().options();
