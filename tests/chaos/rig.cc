@@ -8,20 +8,16 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <set>
 #include <stdexcept>
 #include <thread>
 
 #include "base/sha256.h"
 #include "cli/deploy.h"
 #include "protocol/package.h"
-#include "protocol/record.h"
-#include "store/bytes.h"
-#include "store/keys.h"
 #include "store/library.h"
-#include "store/row.h"
 #include "tests/chaos/append_only_file.h"
 #include "tests/chaos/execution_log.h"
+#include "tests/chaos/remains.h"
 #include "tests/chaos/switches.h"
 
 namespace fanfare::chaos {
@@ -36,12 +32,6 @@ T value_or_throw(Result<T> result) {
   return *std::move(result);
 }
 
-OwnedReply ask(RedisSync& redis, std::initializer_list<std::string_view> words) {
-  auto reply = value_or_throw(redis.call(words));
-  if (reply->is_error()) throw std::runtime_error(std::string(reply->text()));
-  return reply;
-}
-
 // The history needs the file as it was written.
 test::RedisServerOptions redis_options(const RigOptions& options) {
   test::RedisServerOptions redis = options.redis;
@@ -50,16 +40,6 @@ test::RedisServerOptions redis_options(const RigOptions& options) {
     redis.more.insert(redis.more.end(), {"--dir", options.redis_dir});
   }
   return redis;
-}
-
-void add_count(Counts& counts, std::string_view name, std::int64_t value) {
-  if (name == "accepted") counts.accepted = value;
-  if (name == "open") counts.open = value;
-  if (name == "later") counts.later = value;
-  if (name == "succeeded") counts.succeeded = value;
-  if (name == "dead") counts.dead = value;
-  if (name == "expired") counts.expired = value;
-  if (name == "cancelled") counts.cancelled = value;
 }
 
 }  // namespace
@@ -116,14 +96,19 @@ Rig::~Rig() {
   for (auto& member : members_) member->child.reset();
 }
 
+RedisSync Rig::connected() const {
+  return value_or_throw(RedisSync::connect(redis_->options()));
+}
+
 std::string Rig::redis_url() const {
   return "unix://" + (options_.proxy_redis ? file("redis-link.sock") : redis_->socket_path());
 }
 
 void Rig::load_sabotaged_library() {
-  auto redis = value_or_throw(RedisSync::connect(redis_->options()));
+  auto redis = connected();
   const std::string text = sabotaged(store::library_text(), options_.sabotage);
-  ask(redis, {"FUNCTION", "LOAD", "REPLACE", text});
+  const auto reply = value_or_throw(redis.call({"FUNCTION", "LOAD", "REPLACE", text}));
+  if (reply->is_error()) throw std::runtime_error(std::string(reply->text()));
 }
 
 Variables Rig::settings_of_broker(const std::string& endpoint) const {
@@ -291,14 +276,8 @@ bool Rig::answers() {
 }
 
 Counts Rig::counts() {
-  auto redis = value_or_throw(RedisSync::connect(redis_->options()));
-  const auto reply = ask(redis, {"HGETALL", store::counts_key(kProbe)});
-  Counts counts;
-  for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {
-    add_count(counts, (*reply)[i].text(),
-              store::parse_number<std::int64_t>((*reply)[i + 1].text()).value_or(-1));
-  }
-  return counts;
+  auto redis = connected();
+  return read_counts(redis, kProbe);
 }
 
 bool Rig::published() const {
@@ -351,7 +330,8 @@ History Rig::collect() {
     read_append_only_file(
         options_.redis_dir.empty() ? redis_->data_dir() : fs::path(options_.redis_dir), history);
   }
-  read_ended(history);
+  auto redis = connected();
+  read_ended(redis, kProbe, history);
   history.at_rest.push_back(counts());
   // After the results: should something still run, each result's execution is among them.
   history.executions = executions();
@@ -359,67 +339,6 @@ History Rig::collect() {
   history.came_to_rest = came_to_rest_;
   history.attempts_max = 5;
   return history;
-}
-
-// What lies there of every delivery that anybody knows of.
-void Rig::read_ended(History& history) {
-  std::map<protocol::EntryId, std::set<std::uint8_t>> entries;
-  for (const Change& change : history.changes) {
-    if (change.kind != Change::Kind::kLetter) entries[change.id.entry].insert(change.id.index);
-  }
-  for (const Submission& one : history.submissions) {
-    if (one.id.entry.ms > 0 && one.functions > 0) entries[one.id.entry].insert(one.id.index);
-  }
-  auto redis = value_or_throw(RedisSync::connect(redis_->options()));
-  std::map<protocol::EventId, std::pair<std::size_t, Tag>> letters;
-  const auto dead = ask(redis, {"XRANGE", store::dead_key(kProbe), "-", "+"});
-  for (std::size_t i = 0; i < dead->size(); ++i) {
-    const RedisReply& fields = (*dead)[i][1];
-    std::optional<protocol::EventId> id;
-    Tag tag = 0;
-    for (std::size_t f = 0; f + 1 < fields.size(); f += 2) {
-      if (fields[f].text() == "id") {
-        id = value_or_throw(protocol::parse_event_id(fields[f + 1].text()));
-      }
-      if (fields[f].text() == "event") tag = tag_of_event(fields[f + 1].text());
-    }
-    if (!id) continue;
-    auto& [number, its_tag] = letters[*id];
-    ++number;
-    its_tag = tag;
-    entries[id->entry].insert(id->index);
-  }
-  for (const auto& [entry, indexes] : entries) {
-    const auto reply = ask(redis, {"HGETALL", store::results_key(kProbe, entry)});
-    std::map<std::uint8_t, std::string_view> stored;
-    for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {
-      const auto index = store::parse_number<std::uint8_t>((*reply)[i].text());
-      if (index) stored[*index] = (*reply)[i + 1].text();
-    }
-    for (const std::uint8_t index : indexes) {
-      Ended one;
-      one.function = kProbe;
-      one.id = {entry, index};
-      if (const auto letter = letters.find(one.id); letter != letters.end()) {
-        one.letters = letter->second.first;
-        one.tag = letter->second.second;
-      }
-      if (const auto found = stored.find(index); found != stored.end()) {
-        one.has_result = true;
-        one.fingerprint = fingerprint(found->second);
-        const auto view = value_or_throw(store::view_stored_result(found->second));
-        const auto record = value_or_throw(protocol::unpack_result(view.record));
-        one.status = record.status;
-        one.attempts = value_or_throw(protocol::unpack_ledger(record.ledger));
-        if (record.status == protocol::Status::kSucceeded) {
-          const Output output = read_output(record.output);
-          one.tag = output.tag;
-          one.nonce = output.nonce;
-        }
-      }
-      history.ended.push_back(std::move(one));
-    }
-  }
 }
 
 std::string Rig::logs() const {
@@ -441,7 +360,7 @@ void Rig::deploy_probe(const std::string& more_env) {
       file("births.log"), more_env);
   checked.package = value_or_throw(protocol::pack_directory(FANFARE_BINARY_DIR "/chaos/probe"));
   checked.digest = sha256_hex(checked.package);
-  auto redis = value_or_throw(RedisSync::connect(redis_->options()));
+  auto redis = connected();
   value_or_throw(cli::deploy_function(checked, redis, *client_));
   std::ofstream{file("executions.log"), std::ios::app};
 }

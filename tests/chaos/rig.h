@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/loop.h"
+#include "base/redis_sync.h"
 #include "cli/child.h"
 #include "client/blocking_client.h"
 #include "tests/chaos/history.h"
@@ -141,7 +142,7 @@ class Rig {
   Variables settings_of_worker(std::size_t number) const;
   std::string redis_url() const;
   void load_sabotaged_library();
-  void read_ended(History& history);
+  RedisSync connected() const;  // to Redis itself
   void keep() const;
 
   RigOptions options_;

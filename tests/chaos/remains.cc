@@ -1,0 +1,114 @@
+#include "tests/chaos/remains.h"
+
+#include <cstdint>
+#include <initializer_list>
+#include <map>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string_view>
+#include <utility>
+
+#include "protocol/record.h"
+#include "store/bytes.h"
+#include "store/keys.h"
+#include "store/row.h"
+#include "tests/chaos/append_only_file.h"
+
+namespace fanfare::chaos {
+namespace {
+
+template <typename T>
+T read_or_throw(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().message);
+  return *std::move(result);
+}
+
+OwnedReply ask(RedisSync& redis, std::initializer_list<std::string_view> words) {
+  auto reply = read_or_throw(redis.call(words));
+  if (reply->is_error()) throw std::runtime_error(std::string(reply->text()));
+  return reply;
+}
+
+void add_count(Counts& counts, std::string_view name, std::int64_t value) {
+  if (name == "accepted") counts.accepted = value;
+  if (name == "open") counts.open = value;
+  if (name == "later") counts.later = value;
+  if (name == "succeeded") counts.succeeded = value;
+  if (name == "dead") counts.dead = value;
+  if (name == "expired") counts.expired = value;
+  if (name == "cancelled") counts.cancelled = value;
+}
+
+}  // namespace
+
+Counts read_counts(RedisSync& redis, const std::string& function) {
+  const auto reply = ask(redis, {"HGETALL", store::counts_key(function)});
+  Counts counts;
+  for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {
+    add_count(counts, (*reply)[i].text(),
+              store::parse_number<std::int64_t>((*reply)[i + 1].text()).value_or(-1));
+  }
+  return counts;
+}
+
+void read_ended(RedisSync& redis, const std::string& function, History& history) {
+  std::map<protocol::EntryId, std::set<std::uint8_t>> entries;
+  for (const Change& change : history.changes) {
+    if (change.kind != Change::Kind::kLetter) entries[change.id.entry].insert(change.id.index);
+  }
+  for (const Submission& one : history.submissions) {
+    if (one.id.entry.ms > 0 && one.functions > 0) entries[one.id.entry].insert(one.id.index);
+  }
+  std::map<protocol::EventId, std::pair<std::size_t, Tag>> letters;
+  const auto dead = ask(redis, {"XRANGE", store::dead_key(function), "-", "+"});
+  for (std::size_t i = 0; i < dead->size(); ++i) {
+    const RedisReply& fields = (*dead)[i][1];
+    std::optional<protocol::EventId> id;
+    Tag tag = 0;
+    for (std::size_t f = 0; f + 1 < fields.size(); f += 2) {
+      if (fields[f].text() == "id") {
+        id = read_or_throw(protocol::parse_event_id(fields[f + 1].text()));
+      }
+      if (fields[f].text() == "event") tag = tag_of_event(fields[f + 1].text());
+    }
+    if (!id) continue;
+    auto& [number, its_tag] = letters[*id];
+    ++number;
+    its_tag = tag;
+    entries[id->entry].insert(id->index);
+  }
+  for (const auto& [entry, indexes] : entries) {
+    const auto reply = ask(redis, {"HGETALL", store::results_key(function, entry)});
+    std::map<std::uint8_t, std::string_view> stored;
+    for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {
+      const auto index = store::parse_number<std::uint8_t>((*reply)[i].text());
+      if (index) stored[*index] = (*reply)[i + 1].text();
+    }
+    for (const std::uint8_t index : indexes) {
+      Ended one;
+      one.function = function;
+      one.id = {entry, index};
+      if (const auto letter = letters.find(one.id); letter != letters.end()) {
+        one.letters = letter->second.first;
+        one.tag = letter->second.second;
+      }
+      if (const auto found = stored.find(index); found != stored.end()) {
+        one.has_result = true;
+        one.fingerprint = fingerprint(found->second);
+        const auto view = read_or_throw(store::view_stored_result(found->second));
+        const auto record = read_or_throw(protocol::unpack_result(view.record));
+        one.status = record.status;
+        one.attempts = read_or_throw(protocol::unpack_ledger(record.ledger));
+        if (record.status == protocol::Status::kSucceeded) {
+          const Output output = read_output(record.output);
+          one.tag = output.tag;
+          one.nonce = output.nonce;
+        }
+      }
+      history.ended.push_back(std::move(one));
+    }
+  }
+}
+
+}  // namespace fanfare::chaos

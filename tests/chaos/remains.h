@@ -1,0 +1,19 @@
+// What lies in Redis when a run is over, read key by key as docs/redis.md describes it. Throws if
+// Redis does not answer, or holds something else.
+#pragma once
+
+#include <string>
+
+#include "base/redis_sync.h"
+#include "tests/chaos/history.h"
+
+namespace fanfare::chaos {
+
+// The counts of a function, in one atomic read.
+Counts read_counts(RedisSync& redis, const std::string& function);
+
+// Result and dead letters of every delivery that anybody knows of: the history's changes, its
+// acknowledged submissions, the dead letters.
+void read_ended(RedisSync& redis, const std::string& function, History& history);
+
+}  // namespace fanfare::chaos
