@@ -104,9 +104,6 @@ Result<LetterPages> LetterPages::open(RedisSync& redis, const std::string& funct
     return fatal(fmt::format("'{}' is not a function's name", function));
   }
   LetterPages pages(redis, store::dead_key(function), order);
-  const auto length = ask(redis, {"XLEN", pages.key_});
-  if (!length) return length.error();
-  pages.letters_ = static_cast<std::uint64_t>((*length)->integer());
   const auto newest = ask(redis, {"XREVRANGE", pages.key_, "+", "-", "COUNT", "1"});
   if (!newest) return newest.error();
   if ((*newest)->size() == 0) {

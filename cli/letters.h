@@ -48,7 +48,6 @@ class LetterPages {
   // The next letters; none at the end.
   Result<std::vector<Letter>> next();
 
-  std::uint64_t letters() const { return letters_; }        // when it was opened
   std::uint64_t unreadable() const { return unreadable_; }  // skipped so far
 
  private:
@@ -59,7 +58,7 @@ class LetterPages {
   std::string key_;
   Order order_;
   std::string from_, to_;  // bounds of what is left; empty = at the end
-  std::uint64_t letters_ = 0, unreadable_ = 0;
+  std::uint64_t unreadable_ = 0;
 };
 
 }  // namespace fanfare::cli
