@@ -192,6 +192,7 @@ TEST(Timer, KeepsRingingUntilItIsStopped) {
     if (++rings == 3) timer.stop();
   });
   timer.start_every(1ms);
+  EXPECT_TRUE(loop.run_until([&] { return rings == 3; }, 5s));
   EXPECT_FALSE(loop.run_until([&] { return rings > 3; }, 20ms));
   EXPECT_EQ(rings, 3);
 }
