@@ -59,6 +59,18 @@ class UnderLoad {
     EXPECT_TRUE(eventually([&] { return read_load_log(log_file_).sent >= sent + 400; }));
   }
 
+  // An instance that is there and stands still. They come and go with the load: there may be none.
+  pid_t stopped_instance() {
+    pid_t instance = -1;
+    EXPECT_TRUE(eventually([&] {
+      const auto children = installation_.children_of_worker();
+      if (children.size() < 2) return false;  // its zygote comes first
+      instance = children.back();
+      return ::kill(instance, SIGSTOP) == 0;
+    })) << installation_.logs();
+    return instance;
+  }
+
   // Stopped first, while load comes in: so they die with work in their hands.
   void kill_while_they_hold_work(const std::vector<pid_t>& pids) {
     for (const pid_t pid : pids) ::kill(pid, SIGSTOP);
@@ -164,9 +176,7 @@ class SlowDisk {
 TEST(Kill, OfAnInstanceLosesNothing) {
   UnderLoad load("functions-testing/nap");
   load.run_until_the_kill();
-  const auto children = load.installation().children_of_worker();
-  ASSERT_FALSE(children.empty());
-  load.kill_while_they_hold_work({children.back()});  // the youngest: zygotes come first
+  load.kill_while_they_hold_work({load.stopped_instance()});
   load.expect_nothing_lost("instance");
 }
 
@@ -249,11 +259,8 @@ TEST(KillControl, OfRedisOnASlowDiskInClassEverysecLosesWhatWasNotWritten) {
   disk.make_slow();
   RedisServer& redis = load.installation().redis();
   // Redis does not write while its thread for the disk is at it, and answers all the same.
-  EXPECT_TRUE(eventually([&] {
-    const std::string info = redis.command({"INFO", "persistence"});
-    const auto at = info.find("aof_buffer_length:");
-    return at != std::string::npos && std::atoi(info.c_str() + at + 18) > 10'000;
-  }));
+  EXPECT_TRUE(redis.pause_with_unwritten(50'000, 20s));
+  load.take_in_some();  // what it had answered is acknowledged by now
   redis.kill_hard();
   disk.make_quick();
   redis.start();

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
 
 namespace fanfare::test {
@@ -122,6 +123,32 @@ void RedisServer::end(int signal) {
 void RedisServer::pause() {
   kill(pid_, SIGSTOP);
 }
+bool RedisServer::pause_with_unwritten(std::size_t bytes, std::chrono::milliseconds at_most) {
+  constexpr std::string_view kField = "aof_buffer_length:";
+  const auto give_up = std::chrono::steady_clock::now() + at_most;
+  while (std::chrono::steady_clock::now() < give_up) {
+    const std::size_t written = append_only_bytes();
+    const std::string info = command({"INFO", "persistence"});
+    const std::size_t at = info.find(kField);
+    if (at != std::string::npos &&
+        std::strtoull(info.c_str() + at + kField.size(), nullptr, 10) > bytes) {
+      pause();
+      if (append_only_bytes() == written) return true;
+      resume();  // it has written since it said so
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{2});
+  }
+  return false;
+}
+
+std::size_t RedisServer::append_only_bytes() const {
+  std::size_t bytes = 0;
+  for (const auto& file : std::filesystem::directory_iterator(data_dir() / "appendonlydir")) {
+    if (file.path().extension() != ".manifest") bytes += file.file_size();
+  }
+  return bytes;
+}
+
 void RedisServer::resume() {
   kill(pid_, SIGCONT);
 }

@@ -1,6 +1,7 @@
 // A real redis-server of a test's own, on a Unix socket in a directory of its own.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -41,7 +42,10 @@ class RedisServer {
   void stop();       // SIGTERM, waits
   void start();      // again, on the same data and socket
   void pause();      // SIGSTOP: connected, but does not answer
-  void resume();     // SIGCONT
+  // Pauses it at an instant at which more than `bytes` of what it has answered are in its memory
+  // alone and not in its file, as happens with `everysec` on a slow disk. False if there is none.
+  bool pause_with_unwritten(std::size_t bytes, std::chrono::milliseconds at_most);
+  void resume();  // SIGCONT
 
   // One command on a connection of its own, answered as text: strings as they are, integers as
   // digits, arrays one element a line, nil as "(nil)", errors as "(error) …".
@@ -49,6 +53,7 @@ class RedisServer {
 
  private:
   void end(int signal);
+  std::size_t append_only_bytes() const;
   RedisServerOptions options_;
   TempDir dir_;
   int pid_ = -1;
