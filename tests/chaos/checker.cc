@@ -48,7 +48,10 @@ class Checker {
       // Of several with one tag the most certain to be there speaks for all.
       if (!is_new && certainty(one) > certainty(*known->second)) known->second = &one;
     }
-    for (const Ended& one : history.ended) ended_of_[one.id].push_back(&one);
+    for (const Ended& one : history.ended) {
+      if (one.has_result || one.letters > 0) not_lost_[one.id].insert(one.function);
+    }
+    for (const Unfinished& one : history.unfinished) not_lost_[one.id].insert(one.function);
     for (const Execution& one : history.executions) {
       if (one.ended_ns != 0 && !one.failed) ran_.insert(one.id);
     }
@@ -106,17 +109,13 @@ class Checker {
   void no_loss() {
     for (const Submission& one : history_.submissions) {
       if (!acknowledged(one)) continue;
-      std::size_t ended = 0;
-      if (!history_.results_kept && ran_.contains(one.id)) ++ended;
-      if (const auto found = ended_of_.find(one.id); found != ended_of_.end()) {
-        for (const Ended* delivery : found->second) {
-          if (delivery->has_result || delivery->letters > 0) ++ended;
-        }
-      }
-      if (ended >= one.functions) continue;
+      const auto found = not_lost_.find(one.id);
+      std::size_t there = found == not_lost_.end() ? 0 : found->second.size();
+      if (!history_.results_kept && ran_.contains(one.id)) there = std::max<std::size_t>(there, 1);
+      if (there >= one.functions) continue;
       ++verdict_.lost;
-      violate(Invariant::kNoLoss, "{} was acknowledged for {} functions and ended in {}",
-              to_string(one.id), one.functions, ended);
+      violate(Invariant::kNoLoss, "{} was acknowledged for {} functions and {} know of it",
+              to_string(one.id), one.functions, there);
     }
   }
 
@@ -359,8 +358,8 @@ class Checker {
   const History& history_;
   Verdict verdict_;
   std::unordered_map<Tag, const Submission*> by_tag_;
-  std::unordered_set<EventId> ran_;  // to a good end, once at least
-  std::unordered_map<EventId, std::vector<const Ended*>> ended_of_;
+  std::unordered_set<EventId> ran_;                              // to a good end, once at least
+  std::unordered_map<EventId, std::set<std::string>> not_lost_;  // functions that have it
   std::unordered_map<Tag, std::set<EventId>> appended_;
 };
 

@@ -2,7 +2,8 @@
 // over hash maps, linear in the history but for one sort by key.
 //
 // The invariants, by the names under which they are reported:
-//   I1  no loss: what was acknowledged has ended, in each function that gets it
+//   I1  no loss: what was acknowledged has ended, in each function that gets it, or still lies in
+//       Redis (then it is I9 that is broken)
 //   I2  one commit: each delivery has one result for ever, and at most one dead letter
 //   I3  no phantom: whatever ended had been sent, and under the id that was acknowledged
 //   I4  a publication whose outcome is unknown is there once or not at all; a refused one is not
@@ -54,7 +55,7 @@ struct Verdict {
   // What was looked at: a run that saw nothing proves nothing.
   std::size_t sent = 0, acknowledged = 0, unknown = 0, refused = 0;
   std::size_t executions = 0, repeated = 0, committed = 0, letters = 0, steps = 0;
-  std::size_t lost = 0;  // acknowledged, and not ended
+  std::size_t lost = 0;  // acknowledged, and neither ended nor there any more
 
   bool broken(Invariant invariant) const { return count[static_cast<std::size_t>(invariant)] > 0; }
   bool kept_all() const { return violations.empty(); }

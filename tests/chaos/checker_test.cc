@@ -102,6 +102,18 @@ TEST(ChaosChecker, FindsAnEventThatEndedInOneOfItsTwoFunctions) {
   expect_only(Invariant::kNoLoss, f.h);
 }
 
+TEST(ChaosChecker, DoesNotTakeWhatIsMerelyUnfinishedForLost) {
+  Faultless f;
+  f.h.ended.erase(f.h.ended.begin() + 1);
+  f.h.changes.erase(f.h.changes.begin() + 3);
+  f.h.unfinished.push_back({"f", id_of(2)});
+  f.h.counts[0].counts = f.h.at_rest[0] = {.accepted = 3, .open = 1, .succeeded = 2};
+  expect_only(Invariant::kLiveness, f.h);
+  EXPECT_EQ(check(f.h).lost, 0u);
+  f.h.submissions[1].functions = 2;  // and the other function knows nothing of it
+  EXPECT_TRUE(check(f.h).broken(Invariant::kNoLoss));
+}
+
 TEST(ChaosChecker, FindsASecondResult) {
   Faultless f;
   Change second = f.h.changes[1];

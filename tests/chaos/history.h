@@ -98,6 +98,12 @@ struct Ended {
   std::vector<protocol::AttemptRow> attempts;  // as its result tells them
 };
 
+// A delivery that has not ended and lies in Redis: open in a journal, or in `later`.
+struct Unfinished {
+  std::string function;
+  protocol::EventId id;
+};
+
 // What the rig did to the system. Whoever may have lost work by it is named by its process id; 0 is
 // anybody.
 struct Fault {
@@ -120,6 +126,7 @@ struct History {
   std::vector<Change> changes;  // ascending steps; empty if Redis kept no append-only file
   std::vector<CountsSeen> counts;
   std::vector<Ended> ended;
+  std::vector<Unfinished> unfinished;  // at the same time
   std::vector<Counts> at_rest;  // of each function, after the last fault; one atomic read each
   std::vector<Fault> faults;
   std::vector<Bounded> bounds;

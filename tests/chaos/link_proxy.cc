@@ -93,7 +93,6 @@ struct LinkProxy::Impl {
       if (!acceptor.is_open()) return;
       accept();
       if (error) return;
-      ++connections;
       pair->server.async_connect(server, [this, pair](error_code refused) {
         if (refused) return close(pair);
         pairs.insert(pair);
@@ -178,7 +177,7 @@ struct LinkProxy::Impl {
   std::set<Held> pairs;
   std::chrono::milliseconds hold_up{0};
   bool silent = false;
-  std::atomic<std::uint64_t> connections{0}, lost{0}, cut{0};
+  std::atomic<std::uint64_t> lost{0}, cut{0};
   std::thread thread;
 };
 
@@ -220,9 +219,6 @@ void LinkProxy::cut_next_requests(std::size_t bytes) {
   });
 }
 
-std::uint64_t LinkProxy::connections() const {
-  return impl_->connections;
-}
 std::uint64_t LinkProxy::lost_replies() const {
   return impl_->lost;
 }

@@ -34,7 +34,6 @@ class LinkProxy {
   void cut_next_requests(std::size_t bytes);
 
   // ---- what it has done ----
-  std::uint64_t connections() const;
   std::uint64_t lost_replies() const;  // swallowed
   std::uint64_t cut_requests() const;
 

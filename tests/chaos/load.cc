@@ -20,10 +20,10 @@ std::vector<std::string> to_words(const Load& load) {
       fmt::format("seed={}", load.seed),
       fmt::format("delay_ms={}", load.delay_ms),
       fmt::format("ordering_keys={}", load.ordering_keys),
-      fmt::format("keep_order={}", load.keep_order ? 1 : 0),
       fmt::format("deduplication_keys={}", load.deduplication_keys),
       fmt::format("timeout_seconds={}", load.timeout_seconds),
       fmt::format("data_bytes={}", load.data_bytes),
+      fmt::format("clients={}", load.clients),
   };
   for (const auto& [verb, share] : load.mix) words.push_back(fmt::format("mix={}*{}", share, verb));
   return words;
@@ -50,14 +50,14 @@ Result<Load> load_from_words(const std::vector<std::string>& words) {
       load.delay_ms = whole;
     } else if (name == "ordering_keys") {
       load.ordering_keys = static_cast<std::uint32_t>(whole);
-    } else if (name == "keep_order") {
-      load.keep_order = whole != 0;
     } else if (name == "deduplication_keys") {
       load.deduplication_keys = static_cast<std::uint32_t>(whole);
     } else if (name == "timeout_seconds") {
       load.timeout_seconds = number;
     } else if (name == "data_bytes") {
       load.data_bytes = static_cast<std::uint32_t>(whole);
+    } else if (name == "clients" && whole > 0) {
+      load.clients = static_cast<std::uint32_t>(whole);
     } else if (name == "mix" && value.find('*') != std::string::npos) {
       load.mix.emplace_back(value.substr(value.find('*') + 1), number);
     } else {

@@ -29,9 +29,9 @@ struct Load {
   std::uint64_t delay_ms = 0;            // of each event
   std::uint32_t ordering_keys = 0;       // events are spread over so many; 0 = none
   std::uint32_t deduplication_keys = 0;  // likewise
-  bool keep_order = true;                // else the keys are written down, and not sent
   double timeout_seconds = 20;           // until an unanswered event's outcome is unknown
   std::uint32_t data_bytes = 0;          // filled up to
+  std::uint32_t clients = 1;             // connections that send them, in turn
 };
 
 // As words of a command line, and back.

@@ -1,5 +1,6 @@
-// chaos --list | --scenario N [--seed S] [--control] [--long] [--logs] [--keep FOLDER]
-//       | --table [--scenario N] [--long] [--into FILE]
+// chaos --list | --scenario N [--seed S] [--control | --self-check] [--long] [--logs] [--keep
+// FOLDER]
+//       | --table [--scenario N] [--seed S] [--long] [--into FILE]
 //
 // Runs a scenario and checks its history; see scenario.h. Exit code 0: everything held (with
 // --control: the checker noticed). 1: not. 2: wrong usage. 77: not possible on this machine.
@@ -30,11 +31,17 @@ struct Arguments {
 };
 
 int run_one(const Scenario& scenario, const Run& run, bool logs) {
-  const std::string replay =
-      fmt::format("build/release/tests/chaos --scenario {} --seed {}{}{}", scenario.number,
-                  run.seed, run.control ? " --control" : "", run.lengthy ? " --long" : "");
+  const std::string replay = fmt::format("build/release/tests/chaos --scenario {} --seed {}{}{}",
+                                         scenario.number, run.seed,
+                                         run.self_check ? " --self-check"
+                                         : run.control  ? " --control"
+                                                        : "",
+                                         run.lengthy ? " --long" : "");
   fmt::print("{} {}{}: {}\n", scenario.number, scenario.name,
-             run.control ? ", control without " + scenario.without : "", replay);
+             run.self_check ? ", its control with every protection on"
+             : run.control  ? ", control without " + scenario.without
+                            : "",
+             replay);
   std::fflush(stdout);
   const auto started = std::chrono::steady_clock::now();
   const Judged judged = judge(scenario, run);
@@ -62,9 +69,15 @@ int main(int argc, char** argv) {
   app.add_option("--into", arguments.into, "the document that --table goes into");
   app.add_option("--scenario", arguments.scenario, "the one to run, by number");
   app.add_option("--seed", arguments.run.seed, "everything random comes from it (default: new)");
-  app.add_flag("--control", arguments.run.control, "without the protection: must be noticed");
+  auto* const control =
+      app.add_flag("--control", arguments.run.control, "without the protection: must be noticed");
+  app.add_flag("--self-check", arguments.run.self_check,
+               "what the control does, with the protection: must hold")
+      ->excludes(control);
   app.add_flag("--long", arguments.run.lengthy, "as long as the figures need");
   CLI11_PARSE(app, argc, argv);
+  // Where the control's faults are the run's, the run is its own check.
+  arguments.run.control |= arguments.run.self_check;
   if (arguments.run.seed == 0) arguments.run.seed = std::random_device{}() % 1'000'000 + 1;
 
   if (!arguments.keep.empty()) setenv(kKeepVariable, arguments.keep.c_str(), 1);

@@ -7,8 +7,10 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <memory>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "client/client.h"
 #include "tests/chaos/load.h"
@@ -46,10 +48,12 @@ class Log {
   std::string lines_;
 };
 
+using Clients = std::vector<std::unique_ptr<client::Client>>;
+
 class Publisher {
  public:
-  Publisher(Loop& loop, client::Client& client, Log& log, std::string type, chaos::Load load)
-      : client_(client),
+  Publisher(Loop& loop, Clients& clients, Log& log, std::string type, chaos::Load load)
+      : clients_(clients),
         log_(log),
         type_(std::move(type)),
         load_(std::move(load)),
@@ -104,7 +108,7 @@ class Publisher {
       const std::size_t which = random_() % load_.ordering_keys;
       key = fmt::format("{}-{}", load_.first_tag, which);
       position = ++positions_[which];
-      if (load_.keep_order) event.options.ordering_key = key;
+      event.options.ordering_key = key;
     }
     const std::int64_t now = now_ns();
     // Fanfare reckons in whole milliseconds: what is accepted late in one is due early in another.
@@ -115,7 +119,7 @@ class Publisher {
   }
 
   void send(chaos::Tag tag, std::string packed) {
-    const auto added = client_.publish_packed(
+    const auto added = clients_[tag % clients_.size()]->publish_packed(
         std::move(packed), [this, tag](const Result<client::Receipt>& receipt) {
           ++answered_;
           if (receipt) {
@@ -133,7 +137,7 @@ class Publisher {
     log_.add(fmt::format("r {} {} {}\n", tag, now_ns(), added.error().message));
   }
 
-  client::Client& client_;
+  Clients& clients_;
   Log& log_;
   const std::string type_;
   const chaos::Load load_;
@@ -166,15 +170,19 @@ int main(int argc, char** argv) {
   options.publish.timeout =
       std::chrono::duration_cast<Duration>(std::chrono::duration<double>(load->timeout_seconds));
   options.publish.answer_timeout = 1s;
-  auto client = client::Client::open(loop, zmq, options);
-  if (!client) return 3;
+  Clients clients;
+  for (std::uint32_t i = 0; i < load->clients; ++i) {
+    auto client = client::Client::open(loop, zmq, options);
+    if (!client) return 3;
+    clients.push_back(*std::move(client));
+  }
   const auto patience = std::chrono::duration_cast<Duration>(
       std::chrono::duration<double>(load->seconds + load->timeout_seconds + 5));
-  Publisher publisher(loop, **client, log, argv[2], *std::move(load));
+  Publisher publisher(loop, clients, log, argv[2], *std::move(load));
   SignalWatch signals(loop, {SIGTERM}, [&](int) { publisher.stop_sending(); });
   const Loop::Hook hook = loop.before_wait([&] { log.write_all(); });
   const bool all = loop.run_until([&] { return publisher.done(); }, patience);
   log.write_all();
-  client->reset();
+  clients.clear();
   return all ? 0 : 1;
 }

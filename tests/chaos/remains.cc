@@ -7,6 +7,7 @@
 #include <set>
 #include <stdexcept>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include "protocol/record.h"
@@ -38,6 +39,42 @@ void add_count(Counts& counts, std::string_view name, std::int64_t value) {
   if (name == "dead") counts.dead = value;
   if (name == "expired") counts.expired = value;
   if (name == "cancelled") counts.cancelled = value;
+}
+
+std::unordered_set<std::string> keys_like(RedisSync& redis, const std::string& pattern) {
+  std::unordered_set<std::string> keys;
+  std::string cursor = "0";
+  do {
+    const auto page = ask(redis, {"SCAN", cursor, "MATCH", pattern, "COUNT", "1000"});
+    cursor = (*page)[0].text();
+    for (std::size_t i = 0; i < (*page)[1].size(); ++i) keys.emplace((*page)[1][i].text());
+  } while (cursor != "0");
+  return keys;
+}
+
+// The open ones of one lane. An entry of one delivery has no states: as long as it is there, it is
+// open.
+void read_lane(RedisSync& redis, const std::string& function, const std::string& lane,
+               History& history) {
+  const std::string head = "fanfare:{" + function + "}:";
+  const auto entries = ask(redis, {"XRANGE", head + "journal:" + lane, "-", "+"});
+  for (std::size_t e = 0; e < entries->size(); ++e) {
+    const std::string_view name = (*entries)[e][0].text();
+    const auto entry = protocol::parse_entry_id(name);
+    if (!entry) throw std::runtime_error("no entry: " + std::string(name));
+    const RedisReply& fields = (*entries)[e][1];
+    std::string states;
+    if (fields.size() > 2) {
+      states = ask(redis, {"HGET", head + "open:" + lane, name})->text();
+      if (states.empty()) continue;  // closed
+    }
+    for (std::size_t f = 0; f + 1 < fields.size(); f += 2) {
+      constexpr std::string_view kOpen{"\0\0\0\0", 4};
+      if (!states.empty() && states.compare(2 * f, 4, kOpen) != 0) continue;
+      const auto index = store::parse_number<std::uint8_t>(fields[f].text());
+      if (index) history.unfinished.push_back({function, {*entry, *index}});
+    }
+  }
 }
 
 }  // namespace
@@ -109,6 +146,24 @@ void read_ended(RedisSync& redis, const std::string& function, History& history)
       history.ended.push_back(std::move(one));
     }
   }
+}
+
+void read_unfinished(RedisSync& redis, const std::string& function, History& history) {
+  const std::string journal = "fanfare:{" + function + "}:journal:";
+  for (const std::string& key : keys_like(redis, journal + "*")) {
+    read_lane(redis, function, key.substr(journal.size()), history);
+  }
+  const auto rows = ask(redis, {"HKEYS", store::rows_key(function)});
+  for (std::size_t i = 0; i < rows->size(); ++i) {
+    history.unfinished.push_back(
+        {function, read_or_throw(protocol::parse_event_id((*rows)[i].text()))});
+  }
+}
+
+bool has_result(RedisSync& redis, const std::string& function, const protocol::EventId& id) {
+  const auto there =
+      ask(redis, {"HEXISTS", store::results_key(function, id.entry), std::to_string(id.index)});
+  return there->integer() == 1;
 }
 
 }  // namespace fanfare::chaos

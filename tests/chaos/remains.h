@@ -16,4 +16,9 @@ Counts read_counts(RedisSync& redis, const std::string& function);
 // acknowledged submissions, the dead letters.
 void read_ended(RedisSync& redis, const std::string& function, History& history);
 
+// What is open in a journal, or lies in `later`. Nobody may write meanwhile.
+void read_unfinished(RedisSync& redis, const std::string& function, History& history);
+
+bool has_result(RedisSync& redis, const std::string& function, const protocol::EventId& id);
+
 }  // namespace fanfare::chaos

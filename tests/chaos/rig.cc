@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -56,9 +57,9 @@ Rig::Rig(RigOptions options)
     redis_link_ = std::make_unique<LinkProxy>("unix://" + file("redis-link.sock"),
                                               "unix://" + redis_->socket_path());
   }
-  if (options_.proxy_broker) {
-    broker_link_ = std::make_unique<LinkProxy>("unix://" + file("broker-link.ipc"),
-                                               "unix://" + dir_.file("broker.ipc"));
+  for (std::size_t i = 0; options_.proxy_broker && i < options_.workers; ++i) {
+    broker_links_.push_back(std::make_unique<LinkProxy>(
+        "unix://" + file(fmt::format("broker-link-{}.ipc", i)), "unix://" + file("broker.ipc")));
   }
   add("broker", {FANFARE_BINARY_DIR "/tests/chaos_broker"}, settings_of_broker(endpoint()));
   for (std::size_t i = 0; i < options_.workers; ++i) {
@@ -82,15 +83,19 @@ Rig::~Rig() {
   ending_ = true;
   client_.reset();
   for (auto& publication : publications_) publication->child.reset();
-  for (auto& member : members_) {
-    if (!member->running()) continue;
-    ::kill(member->pid(), SIGCONT);
-    member->child->send_signal(SIGTERM);  // so that workers take their memory cgroups along
+  // Workers first, and in peace, so that they take their memory cgroups along: without its broker a
+  // worker would look for it for a while.
+  for (std::size_t i = 0; i < workers(); ++i) {
+    if (!worker(i).running()) continue;
+    ::kill(worker(i).pid(), SIGCONT);
+    worker(i).child->send_signal(SIGTERM);
   }
   loop_.run_until(
       [this] {
-        return std::none_of(members_.begin(), members_.end(),
-                            [](const auto& member) { return member->running(); });
+        for (std::size_t i = 0; i < workers(); ++i) {
+          if (worker(i).running()) return false;
+        }
+        return true;
       },
       3s);
   for (auto& member : members_) member->child.reset();
@@ -121,17 +126,19 @@ Variables Rig::settings_of_broker(const std::string& endpoint) const {
 }
 
 Variables Rig::settings_of_worker(std::size_t number) const {
-  Variables settings{{"FANFARE_WORKER_NAME", fmt::format("worker-{}", number)},
-                     {"FANFARE_WORKER_BROKER",
-                      options_.proxy_broker ? "ipc://" + file("broker-link.ipc") : endpoint()},
-                     {"FANFARE_WORKER_REDIS", redis_url()},
-                     {"FANFARE_WORKER_CACHE_DIR", file(fmt::format("cache-{}", number))},
-                     {"FANFARE_WORKER_INSTANCE", FANFARE_BIN_DIR "/fanfare-instance"},
-                     // The probe's log lies in a directory that is this user's only.
-                     {"FANFARE_WORKER_RUN_AS", "root"},
-                     {"FANFARE_WORKER_GRACE", "1s"},
-                     {"FANFARE_WORKER_SLOTS", fmt::format("{}", options_.slots)},
-                     {kWithoutVariable, options_.worker_without}};
+  Variables settings{
+      {"FANFARE_WORKER_NAME", fmt::format("worker-{}", number)},
+      {"FANFARE_WORKER_BROKER", options_.proxy_broker
+                                    ? "ipc://" + file(fmt::format("broker-link-{}.ipc", number))
+                                    : endpoint()},
+      {"FANFARE_WORKER_REDIS", redis_url()},
+      {"FANFARE_WORKER_CACHE_DIR", file(fmt::format("cache-{}", number))},
+      {"FANFARE_WORKER_INSTANCE", FANFARE_BIN_DIR "/fanfare-instance"},
+      // The probe's log lies in a directory that is this user's only.
+      {"FANFARE_WORKER_RUN_AS", "root"},
+      {"FANFARE_WORKER_GRACE", "1s"},
+      {"FANFARE_WORKER_SLOTS", fmt::format("{}", options_.slots)},
+      {kWithoutVariable, options_.worker_without}};
   settings.insert(settings.end(), options_.worker.begin(), options_.worker.end());
   return settings;
 }
@@ -177,8 +184,13 @@ void Rig::on_exit(Member& member, const cli::ChildEnd& end) {
   // Not from within the child's own callback. A program that ends at once must not spin.
   later_.push_back([this, &member] {
     if (member.starts > 2000) throw std::runtime_error(member.name + " keeps dying\n" + logs());
-    if (!member.running()) start(member);
+    if (!ending_ && !member.running()) start(member);
   });
+}
+
+bool Rig::nobody_runs() const {
+  return std::none_of(members_.begin(), members_.end(),
+                      [](const auto& member) { return member->running(); });
 }
 
 void Rig::run_for(Duration duration) {
@@ -285,13 +297,43 @@ bool Rig::published() const {
                       [](const auto& publication) { return publication->running(); });
 }
 
+bool Rig::has_result(const protocol::EventId& id) {
+  auto redis = connected();
+  return chaos::has_result(redis, kProbe, id);
+}
+
+bool Rig::run_while_it_moves(const std::function<bool()>& done, Duration at_most) {
+  const auto size = [this](const std::string& log) {
+    std::error_code missing;
+    return fs::file_size(log, missing);
+  };
+  std::vector<std::uintmax_t> seen;
+  auto looked_at = std::chrono::steady_clock::now();
+  Duration still{};
+  const auto stands_still = [&] {
+    const Counts now = counts();
+    std::vector<std::uintmax_t> sees{
+        size(file("executions.log")), static_cast<std::uintmax_t>(now.accepted),
+        static_cast<std::uintmax_t>(now.open), static_cast<std::uintmax_t>(now.later)};
+    for (const auto& publication : publications_) sees.push_back(size(publication->log));
+    // A machine that is too busy to let anybody look stands still itself.
+    const auto looks_at = std::chrono::steady_clock::now();
+    still += std::min<Duration>(looks_at - std::exchange(looked_at, looks_at), 200ms);
+    if (std::exchange(seen, sees) != sees) still = {};
+    return still > kStandstill;
+  };
+  bool is_done = false;
+  run_until([&] { return (is_done = done()) || stands_still(); }, at_most);
+  return is_done;
+}
+
 bool Rig::come_to_rest(Duration at_most) {
   const auto ended = [&] {
     if (!published()) return false;
     const Counts now = counts();
     return now.open == 0 && now.later == 0;
   };
-  came_to_rest_ = run_until(ended, at_most);
+  came_to_rest_ = run_while_it_moves(ended, at_most);
   return came_to_rest_;
 }
 
@@ -315,23 +357,32 @@ void Rig::keep() const {
                   fs::copy_options::overwrite_existing);
   }
   if (options_.redis.append_only) {
-    fs::copy(redis_->data_dir() / "appendonlydir", fs::path(folder) / "appendonlydir",
+    fs::copy(redis_dir() / "appendonlydir", fs::path(folder) / "appendonlydir",
              fs::copy_options::recursive | fs::copy_options::overwrite_existing);
   }
 }
 
+fs::path Rig::redis_dir() const {
+  return options_.redis_dir.empty() ? redis_->data_dir() : fs::path(options_.redis_dir);
+}
+
 History Rig::collect() {
+  if (!came_to_rest_) {
+    ending_ = true;  // nobody is started again
+    for (auto& member : members_) kill(*member);
+    run_until([this] { return nobody_runs(); }, 5s);
+  }
   keep();
   History history;
   for (const auto& publication : publications_) {
     read_submissions(publication->log, history.submissions);
   }
   if (options_.redis.append_only && options_.read_file) {
-    read_append_only_file(
-        options_.redis_dir.empty() ? redis_->data_dir() : fs::path(options_.redis_dir), history);
+    read_append_only_file(redis_dir(), history);
   }
   auto redis = connected();
   read_ended(redis, kProbe, history);
+  read_unfinished(redis, kProbe, history);
   history.at_rest.push_back(counts());
   // After the results: should something still run, each result's execution is among them.
   history.executions = executions();

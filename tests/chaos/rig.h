@@ -12,6 +12,7 @@
 // Failures of the rig itself (a process that does not start) throw.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -47,7 +48,7 @@ struct RigOptions {
   std::string env;            // of the probe: more lines of its manifest's [env]
   Sabotage sabotage;          // of Redis' function library
   bool proxy_redis = false;   // brokers and workers reach Redis through redis_link()
-  bool proxy_broker = false;  // workers reach the broker through broker_link()
+  bool proxy_broker = false;  // each worker reaches the broker through a broker_link()
   bool read_file = true;      // the append-only file, into the history
   std::string redis_dir;      // where Redis keeps its file; empty: in a directory of its own
 };
@@ -90,7 +91,7 @@ class Rig {
   // ---- what there is ----
   test::RedisServer& redis() { return *redis_; }
   LinkProxy& redis_link() { return *redis_link_; }
-  LinkProxy& broker_link() { return *broker_link_; }
+  LinkProxy& broker_link(std::size_t worker) { return *broker_links_.at(worker); }
   Member& broker() { return *members_.front(); }
   Member& worker(std::size_t i) { return *members_.at(1 + i); }
   std::size_t workers() const { return options_.workers; }
@@ -123,15 +124,23 @@ class Rig {
   Member& add_broker(const std::string& endpoint);
 
   // ---- the end ----
-  // All publishers have ended, and nothing is open or later. False if that takes longer.
+  // Like run_until, but gives up early where nothing moves any more: nobody has published, run or
+  // ended anything for kStandstill. So a control that gets stuck has the patience of a run, and
+  // does not take as long.
+  bool run_while_it_moves(const std::function<bool()>& done, Duration at_most);
+  // All publishers have ended, and nothing is open or later. False if that takes longer, or nothing
+  // moves any more.
   bool come_to_rest(Duration at_most);
   bool published() const;  // all publishers have ended
   Counts counts();         // one atomic read
-  bool answers();          // the broker does
+  bool has_result(const protocol::EventId& id);
+  bool answers();  // the broker does
   std::vector<Execution> executions() const;
   std::vector<BirthRecord> births() const;  // of the probe's processes
-  History collect();                        // reads everything
-  std::string logs() const;                 // the last lines of each process
+  // Reads everything. What has not come to rest is killed first, so that all witnesses speak of one
+  // instant.
+  History collect();
+  std::string logs() const;  // the last lines of each process
 
   static std::int64_t now_ns();
 
@@ -143,13 +152,16 @@ class Rig {
   std::string redis_url() const;
   void load_sabotaged_library();
   RedisSync connected() const;  // to Redis itself
+  std::filesystem::path redis_dir() const;
+  bool nobody_runs() const;
   void keep() const;
 
   RigOptions options_;
   test::TempDir dir_;
   Loop loop_;
   std::unique_ptr<test::RedisServer> redis_;
-  std::unique_ptr<LinkProxy> redis_link_, broker_link_;
+  std::unique_ptr<LinkProxy> redis_link_;
+  std::vector<std::unique_ptr<LinkProxy>> broker_links_;  // by worker
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Publication>> publications_;
   std::unique_ptr<client::BlockingClient> client_;
@@ -160,6 +172,9 @@ class Rig {
   bool came_to_rest_ = true;
   bool ending_ = false;
 };
+
+// Longer than any pause in a run: than leases, retries and the wait for announcements.
+inline constexpr Duration kStandstill = std::chrono::seconds{10};
 
 // A folder that collect() leaves copies of all logs and of Redis' file in, if the environment names
 // one.

@@ -25,6 +25,14 @@ inline const Sabotage kNoTokens{
 inline const Sabotage kNoClaims{
     {"call('SET', keys[first + i - 1], args[arg + i], 'PX', window)", "made = i"},
 };
+// An entry stays in its journal when its last delivery has ended or moved to `later`.
+inline const Sabotage kNoFreeing{
+    {"return call('XDEL', group.journal, group.entry) == 1 or group.size > 1", "return true"},
+};
+// Who asks for what is due gets what will be due some day, too.
+inline const Sabotage kNoDueTimes{
+    {"if at > until_ms or i > 2 * rows_max", "if i > 2 * rows_max"},
+};
 // A full Redis takes no commits either.
 inline const Sabotage kNoCommitWhenFull{
     {"register('commit', commit, {'allow-oom'})", "register('commit', commit, {})"},

@@ -3,10 +3,42 @@
 namespace fanfare::chaos {
 
 std::vector<Scenario> scenarios() {
-  return {broker_crash(), worker_storm(), redis_kill(), two_brokers(),  lost_replies(),
-          clock_steps(),  hung(),         poison(),     disk_full(),    redis_full(),
-          disk_errors(),  slow_redis(),   overload(),   zygote_death(), orphans(),
-          worker_gone(),  order(),        delayed(),    same_key(),     stuck()};
+  // clang-format off: one a line, so that lines can be added side by side
+  return {
+      broker_crash(),
+      worker_storm(),
+      redis_kill(),
+      two_brokers(),
+      lost_replies(),
+      clock_steps(),
+      hung(),
+      poison(),
+      disk_full(),
+      redis_full(),
+      disk_errors(),
+      slow_redis(),
+      overload(),
+      zygote_death(),
+      orphans(),
+      worker_gone(),
+      order(),
+      delayed(),
+      same_key(),
+      stuck(),
+  };
+  // clang-format on
+}
+
+std::vector<Elsewhere> elsewhere() {
+  return {
+      {7, "simulation",
+       "messages lost, doubled, late and out of order, and crashes, on a simulated clock",
+       "`build/release/bin/simulation` (tests/simulation); its own controls are the tests "
+       "`WithoutProtection`"},
+      {8, "errors within a function of Redis",
+       "an error at each call to Redis of each function of the library, in turn",
+       "`store_redis_tests` (store/fault_test.cc)"},
+  };
 }
 
 }  // namespace fanfare::chaos

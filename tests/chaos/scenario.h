@@ -7,9 +7,11 @@
 // The run builds a Rig, starts load, injects its fault again and again (everything random drawn
 // from the seed), heals, waits for rest, and returns the history. It asserts nothing: the checker
 // does. What it must see to is that the fault bites: `times` counts injections that took place, and
-// a run without any is a failure. The control is the very same run with one protection switched off
-// or the class lowered: the checker must find one of `bites` broken, or the scenario proves
-// nothing.
+// a run without any is a failure. The control is the very same run, with the same patience, and one
+// protection switched off or the class lowered (run.without()): the checker must find one of
+// `bites` broken, or the scenario proves nothing. Where the control's faults must differ from the
+// run's to bite for certain (run.control, and Scenario::own_faults), a self-check runs them with
+// the protection on, and everything must hold.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +32,9 @@ struct CannotHere : std::runtime_error {
 
 struct Run {
   std::uint64_t seed = 1;
-  bool control = false;
+  bool control = false;     // with the faults of the control, if it has some of its own
+  bool self_check = false;  // of the control: with its faults, and every protection on
+  bool without() const { return control && !self_check; }  // the protection is off
   bool lengthy = false;  // --long: the figures are taken there; else a few seconds
 };
 
@@ -53,11 +57,19 @@ struct Scenario {
   std::string injected;          // for the table: what is done to it
   std::string without;           // for the table: what the control run goes without
   std::vector<Invariant> bites;  // one of these must be found broken in the control run
+  bool own_faults = false;       // the control's differ from the run's
   std::function<Outcome(const Run&)> run;
 };
 
 // In the order of their numbers.
 std::vector<Scenario> scenarios();
+
+// Where scenarios of the same list are proved that need no processes.
+struct Elsewhere {
+  int number = 0;
+  std::string name, injected, where;
+};
+std::vector<Elsewhere> elsewhere();
 
 Scenario broker_crash();  // 1
 Scenario worker_storm();  // 2

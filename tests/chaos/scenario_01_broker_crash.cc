@@ -81,7 +81,7 @@ Outcome run_broker_crash(const Run& run) {
   // Heartbeats come soon enough to be a place to die at.
   options.broker = {{"FANFARE_BROKER_HEARTBEAT", "200ms"},
                     {"FANFARE_BROKER_MAX_WORKER_LOSSES", "1000"}};
-  if (run.control) options.broker_without = "acknowledge_after_journal";
+  if (run.without()) options.broker_without = "acknowledge_after_journal";
   Rig rig(options);
   std::mt19937_64 random(run.seed);
   const auto steps = schedule(run, random);
@@ -112,7 +112,7 @@ Outcome run_broker_crash(const Run& run) {
   rig.stop_publishing();
   rig.kill(rig.broker());  // the last place of each may not have been passed
   rig.kill(rig.worker(0));
-  rig.come_to_rest(run.control ? 5s : 30s);
+  rig.come_to_rest(30s);
   outcome.history = rig.collect();
   outcome.history.bounds.push_back({.of = Bounded::Of::kTime,
                                     .what = "places that nobody died at",
@@ -130,6 +130,7 @@ Scenario broker_crash() {
           .injected = "broker or worker ends (_exit) at a named place on the way of an event",
           .without = "acknowledging only what the journal has",
           .bites = {Invariant::kNoLoss},
+          .own_faults = true,
           .run = run_broker_crash};
 }
 

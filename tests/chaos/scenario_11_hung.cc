@@ -150,7 +150,7 @@ Outcome run_hung(const Run& run) {
   RigOptions options;
   options.slots = 8;
   options.manifest = "timeout = \"300ms\"\n[retry]\nprofile = \"none\"\n";
-  if (run.control) options.worker_without = "kill_after_grace";
+  if (run.without()) options.worker_without = "kill_after_grace";
   Freezer freezer;
   Rig rig(options);
   HungOnes hung(rig);

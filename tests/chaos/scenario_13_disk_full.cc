@@ -44,8 +44,8 @@ class SmallDisk {
 Outcome run_disk_full(const Run& run) {
   const SmallDisk disk("1536k");
   RigOptions options;
-  options.durability = run.control ? "everysec" : "fsync";
-  options.redis.append_fsync = run.control ? "everysec" : "always";
+  options.durability = run.without() ? "everysec" : "fsync";
+  options.redis.append_fsync = run.without() ? "everysec" : "always";
   options.redis_dir = disk.path();
   Rig rig(options);
   rig.publish({.rate = 1000,
@@ -63,7 +63,7 @@ Outcome run_disk_full(const Run& run) {
   const bool full = rig.run_until(
       [&] {
         return !rig.redis().running() ||
-               (run.control &&
+               (run.without() &&
                 rig.redis().command({"INFO", "persistence"}).find("aof_last_write_status:err") !=
                     std::string::npos);
       },
@@ -75,7 +75,7 @@ Outcome run_disk_full(const Run& run) {
   rig.start_redis();
   if (run.control) rig.start(rig.worker(0));
   const std::int64_t healed_ns = Rig::now_ns();
-  rig.come_to_rest(run.control ? 10s : 40s);
+  rig.come_to_rest(40s);
   outcome.history = rig.collect();
   // The first publication that was acknowledged after there was room again.
   std::int64_t first_ns = 0;
@@ -102,6 +102,7 @@ Scenario disk_full() {
       .injected = "the append-only file's disk is full; later it has room, and Redis is restarted",
       .without = "class fsync (the run is in class everysec)",
       .bites = {Invariant::kNoLoss},
+      .own_faults = true,
       .run = run_disk_full};
 }
 

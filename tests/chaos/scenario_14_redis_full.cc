@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 Outcome run_redis_full(const Run& run) {
   RigOptions options;
   options.slots = 1;
-  if (run.control) options.sabotage = kNoCommitWhenFull;
+  if (run.without()) options.sabotage = kNoCommitWhenFull;
   Rig rig(options);
   // More than one slot can run: a queue grows.
   rig.publish({.rate = 800,
@@ -27,16 +27,16 @@ Outcome run_redis_full(const Run& run) {
   const std::int64_t before = rig.counts().open;
   if (before > 0) ++outcome.times;
   // It drains though it is full, and publishers are told.
-  rig.run_until(
+  rig.run_while_it_moves(
       [&] {
         const Counts now = rig.counts();
         return now.open == 0 && now.later == 0;
       },
-      run.control ? 3s : 30s);
+      30s);
   const Counts left = rig.counts();
   rig.redis().command({"CONFIG", "SET", "maxmemory", "0"});
   rig.publish({.rate = 500, .seconds = 0.5, .seed = run.seed + 1});
-  rig.come_to_rest(run.control ? 10s : 30s);
+  rig.come_to_rest(30s);
   outcome.history = rig.collect();
   outcome.history.bounds.push_back({.of = Bounded::Of::kTime,
                                     .what = "deliveries that a full Redis kept from ending",

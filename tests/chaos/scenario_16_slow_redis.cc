@@ -27,7 +27,7 @@ Outcome run_slow_redis(const Run& run) {
   RigOptions options;
   options.proxy_redis = true;
   options.workers = 2;
-  if (run.control) options.broker_without = "repeat_guard";
+  if (run.without()) options.broker_without = "repeat_guard";
   Rig rig(options);
   std::mt19937_64 random(run.seed);
   const std::int64_t begun = Rig::now_ns();
@@ -48,7 +48,7 @@ Outcome run_slow_redis(const Run& run) {
   }
   rig.redis_link().delay(0ms);
   const std::int64_t healed = Rig::now_ns();
-  rig.come_to_rest(run.control ? 10s : 40s);
+  rig.come_to_rest(40s);
   outcome.history = rig.collect();
   outcome.history.bounds.push_back(
       {.of = Bounded::Of::kResource,

@@ -23,7 +23,7 @@ Outcome run_overload(const Run& run) {
   options.slots = 2;
   // What may wait is a second's work; a queue without a bound would be minutes long.
   options.broker = {{"FANFARE_BROKER_QUEUE_MAX", "300"}};
-  if (run.control) options.broker_without = "bound_queues";
+  if (run.without()) options.broker_without = "bound_queues";
   Rig rig(options);
   // Two slots and 5 ms each: some 370 a second can be run, whatever the machine.
   const double overload_s = run.lengthy ? 60 : 3;
@@ -36,10 +36,14 @@ Outcome run_overload(const Run& run) {
   const std::int64_t over = Rig::now_ns();
   Outcome outcome;
   outcome.times = 1;
-  // What is published now finds an empty queue within five seconds.
-  const bool drained = rig.run_until([&] { return rig.counts().open < 20; }, 5s);
+  // What is published now finds an empty queue within five seconds. A short run shares the machine
+  // with other tests, and has ten: without a bound the queue would be half a minute's work even on
+  // a machine of its own.
+  const auto patience = run.lengthy ? 5s : 10s;
+  const bool drained = rig.run_until([&] { return rig.counts().open < 20; }, patience);
   const std::int64_t normal = Rig::now_ns();
-  rig.come_to_rest(run.control ? 3s : 30s);
+  // A queue of minutes has been seen by now, and need not be waited for.
+  rig.come_to_rest(drained ? 30s : 0s);
   outcome.history = rig.collect();
   const double before = ended_per_s(outcome.history, begun + 500'000'000, overloaded);
   const double during = ended_per_s(outcome.history, overloaded + 200'000'000, over);
@@ -47,13 +51,12 @@ Outcome run_overload(const Run& run) {
       {.of = Bounded::Of::kTime,
        .what = "s until the queue was short again",
        .value = drained ? static_cast<double>(normal - over) / 1e9 : 1e3,
-       .at_most = 5});
-  // At least 80 % of what it did before. A short run shares the machine with other tests, and only
-  // sees that it does not collapse.
+       .at_most = std::chrono::duration<double>(patience).count()});
+  // At least 80 % of what it did before; a short run only sees that it does not collapse.
   outcome.history.bounds.push_back({.of = Bounded::Of::kTime,
                                     .what = "goodput missing under overload, in percent of before",
                                     .value = std::max(0.0, 100 - 100 * during / before),
-                                    .at_most = run.lengthy ? 20.0 : 70.0});
+                                    .at_most = run.lengthy ? 20.0 : 85.0});
   outcome.figures = {
       {"runs per s before", before},
       {"runs per s at ten times the load", during},

@@ -97,7 +97,7 @@ Outcome run_zygotes(const Run& run) {
       "timeout = \"5s\"\nkeep_alive = \"0s\"\n[retry]\nmax_attempts = 2\nbase = \"10ms\"\n"
       "cap = \"50ms\"\n";
   options.env = fmt::format("CHAOS_BALLAST_MIB = \"{}\"\n", run.lengthy ? 1024 : 64);
-  if (run.control) options.worker_without = "take_back_unborn";
+  if (run.without()) options.worker_without = "take_back_unborn";
   Rig rig(options);
   std::mt19937_64 random(run.seed);
 
@@ -129,7 +129,7 @@ Outcome run_zygotes(const Run& run) {
   wait_until_it_rests_or_stalls(rig, 2s);
   Refused refused;
   if (!run.control) deploy_one_with_a_thread(rig, run.seed, refused);
-  rig.come_to_rest(run.control ? 0s : 20s);
+  rig.come_to_rest(20s);
   // Besides the zygote nobody may be left, not even as a zombie.
   const auto children = [&] { return children_of(rig.worker(0).pid()).size(); };
   rig.run_until([&] { return children() <= 1; }, 3s);
@@ -175,6 +175,7 @@ Scenario zygote_death() {
               "starts a thread",
           .without = "taking back what waits for an unborn instance",
           .bites = {Invariant::kLiveness},
+          .own_faults = true,
           .run = run_zygotes};
 }
 

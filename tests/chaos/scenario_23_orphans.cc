@@ -98,7 +98,7 @@ Outcome run_orphans(const Run& run) {
   RigOptions options;
   options.slots = 4;
   options.broker = {{"FANFARE_BROKER_MAX_WORKER_LOSSES", "1000"}};
-  if (run.control) options.worker_without = "sweep_orphans";
+  if (run.without()) options.worker_without = "sweep_orphans";
   Rig rig(options);
   Births births(rig);
   std::mt19937_64 random(run.seed);

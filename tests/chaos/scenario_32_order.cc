@@ -14,6 +14,7 @@ Outcome run_order(const Run& run) {
   RigOptions options;
   options.workers = 2;
   options.broker = {{"FANFARE_BROKER_MAX_WORKER_LOSSES", "1000"}};
+  if (run.without()) options.broker_without = "keep_key_order";
   Rig rig(options);
   std::mt19937_64 random(run.seed);
   const double seconds = run.lengthy ? 60 : 2;
@@ -21,8 +22,7 @@ Outcome run_order(const Run& run) {
                .seconds = seconds,
                .seed = run.seed,
                .mix = {{"ok", 70}, {"sleep 4", 25}, {"fail 1", 5}},
-               .ordering_keys = run.lengthy ? 100u : 20u,
-               .keep_order = !run.control});
+               .ordering_keys = run.lengthy ? 100u : 20u});
   rig.run_for(300ms);
   Outcome outcome;
   const auto until =
@@ -34,7 +34,7 @@ Outcome run_order(const Run& run) {
     rig.kill(victim);
     ++outcome.times;
   }
-  rig.come_to_rest(run.control ? 10s : run.lengthy ? 180s : 40s);
+  rig.come_to_rest(run.lengthy ? 180s : 40s);
   outcome.history = rig.collect();
   outcome.logs = rig.logs();
   return outcome;
@@ -46,7 +46,7 @@ Scenario order() {
   return {.number = 32,
           .name = "order under crashes",
           .injected = "SIGKILL of workers and broker while deliveries of many keys wait in line",
-          .without = "the ordering key (the events do not carry it)",
+          .without = "keeping deliveries of one key in line",
           .bites = {Invariant::kOrder},
           .run = run_order};
 }

@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 Outcome run_same_key(const Run& run) {
   RigOptions options;
-  if (run.control) options.sabotage = kNoClaims;
+  if (run.without()) options.sabotage = kNoClaims;
   Rig rig(options);
   std::mt19937_64 random(run.seed);
   for (std::uint64_t publisher = 0; publisher < 4; ++publisher) {
@@ -31,7 +31,7 @@ Outcome run_same_key(const Run& run) {
     rig.kill(rig.broker());
     ++outcome.times;
   }
-  rig.come_to_rest(run.control ? 10s : 40s);
+  rig.come_to_rest(40s);
   outcome.history = rig.collect();
   std::set<std::string> keys;
   double duplicates = 0;

@@ -5,10 +5,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/failpoint.h"
 #include "base/result.h"
@@ -26,7 +26,7 @@ inline constexpr const char* kFirstAtVariable = "CHAOS_FIRST_AT";
 inline constexpr int kDiedAtPlace = 9;
 
 // The protections of one program by name.
-using ProtectionNames = std::vector<std::pair<std::string_view, bool*>>;
+using ProtectionNames = std::span<const std::pair<std::string_view, bool*>>;
 
 // Switches off what `list` names. kReject if it names something else.
 Result<void> switch_off(std::string_view list, const ProtectionNames& protections);

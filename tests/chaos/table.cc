@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
+#include <limits>
 
 namespace fanfare::chaos {
 namespace {
@@ -14,7 +15,7 @@ std::string why_not(const Scenario& scenario, const Run& run, const Outcome& out
                     const Verdict& verdict) {
   if (outcome.times == 0) return "the fault was never injected";
   if (verdict.sent == 0 || verdict.executions == 0) return "nothing happened";
-  if (!run.control) return verdict.kept_all() ? "" : "a promise was broken";
+  if (!run.without()) return verdict.kept_all() ? "" : "a promise was broken";
   const bool noticed = std::any_of(scenario.bites.begin(), scenario.bites.end(),
                                    [&](Invariant invariant) { return verdict.broken(invariant); });
   return noticed ? "" : "the checker noticed nothing without " + scenario.without;
@@ -45,16 +46,36 @@ Table make_table(const std::vector<Scenario>& scenarios, const Run& run) {
   table.markdown =
       "| scenario | what is done | times | acknowledged | executions | lost | the control goes "
       "without | what it broke | again |\n|---|---|---|---|---|---|---|---|---|\n";
+  auto add_elsewhere = [&, next = elsewhere()](int up_to) mutable {
+    for (; !next.empty() && next.front().number < up_to; next.erase(next.begin())) {
+      const Elsewhere& one = next.front();
+      table.markdown += fmt::format("| {} {} | {} | | | | | | | {} |\n", one.number, one.name,
+                                    one.injected, one.where);
+    }
+  };
   for (const Scenario& scenario : scenarios) {
+    if (scenarios.size() > 1) add_elsewhere(scenario.number);
     Run plain = run, control = run;
     plain.control = false;
     control.control = true;
     control.lengthy = false;
     fmt::print("{} {}\n", scenario.number, scenario.name);
     std::fflush(stdout);
-    const Judged held = judge(scenario, plain);
-    const Judged broken = judge(scenario, control);
-    for (const Judged* one : {&held, &broken}) {
+    Run check = control;
+    check.self_check = true;
+    Judged held, broken, checked;
+    try {
+      held = judge(scenario, plain);
+      broken = judge(scenario, control);
+      if (scenario.own_faults) checked = judge(scenario, check);
+    } catch (const CannotHere& reason) {
+      fmt::print("not run: {}\n", reason.what());
+      table.markdown +=
+          fmt::format("| {} {} | {} | not run here: {} | | | | | | |\n", scenario.number,
+                      scenario.name, scenario.injected, reason.what());
+      continue;
+    }
+    for (const Judged* one : {&held, &broken, &checked}) {
       if (one->why.empty()) continue;
       fmt::print("FAILED: {}\n{}{}\n", one->why, describe(one->verdict), one->outcome.logs);
       table.as_it_must_be = false;
@@ -69,6 +90,7 @@ Table make_table(const std::vector<Scenario>& scenarios, const Run& run) {
       table.markdown += fmt::format("| | {}: {:.1f} | | | | | | | |\n", figure.what, figure.value);
     }
   }
+  if (scenarios.size() > 1) add_elsewhere(std::numeric_limits<int>::max());
   return table;
 }
 

@@ -14,11 +14,13 @@ struct Judged {
   Verdict verdict;
   std::string why;  // it failed; empty if it is as it must be
 };
-// Runs and checks. A run fails if anything is broken, or if there was nothing to see; a control run
-// if nothing of what it must break is broken.
+// Runs and checks. A run fails if anything is broken, or if there was nothing to see, and so does a
+// self-check; a control if nothing of what it must break is broken. Throws CannotHere.
 Judged judge(const Scenario& scenario, const Run& run);
 
-// Runs all, each with its control, and makes Markdown of it, one row per scenario.
+// Runs all, each with its control and what checks that, and makes Markdown of it, one row per
+// scenario, also for those that are proved elsewhere (unless there is one scenario only) and that
+// cannot be run here.
 struct Table {
   std::string markdown;
   bool as_it_must_be = true;

@@ -10,13 +10,16 @@ int main(int argc, char** argv) {
   using namespace fanfare;
   return worker::run_daemon(argc, argv, [](worker::Config& config) {
     worker::Protections& p = config.protections;
-    const chaos::ProtectionNames names{{"commit_before_done", &p.commit_before_done},
-                                       {"repeat_commits", &p.repeat_commits},
-                                       {"repeat_done", &p.repeat_done},
-                                       {"announce_held", &p.announce_held},
-                                       {"kill_after_grace", &p.kill_after_grace},
-                                       {"sweep_orphans", &p.sweep_orphans},
-                                       {"take_back_unborn", &p.take_back_unborn}};
+    const std::pair<std::string_view, bool*> names[] = {
+        {"commit_before_done", &p.commit_before_done},
+        {"repeat_commits", &p.repeat_commits},
+        {"repeat_done", &p.repeat_done},
+        {"announce_held", &p.announce_held},
+        {"kill_after_grace", &p.kill_after_grace},
+        {"sweep_orphans", &p.sweep_orphans},
+        {"take_back_unborn", &p.take_back_unborn}};
+    static_assert(sizeof(worker::Protections) == sizeof(bool) * std::size(names),
+                  "one has no name");
     const char* const without = std::getenv(chaos::kWithoutVariable);
     const auto fine = chaos::switch_off(without ? without : "", names);
     auto failpoint = chaos::failpoint_from_environment();
