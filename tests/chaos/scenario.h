@@ -74,6 +74,7 @@ std::vector<Elsewhere> elsewhere();
 Scenario broker_crash();  // 1
 Scenario worker_storm();  // 2
 Scenario redis_kill();    // 3
+Scenario power_loss();    // 4
 Scenario two_brokers();   // 5
 Scenario lost_replies();  // 6
 Scenario clock_steps();   // 10
@@ -83,6 +84,8 @@ Scenario disk_full();     // 13
 Scenario redis_full();    // 14
 Scenario disk_errors();   // 15
 Scenario slow_redis();    // 16
+Scenario backlog();       // 17
+Scenario herd();          // 20
 Scenario overload();      // 21
 Scenario zygote_death();  // 22
 Scenario orphans();       // 23

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -59,13 +60,16 @@ bool strikes(const std::atomic<std::int32_t>& per_mille) {
   return static_cast<std::int32_t>(state % 1000) < share;
 }
 
-bool is_append_only(int fd) {
+// Of an append-only directory; `ending` may ask for more.
+bool is_append_only(int fd, const char* ending = "") {
   char link[64], path[512];
   std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   const ssize_t size = syscall(SYS_readlinkat, AT_FDCWD, link, path, sizeof path - 1);
   if (size <= 0) return false;
   path[size] = 0;
-  return std::strstr(path, "appendonly") != nullptr;
+  const std::size_t tail = std::strlen(ending);
+  return std::strstr(path, "appendonly") != nullptr && static_cast<std::size_t>(size) >= tail &&
+         std::strcmp(path + size - tail, ending) == 0;
 }
 
 int sync_file(int fd, long number) {
@@ -80,7 +84,15 @@ int sync_file(int fd, long number) {
       return -1;
     }
   }
-  return static_cast<int>(syscall(number, fd));
+  struct stat before{};
+  const bool notes = orders && orders->notes_durable.load(std::memory_order_relaxed) > 0 &&
+                     is_append_only(fd, ".incr.aof") && fstat(fd, &before) == 0;
+  const int done = static_cast<int>(syscall(number, fd));
+  if (notes && done == 0) {
+    const auto bytes = static_cast<std::uint64_t>(before.st_size);
+    if (bytes > orders->durable_bytes) orders->durable_bytes = bytes;
+  }
+  return done;
 }
 
 void add_ms(timespec& time, std::int64_t ms) {

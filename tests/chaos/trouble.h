@@ -21,6 +21,10 @@ struct TroubleOrders {
   std::atomic<std::int32_t> failing_syncs, failing_writes;
   // Each sync of such a file takes so long, milliseconds.
   std::atomic<std::int32_t> slow_sync_ms;
+  // If set, durable_bytes is kept: so much of the file that Redis appends to had been written when
+  // a sync of it began that has succeeded since. No more of it survives a loss of power.
+  std::atomic<std::int32_t> notes_durable;
+  std::atomic<std::uint64_t> durable_bytes;
   // Out of a thousand calls, so many fail: malloc (ENOMEM; of 4 KiB and more), open, accept
   // (EMFILE), fork (EAGAIN).
   std::atomic<std::int32_t> malloc_per_mille, open_per_mille, accept_per_mille, fork_per_mille;

@@ -22,7 +22,7 @@ class Trouble {
   // The same as "NAME=value", as test::RedisServerOptions takes them.
   std::vector<std::string> environment() const;
 
-  TroubleOrders& orders() { return *orders_; }
+  TroubleOrders& orders() const { return *orders_; }
 
  private:
   test::TempDir dir_;
