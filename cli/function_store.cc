@@ -8,10 +8,9 @@
 #include "base/nearest.h"
 #include "base/size.h"
 #include "cli/results.h"
+#include "cli/store_call.h"
 #include "protocol/manifest.h"
 #include "protocol/row_writes.h"
-#include "store/decode.h"
-#include "store/encode.h"
 #include "store/error_table.h"
 #include "store/keys.h"
 #include "store/row.h"
@@ -60,42 +59,26 @@ Result<FunctionStore> FunctionStore::open(const Address& address, const std::str
                             meant.empty() ? "" : fmt::format("; did you mean {}?", meant)));
 }
 
-Result<store::Answer> FunctionStore::ask(const store::Call& call) {
-  if (auto fine = store::check(call); !fine) return fatal(fine.error().message);
-  store::Arguments arguments;
-  store::encode(call, std::nullopt, arguments);
-  const auto reply = redis_.call(arguments.all());
-  if (!reply) return reply.error();
-  if (!(*reply)->is_error()) return store::decode(call, **reply);
-  if ((*reply)->text().starts_with("ERR Function not found")) {
-    return reject(
-        "Redis has not got this version's functions: start the installation once, its "
-        "broker brings them along");
-  }
-  return store::to_error((*reply)->text());
-}
-
 Result<std::vector<store::StoredRow>> FunctionStore::get(std::vector<std::string> keys) {
-  auto answer = ask(store::GetRows{function_, now_ms(), std::move(keys)});
-  if (!answer) return answer.error();
-  return std::get<store::Rows>(std::move(*answer)).rows;
+  auto rows = ask_store<store::Rows>(redis_, store::GetRows{function_, now_ms(), std::move(keys)});
+  if (!rows) return rows.error();
+  return std::move(rows->rows);
 }
 
 Result<store::Rows> FunctionStore::list(const std::string& prefix, const std::string& after,
                                         std::uint32_t rows_max) {
-  auto answer = ask(store::ListRows{function_, now_ms(), prefix, after, rows_max});
-  if (!answer) return answer.error();
-  return std::get<store::Rows>(std::move(*answer));
+  return ask_store<store::Rows>(redis_,
+                                store::ListRows{function_, now_ms(), prefix, after, rows_max});
 }
 
-Result<void> FunctionStore::for_each(const std::string& prefix,
-                                     const std::function<bool(const store::StoredRow&)>& each) {
+Result<void> FunctionStore::for_each(
+    const std::string& prefix, const std::function<Result<void>(const store::StoredRow&)>& each) {
   std::string after;
   do {
     auto page = list(prefix, after, kKeysPerCall);
     if (!page) return page.error();
     for (const store::StoredRow& row : page->rows) {
-      if (!each(row)) return {};
+      if (auto on = each(row); !on) return on;
     }
     after = std::move(page->next);
   } while (!after.empty());
@@ -103,13 +86,13 @@ Result<void> FunctionStore::for_each(const std::string& prefix,
 }
 
 Result<void> FunctionStore::write(std::string packed) {
-  const auto answer = ask(store::WriteRows{.function = function_,
-                                           .now_ms = now_ms(),
-                                           .limits = limits_,
-                                           .once = {},
-                                           .packed = std::move(packed)});
-  if (!answer) return answer.error();
-  if (std::get<store::RowsWritten>(*answer).outcome == store::RowsWritten::Outcome::kFull) {
+  const auto written =
+      ask_store<store::RowsWritten>(redis_, store::WriteRows{.function = function_,
+                                                             .now_ms = now_ms(),
+                                                             .limits = limits_,
+                                                             .packed = std::move(packed)});
+  if (!written) return written.error();
+  if (written->outcome == store::RowsWritten::Outcome::kFull) {
     return reject(
         fmt::format("store_full: the store of {} may hold {} rows and {}: delete some, or "
                     "raise store.max_rows and store.max_bytes in its function.toml",
@@ -132,49 +115,75 @@ Result<std::int64_t> FunctionStore::put(const std::string& key, const std::strin
   return expires_ms;
 }
 
-Result<std::uint64_t> FunctionStore::erase_some(const std::vector<std::string>& keys) {
-  const auto there = get(keys);
-  if (!there) return there.error();
+// Which of them are there is read from the orders of keys and expiries: values may be large.
+Result<std::uint64_t> FunctionStore::count(std::span<const std::string> keys) {
+  const auto scores = [&](const std::string& key) {
+    std::vector<std::string> call{"ZMSCORE", key};
+    call.insert(call.end(), keys.begin(), keys.end());
+    return redis_.call(std::span<const std::string>(call));
+  };
+  const auto names = scores(store::store_names_key(function_));
+  if (!names) return names.error();
+  if ((*names)->is_error()) return store::to_error((*names)->text());
+  const auto expiries = scores(store::store_expiries_key(function_));
+  if (!expiries) return expiries.error();
+  if ((*expiries)->is_error()) return store::to_error((*expiries)->text());
+  const auto now = static_cast<double>(now_ms());
+  std::uint64_t count = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if ((**names)[i].is_nil()) continue;
+    const auto expiry = (**expiries)[i];
+    count += expiry.is_nil() || std::stod(std::string{expiry.text()}) > now ? 1 : 0;
+  }
+  return count;
+}
+
+Result<std::uint64_t> FunctionStore::erase_some(std::span<const std::string> keys) {
+  const auto there = count(keys);
+  if (!there) return there;
   std::string packed;
   for (const std::string& key : keys) {
     protocol::append_write(packed, {protocol::RowWrite::Kind::kErase, key, {}, 0});
   }
   if (auto written = write(std::move(packed)); !written) return written.error();
-  return there->size();
+  return there;
 }
 
-Result<std::uint64_t> FunctionStore::erase(const std::vector<std::string>& keys) {
+Result<std::uint64_t> FunctionStore::erase(std::span<const std::string> keys) {
+  for (const std::string& key : keys) {
+    if (auto fine = protocol::check_row_key(key); !fine) return fatal(fine.error().message);
+  }
   std::uint64_t erased = 0;
-  for (std::size_t at = 0; at < keys.size(); at += kKeysPerCall) {
-    const auto end = std::min(keys.size(), at + kKeysPerCall);
-    const auto some = erase_some({keys.begin() + static_cast<std::ptrdiff_t>(at),
-                                  keys.begin() + static_cast<std::ptrdiff_t>(end)});
-    if (!some) return some.error();
+  while (!keys.empty()) {
+    const auto now = keys.first(std::min(keys.size(), kKeysPerCall));
+    keys = keys.subspan(now.size());
+    const auto some = erase_some(now);
+    if (!some) return some;
     erased += *some;
   }
   return erased;
 }
 
+// Takes what has expired, too: it is seen by no list, but its key is still there.
 Result<std::uint64_t> FunctionStore::erase_prefix(const std::string& prefix) {
+  if (auto fine = protocol::check_row_prefix(prefix); !fine) return fatal(fine.error().message);
+  const std::string names_key = store::store_names_key(function_);
+  const std::string end = prefix.empty() ? "+" : "(" + prefix + '\xFF';  // in no UTF-8
+  const std::string page = std::to_string(kKeysPerCall);
+  std::string from = prefix.empty() ? "-" : "[" + prefix;
   std::uint64_t erased = 0;
-  std::string after;
-  do {
-    auto page = list(prefix, after, kKeysPerCall);
-    if (!page) return page.error();
+  while (true) {
+    const auto found = redis_.call({"ZRANGEBYLEX", names_key, from, end, "LIMIT", "0", page});
+    if (!found) return found.error();
+    if ((*found)->is_error()) return store::to_error((*found)->text());
     std::vector<std::string> keys;
-    for (store::StoredRow& row : page->rows) keys.push_back(std::move(row.key));
-    const auto some = erase(keys);
-    if (!some) return some.error();
+    for (std::size_t i = 0; i < (*found)->size(); ++i) keys.emplace_back((**found)[i].text());
+    if (keys.empty()) return erased;
+    const auto some = erase_some(keys);
+    if (!some) return some;
     erased += *some;
-    after = std::move(page->next);
-  } while (!after.empty());
-  // What has expired is seen by no list; every write takes some of it away.
-  for (auto left = size(), before = left; prefix.empty() && left && *left > 0; before = left) {
-    if (auto swept = write({}); !swept) return swept.error();
-    left = size();
-    if (left && *left == *before) break;  // somebody else's, written meanwhile
+    from = "(" + keys.back();
   }
-  return erased;
 }
 
 Result<std::uint64_t> FunctionStore::size() {

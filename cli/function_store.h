@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,24 +25,25 @@ class FunctionStore {
   // One page; see store::ListRows.
   Result<store::Rows> list(const std::string& prefix, const std::string& after,
                            std::uint32_t rows_max);
-  // All rows with the prefix, page by page, until `each` says false or all have been seen.
+  // All rows with the prefix, page by page, up to an error of `each`, which it returns.
   Result<void> for_each(const std::string& prefix,
-                        const std::function<bool(const store::StoredRow&)>& each);
+                        const std::function<Result<void>(const store::StoredRow&)>& each);
   // The last writer wins. Returns when it expires (Unix ms, 0 = never). kReject: the store is full,
   // and how full it may be.
   Result<std::int64_t> put(const std::string& key, const std::string& value,
                            std::optional<Duration> ttl);
-  // Returns how many of them were there.
-  Result<std::uint64_t> erase(const std::vector<std::string>& keys);
+  // Returns how many of them were there. In steps of 256: of an error it is not known how many
+  // went.
+  Result<std::uint64_t> erase(std::span<const std::string> keys);
   Result<std::uint64_t> erase_prefix(const std::string& prefix);
   // Rows, with those that have expired and still lie there.
   Result<std::uint64_t> size();
 
  private:
   FunctionStore(RedisSync redis, std::string function);
-  Result<store::Answer> ask(const store::Call& call);
   Result<void> write(std::string packed);
-  Result<std::uint64_t> erase_some(const std::vector<std::string>& keys);
+  Result<std::uint64_t> count(std::span<const std::string> keys);
+  Result<std::uint64_t> erase_some(std::span<const std::string> keys);
 
   RedisSync redis_;
   std::string function_;

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/ask.h"
 #include "cli/output.h"
 
 namespace fanfare::cli {
@@ -59,11 +60,6 @@ ordered_json take_fields(std::string_view text) {
     }
   }
   return fields;
-}
-
-std::string text_of(const ordered_json& object, const char* key) {
-  const auto at = object.find(key);
-  return at != object.end() && at->is_string() ? at->get<std::string>() : std::string{};
 }
 
 std::string without_braces(const ordered_json& object) {

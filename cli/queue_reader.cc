@@ -3,25 +3,10 @@
 #include <algorithm>
 #include <limits>
 
-#include "store/arguments.h"
-#include "store/decode.h"
-#include "store/encode.h"
+#include "cli/store_call.h"
 
 namespace fanfare::cli {
 namespace {
-
-template <typename T>
-Result<T> ask_store(RedisSync& redis, const store::Call& call) {
-  if (auto checked = store::check(call); !checked) return fatal(checked.error().message);
-  store::Arguments arguments;
-  store::encode(call, std::nullopt, arguments);
-  const auto reply = redis.call(arguments.all());
-  if (!reply) return reply.error();
-  if ((*reply)->is_error()) return reject("Redis: " + std::string((*reply)->text()));
-  auto answer = store::decode(call, **reply);
-  if (!answer) return answer.error();
-  return std::get<T>(*std::move(answer));
-}
 
 Result<bool> read_lane(RedisSync& redis, const std::string& function, protocol::Lane lane,
                        const Visit& visit) {

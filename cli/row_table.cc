@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/utf8.h"
+#include "cli/csv.h"
 #include "protocol/base64.h"
 
 namespace fanfare::cli {
@@ -42,11 +43,6 @@ std::vector<std::pair<std::string, std::string>> cells_of(const store::StoredRow
   return cells;
 }
 
-bool is_number(std::string_view text) {
-  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
-  return !text.empty() && text.find_first_not_of("0123456789.eE") == std::string_view::npos;
-}
-
 }  // namespace
 
 Result<void> RowTable::look_at(const store::StoredRow& row) {
@@ -64,7 +60,7 @@ Result<void> RowTable::look_at(const store::StoredRow& row) {
 
 std::string RowTable::heading() const {
   std::string line{kKey};
-  for (const std::string& column : columns_) line += ',' + cell(column);
+  for (const std::string& column : columns_) line += ',' + csv_cell(column, guard_formulas_);
   return line + "\r\n";
 }
 
@@ -78,24 +74,9 @@ std::string RowTable::line(const store::StoredRow& row) {
       texts[place->second] = std::move(text);
     }
   }
-  std::string line = cell(row.key);
-  for (const std::string& text : texts) line += ',' + cell(text);
+  std::string line = csv_cell(row.key, guard_formulas_);
+  for (const std::string& text : texts) line += ',' + csv_cell(text, guard_formulas_);
   return line + "\r\n";
-}
-
-std::string RowTable::cell(std::string_view text) const {
-  std::string content{text};
-  constexpr std::string_view kFormula = "=+-@\t\r";
-  if (guard_formulas_ && !text.empty() && kFormula.find(text.front()) != std::string_view::npos &&
-      !is_number(text)) {
-    content.insert(0, 1, '\'');
-  }
-  const bool plain = content.find_first_of(",\"\r\n") == std::string::npos &&
-                     !content.starts_with(' ') && !content.ends_with(' ');
-  if (plain) return content;
-  std::string quoted = "\"";
-  for (const char c : content) quoted.append(c == '"' ? 2 : 1, c);
-  return quoted += '"';
 }
 
 std::string to_json_line(const store::StoredRow& row) {

@@ -19,8 +19,7 @@ class RowTable {
  public:
   static constexpr std::size_t kColumnsMax = 1000;
 
-  // `guard_formulas`: a cell that a spreadsheet would run as a formula (it begins with = + - @, a
-  // tab or a carriage return, and is no number) gets an apostrophe in front.
+  // `guard_formulas`: see csv_cell.
   explicit RowTable(bool guard_formulas) : guard_formulas_(guard_formulas) {}
 
   // First pass. kReject beyond kColumnsMax columns.
@@ -32,8 +31,6 @@ class RowTable {
   std::size_t left_out() const { return left_out_; }
 
  private:
-  std::string cell(std::string_view text) const;
-
   bool guard_formulas_;
   std::vector<std::string> columns_;
   std::map<std::string, std::size_t, std::less<>> places_;

@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "cli/child_output.h"
 #include "cli/exit_code.h"
@@ -93,6 +94,30 @@ TEST_F(StoreCommands, TakeValuesFromFilesAndLetThemExpire) {
   said({"put", "forms", "short", "x", "--ttl", "1ms"});
   EXPECT_EQ(run({"put", "forms", "k", "@/tmp/fanfare-no-such-file"}).exit_code, kUsage);
   EXPECT_EQ(run({"put", "forms", "k", "x", "--ttl", "soon"}).exit_code, kUsage);
+}
+
+TEST_F(StoreCommands, DoNotCallAnExportDoneThatWasCutShort) {
+  said({"put", "forms", "a", "1"});
+  for (const std::string format : {"csv", "jsonl"}) {
+    const auto cut =
+        run_and_capture({"/bin/sh", "-c",
+                         FANFARE_BIN_DIR "/fanfare --redis unix://" + redis.socket_path() +
+                             " store export forms --format " + format + " >/dev/full"},
+                        30s);
+    ASSERT_TRUE(cut);
+    EXPECT_EQ(cut->exit_code, kRefused) << format;
+    EXPECT_THAT(cut->output, HasSubstr("cut short: No space left on device"));
+  }
+}
+
+TEST_F(StoreCommands, CountAndTakeRowsThatHaveExpired) {
+  said({"put", "forms", "a", "x"});
+  said({"put", "forms", "gone", "x", "--ttl", "1ms"});
+  while (run({"get", "forms", "gone"}).exit_code == kDone) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(redis.command({"HLEN", "fanfare:{forms}:store"}), "2");
+  EXPECT_EQ(said({"delete", "forms", "gone"}), "0 rows of forms deleted\n");
+  EXPECT_EQ(said({"delete", "forms", "--all", "--yes"}), "1 row of forms deleted\n");
+  EXPECT_EQ(redis.command({"EXISTS", "fanfare:{forms}:store:expiries"}), "0");
 }
 
 TEST_F(StoreCommands, SayWhatIsWrongWithKeysAndNames) {

@@ -6,6 +6,7 @@
 #include "cli/retrying.h"
 #include "cli/usage_report.h"
 #include "cli/verbs.h"
+#include "store/keys.h"
 
 namespace fanfare::cli {
 namespace {

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "cli/csv.h"
 #include "cli/output.h"
 
 namespace fanfare::cli {
@@ -29,21 +30,6 @@ void put(ordered_json& json, const store::Usage& usage) {
   json["billed_ms"] = usage.billed_ms;
   json["gb_seconds"] = usage.gb_seconds();
   json["peak_memory_mb"] = peak_mb(usage);
-}
-
-// A spreadsheet takes a cell that begins thus for a formula; tenants are named by publishers.
-std::string cell(std::string_view text) {
-  std::string out(text);
-  if (!out.empty() && std::string_view{"=+-@\t\r"}.find(out[0]) != std::string_view::npos) {
-    out.insert(0, 1, '\'');
-  }
-  if (out.find_first_of(",\"\r\n") == std::string::npos) return out;
-  std::string quoted = "\"";
-  for (const char c : out) {
-    if (c == '"') quoted += '"';
-    quoted += c;
-  }
-  return quoted + '"';
 }
 
 std::vector<std::string> cells_of(const store::Usage& usage) {
@@ -93,8 +79,8 @@ std::string usage_csv(const std::vector<UsageRow>& rows) {
   for (const auto& row : rows) {
     const auto& usage = row.usage;
     out += fmt::format("{}:00Z,{},{},{},{},{},{:.6f},{}\r\n", store::hour_name(row.hour),
-                       cell(row.function), cell(row.tenant), usage.invocations, usage.failed,
-                       usage.billed_ms, usage.gb_seconds(), peak_mb(usage));
+                       csv_cell(row.function, true), csv_cell(row.tenant, true), usage.invocations,
+                       usage.failed, usage.billed_ms, usage.gb_seconds(), peak_mb(usage));
   }
   return out;
 }

@@ -109,11 +109,19 @@ std::string rows_before() {
   protocol::append_write(packed, {RowWrite::Kind::kPut, "put", "was", 0});
   return packed;
 }
-WriteRows write_of(std::string packed, std::string once = {}, std::int64_t now_ms = 1000) {
+// Without an increment: a repeat ends where the call itself did.
+std::string erasing_writes() {
+  using protocol::RowWrite;
+  std::string packed;
+  protocol::append_write(packed, {RowWrite::Kind::kPut, "put", "value", 9000});
+  protocol::append_write(packed, {RowWrite::Kind::kPut, "new", "value", 0});
+  protocol::append_write(packed, {RowWrite::Kind::kErase, "old", "", 0});
+  return packed;
+}
+WriteRows write_of(std::string packed, std::int64_t now_ms = 1000) {
   return {.function = std::string{kFunction},
           .now_ms = now_ms,
           .limits = {},
-          .once = std::move(once),
           .packed = std::move(packed)};
 }
 
@@ -232,13 +240,10 @@ std::vector<Story> stories() {
        {append_of(one, 3), write_of(some_writes())},
        writing_rows(commit_of({{one, 3, indexes(3)}}), 6000),
        false},
-      {"write rows", {}, write_of(some_writes(), "once")},
-      {"write over rows", {write_of(rows_before())}, write_of(some_writes(), "once")},
-      {"sweep rows", {write_of(some_writes())}, write_of("", {}, 6000)},
-      {"sweep and write rows",
-       {write_of(some_writes())},
-       write_of(some_writes(), "once", 6000),
-       false},
+      {"write rows", {}, write_of(erasing_writes())},
+      {"write over rows", {write_of(rows_before())}, write_of(erasing_writes())},
+      {"sweep rows", {write_of(some_writes())}, write_of("", 6000)},
+      {"sweep and write rows", {write_of(some_writes())}, write_of(erasing_writes(), 6000), false},
       {"redrive", buried, redrive_of({{one, 1}})},
       {"redrive without results",
        {append_of(two, 1), without_results(bury_of({{two, 1, {0}}}))},

@@ -48,9 +48,6 @@ std::string store_names_key(std::string_view function) {
 std::string store_expiries_key(std::string_view function) {
   return key_of(function, "store:expiries");
 }
-std::string store_once_key(std::string_view function, std::string_view once) {
-  return key_of(function, "store:once:", once);
-}
 std::string guard_key(std::string_view client) {
   return std::string{"fanfare:publishers:"}.append(client);
 }
@@ -62,6 +59,12 @@ std::string claim_key(const ClaimKey& key) {
     text += kDigits[byte & 15];
   }
   return text;
+}
+std::string usage_key(std::int64_t hour) {
+  return std::string{"fanfare:usage:"}.append(hour_name(hour));
+}
+std::string usage_seen_key(std::string_view worker) {
+  return std::string{"fanfare:usage:seen:"}.append(worker);
 }
 
 }  // namespace fanfare::store

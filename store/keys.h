@@ -36,8 +36,9 @@ std::string counts_key(std::string_view function);
 std::string store_key(std::string_view function);           // hash: key → row
 std::string store_names_key(std::string_view function);     // sorted set: keys in order
 std::string store_expiries_key(std::string_view function);  // sorted set: key by expiry, Unix ms
-std::string store_once_key(std::string_view function, std::string_view once);  // string, ttl
-std::string guard_key(std::string_view client);  // hash: sequence, entry → runs
-std::string claim_key(const ClaimKey& key);      // string: what claimed it
+std::string guard_key(std::string_view client);             // hash: sequence, entry → runs
+std::string claim_key(const ClaimKey& key);                 // string: what claimed it
+std::string usage_key(std::int64_t hour);                   // hash: function tenant → row
+std::string usage_seen_key(std::string_view worker);        // string: its last sequence
 
 }  // namespace fanfare::store

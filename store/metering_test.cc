@@ -1,4 +1,5 @@
 // fanfare_meter on a real Redis.
+#include "store/keys.h"
 #include "store/test_store.h"
 #include "store/usage.h"
 

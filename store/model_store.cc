@@ -527,13 +527,9 @@ struct ModelStore::Answering {
     return Answer{store.functions_[call.function].store.list(call)};
   }
   Result<Answer> operator()(const WriteRows& call) {
-    using enum RowsWritten::Outcome;
     Function& function = store.functions_[call.function];
-    if (function.written_once.contains(call.once)) return Answer{RowsWritten{kRepeated}};
     function.store.sweep(call.now_ms);
-    const auto outcome = function.store.write(call.packed, call.now_ms, call.limits);
-    if (outcome == kWritten && !call.once.empty()) function.written_once.insert(call.once);
-    return Answer{RowsWritten{outcome}};
+    return Answer{RowsWritten{function.store.write(call.packed, call.now_ms, call.limits)}};
   }
 
   Result<Answer> operator()(const ListFunctions&) {

@@ -58,7 +58,6 @@ class ModelStore {
     std::map<EntryId, Publish> outbox;
     Surveyed::Counts counts;
     ModelRows store;
-    std::set<std::string> written_once;  // WriteRows::once
   };
 
   // The answer, or the refusal that RedisStore would hand to its caller.

@@ -2,7 +2,7 @@
 //
 // A row is a key, a value and perhaps a time from which it is as good as gone. Times are Unix ms by
 // the caller's clock, so that a repeated call says the same. An attempt's writes travel with its
-// Commit; WriteRows is for whoever has no commit: an invocation, a person at the command line.
+// Commit; WriteRows is for whoever has none: a person at the command line.
 #pragma once
 
 #include <cstdint>
@@ -47,21 +47,17 @@ struct Rows {
   std::string next;  // of a list that goes on: the `after` of the next call
 };
 
-// Applies packed writes (protocol/row_writes.h) to a function's store, all or none. With `once`, a
-// name that is this call's own, a repeat within an hour is known and changes nothing; without it a
-// repeat writes again, which only increments notice. Writes that only erase are taken even when
-// Redis is full.
+// Applies packed writes (protocol/row_writes.h) to a function's store, all or none. A repeat writes
+// again, which only increments notice. Writes that only erase are taken even when Redis is full.
 struct WriteRows {
   std::string function;
   std::int64_t now_ms = 0;
   RowLimits limits;
-  std::string once;
   std::string packed;
 };
 struct RowsWritten {
   enum class Outcome : std::uint8_t {
     kWritten = 0,
-    kRepeated = 1,
     kFull = 4,       // the store would be larger than its limits
     kNotANumber = 5  // an increment of what is no number, or beyond ±(2^53 - 1)
   };

@@ -11,8 +11,6 @@ namespace {
 
 constexpr std::size_t kListBytesMax = 256 * 1024;  // and the row that goes beyond it
 constexpr std::size_t kGetKeysMax = 256;
-constexpr std::int64_t kOnceTtlMs = 3'600'000;
-constexpr std::size_t kOnceMax = 200;
 
 Error unexpected() {
   return reject("Redis answered a call on rows in a shape that is not the library's");
@@ -56,7 +54,6 @@ Result<void> check_rows(const ListRows& call) {
 
 Result<void> check_rows(const WriteRows& call) {
   if (auto named = check_name(call.function); !named) return named;
-  if (call.once.size() > kOnceMax) return reject("the name of a call on rows is too long");
   if (auto fine = protocol::check_writes(call.packed); !fine) return fine.error();
   return {};
 }
@@ -86,16 +83,14 @@ void encode_rows(const ListRows& call, Arguments& out) {
 void encode_rows(const WriteRows& call, Arguments& out) {
   out.add("FCALL");
   out.add(only_erases(call.packed) ? "fanfare_erase_rows" : "fanfare_write_rows");
-  out.add(call.once.empty() ? "4" : "5");
+  out.add("4");
   out.add_copy(store_key(call.function));
   out.add_copy(store_names_key(call.function));
   out.add_copy(store_expiries_key(call.function));
   out.add_copy(counts_key(call.function));
-  if (!call.once.empty()) out.add_copy(store_once_key(call.function, call.once));
   out.add_number(call.now_ms);
   out.add_number(call.limits.rows_max);
   out.add_number(call.limits.bytes_max);
-  out.add_number(kOnceTtlMs);
   out.add(call.packed);
 }
 
@@ -125,7 +120,7 @@ Result<Answer> decode_rows(const ListRows&, const RedisReply& reply) {
 
 Result<Answer> decode_rows(const WriteRows&, const RedisReply& reply) {
   const std::int64_t outcome = reply.integer();
-  const bool known = outcome == 0 || outcome == 1 || outcome == 4 || outcome == 5;
+  const bool known = outcome == 0 || outcome == 4 || outcome == 5;
   if (reply.type() != RedisReply::Type::kInteger || !known) return unexpected();
   return Answer{RowsWritten{static_cast<RowsWritten::Outcome>(outcome)}};
 }

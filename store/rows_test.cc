@@ -36,7 +36,6 @@ WriteRows writing(std::string packed, std::int64_t now_ms = kNow, RowLimits limi
   return {.function = std::string{kFunction},
           .now_ms = now_ms,
           .limits = limits,
-          .once = {},
           .packed = std::move(packed)};
 }
 
@@ -99,7 +98,6 @@ class RowCaller {
     std::string packed;
     for (std::size_t n = number(0, 4); n > 0; --n) packed += write();
     WriteRows call = writing(packed, now_ms_, {number(5, 40), number(60, 4000)});
-    if (number(0, 4) == 0) call.once = fmt::format("{}", number(1, 40));
     return call;
   }
 
@@ -222,15 +220,6 @@ TEST_F(RowsInRedis, AreNumbersIfTheyAreToBeIncremented) {
   EXPECT_FALSE(get("u")) << "all of an attempt's writes or none";
 }
 
-TEST_F(RowsInRedis, AreWrittenOnceByACallThatHasAName) {
-  WriteRows call = writing(increment("n", "1"));
-  call.once = "7.1001";
-  EXPECT_EQ(redis.get<RowsWritten>(call).outcome, Outcome::kWritten);
-  EXPECT_EQ(redis.get<RowsWritten>(call).outcome, Outcome::kRepeated);
-  EXPECT_EQ(get("n")->value, "1");
-  EXPECT_NE(redis.command({"TTL", store_once_key(kFunction, "7.1001")}), "-1");
-}
-
 // Commits entry by entry, each delivery with its own writes.
 TEST_F(RowsInRedis, AreWrittenWithTheResultOfTheDeliveryThatIsOkAndNoOther) {
   redis.get<Begun>(Begin{});
@@ -272,6 +261,37 @@ TEST_F(RowsInRedis, AreWrittenWithTheResultOfTheDeliveryThatIsOkAndNoOther) {
       ::testing::ElementsAre(kFenced));
   EXPECT_EQ(get("n")->value, "2");
   redis.expect_counts_add_up();
+}
+
+// A worker sends fewer, but a call may hold as many as its deliveries may write together: more
+// than Lua hands to one command.
+TEST_F(RowsInRedis, OfManyDeliveriesAreWrittenInOneCommit) {
+  constexpr std::size_t kDeliveries = 40, kWrites = protocol::kRowWritesMax;
+  const auto commit = [&](std::uint64_t number, const auto& write) {
+    redis.get<Appended>(append_of(entry(number), kDeliveries));
+    Ends ends{entry(number), kDeliveries, {}};
+    for (std::uint8_t i = 0; i < kDeliveries; ++i) ends.indexes.push_back(i);
+    Commit call = commit_of({ends});
+    for (auto& item : call.groups[0].items) {
+      std::string packed;
+      for (std::size_t i = 0; i < kWrites; ++i) {
+        packed += write(fmt::format("{}/{}", item.index, i));
+      }
+      item.effects = {RowWrites{kNow, {}, std::move(packed)}};
+    }
+    EXPECT_THAT(redis.get<Committed>(call).verdicts, ::testing::Each(Verdict::kOk));
+  };
+  redis.get<Begun>(Begin{});
+  commit(1, [](const std::string& key) { return put(key, "1", kNow + 1000); });
+  const std::string all = std::to_string(kDeliveries * kWrites);
+  EXPECT_EQ(redis.command({"HLEN", store_key(kFunction)}), all);
+  EXPECT_EQ(redis.command({"ZCARD", store_names_key(kFunction)}), all);
+  EXPECT_EQ(redis.command({"ZCARD", store_expiries_key(kFunction)}), all);
+  commit(2, [](const std::string& key) { return erase(key); });
+  for (const std::string& key :
+       {store_key(kFunction), store_names_key(kFunction), store_expiries_key(kFunction)}) {
+    EXPECT_EQ(redis.command({"EXISTS", key}), "0") << key;
+  }
 }
 
 TEST_F(RowsInRedis, AreNeverWrittenByAFailure) {

@@ -41,14 +41,6 @@ std::string hour_name(std::int64_t hour) {
   return format_wall_time(wall_from_ms(hour * kHourMs)).substr(0, 13);
 }
 
-std::string usage_key(std::int64_t hour) {
-  return "fanfare:usage:" + hour_name(hour);
-}
-
-std::string usage_seen_key(std::string_view worker) {
-  return std::string{"fanfare:usage:seen:"}.append(worker);
-}
-
 std::string usage_field(std::string_view function, std::string_view tenant) {
   return std::string{function}.append(" ").append(tenant.substr(0, kTenantBytesMax));
 }

@@ -36,11 +36,9 @@ inline constexpr std::size_t kTenantBytesMax = 128;  // of a name here; longer o
 std::string to_text(const Usage& usage);
 std::optional<Usage> parse_usage(std::string_view text);
 
-// An hour is counted from 1970. Its key ends with "2026-11-28T06", in UTC.
+// An hour is counted from 1970; its name is "2026-11-28T06", in UTC.
 std::int64_t hour_of(std::int64_t unix_ms);
 std::string hour_name(std::int64_t hour);
-std::string usage_key(std::int64_t hour);
-std::string usage_seen_key(std::string_view worker);
 
 // The field of a row, "<function> <tenant>"; the tenant may be empty.
 std::string usage_field(std::string_view function, std::string_view tenant);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "store/keys.h"
+
 namespace fanfare::store {
 namespace {
 

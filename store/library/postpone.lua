@@ -24,7 +24,7 @@ local function judge_postpone(group, later, rows)
   end)
 end
 
-local function write_rows(group, args, later, rows)
+local function place_rows(group, args, later, rows)
   local places, values, keys = {}, {}, {}
   for _, i in ipairs(picked_of(group)) do
     local at, id = group.first + 3 * (i - 1), id_of(group, i)
@@ -52,7 +52,7 @@ local function undo_kept(group)
   group.kept = nil
   undo_held(group)
 end
-local function undo_rows(group, later, rows)
+local function undo_place_rows(group, later, rows)
   undo_kept(group)
   for _, i in ipairs(picked_of(group)) do
     local id, score = id_of(group, i), group.scores and group.scores[i]
@@ -84,13 +84,13 @@ local function postpone(keys, args)
     leave_origin(group, moves, sign * group.ok)
     move(moves, 'later', sign * group.ok)
   end, function(group)
-    write_rows(group, args, later, rows)
+    place_rows(group, args, later, rows)
     if group.origin ~= kJournal then return true end
     if group.size > 1 then write_states(group) end
     return close_entry(group)
   end, function(group)
     undo_states(group)
-    undo_rows(group, later, rows)
+    undo_place_rows(group, later, rows)
   end)
 end
 

@@ -4,7 +4,8 @@
 -- all keys and values are counted in counts.store_bytes, the rows by the hash itself.
 --
 -- Writes (protocol/row_writes.h) are folded before anything is written: what each key holds before
--- and after. The change is then one command per kind of write, and taken back by its own reverse.
+-- and after. The change is then a command per kind of write, or some if there are very many, and taken
+-- back by its own reverse, which does no harm where nothing was written yet.
 -- An expired row is as good as none; writes take a few of them away.
 
 local kPut, kErase, kIncrement = 1, 2, 3
@@ -14,6 +15,7 @@ local kNever = '\0\0\0\0\0\0\0\0'
 local kSweepMax = 32     -- expired rows taken away with a write
 local kListStep = 16     -- rows looked at in one go, each of up to 256 KiB
 local kListLooksMax = 1024
+local kAtOnceMax = 1024  -- arguments of one command; unpack takes some 8000, a commit may change more
 
 local function expiry_of(row)
   local high, low = unpack_struct('>I4I4', row)
@@ -126,6 +128,12 @@ local function sweep(store)
   return change
 end
 
+local function run_paged(run, command, key, arguments)
+  for from = 1, #arguments, kAtOnceMax do
+    run(command, key, unpack(arguments, from, math.min(from + kAtOnceMax - 1, #arguments)))
+  end
+end
+
 -- From what keys hold to what they shall hold, with `run`.
 local function run_change(store, from, to, run)
   local set, unset, named, unnamed, timed, untimed = {}, {}, {}, {}, {}, {}
@@ -149,14 +157,12 @@ local function run_change(store, from, to, run)
       untimed[#untimed + 1] = key
     end
   end
-  if #set > 0 then run('HSET', store.values, unpack(set)) end
-  if #named > 0 then run('ZADD', store.names, unpack(named)) end
-  if #timed > 0 then run('ZADD', store.expiries, unpack(timed)) end
-  if #unset > 0 then
-    run('HDEL', store.values, unpack(unset))
-    run('ZREM', store.names, unpack(unset))
-  end
-  if #untimed > 0 then run('ZREM', store.expiries, unpack(untimed)) end
+  run_paged(run, 'HSET', store.values, set)
+  run_paged(run, 'ZADD', store.names, named)
+  run_paged(run, 'ZADD', store.expiries, timed)
+  run_paged(run, 'HDEL', store.values, unset)
+  run_paged(run, 'ZREM', store.names, unset)
+  run_paged(run, 'ZREM', store.expiries, untimed)
 end
 
 local function write_change(store, change)
@@ -181,22 +187,17 @@ local function apply_change(store, change)
     function() undo_change(store, change) end)
 end
 
--- KEYS store, names, expiries, counts (, guard) · ARGV now in ms, most rows, most bytes, the guard's
--- life in ms, writes. For whoever has no commit to write with: an invocation, a person. Answers 0; 1 if
--- the guard says that this has been written before; 4 full; 5 an increment of what is no number.
+-- KEYS store, names, expiries, counts · ARGV now in ms, most rows, most bytes, writes. For people, who
+-- have no commit to write with. Answers 0; 4 full; 5 an increment of what is no number.
 local function write_rows(keys, args)
-  if #keys < 4 or #keys > 5 or #args ~= 5 then bad_call('write_rows') end
-  local guard, writes = keys[5], parse_writes(args[5])
-  if guard and call('EXISTS', guard) == 1 then return 1 end
+  if #keys ~= 4 or #args ~= 4 then bad_call('write_rows') end
+  local writes = parse_writes(args[4])
   local store, change = open_store(keys, 1, keys[4], args, 1), new_change()
   local swept = sweep(store)
   local refusal = fold(store, change, writes)
   apply_change(store, swept)
   if refusal then return byte(refusal) end
-  all_or_nothing(function()
-    write_change(store, change)
-    if guard then call('SET', guard, '1', 'PX', args[4]) end
-  end, function() undo_change(store, change) end)
+  apply_change(store, change)
   return 0
 end
 
