@@ -13,11 +13,15 @@
 #include <vector>
 
 #include "base/result.h"
+#include "protocol/row_writes.h"
 
 namespace fanfare::worker {
 
 struct Asked {
-  enum class Kind : std::uint8_t { kPublish = 1 };  // bytes: a packed event, without a generation
+  enum class Kind : std::uint8_t {
+    kPublish = 1,    // bytes: a packed event, without a generation
+    kWriteRows = 2,  // bytes: the attempt's writes on rows (protocol/row_writes.h); once at most
+  };
 
   Kind kind = Kind::kPublish;
   std::string bytes;
@@ -25,7 +29,11 @@ struct Asked {
 
 inline constexpr std::size_t kPublishedMax = 64;  // events of one attempt
 inline constexpr std::size_t kPublishedBytesMax = 256 * 1024;
-inline constexpr std::size_t kAskedBytesMax = kPublishedBytesMax + 5 * kPublishedMax;
+inline constexpr std::size_t kWritesBytesMax =
+    protocol::kRowWriteBytesMax +
+    protocol::kRowWritesMax * (protocol::kRowWriteHead + protocol::kRowExpiryBytes);
+inline constexpr std::size_t kAskedBytesMax =
+    kPublishedBytesMax + 5 * kPublishedMax + kWritesBytesMax + 5;
 
 void append_asked(std::string& list, Asked::Kind kind, std::string_view bytes);
 

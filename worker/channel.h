@@ -25,12 +25,16 @@ inline constexpr std::size_t kInlineEventMax = 64 * 1024;
 struct BatchHeader {
   static constexpr std::uint32_t kTruncateLog = 1;  // all of the log was read: start it afresh
   static constexpr std::uint32_t kTogether = 2;     // one call of the function for all items
+  // No batch but the answer to a request for rows (row_channel.h): `number` is the request's, its
+  // bytes follow, or are in a memfd of `memfd_size` bytes.
+  static constexpr std::uint32_t kRows = 4;
+  static constexpr std::uint32_t kRowsInMemfd = 8;
 
   std::uint64_t number = 0;
   std::uint32_t sheet = 0;
   std::uint32_t items = 0;
   std::uint32_t flags = 0;
-  std::uint32_t unused = 0;
+  std::uint32_t memfd_size = 0;
 };
 
 // Followed by `size` bytes of packed event (none with kInMemfd), padded to eight.
@@ -55,11 +59,12 @@ struct Item {
 
 // Instance → worker.
 struct Doorbell {
-  enum class Kind : std::uint32_t { kFinished = 1, kResult = 2 };
+  // kReadRows begins a longer message, see row_channel.h.
+  enum class Kind : std::uint32_t { kFinished = 1, kResult = 2, kReadRows = 3 };
 
   Kind kind = Kind::kFinished;
-  std::uint32_t item = 0;  // kResult: whose texts the memfd beside this holds
-  std::uint64_t batch = 0;
+  std::uint32_t item = 0;   // kResult: whose texts the memfd beside this holds
+  std::uint64_t batch = 0;  // kReadRows: the request's number
 };
 
 // How many of `items`, from the first, make the next frame: at least one.

@@ -94,6 +94,7 @@ void Core::tick(Now now) {
   repeat_commits(now);
   say_left_out(now);
   send_usage(now);
+  repeat_reads(now);
   if (draining_ && now.steady < drain_ends_at_) due(drain_ends_at_);
   if (draining_ && now.steady >= drain_ends_at_) {
     for (auto& [id, instance] : instances_) {

@@ -11,7 +11,8 @@
 // - A delivery that arrived is waiting, in an instance, uncommitted, committing, or in a Done that
 //   was not acknowledged; every Hello names all of them.
 // - A success is committed first and reported then. Failures are only reported. A success that
-//   Redis refuses stays a success: it waits here, and costs its function no attempt.
+//   Redis refuses stays a success: it waits here, and costs its function no attempt. Only rows that
+//   its function's store cannot take make a failure of it.
 // - What an instance had not begun when it died is no failure: it goes to another one at once.
 // - The broker's absence stops nothing that is here. Redis' absence stops new work, once
 //   CoreOptions::uncommitted_max results wait for it.
@@ -128,6 +129,8 @@ class Core {
   void on_results(InstanceId instance, std::span<ItemResult> results, Now now);
   // It broke the rules of its board: it is killed.
   void on_instance_broken(InstanceId instance, std::string_view why, Now now);
+  // Its running item waits for rows of its function's store.
+  void on_rows_asked(InstanceId instance, const RowRequest& request, Now now);
   // It is dead, and all its results were handed in.
   struct End {
     Ending ending;
@@ -148,6 +151,10 @@ class Core {
   // Of Effects::meter.
   void on_meter_answer(Now now);
   void on_meter_failed(const Error& error, Now now);
+
+  // Rows, or why not: kReject is told to the instance; anything else passes, and is asked again
+  // while the instance lives.
+  void on_rows(ReadId id, Result<store::Answer> answer, Now now);
 
   // ---- time ----
   void tick(Now now);
@@ -190,9 +197,11 @@ class Core {
     std::vector<Held*> held;  // in the order of the verdicts
     std::size_t bytes = 0;
     std::size_t writes = 0;  // deliveries and their effects
+    bool publishes = false;  // some of these effects
     std::uint32_t failures = 0;
     bool set_aside = false;  // refused, alone: tried again without holding up the others
     std::optional<TimePoint> again_at;
+    std::unordered_map<const Held*, protocol::AttemptRow> rows_of_writers;  // see Success
     std::optional<protocol::Done::Row> invoked;  // of an invocation: its answer, once this is in
   };
   struct SentDone {
@@ -290,10 +299,11 @@ class Core {
     bool log_truncated = false;
   };
   void finish(Held& held, Finish finish, protocol::AttemptRow& row, Now now);
+  void conclude(const Held& held, const protocol::AttemptRow& row, Now now);
   std::string make_record(const Held& held, Finish& finish, const protocol::AttemptRow& row,
                           Now now);
-  static store::Effects effects_of_success(const Held& held, const Finish& end, Now now);
-  static store::Effects published(const Held& held, const Finish& end);
+  static store::Effects effects_of_success(const Held& held, Finish& end, Now now);
+  static store::Effects asked_for(const Held& held, Finish& end, Now now);
   void hand_back(Held& held);
   void throttle(Held& held, const protocol::Failure& why);
   void report_done(Held& held, protocol::Done::Row row);
@@ -320,9 +330,24 @@ class Core {
   void send_usage(Now now);
   bool usage_is_told(Now now);
 
+  // core_rows.cc: functions' stores
+  struct Read {
+    InstanceId instance;
+    std::uint64_t number = 0;  // of the instance's request
+    store::Call call;
+    std::uint32_t failures = 0;
+    std::optional<TimePoint> again_at;
+  };
+  void repeat_reads(Now now);
+  void forget_reads(InstanceId instance);
+  void fail_writer(Flight& flight, Held& held, protocol::AttemptRow row, store::Verdict why,
+                   Now now);
+
   // core_flights.cc: commits on their way
   void send_commit(Flight flight);
-  void commit_invocation(Held& held, store::Effects effects, protocol::Done::Row answer);
+  void commit_invocation(Held& held, store::Effects effects,
+                         std::unique_ptr<protocol::AttemptRow> row_of_writer,
+                         protocol::Done::Row answer);
   void repeat_commits(Now now);
   void on_commit_refused(CommitId id, const Error& error, Now now);
   std::size_t in_air() const { return commits_.size() - set_aside_; }
@@ -353,7 +378,7 @@ class Core {
   std::map<std::string, std::unique_ptr<Function>, std::less<>> functions_;
   std::vector<Function*> touched_, touched_now_;
   std::unordered_map<InstanceId, std::unique_ptr<Instance>> instances_;
-  std::uint64_t next_zygote_ = 1, next_instance_ = 1, next_commit_ = 1;
+  std::uint64_t next_zygote_ = 1, next_instance_ = 1, next_commit_ = 1, next_read_ = 1;
   double fork_tokens_ = 0;
   TimePoint fork_tokens_at_;
   std::vector<Item> items_;  // scratch of feed()
@@ -363,7 +388,8 @@ class Core {
   Pool<Entry> entry_pool_;
   Pool<Frame> frame_pool_;
   std::map<CommitId, Flight> commits_;
-  std::size_t uncommitted_ = 0;  // deliveries with a result that is not committed
+  std::map<ReadId, Read> reads_;  // at most one per instance
+  std::size_t uncommitted_ = 0;   // deliveries with a result that is not committed
   std::size_t uncommitted_bytes_ = 0;
   std::size_t failed_flights_ = 0;  // sent again, or about to be, and not answered yet
   std::size_t set_aside_ = 0;       // refused, alone; not among failed_flights_

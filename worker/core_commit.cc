@@ -74,9 +74,13 @@ void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
   row.outcome = end.outcome;
   row.error_type = ok ? std::string{} : end.failure.type;
   row.error_message = ok ? std::string{} : end.failure.message;
-  ++(ok ? counters_.attempts_ok : counters_.attempts_failed);
-  report(held, row, now);
-  meter(held, row, now);
+  // Whether one that writes rows has succeeded is known when they are written.
+  std::unique_ptr<protocol::AttemptRow> row_of_writer;
+  if (ok && writes_rows(end.asked)) {
+    row_of_writer = std::make_unique<protocol::AttemptRow>(row);
+  } else {
+    conclude(held, row, now);
+  }
 
   if (ok && held.entry) {
     Entry& entry = *held.entry;
@@ -87,8 +91,8 @@ void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
     }
     const bool stored = function.manifest.result_ttl > Duration::zero();
     store::Effects effects = effects_of_success(held, end, now);
-    entry.done.push_back(
-        {&held, stored ? make_record(held, end, row, now) : std::string{}, std::move(effects)});
+    entry.done.push_back({&held, stored ? make_record(held, end, row, now) : std::string{},
+                          std::move(effects), std::move(row_of_writer)});
     ++function.uncommitted;
     ++uncommitted_;
     uncommitted_bytes_ += entry.done.back().bytes();
@@ -111,9 +115,18 @@ void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
     done.log_tail = std::move(end.log_tail);
   }
   if (ok && !end.asked.empty()) {
-    return commit_invocation(held, published(held, end), std::move(done));
+    return commit_invocation(held, asked_for(held, end, now), std::move(row_of_writer),
+                             std::move(done));
   }
   report_done(held, std::move(done));
+}
+
+// It is known how the attempt ended.
+void Core::conclude(const Held& held, const protocol::AttemptRow& row, Now now) {
+  const bool ok = row.outcome == protocol::Outcome::kOk;
+  ++(ok ? counters_.attempts_ok : counters_.attempts_failed);
+  report(held, row, now);
+  meter(held, row, now);
 }
 
 std::string Core::make_record(const Held& held, Finish& end, const protocol::AttemptRow& row,
@@ -137,10 +150,18 @@ std::string Core::make_record(const Held& held, Finish& end, const protocol::Att
   return protocol::pack(record);
 }
 
-// What the handler has published.
-store::Effects Core::published(const Held& held, const Finish& end) {
+// What the handler has asked for: events that it published, rows that it wrote.
+store::Effects Core::asked_for(const Held& held, Finish& end, Now now) {
   store::Effects effects;
-  for (const Asked& asked : end.asked) {
+  for (Asked& asked : end.asked) {
+    if (asked.kind == Asked::Kind::kWriteRows) {
+      const protocol::Manifest& manifest = held.function->manifest;
+      effects.push_back(
+          store::RowWrites{.now_ms = to_ms(now.wall),
+                           .limits = {manifest.store_max_rows, manifest.store_max_bytes},
+                           .packed = std::move(asked.bytes)});
+      continue;
+    }
     auto caused = protocol::published_event(asked.bytes, held.packed_event);
     if (!caused) continue;  // never: InstanceHandle has looked
     effects.push_back(store::Publish{std::move(caused->to), std::move(caused->packed_event)});
@@ -149,9 +170,9 @@ store::Effects Core::published(const Held& held, const Finish& end) {
 }
 
 // What the function's success brings about: what it published, and `on_success` is told.
-store::Effects Core::effects_of_success(const Held& held, const Finish& end, Now now) {
+store::Effects Core::effects_of_success(const Held& held, Finish& end, Now now) {
   const Function& function = *held.function;
-  store::Effects effects = published(held, end);
+  store::Effects effects = asked_for(held, end, now);
   if (!function.manifest.on_success.empty()) {
     protocol::EndedDelivery ended;
     ended.function = function.spec.name;
@@ -270,7 +291,7 @@ void Core::add_to_flight(Flight& flight, Function& function, Entry& entry) {
   std::bitset<protocol::kChunkEventsMax> in_group;  // indexes of the open group
   for (Success& success : entry.done) {
     const std::size_t bytes = success.bytes();
-    const std::size_t writes = 1 + success.effects.size();
+    const std::size_t writes = 1 + count_writes(success.effects);
     const std::uint8_t index = success.held->id.index;
     const bool twice = open_group ? in_group.test(index) : names(flight.call, entry, index);
     if (!flight.held.empty() && (twice || flight.writes + writes > options_.commit_deliveries_max ||
@@ -297,9 +318,13 @@ void Core::add_to_flight(Flight& flight, Function& function, Entry& entry) {
     }
     const Held& held = *success.held;
     in_group.set(index);
+    flight.publishes = flight.publishes || publishes(success.effects);
     flight.call.groups.back().items.push_back({held.id.index, held.slot, held.token,
                                                std::move(success.record),
                                                std::move(success.effects)});
+    if (success.row_of_writer) {
+      flight.rows_of_writers.emplace(success.held, *std::move(success.row_of_writer));
+    }
     flight.held.push_back(success.held);
     flight.writes += writes;
     flight.bytes += bytes;

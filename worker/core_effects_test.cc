@@ -136,7 +136,7 @@ TEST(WorkerEffects, AnInvocationThatPublishesIsAnsweredOnceThatIsCommitted) {
   finish_publishing(w, order(0));
   ASSERT_EQ(w.effects.commits.size(), 1u);
   const auto& call = w.effects.commits[0].second;
-  EXPECT_EQ(call.result_ttl_ms, 0);
+  EXPECT_GT(call.result_ttl_ms, 0) << "its token stays for a while";
   EXPECT_EQ(call.groups.at(0).origin, protocol::Origin::kMemory);
   ASSERT_EQ(call.groups[0].items.at(0).effects.size(), 1u) << "it tells nobody";
   EXPECT_TRUE(store::check(store::Call{call}));

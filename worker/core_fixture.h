@@ -66,6 +66,11 @@ class FakeEffects : public Effects {
     return node.empty() ? std::nullopt : std::optional(std::move(node.mapped()));
   }
   void meter(const store::Meter& call) override { metered.push_back(call); }
+  void read_rows(ReadId id, store::Call call) override { reads.emplace_back(id, std::move(call)); }
+  void give_rows(InstanceId instance, std::uint64_t number,
+                 const Result<store::Rows>& rows) override {
+    given_rows.push_back({instance, number, rows});
+  }
   void report(const AttemptReport& report) override {
     reports.emplace_back(protocol::to_string(report.row.outcome));
   }
@@ -88,6 +93,13 @@ class FakeEffects : public Effects {
   std::function<void()> progress_read;  // what happens just when progress is read
   std::vector<std::pair<InstanceId, int>> kills;
   std::vector<std::pair<CommitId, store::Commit>> commits;  // not answered yet
+  std::vector<std::pair<ReadId, store::Call>> reads;
+  struct GivenRows {
+    InstanceId instance;
+    std::uint64_t number;
+    Result<store::Rows> rows;
+  };
+  std::vector<GivenRows> given_rows;
   bool zygotes_start_at_once = true, forks_refused = false;
   std::optional<Error> run_error;
 

@@ -6,6 +6,7 @@
 namespace fanfare::worker {
 namespace {
 
+constexpr std::int64_t kInvocationKnownMs = 3'600'000;
 constexpr Duration kRepeatFirst = std::chrono::milliseconds{50};
 constexpr Duration kRepeatMax = std::chrono::seconds{2};
 constexpr Duration kRefusedFirst = std::chrono::seconds{1};
@@ -45,18 +46,23 @@ void Core::send_commit(Flight flight) {
   options_.failpoint("worker.commit.sent");
 }
 
-// What an invocation publishes is committed as a delivery of class memory would be, without a
-// result, before the caller has its answer. Nothing in Redis knows of it: a repeat after a lost
-// reply may publish twice.
-void Core::commit_invocation(Held& held, store::Effects effects, protocol::Done::Row answer) {
+// What an invocation asks for is committed as a delivery of class memory would be, before the
+// caller has its answer. Its token stays for an hour, under a name that no other attempt has, so
+// that a repeat after a lost reply is known.
+void Core::commit_invocation(Held& held, store::Effects effects,
+                             std::unique_ptr<protocol::AttemptRow> row_of_writer,
+                             protocol::Done::Row answer) {
   Flight flight;
   flight.function = held.function;
   flight.held = {&held};
-  flight.writes = 1 + effects.size();
+  flight.writes = 1 + count_writes(effects);
+  flight.publishes = publishes(effects);
+  flight.call.result_ttl_ms = kInvocationKnownMs;
+  if (row_of_writer) flight.rows_of_writers.emplace(&held, *std::move(row_of_writer));
   flight.bytes = store::bytes_of(effects);
   flight.invoked = std::move(answer);
   flight.call.function = held.function->spec.name;
-  flight.call.groups.push_back({.entry = held.id.entry,
+  flight.call.groups.push_back({.entry = {held.id.entry.ms, held.token.value},
                                 .lane = held.lane,
                                 .origin = protocol::Origin::kMemory,
                                 .entry_size = 1,
@@ -96,6 +102,8 @@ void Core::on_commit_answer(CommitId id, const store::Committed& answer, Now now
     --failed_flights_;
   }
   for (std::size_t i = 0; i < flight.held.size(); ++i) {
+    Held& held = *flight.held[i];
+    auto writer = flight.rows_of_writers.extract(&held);
     switch (answer.verdicts[i]) {
       case store::Verdict::kOk:
         ++counters_.committed;
@@ -111,18 +119,21 @@ void Core::on_commit_answer(CommitId id, const store::Committed& answer, Now now
         break;
       case store::Verdict::kStoreFull:
       case store::Verdict::kNotANumber:
-        break;  // of writes on rows, which no attempt makes yet
+        fail_writer(flight, held, writer ? std::move(writer.mapped()) : protocol::AttemptRow{},
+                    answer.verdicts[i], now);
+        continue;
     }
+    if (writer) conclude(held, writer.mapped(), now);
     // Whoever ended it: it has ended, and the broker may forget it.
     if (flight.invoked) {
-      report_done(*flight.held[i], *std::move(flight.invoked));
+      report_done(held, *std::move(flight.invoked));
     } else if (options_.protections.commit_before_done) {
-      report_committed(*flight.held[i]);
+      report_committed(held);
     } else {
-      release(*flight.held[i]);
+      release(held);
     }
   }
-  if (flight.writes > flight.held.size()) done_outboxes_.insert(flight.call.function);
+  if (flight.publishes) done_outboxes_.insert(flight.call.function);
   options_.failpoint("worker.commit.reported");
   uncommitted_ -= flight.held.size();
   uncommitted_bytes_ -= flight.bytes;
@@ -166,13 +177,19 @@ void Core::on_commit_refused(CommitId id, const Error& error, Now now) {
     const auto middle = first.held.begin() + static_cast<std::ptrdiff_t>(keep);
     Flight second;
     second.function = first.function;
+    second.publishes = first.publishes;
     second.call = split_off(first.call, keep);
     second.held.assign(middle, first.held.end());
+    for (const Held* held : second.held) {
+      if (auto node = first.rows_of_writers.extract(held)) {
+        second.rows_of_writers.insert(std::move(node));
+      }
+    }
     first.held.erase(middle, first.held.end());
     for (const auto& group : second.call.groups) {
       for (const auto& item : group.items) {
         second.bytes += item.record.size() + store::bytes_of(item.effects);
-        second.writes += 1 + item.effects.size();
+        second.writes += 1 + count_writes(item.effects);
       }
     }
     first.bytes -= second.bytes;

@@ -335,6 +335,7 @@ void Core::remove(Instance& instance) {
     }
     if (!other->queue.empty()) touch(*other);
   }
+  forget_reads(instance.id);
   instances_.erase(instance.id);
 }
 

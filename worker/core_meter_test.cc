@@ -1,6 +1,7 @@
 // What attempts use, as the worker tells Redis.
 #include <gtest/gtest.h>
 
+#include "protocol/row_writes.h"
 #include "worker/core_fixture.h"
 
 namespace fanfare::worker {
@@ -49,6 +50,20 @@ struct Metered : Worker {
   std::uint64_t entry = 0, sequence = 0;
   std::map<std::pair<std::string, std::string>, store::Usage> sums;
 };
+
+TEST(WorkerMeter, AnAttemptWhoseRowsAreRefusedHasFailed) {
+  Metered w;
+  w.deliver({Worker::delivery(1)});
+  std::string packed;
+  protocol::append_write(packed, {protocol::RowWrite::Kind::kPut, "k", "v", 0});
+  w.finish(w.effects.forked.at(0), 1, 1ms,
+           [&](ItemResult& r) { r.asked.push_back({Asked::Kind::kWriteRows, packed}); });
+  w.answer_commits(store::Verdict::kStoreFull);
+  w.pass(1s);
+  const store::Usage usage = w.told().at({"f", ""});
+  EXPECT_EQ(usage.invocations, 1u);
+  EXPECT_EQ(usage.failed, 1u);
+}
 
 TEST(WorkerMeter, SumsAreExactByFunctionAndTenant) {
   Metered w;

@@ -27,6 +27,11 @@ struct Counters {
   std::uint64_t commits_repeated = 0;   // calls sent again after a lost or busy reply
   std::uint64_t commits_refused = 0;  // deliveries whose result Redis refused: kept and tried again
 
+  std::uint64_t row_reads = 0;               // requests of instances for rows of their stores
+  std::uint64_t row_reads_refused = 0;       // by their form, or by Redis
+  std::uint64_t row_writes_full = 0;         // attempts that failed: their store would be too large
+  std::uint64_t row_writes_not_numbers = 0;  // attempts that failed: increments of what is none
+
   std::uint64_t zygotes_started = 0;
   std::uint64_t zygotes_failed = 0;
   std::uint64_t instances_started = 0;

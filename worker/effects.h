@@ -24,6 +24,7 @@ namespace fanfare::worker {
 using ZygoteId = StrongId<struct ZygoteTag, std::uint64_t>;
 using InstanceId = StrongId<struct InstanceTag, std::uint64_t>;
 using CommitId = StrongId<struct CommitTag, std::uint64_t>;
+using ReadId = StrongId<struct ReadTag, std::uint64_t>;
 
 // One attempt that ended, for the log.
 struct AttemptReport {
@@ -90,6 +91,13 @@ class Effects {
 
   // on_meter_answer or on_meter_failed follows. `call` stays as it is until then.
   virtual void meter(const store::Meter& call) = 0;
+
+  // Reads rows of a function's store: GetRows or ListRows. on_rows follows.
+  virtual void read_rows(ReadId id, store::Call call) = 0;
+
+  // Answers the request for rows that an instance waits for; if it is gone, nobody does.
+  virtual void give_rows(InstanceId instance, std::uint64_t number,
+                         const Result<store::Rows>& rows) = 0;
 
   // An attempt ended, and CoreOptions wants a line about it.
   virtual void report(const AttemptReport& report) = 0;

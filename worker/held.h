@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,8 +15,10 @@
 #include "base/time.h"
 #include "protocol/ids.h"
 #include "protocol/messages.h"
+#include "protocol/record.h"
 #include "store/calls.h"
 #include "store/encode.h"
+#include "worker/asked.h"
 
 namespace fanfare::worker {
 
@@ -32,11 +36,17 @@ struct Success {
   Held* held = nullptr;
   std::string record;  // packed ResultRecord; empty if the function stores none
   store::Effects effects;
+  // If it writes rows, which may be refused: only then is it known how the attempt ended.
+  std::unique_ptr<protocol::AttemptRow> row_of_writer;
 
   std::size_t bytes() const {
     return record.size() + (effects.empty() ? 0 : store::bytes_of(effects));
   }
 };
+
+bool writes_rows(std::span<const Asked> asked);
+bool publishes(const store::Effects& effects);
+std::size_t count_writes(const store::Effects& effects);  // in Redis
 
 // One function's deliveries share a journal entry if all of this is equal.
 struct EntryKey {

@@ -78,6 +78,7 @@ struct InstanceRuntime::Together {
 void InstanceRuntime::run_together(const ReceivedBatch& batch, std::span<const Fd> fds) {
   item_ = 0;
   forget_progress();
+  if (store_.written()) store_.forget();
   parts_.board.begin_item(batch_.sheet, now_ns_);
   Together together;
   together.items.resize(batch_.items);

@@ -144,12 +144,18 @@ Result<void> InstanceHandle::take_results(std::vector<ItemResult>& results) {
 
 Result<void> InstanceHandle::read_doorbells() {
   while (true) {
-    Doorbell bell;
-    auto received = receive_message(channel_.get(), {reinterpret_cast<char*>(&bell), sizeof bell},
-                                    {.dont_wait = true});
+    std::array<char, kInstanceMessageMax> message;
+    auto received = receive_message(channel_.get(), message, {.dont_wait = true});
     if (!received) {
       if (received.error().kind == ErrorKind::kRetryLater) return {};
       return received.error();
+    }
+    Doorbell bell;
+    if (received->size < sizeof bell) return reject("the instance sent something strange");
+    std::memcpy(&bell, message.data(), sizeof bell);
+    if (bell.kind == Doorbell::Kind::kReadRows) {
+      if (auto asked = note_row_request({message.data(), received->size}); !asked) return asked;
+      continue;
     }
     if (received->size != sizeof bell) return reject("the instance sent something strange");
     if (bell.kind != Doorbell::Kind::kResult) continue;
@@ -158,6 +164,39 @@ Result<void> InstanceHandle::read_doorbells() {
     }
     large_.push_back({bell.batch, bell.item, std::move(received->fds[0])});
   }
+}
+
+Result<void> InstanceHandle::note_row_request(std::string_view message) {
+  if (waits_for_rows_) return reject("the instance asks for rows before it has those it asked for");
+  auto request = decode_row_request(message);
+  if (!request) return request.error();
+  waits_for_rows_ = true;
+  row_request_ = std::move(*request);
+  return {};
+}
+
+Result<void> InstanceHandle::send_rows(std::uint64_t number, const Result<store::Rows>& answer) {
+  const std::string bytes = encode_rows(answer);
+  BatchHeader header{.number = number, .flags = BatchHeader::kRows};
+  std::string frame(sizeof header, '\0');
+  Fd memfd;
+  std::vector<int> fds;
+  if (bytes.size() > kInlineEventMax) {
+    auto made = make_sealed_memfd("fanfare-rows", std::array{std::string_view(bytes)});
+    if (!made) {
+      return send_rows(number, reject("the rows cannot be passed on: " + made.error().message));
+    }
+    memfd = std::move(*made);
+    fds.push_back(memfd.get());
+    header.flags |= BatchHeader::kRowsInMemfd;
+    header.memfd_size = static_cast<std::uint32_t>(bytes.size());
+  } else {
+    frame += bytes;
+  }
+  std::memcpy(frame.data(), &header, sizeof header);
+  auto sent = send_message(channel_.get(), frame, fds, {.dont_wait = true});
+  if (sent) waits_for_rows_ = false;
+  return sent;
 }
 
 Result<void> InstanceHandle::take_from(std::size_t sheet, std::vector<ItemResult>& results) {
@@ -208,8 +247,9 @@ Result<ItemResult> InstanceHandle::make_result(std::uint64_t batch, Board::Entry
     auto asked = read_asked(texts.asked);
     if (!asked) return asked.error();
     for (const Asked& one : *asked) {
-      if (!protocol::unpack_event(one.bytes))
+      if (one.kind == Asked::Kind::kPublish && !protocol::unpack_event(one.bytes)) {
         return reject("the instance publishes what is no event");
+      }
     }
     result.asked = std::move(*asked);
   }

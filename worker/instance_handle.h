@@ -26,6 +26,7 @@
 #include "worker/ending.h"
 #include "worker/fd.h"
 #include "worker/log_buffer.h"
+#include "worker/row_channel.h"
 
 namespace fanfare::worker {
 
@@ -79,6 +80,11 @@ class InstanceHandle {
   // Reads doorbells and appends all results that are finished, in order. An error means that the
   // instance broke the rules: kill it (results appended so far are good).
   Result<void> take_results(std::vector<ItemResult>& results);
+
+  // The rows that its running item waits for, once for each request. Only one waits at a time.
+  std::optional<RowRequest> take_row_request() { return std::exchange(row_request_, {}); }
+  // Answers a request. kRetryLater: its socket is full; kReconnect: the instance is gone.
+  Result<void> send_rows(std::uint64_t number, const Result<store::Rows>& answer);
 
   // The item that runs now, or ran when the process ended.
   struct Running {
@@ -138,6 +144,7 @@ class InstanceHandle {
     Fd memfd;
   };
   Result<void> read_doorbells();
+  Result<void> note_row_request(std::string_view message);
   Result<void> take_from(std::size_t sheet, std::vector<ItemResult>& results);
   Result<ItemResult> make_result(std::uint64_t batch, Board::Entry entry);
   Output read_output(LogRange range);
@@ -157,6 +164,8 @@ class InstanceHandle {
   std::deque<LargeResult> large_;
   std::uint64_t log_read_to_ = 0;
   std::uint64_t handed_out_to_ = 0;  // of the log: what take_output() and results have told
+  std::optional<RowRequest> row_request_;
+  bool waits_for_rows_ = false;
 };
 
 }  // namespace fanfare::worker

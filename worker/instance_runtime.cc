@@ -41,7 +41,19 @@ abi::Text text(std::string_view view) {
 }  // namespace
 
 InstanceRuntime::InstanceRuntime(const LoadedFunction& function, Parts parts)
-    : function_(function), parts_(std::move(parts)) {}
+    : function_(function),
+      parts_(std::move(parts)),
+      store_({.get =
+                  [this](std::string_view key) {
+                    return read_rows({.kind = RowRequest::Kind::kGet, .key = std::string{key}});
+                  },
+              .list =
+                  [this](std::string_view prefix, std::string_view after, std::uint32_t rows_max) {
+                    return read_rows({.kind = RowRequest::Kind::kList,
+                                      .rows_max = rows_max,
+                                      .key = std::string{prefix},
+                                      .after = std::string{after}});
+                  }}) {}
 
 void InstanceRuntime::run() {
   // Fresh pages: only as much of it becomes resident as the largest batch needs.
@@ -50,16 +62,35 @@ void InstanceRuntime::run() {
       ::mmap(nullptr, kBufferBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (pages == MAP_FAILED) return;
   const std::span<char> buffer(static_cast<char*>(pages), kBufferBytes);
+  handler_thread_ = std::this_thread::get_id();
   ReceivedBatch batch;
-  while (true) {
-    const auto received = receive_message(parts_.channel.get(), buffer, {});
-    if (!received) return;  // the worker has let go
-    if (const auto ok = decode_batch({buffer.data(), received->size}, batch); !ok) {
+  std::span<const char> frame;
+  std::vector<Fd> fds;
+  while (receive_next(buffer, frame, fds)) {
+    if (const auto ok = decode_batch({frame.data(), frame.size()}, batch); !ok) {
       std::fprintf(stderr, "fanfare-instance: %s\n", ok.error().message.c_str());
       return;
     }
-    run_batch(batch, received->fds);
+    run_batch(batch, fds);
   }
+}
+
+// False once the worker has let go.
+bool InstanceRuntime::receive_next(std::span<char> buffer, std::span<const char>& frame,
+                                   std::vector<Fd>& fds) {
+  if (!kept_.empty()) {
+    Kept next = std::move(kept_.front());
+    kept_.pop_front();
+    std::ranges::copy(next.frame, buffer.begin());
+    frame = buffer.first(next.frame.size());
+    fds = std::move(next.fds);
+    return true;
+  }
+  auto received = receive_message(parts_.channel.get(), buffer, {});
+  if (!received) return false;
+  frame = buffer.first(received->size);
+  fds = std::move(received->fds);
+  return true;
 }
 
 void InstanceRuntime::run_batch(const ReceivedBatch& batch, std::span<const Fd> fds) {
@@ -94,6 +125,7 @@ void InstanceRuntime::run_item(const ReceivedItem& item,
   finished_ = false;
   forget_progress();
   forget_asked();
+  if (store_.written()) store_.forget();
   parts_.board.begin_item(batch_.sheet, now_ns_);
   if (!started_ && !run_start_hook()) return;
 
@@ -129,26 +161,29 @@ void InstanceRuntime::run_item(const ReceivedItem& item,
 }
 
 abi::Context InstanceRuntime::context_for(std::uint32_t attempt, std::int64_t timeout_ns) {
-  return {.function = text(parts_.function),
-          .attempt = attempt,
-          .deadline_ns = now_ns_ + timeout_ns,
-          .host = this,
-          .log =
-              [](void* host, std::uint32_t level, abi::Text line) {
-                static_cast<InstanceRuntime*>(host)->write_log_line(level, view(line));
-              },
-          .progress =
-              [](void* host, double fraction, abi::Text note) {
-                static_cast<InstanceRuntime*>(host)->report_progress(fraction, view(note));
-              },
-          .publish =
-              [](void* host, const abi::NewEvent* made) {
-                try {
-                  return text(static_cast<InstanceRuntime*>(host)->publish(*made));
-                } catch (const std::bad_alloc&) {
-                  return text("there is no memory left to keep the event in");
-                }
-              }};
+  abi::Context context{.function = text(parts_.function),
+                       .attempt = attempt,
+                       .deadline_ns = now_ns_ + timeout_ns,
+                       .host = this,
+                       .log =
+                           [](void* host, std::uint32_t level, abi::Text line) {
+                             static_cast<InstanceRuntime*>(host)->write_log_line(level, view(line));
+                           },
+                       .progress =
+                           [](void* host, double fraction, abi::Text note) {
+                             static_cast<InstanceRuntime*>(host)->report_progress(fraction,
+                                                                                  view(note));
+                           },
+                       .publish =
+                           [](void* host, const abi::NewEvent* made) {
+                             try {
+                               return text(static_cast<InstanceRuntime*>(host)->publish(*made));
+                             } catch (const std::bad_alloc&) {
+                               return text("there is no memory left to keep the event in");
+                             }
+                           }};
+  offer_store(context);
+  return context;
 }
 
 // Part of the first item's run, so that a hook that crashes or hangs is seen like a handler that
@@ -170,8 +205,10 @@ void InstanceRuntime::finish_ok(std::string_view content_type, std::string_view 
   }
   ResultHeader header{.outcome = protocol::Outcome::kOk};
   const ResultTexts texts{content_type.substr(0, kContentTypeMax), {}, {}, data, {}};
-  if (!any_asked_) return finish(header, texts);
+  if (!any_asked_ && !store_.written()) return finish(header, texts);
   const std::lock_guard lock(asked_mutex_);
+  if (store_.written()) append_asked(asked_, Asked::Kind::kWriteRows, store_.packed());
+  any_asked_ = true;
   finish(header, {texts.content_type, {}, {}, data, asked_});
 }
 

@@ -6,16 +6,21 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
+#include <vector>
 
 #include "worker/board.h"
 #include "worker/channel.h"
 #include "worker/fd.h"
 #include "worker/loaded_function.h"
+#include "worker/own_store.h"
+#include "worker/row_channel.h"
 
 namespace fanfare::worker {
 
@@ -59,6 +64,15 @@ class InstanceRuntime {
   void forget_asked();
   // Empty, or why it is not taken.
   std::string_view publish(const abi::NewEvent& event);
+  // The store: asks the worker and waits, however long that takes. Batches that come meanwhile
+  // are kept for later.
+  static void offer_store(abi::Context& context);
+  template <typename Call>
+  abi::Text on_store(Call call);
+  template <typename Call>
+  abi::Text change_store(Call call);
+  Result<store::Rows> read_rows(RowRequest request);
+  bool receive_next(std::span<char> buffer, std::span<const char>& frame, std::vector<Fd>& fds);
 
   const LoadedFunction& function_;
   Parts parts_;
@@ -68,6 +82,17 @@ class InstanceRuntime {
   std::string asked_, refusal_;
   std::size_t published_ = 0, published_bytes_ = 0;
   std::atomic<bool> together_ = false;  // one call for all items: whose event would it be?
+  // The store; of the handler's thread alone.
+  OwnStore store_;
+  std::thread::id handler_thread_;
+  std::uint64_t last_request_ = 0;
+  std::string store_refusal_;
+  std::string row_frame_;  // room for what comes while a read waits; made by the first
+  struct Kept {
+    std::string frame;
+    std::vector<Fd> fds;
+  };
+  std::deque<Kept> kept_;
   std::uint64_t log_end_ = 0;
   std::uint32_t printed_lately_ = 0;  // items to go until a silent function counts as one
   std::int64_t last_look_ns_ = 0;

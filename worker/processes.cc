@@ -159,8 +159,13 @@ bool Processes::fork(ZygoteId zygote_id, InstanceId id) {
   auto handle = at->second.client->fork(cgroup_fd);
   if (!handle) return false;
   instance->handle = *std::move(handle);
-  instance->channel = std::make_unique<FdWatch>(loop_, instance->handle->channel_fd(),
-                                                [this, id] { on_channel(id); });
+  instance->channel = std::make_unique<FdWatch>(
+      loop_, instance->handle->channel_fd(), [this, id] { on_channel(id); },
+      [this, id] {
+        const auto found = instances_.find(id);
+        if (found == instances_.end()) return;
+        send_rows(*found->second);
+      });
   // It may answer before its zygote has told of its birth: its results are taken after that.
   instance->channel->want_read(false);
   at->second.tickets[instance->handle->ticket()] = id;
@@ -189,6 +194,24 @@ std::optional<InstanceHandle::Output> Processes::output(InstanceId id) {
   return at == instances_.end() ? std::nullopt : at->second->handle->take_output();
 }
 
+void Processes::give_rows(InstanceId id, std::uint64_t number, const Result<store::Rows>& rows) {
+  const auto at = instances_.find(id);
+  if (at == instances_.end()) return;
+  at->second->rows.emplace(number, rows);
+  send_rows(*at->second);
+}
+
+// Whoever waits for rows reads its socket, so there is room, or will be very soon.
+void Processes::send_rows(Instance& instance) {
+  if (!instance.rows) return;
+  const auto sent = instance.handle->send_rows(instance.rows->first, instance.rows->second);
+  if (!sent && sent.error().kind == ErrorKind::kRetryLater) {
+    return instance.channel->want_write(true);
+  }
+  instance.rows.reset();
+  instance.channel->want_write(false);
+}
+
 void Processes::kill(InstanceId id, int signal) {
   const auto at = instances_.find(id);
   if (at == instances_.end()) return;
@@ -203,6 +226,9 @@ void Processes::take_results(InstanceId id, Instance& instance) {
   results_.clear();
   const auto taken = instance.handle->take_results(results_);
   if (!results_.empty()) core_.on_results(id, results_, loop_.now());
+  if (const auto request = instance.handle->take_row_request()) {
+    core_.on_rows_asked(id, *request, loop_.now());
+  }
   if (taken) return;
   // A closed channel stays readable for ever; the pidfd tells the end.
   instance.channel->want_read(false);

@@ -36,6 +36,7 @@ class Processes {
   bool fork(ZygoteId zygote, InstanceId id);
   Result<InstanceHandle::Sent> run(InstanceId id, std::span<const Item> items);
   std::optional<InstanceHandle::Running> running(InstanceId id) const;
+  void give_rows(InstanceId id, std::uint64_t number, const Result<store::Rows>& rows);
   std::optional<Progress> progress(InstanceId id) const;
   std::optional<InstanceHandle::Output> output(InstanceId id);
   void kill(InstanceId id, int signal);
@@ -53,6 +54,8 @@ class Processes {
     std::unique_ptr<FdWatch> channel;
     std::unique_ptr<PidWatch> end;
     int signal_when_born = 0;  // that came before the process did
+    // An answer that its socket had no room for; kept until it has.
+    std::optional<std::pair<std::uint64_t, Result<store::Rows>>> rows;
   };
   struct Zygote {
     std::uint64_t memory_bytes = 0;
@@ -67,6 +70,7 @@ class Processes {
   void drop(ZygoteId id, const std::string& why);
   void on_channel(InstanceId id);
   void take_results(InstanceId id, Instance& instance);
+  void send_rows(Instance& instance);
   void on_end(InstanceId id);
 
   Loop& loop_;

@@ -110,9 +110,12 @@ void Shell::turn() {
     }
   }
   if (core_->finished() && !std::exchange(said_stopped_, true)) {
-    spdlog::info("stopped; {} attempts succeeded, {} failed, {} were handed back",
-                 core_->counters().attempts_ok, core_->counters().attempts_failed,
-                 core_->counters().attempts_drained);
+    const Counters& c = core_->counters();
+    spdlog::info(
+        "stopped; {} attempts succeeded, {} failed, {} were handed back, {} cancelled; {} results "
+        "were refused by Redis and kept, {} attempts are not metered",
+        c.attempts_ok, c.attempts_failed, c.attempts_drained, c.attempts_cancelled,
+        c.commits_refused, core_->unmetered());
     loop_.stop();
   }
   arm_tick();
@@ -226,6 +229,16 @@ void Shell::meter(const store::Meter& call) {
     if (!answer) return core_->on_meter_failed(answer.error(), loop_.now());
     core_->on_meter_answer(loop_.now());
   });
+}
+
+void Shell::read_rows(ReadId id, store::Call call) {
+  store_->call(std::move(call), [this, id](Result<store::Answer> answer) {
+    core_->on_rows(id, std::move(answer), loop_.now());
+  });
+}
+
+void Shell::give_rows(InstanceId instance, std::uint64_t number, const Result<store::Rows>& rows) {
+  processes_->give_rows(instance, number, rows);
 }
 
 void Shell::report(const AttemptReport& report) {

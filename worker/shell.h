@@ -54,6 +54,9 @@ class Shell : private Effects {
   void commit(CommitId id, const store::Commit& call) override;
   std::optional<InstanceHandle::Output> output(InstanceId instance) override;
   void meter(const store::Meter& call) override;
+  void read_rows(ReadId id, store::Call call) override;
+  void give_rows(InstanceId instance, std::uint64_t number,
+                 const Result<store::Rows>& rows) override;
   void report(const AttemptReport& report) override;
   void print(const OutputLine& line) override;
   void say_left_out(const LeftOut& left_out) override;

@@ -22,6 +22,10 @@ bool readable(int fd, int other = -1) {
   return ::poll(watched.data(), watched.size(), static_cast<int>(patience.count())) > 0;
 }
 
+std::int64_t now_ms() {
+  return to_ms(std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()));
+}
+
 }  // namespace
 
 std::optional<ZygoteEvent> FunctionRunner::next_event() {
@@ -49,6 +53,17 @@ Result<std::unique_ptr<FunctionRunner>> FunctionRunner::start(
   return runner;
 }
 
+// Answers what the handler waits for.
+void FunctionRunner::serve_store() {
+  const auto request = instance_->take_row_request();
+  if (!request) return;
+  const auto rows =
+      request->kind == RowRequest::Kind::kGet
+          ? store_.get({"under-test", now_ms(), {request->key}})
+          : store_.list({"under-test", now_ms(), request->key, request->after, request->rows_max});
+  (void)instance_->send_rows(request->number, rows);
+}
+
 void FunctionRunner::fork() {
   auto forked = zygote_->fork();
   if (!forked) return;
@@ -68,20 +83,27 @@ ItemResult FunctionRunner::run(std::string type, std::string data) {
   return run(event);
 }
 
-ItemResult FunctionRunner::run(const protocol::Event& event, std::uint32_t attempt) {
+ItemResult FunctionRunner::run(const protocol::Event& event, std::uint32_t attempt, bool together) {
   if (!instance_) fork();
   const std::string packed = protocol::pack(event);
   const Item item{.id = {.entry = {.ms = 1, .seq = ++runs_}, .index = 0},
                   .attempt = attempt,
                   .timeout = 30s,
-                  .packed_event = packed};
+                  .packed_event = packed,
+                  .together = together};
   std::vector<ItemResult> results;
   if (instance_->send(std::array{item})) {
     while (results.empty() && readable(instance_->channel_fd(), instance_->pidfd())) {
       if (!instance_->take_results(results)) break;
+      serve_store();
     }
   }
-  if (!results.empty()) return std::move(results.front());
+  if (!results.empty()) {
+    for (const Asked& asked : results.front().asked) {
+      if (asked.kind == Asked::Kind::kWriteRows) store_.write(asked.bytes, now_ms(), {});
+    }
+    return std::move(results.front());
+  }
 
   ItemResult ended;
   instance_->kill_group(SIGKILL);

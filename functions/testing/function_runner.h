@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "protocol/event.h"
+#include "store/model_rows.h"
 #include "worker/instance_handle.h"
 #include "worker/zygote_client.h"
 
@@ -22,9 +23,14 @@ class FunctionRunner {
 
   // Runs the handler on one event and waits for its result; an instance is forked if there is none.
   // Fails the way a worker would say it if the instance ends instead.
-  worker::ItemResult run(const protocol::Event& event, std::uint32_t attempt = 1);
+  // `together`: as a batch of one.
+  worker::ItemResult run(const protocol::Event& event, std::uint32_t attempt = 1,
+                         bool together = false);
   // The same for an event of which only type and data matter.
   worker::ItemResult run(std::string type, std::string data);
+
+  // The function's store: what it reads, and where the writes of its successes go.
+  store::ModelRows& store() { return store_; }
 
   worker::ZygoteClient& zygote() { return *zygote_; }
   worker::InstanceHandle* instance() { return instance_.get(); }
@@ -33,11 +39,13 @@ class FunctionRunner {
   void fork();  // a new instance, and waits until its pid is known
 
  private:
+  void serve_store();
   explicit FunctionRunner(std::unique_ptr<worker::ZygoteClient> zygote)
       : zygote_(std::move(zygote)) {}
 
   std::unique_ptr<worker::ZygoteClient> zygote_;
   std::unique_ptr<worker::InstanceHandle> instance_;
+  store::ModelRows store_;
   std::vector<worker::ZygoteEvent> events_;
   std::uint64_t runs_ = 0;
 };

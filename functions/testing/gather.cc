@@ -1,6 +1,6 @@
 // Takes batches. Each event's data says what becomes of it: "fail" fails it alone, "throw" fails
-// its whole batch, "abort" ends the process; everything else succeeds and says how many came
-// together.
+// its whole batch, "abort" ends the process, "row" reads the row "k" of the store and writes it;
+// everything else succeeds and says how many came together.
 
 #include <fanfare/batch.h>
 
@@ -13,7 +13,10 @@ FANFARE_BATCH_FUNCTION(std::span<const fanfare::Event> events, fanfare::Context&
   for (std::size_t i = 0; i < events.size(); ++i) {
     if (events[i].data == "abort") std::abort();
     if (events[i].data == "throw") throw std::runtime_error("the whole batch");
-    if (events[i].data == "fail") {
+    if (events[i].data == "row") {
+      output.set(i, context.store().get("k").value_or("none"));
+      context.store().put("k", "v");
+    } else if (events[i].data == "fail") {
       output.fail(i, fanfare::Failure{"Alone", "this one"}.retryable(false));
     } else if (events[i].data != "silent") {
       output.set(i, std::string(events[i].data) + " of " + std::to_string(events.size()));

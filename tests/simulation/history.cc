@@ -474,6 +474,13 @@ void History::on_counts(std::size_t function, const store::Surveyed::Counts& cou
   }
 }
 
+void History::on_count_row(std::size_t function, const std::string& value) {
+  const std::int64_t succeeded = counts_[function].succeeded;
+  if (value == std::to_string(succeeded)) return;
+  violate("function {} has succeeded {} times; its row says {}",
+          workload_.functions()[function].name, succeeded, value);
+}
+
 void History::on_stored_result(const DeliveryKey& key, const std::optional<std::string>& value) {
   const auto at = deliveries_.find(key);
   if (at == deliveries_.end()) return;

@@ -103,6 +103,8 @@ class History {
   // ---- the store, each call at the moment it is applied ----
   void on_applied(const store::Call& call, const store::Answer& answer);
   void on_counts(std::size_t function, const store::Surveyed::Counts& counts);
+  // What the function keeps in its store as the number of its successes.
+  void on_count_row(std::size_t function, const std::string& value);
   void on_stored_result(const DeliveryKey& key, const std::optional<std::string>& value);
 
   // ---- brokers ----

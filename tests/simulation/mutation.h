@@ -38,13 +38,14 @@ enum class Mutation {
   kPostponeWithoutEpoch,
   kRestartForgetsLastWrites,
   kRedriveLosesLetters,
+  kRowsOutsideTheFence,
 };
 
 struct MutationName {
   Mutation mutation;
   std::string_view name;
 };
-inline constexpr std::array<MutationName, 26> kMutations{{
+inline constexpr std::array<MutationName, 27> kMutations{{
     {Mutation::kNone, "none"},
     {Mutation::kAcknowledgeBeforeJournal, "acknowledge_before_journal"},
     {Mutation::kForgetLeases, "forget_leases"},
@@ -71,6 +72,7 @@ inline constexpr std::array<MutationName, 26> kMutations{{
     {Mutation::kPostponeWithoutEpoch, "postpone_without_epoch"},
     {Mutation::kRestartForgetsLastWrites, "restart_forgets_last_writes"},
     {Mutation::kRedriveLosesLetters, "redrive_loses_letters"},
+    {Mutation::kRowsOutsideTheFence, "rows_outside_the_fence"},
 }};
 
 inline std::optional<Mutation> parse_mutation(std::string_view name) {

@@ -302,6 +302,9 @@ Result<store::Answer> Redis::apply_mutated(store::Call& call) {
   if (commit && answer && mutation_ == Mutation::kCommitWithoutFence) {
     overwrite_fenced(*commit, std::get<store::Committed>(*answer));
   }
+  if (commit && answer && mutation_ == Mutation::kRowsOutsideTheFence) {
+    write_rows_of_losers(*commit, std::get<store::Committed>(*answer));
+  }
   if (commit && answer && mutation_ == Mutation::kCommitWithoutResult) {
     forget_results(*commit, std::get<store::Committed>(*answer));
   }
@@ -315,6 +318,22 @@ Result<store::Answer> Redis::lose_letters(const store::Redrive& redrive) {
   auto purged = model_.call(purge);
   if (!purged) return purged;
   return store::Answer{store::Moved{std::vector<Verdict>(redrive.items.size(), Verdict::kOk)}};
+}
+
+// As a commit would that writes rows before it looks whose turn it is.
+void Redis::write_rows_of_losers(const store::Commit& commit, const store::Committed& committed) {
+  std::size_t at = 0;
+  for (const auto& group : commit.groups) {
+    for (const auto& item : group.items) {
+      if (committed.verdicts.at(at++) == Verdict::kOk) continue;
+      for (const store::Effect& effect : item.effects) {
+        const auto* rows = std::get_if<store::RowWrites>(&effect);
+        if (!rows) continue;
+        (void)model_.call(
+            store::WriteRows{commit.function, rows->now_ms, rows->limits, rows->packed});
+      }
+    }
+  }
 }
 
 // As a commit would that looked at nothing: the later result wins.
@@ -383,7 +402,18 @@ void Redis::check_after(const store::Call& call) {
     const auto number = history_.function(name);
     const auto* function = model_.find(name);
     if (number && function) history_.on_counts(*number, function->counts);
+    check_rows(name);
   }
+}
+
+// Every success adds one to its function's row, in the step that commits it.
+void Redis::check_rows(const std::string& name) {
+  const auto number = history_.function(name);
+  const auto* function = model_.find(name);
+  if (!number || !function || !history_.workload().functions()[*number].keeps_count) return;
+  const auto& rows = function->store.rows();
+  const auto row = rows.find(std::string{kCountRow});
+  history_.on_count_row(*number, row == rows.end() ? "0" : row->second.value);
 }
 
 void Redis::check_final() {
@@ -391,6 +421,7 @@ void Redis::check_final() {
     const auto number = history_.function(name);
     if (!number) continue;
     history_.on_counts(*number, function.counts);
+    check_rows(name);
     if (function.counts.open != 0 || function.counts.later != 0 || !function.later.empty()) {
       return history_.violate("function {}: {} open and {} later are left in the store", name,
                               function.counts.open, function.counts.later);

@@ -135,6 +135,8 @@ class Redis {
   Result<store::Answer> apply_mutated(store::Call& call);
   void overwrite_fenced(const store::Commit& commit, store::Committed& committed);
   Result<store::Answer> lose_letters(const store::Redrive& redrive);
+  void write_rows_of_losers(const store::Commit& commit, const store::Committed& committed);
+  void check_rows(const std::string& function);
   void forget_results(const store::Commit& commit, const store::Committed& committed);
   void check_after(const store::Call& call);
   std::optional<std::string> stored_result(const std::string& function,

@@ -201,6 +201,13 @@ void WorkerNode::meter(const store::Meter& call) {
   });
 }
 
+void WorkerNode::read_rows(worker::ReadId id, store::Call call) {
+  redis_->call(std::move(call), [this, id](Result<store::Answer> answer) {
+    core_->on_rows(id, std::move(answer), now());
+    wake();
+  });
+}
+
 void WorkerNode::report(const worker::AttemptReport& report) {
   world_.trace.say("worker {}: {} attempt {} of {}", number_,
                    protocol::to_string(report.row.outcome), report.row.number,
@@ -419,6 +426,11 @@ worker::ItemResult WorkerNode::result_of(const Instance& instance, const Work& w
   if (work.script.behaviour == Behaviour::kOversize) {
     note_failure(instance, work);
     result.output.resize(5000, '.');
+  }
+  if (world_.workload.functions()[instance.function].keeps_count && !is_invocation(work.id)) {
+    std::string packed;
+    protocol::append_write(packed, {protocol::RowWrite::Kind::kIncrement, kCountRow, "1", 0});
+    result.asked.push_back({worker::Asked::Kind::kWriteRows, std::move(packed)});
   }
   return result;
 }

@@ -80,6 +80,8 @@ class WorkerNode final : public worker::Effects {
   void commit(worker::CommitId id, const store::Commit& call) override;
   std::optional<worker::InstanceHandle::Output> output(worker::InstanceId) override { return {}; }
   void meter(const store::Meter& call) override;
+  void read_rows(worker::ReadId id, store::Call call) override;
+  void give_rows(worker::InstanceId, std::uint64_t, const Result<store::Rows>&) override {}
   void report(const worker::AttemptReport& report) override;
   void print(const worker::OutputLine&) override {}
   void say_left_out(const worker::LeftOut&) override {}

@@ -109,6 +109,7 @@ Workload::Workload() {
   functions_.push_back(model("by-name", {}, 1, 0, true));
   functions_.push_back(model("gathers", {"e"}, 3, 0, true));
   functions_.back().manifest += "[batch]\nsize = 5\nwindow = \"4ms\"\n";
+  for (FunctionModel& function : functions_) function.keeps_count = function.name != "narrow";
 }
 
 std::optional<std::size_t> Workload::find(std::string_view name) const {

@@ -43,11 +43,13 @@ struct FunctionModel {
   std::uint32_t max_attempts = 4;
   std::uint32_t max_concurrency = 0;
   bool results_stored = true;
+  bool keeps_count = false;  // each success adds one to kCountRow of its store
   Duration timeout = std::chrono::milliseconds{60};
   std::string on_success, on_failure;
   std::string manifest;  // function.toml
 };
 
+inline constexpr std::string_view kCountRow = "succeeded";
 inline constexpr std::size_t kFunctionsMax = 8;
 using FunctionSet = std::uint8_t;  // one bit per function
 

@@ -64,6 +64,13 @@ struct NewEvent {
   std::int64_t delay_ms;
 };
 
+// Takes what a store is asked for; the texts are good during the call.
+struct Rows {
+  void* to;
+  void (*row)(void* to, Text key, Text value);
+  void (*cursor)(void* to, Text cursor);  // of a list that goes on
+};
+
 // Grows at its end only: a function that was built with a shorter one does not look there.
 struct Context {
   Text function;
@@ -74,6 +81,12 @@ struct Context {
   void (*progress)(void* host, double fraction, Text note);
   // Empty, or why the event is not taken: a text that stands until the next call.
   Text (*publish)(void* host, const NewEvent* event);
+  // The function's store. Empty, or what is wrong, as above.
+  Text (*get_row)(void* host, Text key, const Rows* rows);
+  Text (*list_rows)(void* host, Text prefix, Text cursor, std::uint32_t limit, const Rows* rows);
+  Text (*put_row)(void* host, Text key, Text value, std::int64_t ttl_ms);  // 0: for ever
+  Text (*erase_row)(void* host, Text key);
+  Text (*increment_row)(void* host, Text key, std::int64_t by);
 };
 
 // The flags of a failure.
@@ -136,6 +149,102 @@ class PublishError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What is wrong with a call on the function's store.
+class StoreError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct Row {
+  std::string key, value;
+};
+struct RowPage {
+  std::vector<Row> rows;
+  std::string cursor;  // for the next page; empty: this was the last
+};
+
+// What the function keeps of its own, in Redis: rows of a key and a value, the same for all its
+// instances on all hosts, until they are erased or their ttl is over.
+//
+// Writes are kept in the instance and committed with the result, in one step: an attempt that
+// fails, is killed or is not the one that counts leaves nothing behind, one that succeeds leaves
+// all of its writes, once. Reads see the attempt's own writes, and otherwise what is committed at
+// that moment; between two attempts that write the same row the last commit wins, so count with
+// increment(), not with get() and put().
+//
+// Keys are 1 to 512 bytes of UTF-8 without control characters, values up to 256 KiB of any bytes.
+// An attempt may write 256 rows and 1 MiB. While Redis is away reads wait, up to the attempt's
+// deadline. Only on the thread that runs the handler. Everything throws StoreError.
+class Store {
+ public:
+  explicit Store(const abi::Context& context) : context_(context) {}
+
+  std::optional<std::string> get(std::string_view key) {
+    std::optional<std::string> value;
+    const abi::Rows rows{.to = &value,
+                         .row =
+                             [](void* to, abi::Text, abi::Text found) {
+                               static_cast<std::optional<std::string>*>(to)->emplace(found.data,
+                                                                                     found.size);
+                             },
+                         .cursor = [](void*, abi::Text) {}};
+    check(call(context_.get_row)(context_.host, text(key), &rows));
+    return value;
+  }
+
+  // Up to `limit` rows (1 to 1000, fewer if they are large) whose keys begin with `prefix`, in the
+  // order of their bytes. For the next page pass the cursor of the last one.
+  RowPage list(std::string_view prefix = {}, std::uint32_t limit = 100,
+               std::string_view cursor = {}) {
+    RowPage page;
+    const abi::Rows rows{
+        .to = &page,
+        .row =
+            [](void* to, abi::Text key, abi::Text value) {
+              static_cast<RowPage*>(to)->rows.push_back(
+                  {std::string(key.data, key.size), std::string(value.data, value.size)});
+            },
+        .cursor =
+            [](void* to, abi::Text next) {
+              static_cast<RowPage*>(to)->cursor.assign(next.data, next.size);
+            }};
+    check(call(context_.list_rows)(context_.host, text(prefix), text(cursor), limit, &rows));
+    return page;
+  }
+
+  // Until it is erased, or for as long as `ttl` from now.
+  void put(std::string_view key, std::string_view value) { put_for(key, value, 0); }
+  void put(std::string_view key, std::string_view value, std::chrono::milliseconds ttl) {
+    if (ttl.count() <= 0) throw StoreError("the ttl of a row must be at least 1 ms");
+    put_for(key, value, ttl.count());
+  }
+
+  void erase(std::string_view key) { check(call(context_.erase_row)(context_.host, text(key))); }
+
+  // Adds to the whole number that the row holds when this attempt is committed (none counts as 0),
+  // within ±(2^53 - 1); its ttl stays. What comes out is known then and not before: get() shows
+  // what it would be now. If the row holds no number the attempt fails, as `NotANumber`.
+  void increment(std::string_view key, std::int64_t by = 1) {
+    check(call(context_.increment_row)(context_.host, text(key), by));
+  }
+
+ private:
+  static abi::Text text(std::string_view view) { return {view.data(), view.size()}; }
+  template <typename Call>
+  static Call* call(Call* given) {
+    if (!given) throw StoreError("there is no store where this runs");
+    return given;
+  }
+  static void check(abi::Text refusal) {
+    if (refusal.size > 0) throw StoreError(std::string(refusal.data, refusal.size));
+  }
+  void put_for(std::string_view key, std::string_view value, std::int64_t ttl_ms) {
+    check(call(context_.put_row)(context_.host, text(key), text(value), ttl_ms));
+  }
+
+  const abi::Context& context_;
+};
+
 enum class Level : std::uint32_t { kDebug, kInfo, kWarning, kError };
 
 // What a handler knows about its own run. Valid while the handler runs; its members may be called
@@ -190,6 +299,11 @@ class Context {
     const abi::Text refusal = context_.publish(context_.host, &passed);
     if (refusal.size > 0) throw PublishError(std::string(refusal.data, refusal.size));
   }
+
+  // The function's own rows.
+  //
+  //   context.store().put("form/" + std::string(context.event_id()), json);
+  Store store() const { return Store(context_); }
 
   // A value of the manifest's [env] table, or of the environment the worker passes on.
   static std::optional<std::string_view> env(const char* name) {
