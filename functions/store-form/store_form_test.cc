@@ -81,6 +81,16 @@ TEST(StoreForm, RefusesTextsThatAreTooLong) {
   EXPECT_EQ(failure_of(kForm, data).message(), "message is longer than 20000");
 }
 
+TEST(StoreForm, KeepsRowsInTheOrderOfTimeWithAColumnPerField) {
+  EXPECT_EQ(row_key("contact", "1764310200123-4.7"),
+            "contact/2025-11-28T06:10:00Z/1764310200123-4.7");
+  EXPECT_EQ(row_key(std::string(199, 'f') + "\u00fc", "0-1.0"),
+            std::string(199, 'f') + "/1970-01-01T00:00:00Z/0-1.0")
+      << "no character is cut in two";
+  EXPECT_EQ(to_row({"Ada", "a@b.cd", "Hi", {{"city", "London"}, {"form", "other"}}}, "contact"),
+            R"({"form":"contact","name":"Ada","email":"a@b.cd","message":"Hi","city":"London"})");
+}
+
 TEST(StoreForm, RunsAsAFunction) {
   auto runner = fanfare::testing::FunctionRunner::start(std::string(FANFARE_BIN_DIR) +
                                                         "/../functions/store-form/store-form.so");
@@ -94,11 +104,16 @@ TEST(StoreForm, RunsAsAFunction) {
   EXPECT_EQ(good.content_type, "application/json");
   EXPECT_EQ(good.output,
             R"({"form":"contact","name":"Ada","email":"ada@example.org","message":"Hello"})");
+  ASSERT_EQ((*runner)->store().rows().size(), 1u);
+  const auto& [key, row] = *(*runner)->store().rows().begin();
+  EXPECT_TRUE(key.starts_with("contact/1970-01-01T00:00:00Z/")) << key;
+  EXPECT_EQ(row.value, good.output);
   event.data = "name=Ada";
   const auto bad = (*runner)->run(event);
   EXPECT_EQ(bad.outcome, fanfare::protocol::Outcome::kFunctionError);
   EXPECT_EQ(bad.failure.type, "ValidationError");
   EXPECT_FALSE(bad.failure.retryable);
+  EXPECT_EQ((*runner)->store().rows().size(), 1u);
 }
 
 }  // namespace

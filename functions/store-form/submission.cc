@@ -3,6 +3,9 @@
 #include <fanfare/function.h>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 namespace store_form {
@@ -141,6 +144,29 @@ std::string to_json(const Submission& submission, std::string_view form) {
                               {"email", submission.email},
                               {"message", submission.message}};
   if (!submission.others.empty()) json["fields"] = submission.others;
+  return json.dump();
+}
+
+std::string row_key(std::string_view form, std::string_view event_id) {
+  std::int64_t ms = 0;
+  std::from_chars(event_id.data(), event_id.data() + event_id.size(), ms);
+  const std::time_t seconds = ms / 1000;
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  std::array<char, 32> time{};
+  std::strftime(time.data(), time.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
+  constexpr std::size_t kFormMax = 200;  // of what a key may have; more says no more
+  std::size_t end = std::min(form.size(), kFormMax);
+  while (end < form.size() && (static_cast<unsigned char>(form[end]) & 0xC0) == 0x80) --end;
+  return std::string(form.substr(0, end)) + '/' + time.data() + '/' + std::string(event_id);
+}
+
+std::string to_row(const Submission& submission, std::string_view form) {
+  nlohmann::ordered_json json{{"form", form},
+                              {"name", submission.name},
+                              {"email", submission.email},
+                              {"message", submission.message}};
+  for (const auto& [name, value] : submission.others) json.emplace(name, value);
   return json.dump();
 }
 

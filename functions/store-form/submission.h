@@ -24,4 +24,10 @@ Submission validate(std::map<std::string, std::string> fields);
 
 std::string to_json(const Submission& submission, std::string_view form);
 
+// "FORM/2026-11-28T06:10:00Z/ID": in the order in which they came, and the same in every attempt.
+// An id begins with its time, in Unix ms.
+std::string row_key(std::string_view form, std::string_view event_id);
+// The same as to_json, with the form's other fields beside the known ones: a column each.
+std::string to_row(const Submission& submission, std::string_view form);
+
 }  // namespace store_form
