@@ -1,5 +1,5 @@
-// chaos --list | --scenario N [--seed S] [--control | --self-check] [--long] [--logs] [--keep
-// FOLDER]
+// chaos --list
+//       | --scenario N [--seed S] [--control | --self-check] [--long] [--logs] [--keep FOLDER]
 //       | --table [--scenario N] [--seed S] [--long] [--into FILE]
 //
 // Runs a scenario and checks its history; see scenario.h. Exit code 0: everything held (with
@@ -56,6 +56,17 @@ int run_one(const Scenario& scenario, const Run& run, bool logs) {
   return judged.why.empty() ? 0 : 1;
 }
 
+int write_table(const std::vector<Scenario>& scenarios, const Arguments& arguments) {
+  const Table table = make_table(scenarios, arguments.run);
+  fmt::print("{}", table.markdown);
+  if (!arguments.into.empty() && !put_into(arguments.into, table.markdown)) {
+    fmt::print(stderr, "chaos: {} has no lines that say where a table begins and ends\n",
+               arguments.into);
+    return 2;
+  }
+  return table.as_it_must_be ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -92,24 +103,15 @@ int main(int argc, char** argv) {
     }
     return 0;
   }
-  if (arguments.table) {
-    const Table table = make_table(all, arguments.run);
-    fmt::print("{}", table.markdown);
-    if (!arguments.into.empty() && !put_into(arguments.into, table.markdown)) {
-      fmt::print(stderr, "chaos: {} has no lines that say where a table begins and ends\n",
-                 arguments.into);
+  try {
+    if (arguments.table) return write_table(all, arguments);
+    const auto found = std::find_if(all.begin(), all.end(), [&](const Scenario& one) {
+      return one.number == arguments.scenario;
+    });
+    if (found == all.end()) {
+      fmt::print(stderr, "chaos: there is no scenario {}; see --list\n", arguments.scenario);
       return 2;
     }
-    return table.as_it_must_be ? 0 : 1;
-  }
-  const auto found = std::find_if(all.begin(), all.end(), [&](const Scenario& one) {
-    return one.number == arguments.scenario;
-  });
-  if (found == all.end()) {
-    fmt::print(stderr, "chaos: there is no scenario {}; see --list\n", arguments.scenario);
-    return 2;
-  }
-  try {
     return run_one(*found, arguments.run, arguments.logs);
   } catch (const CannotHere& reason) {
     fmt::print("not run: {}\n", reason.what());

@@ -33,7 +33,7 @@ Outcome run_two_brokers(const Run& run) {
                .seconds = 0.08,
                .seed = run.seed + 1,
                .mix = {{"sleep 40", 1}},  // so long that nobody has ended one before both lend it
-               .delay_ms = run.lengthy ? 60'000u : 6'500u});
+               .delay_ms = run.lengthy ? 55'000u : 6'500u});
   rig.publish({.rate = 300,
                .seconds = run.lengthy ? 50.0 : 3.0,
                .seed = run.seed,
