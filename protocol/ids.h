@@ -38,6 +38,8 @@ Result<EventId> parse_event_id(std::string_view text);  // rejects with the text
 // Written in key names as "4" (priority 4, no key) or "4.7" (priority 4, hash 7).
 struct Lane {
   std::uint16_t number = 4 * 17;
+  // Of events without a tenant and without an ordering key.
+  bool is_plain() const { return number % 17 == 0; }
   friend auto operator<=>(const Lane&, const Lane&) = default;
 };
 inline constexpr Lane kDefaultLane{};

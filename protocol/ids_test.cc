@@ -46,6 +46,7 @@ TEST(Lanes, AreNamedByPriorityAndKey) {
       const auto parsed = parse_lane(to_string(lane));
       ASSERT_TRUE(parsed) << to_string(lane);
       EXPECT_EQ(*parsed, lane);
+      EXPECT_EQ(lane.is_plain(), key.empty());
       EXPECT_EQ(to_string(lane).find('.') == std::string::npos, key.empty());
     }
   }

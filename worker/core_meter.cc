@@ -26,7 +26,10 @@ void Core::meter(const Held& held, const protocol::AttemptRow& row, Now now) {
                            .billed_ms = billed_ms,
                            .mb_ms = billed_ms * (function.manifest.memory_bytes >> 20),
                            .peak_memory_kb = row.peak_memory_kb};
-  const std::string_view tenant = protocol::tenant_of(held.packed_event);
+  // Its lane tells whether there may be one, but an invocation lies in none.
+  const bool none = held.lane.is_plain() && held.origin != protocol::Origin::kInvoke;
+  const std::string_view tenant =
+      none ? std::string_view{} : protocol::tenant_of(held.packed_event);
   if (tenant.empty()) {
     function.usage += usage;
   } else {

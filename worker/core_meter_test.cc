@@ -27,6 +27,7 @@ struct Metered : Worker {
   void run(const std::string& name, const std::string& tenant, Duration took, bool fails = false) {
     auto d = delivery(++entry);
     d.packed_event = event_of(tenant);
+    d.lane = protocol::lane_of(4, tenant);
     deliver({d}, name);
     for (auto& [id, given] : effects.batches) {
       if (given.empty() || given.front().ids.front() != d.id) continue;
