@@ -1,0 +1,25 @@
+#include "base/out_of_memory.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <new>
+
+namespace fanfare {
+namespace {
+
+TEST(OutOfMemory, IsSaidInOneLineAndEndsTheProcess) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers have allocators of their own";
+#endif
+  EXPECT_EXIT(
+      {
+        end_when_out_of_memory("fanfare-test");
+        volatile std::size_t too_much = PTRDIFF_MAX / 2;
+        ::operator delete(::operator new(too_much));
+      },
+      testing::ExitedWithCode(kOutOfMemoryStatus), "^fanfare-test: out of memory; it ends");
+}
+
+}  // namespace
+}  // namespace fanfare
