@@ -60,6 +60,7 @@ struct Protections {
   bool losses_spare_the_budget = true;  // else a vanished worker counts as a failed attempt
   bool repeat_guard = true;             // else a repeated batch is journaled again
   bool check_claims = true;             // else a repeated id or key makes a new event
+  bool cut_appends = true;              // else an append may hold more events than fit its ids
   bool unique_tokens = true;            // else every attempt carries the same token
   bool wait_for_announcements = true;   // else a restarted broker lends at once
   bool count_refusals = true;           // else refused events are not counted

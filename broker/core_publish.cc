@@ -285,8 +285,10 @@ std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
   auto chunk = std::make_unique<Chunk>();
   chunk->entry = append.entry = next_entry(now);
 
+  const std::size_t events_max =
+      options_.protections.cut_appends ? protocol::kChunkEventsMax : incoming_.size();
   std::uint32_t index = 0;
-  while (!incoming_.empty() && index + chunk->duplicates < protocol::kChunkEventsMax) {
+  while (!incoming_.empty() && index + chunk->duplicates < events_max) {
     Incoming& incoming = incoming_.front();
     if (must_wait(incoming, chunk->entry)) break;
     const std::size_t bytes = incoming.packed_event.size();

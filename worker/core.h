@@ -51,6 +51,7 @@ struct Protections {
   bool announce_held = true;       // else Hello names nothing
   bool kill_after_grace = true;    // else SIGTERM is all an instance that is late gets
   bool sweep_orphans = true;       // else what killed workers left running lives on
+  bool limit_memory = true;        // else instances may take what there is
   bool take_back_unborn = true;  // else what waits for an instance that is never born is forgotten
 };
 

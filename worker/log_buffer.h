@@ -1,7 +1,9 @@
 // What a process printed: a memfd that is its stdout and stderr.
 //
-// The process appends, the worker reads ranges. A process that prints without end costs no more
-// than about a megabyte: trim() gives the older pages back, and reads of them yield what is left.
+// The process appends, the worker reads ranges. What was printed is the process's memory, and
+// counts in its cgroup, until trim() gives the older pages back: reads of them yield what is left.
+// So who prints without end costs about a megabyte beyond what he prints between two calls of
+// trim(), and who prints more than his memory in that time is out of memory.
 #pragma once
 
 #include <cstddef>

@@ -14,6 +14,7 @@ namespace fanfare::worker {
 namespace {
 
 constexpr std::string_view kFileSuffix = "_file";
+constexpr std::uint64_t kUnlimitedBytes = std::uint64_t{1} << 50;
 
 using Variables = std::vector<std::pair<std::string, std::string>>;
 
@@ -41,7 +42,7 @@ Processes::Processes(Loop& loop, Core& core, Options options)
     : loop_(loop),
       core_(core),
       options_(std::move(options)),
-      limiter_(MemoryLimiter::detect({.sweep_orphans = options_.sweep_orphans})) {}
+      limiter_(MemoryLimiter::detect({.sweep_orphans = options_.protections.sweep_orphans})) {}
 
 Processes::~Processes() {
   for (auto& [id, instance] : instances_) instance->handle->kill_group(SIGKILL);
@@ -59,15 +60,16 @@ Result<void> Processes::start_zygote(ZygoteId id, const protocol::Manifest& mani
   options.function = manifest.name;
   options.handler = folder + "/" + manifest.handler;
   options.env = *std::move(env);
-  if (limiter_.means() == MemoryLimiter::Means::kRlimit)
-    options.data_bytes_max = manifest.memory_bytes;
+  const std::uint64_t memory_bytes =
+      options_.protections.limit_memory ? manifest.memory_bytes : kUnlimitedBytes;
+  if (limiter_.means() == MemoryLimiter::Means::kRlimit) options.data_bytes_max = memory_bytes;
   options.result_bytes_max = manifest.result_max_bytes;
   options.uid = options_.uid;
   options.gid = options_.gid;
   auto client = ZygoteClient::start(options);
   if (!client) return client.error();
   Zygote& zygote = zygotes_[id];
-  zygote.memory_bytes = manifest.memory_bytes;
+  zygote.memory_bytes = memory_bytes;
   zygote.client = *std::move(client);
   zygote.control =
       std::make_unique<FdWatch>(loop_, zygote.client->control_fd(), [this, id] { on_zygote(id); });

@@ -24,7 +24,7 @@ class Processes {
     std::string program;             // fanfare-instance
     std::uint32_t uid = 0, gid = 0;  // what instances become; 0 = stay
     std::string storage_dir;         // FANFARE_STORAGE of functions; empty = none
-    bool sweep_orphans = true;       // Protections
+    Protections protections;
   };
   Processes(Loop& loop, Core& core, Options options);
   ~Processes();  // kills what is left

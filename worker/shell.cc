@@ -83,10 +83,10 @@ Shell::Shell(Loop& loop, Config config, CoreOptions options, RedisOptions redis,
   Effects& effects = *this;
   core_ = std::make_unique<Core>(std::move(options), effects, loop_.now());
   core_->want_reports(reports_of(config_));
-  processes_ = std::make_unique<Processes>(
-      loop_, *core_,
-      Processes::Options{config_.instance, run_as.uid, run_as.gid, config_.storage_dir,
-                         config_.protections.sweep_orphans});
+  processes_ =
+      std::make_unique<Processes>(loop_, *core_,
+                                  Processes::Options{config_.instance, run_as.uid, run_as.gid,
+                                                     config_.storage_dir, config_.protections});
   turn_hook_ = loop_.before_wait([this] { turn(); });
   housekeeping_.start_every(1s);
   service_.keep_watchdog(loop_);

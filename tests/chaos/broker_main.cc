@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
         {"losses_spare_the_budget", &p.losses_spare_the_budget},
         {"repeat_guard", &p.repeat_guard},
         {"check_claims", &p.check_claims},
+        {"cut_appends", &p.cut_appends},
         {"unique_tokens", &p.unique_tokens},
         {"wait_for_announcements", &p.wait_for_announcements},
         {"count_refusals", &p.count_refusals},

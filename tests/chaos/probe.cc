@@ -16,12 +16,19 @@
 //   vfork          waits for a child as vfork does, uninterruptibly; both ignore SIGTERM
 //   brood MS       starts a child, and by it a grandchild in a session of its own, which ignore
 //                  SIGTERM and stay for half a minute; answers after that
+//   hog MIB        takes so much memory and touches it
+//   bomb N         forks, and its children do, until they are N or forking fails; they stay for ten
+//                  seconds, deaf to SIGTERM
+//   fds            opens files until it fails, and fails with that
+//   print MIB      writes so much to its standard output
 // Answer: "<tag> <nonce>".
 
 #include <fanfare/function.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
@@ -91,6 +98,42 @@ void leave_brood(pid_t worker) {
     stay(worker);
   }
   stay(worker);
+}
+
+void take_memory(std::uint64_t mebibytes) {
+  const std::size_t bytes = mebibytes << 20;
+  const auto memory = std::make_unique_for_overwrite<char[]>(bytes);
+  std::memset(memory.get(), 1, bytes);
+  asm volatile("" : : "r"(memory.get()) : "memory");
+}
+
+[[noreturn]] void explode(std::uint64_t processes, pid_t worker) {
+  auto* const count = static_cast<std::atomic<std::uint64_t>*>(
+      mmap(nullptr, sizeof(std::atomic<std::uint64_t>), PROT_READ | PROT_WRITE,
+           MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  std::signal(SIGTERM, SIG_IGN);
+  while (count->fetch_add(1) < processes) {
+    const pid_t child = fork();
+    if (child < 0) break;
+    if (child > 0) continue;
+    alarm(10);
+    write_birth(BirthRecord::kLeft, worker);
+  }
+  for (;;) pause();
+}
+
+fanfare::Failure open_all_files() {
+  for (int count = 0;; ++count) {
+    if (open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0) continue;
+    return fanfare::Failure{"NoMoreFiles", "after " + std::to_string(count)};
+  }
+}
+
+void print_all(std::uint64_t mebibytes) {
+  const std::string lines(64 * 1024, '\n');
+  for (std::uint64_t i = 0; i < mebibytes * 16; ++i) {
+    if (write(STDOUT_FILENO, lines.data(), lines.size()) < 0) return;
+  }
 }
 
 // A plugin that starts a thread when it is loaded, if its environment says so.
@@ -171,6 +214,15 @@ FANFARE_FUNCTION(const fanfare::Event& event, fanfare::Context& context) {
   } else if (verb == "brood") {
     leave_brood(record.worker);
     usleep(static_cast<useconds_t>(argument * 1000));
+  } else if (verb == "hog") {
+    take_memory(argument);
+  } else if (verb == "bomb") {
+    explode(argument, record.worker);
+  } else if (verb == "fds") {
+    write_down(record, ExecutionRecord::kFailed);
+    return open_all_files();
+  } else if (verb == "print") {
+    print_all(argument);
   } else if (verb == "burn") {
     std::signal(SIGTERM, SIG_IGN);
     for (;;) asm volatile("");

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <thread>
@@ -19,6 +20,7 @@
 #include "tests/chaos/append_only_file.h"
 #include "tests/chaos/execution_log.h"
 #include "tests/chaos/remains.h"
+#include "tests/chaos/scenario.h"
 #include "tests/chaos/switches.h"
 
 namespace fanfare::chaos {
@@ -285,6 +287,20 @@ void Rig::restart_redis() {
 bool Rig::answers() {
   const auto answer = client_->admin("status", "{}");
   return answer.has_value();
+}
+
+void Rig::need_cgroups() {
+  std::string said;
+  run_until(
+      [&] {
+        std::ifstream log(file("worker-0.log"));
+        said.assign(std::istreambuf_iterator<char>(log), {});
+        return said.find("memory limited by") != std::string::npos;
+      },
+      5s);
+  if (said.find("memory limited by cgroup") == std::string::npos) {
+    throw CannotHere("workers may make no memory cgroups here");
+  }
 }
 
 Counts Rig::counts() {

@@ -134,7 +134,8 @@ class Rig {
   bool published() const;  // all publishers have ended
   Counts counts();         // one atomic read
   bool has_result(const protocol::EventId& id);
-  bool answers();  // the broker does
+  bool answers();       // the broker does
+  void need_cgroups();  // throws CannotHere if the first worker may make none
   std::vector<Execution> executions() const;
   std::vector<BirthRecord> births() const;  // of the probe's processes
   // Reads everything. What has not come to rest is killed first, so that all witnesses speak of one

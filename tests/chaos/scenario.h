@@ -77,6 +77,7 @@ Scenario redis_kill();    // 3
 Scenario power_loss();    // 4
 Scenario two_brokers();   // 5
 Scenario lost_replies();  // 6
+Scenario batch_limits();  // 9
 Scenario clock_steps();   // 10
 Scenario hung();          // 11
 Scenario poison();        // 12
@@ -90,6 +91,7 @@ Scenario overload();      // 21
 Scenario zygote_death();  // 22
 Scenario orphans();       // 23
 Scenario worker_gone();   // 30
+Scenario hogs();          // 31
 Scenario order();         // 32
 Scenario delayed();       // 33
 Scenario same_key();      // 34

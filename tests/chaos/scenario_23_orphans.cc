@@ -100,6 +100,7 @@ Outcome run_orphans(const Run& run) {
   options.broker = {{"FANFARE_BROKER_MAX_WORKER_LOSSES", "1000"}};
   if (run.without()) options.worker_without = "sweep_orphans";
   Rig rig(options);
+  rig.need_cgroups();
   Births births(rig);
   std::mt19937_64 random(run.seed);
 

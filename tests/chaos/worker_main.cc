@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
         {"announce_held", &p.announce_held},
         {"kill_after_grace", &p.kill_after_grace},
         {"sweep_orphans", &p.sweep_orphans},
+        {"limit_memory", &p.limit_memory},
         {"take_back_unborn", &p.take_back_unborn}};
     static_assert(sizeof(worker::Protections) == sizeof(bool) * std::size(names),
                   "one has no name");
