@@ -30,6 +30,7 @@ std::vector<Scenario> scenarios() {
       delayed(),
       same_key(),
       stuck(),
+      exhaustion(),
   };
   // clang-format on
 }

@@ -96,5 +96,6 @@ Scenario order();         // 32
 Scenario delayed();       // 33
 Scenario same_key();      // 34
 Scenario stuck();         // 36
+Scenario exhaustion();    // 38
 
 }  // namespace fanfare::chaos

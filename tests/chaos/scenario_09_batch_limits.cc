@@ -235,7 +235,7 @@ std::size_t largest_step(const History& history) {
 Outcome run_batch_limits(const Run& run) {
   RigOptions options;
   options.broker = {{"FANFARE_BROKER_MAX_EVENT_BYTES", fmt::format("{}", kDataBytes)}};
-  if (run.control) options.broker_without = "cut_appends";
+  if (run.without()) options.broker_without = "cut_appends";
   Rig rig(options);
   Batches batches(rig, run.seed);
   std::mt19937_64 random(run.seed);
@@ -295,6 +295,7 @@ Scenario batch_limits() {
               "broker over one",
           .without = "cutting what is appended",
           .bites = {Invariant::kResources},
+          .own_faults = true,
           .run = run_batch_limits};
 }
 

@@ -41,21 +41,6 @@ Zygote zygote_since(const Rig& rig, std::int64_t since_ns) {
   return zygote;
 }
 
-// Until nothing is left, or nothing has happened for so long.
-void wait_until_it_rests_or_stalls(Rig& rig, Duration stalled_after) {
-  Counts last;
-  auto changed = std::chrono::steady_clock::now();
-  rig.run_until(
-      [&] {
-        const Counts now = rig.counts();
-        if (!(now == last)) changed = std::chrono::steady_clock::now();
-        last = now;
-        return (rig.published() && now.open == 0 && now.later == 0) ||
-               std::chrono::steady_clock::now() - changed > stalled_after;
-      },
-      60s);
-}
-
 // A version that cannot be forked from is deployed, and then a good one again.
 struct Refused {
   double as_it_must_be = 0, otherwise = 0;
@@ -126,10 +111,11 @@ Outcome run_zygotes(const Run& run) {
     rig.note_fault("zygote killed", from, rig.worker(0).pid());
     ++outcome.times;
   }
-  wait_until_it_rests_or_stalls(rig, 2s);
   Refused refused;
-  if (!run.control) deploy_one_with_a_thread(rig, run.seed, refused);
-  rig.come_to_rest(20s);
+  if (rig.come_to_rest(60s)) {
+    deploy_one_with_a_thread(rig, run.seed, refused);
+    rig.come_to_rest(20s);
+  }
   // Besides the zygote nobody may be left, not even as a zombie.
   const auto children = [&] { return children_of(rig.worker(0).pid()).size(); };
   rig.run_until([&] { return children() <= 1; }, 3s);
@@ -148,7 +134,7 @@ Outcome run_zygotes(const Run& run) {
                     .what = "processes of the worker at rest",
                     .value = left,
                     .at_most = 1});
-  if (!run.control) {
+  if (refused.ms_until_good > 0) {
     bounds.push_back({.of = Bounded::Of::kResource,
                       .what = "attempts by a plugin with a thread that were not refused for it",
                       .value = refused.otherwise + (refused.as_it_must_be > 0 ? 0 : 1),

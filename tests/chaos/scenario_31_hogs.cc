@@ -45,7 +45,7 @@ Outcome run_hogs(const Run& run) {
   RigOptions options;
   options.slots = 4;
   options.manifest = "timeout = \"3s\"\nmemory = \"64MiB\"\n[retry]\nprofile = \"none\"\n";
-  if (run.control) options.worker_without = "limit_memory";
+  if (run.without()) options.worker_without = "limit_memory";
   Rig rig(options);
   rig.need_cgroups();
   std::mt19937_64 random(run.seed);
@@ -142,6 +142,7 @@ Scenario hogs() {
           .injected = "functions that take memory, processes and files, and write 1 GiB of output",
           .without = "the limit of memory",
           .bites = {Invariant::kResources},
+          .own_faults = true,
           .run = run_hogs};
 }
 

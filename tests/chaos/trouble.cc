@@ -4,7 +4,10 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -32,7 +35,11 @@ __attribute__((constructor)) void find_orders() {
   void* const shared =
       mmap(nullptr, sizeof(TroubleOrders), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   syscall(SYS_close, fd);
-  if (shared != MAP_FAILED) orders = static_cast<TroubleOrders*>(shared);
+  if (shared == MAP_FAILED) return;
+  orders = static_cast<TroubleOrders*>(shared);
+  struct sigaction interrupt{};
+  interrupt.sa_handler = [](int) { ++orders->interruptions; };
+  sigaction(SIGWINCH, &interrupt, nullptr);
 }
 
 template <typename Function>
@@ -70,6 +77,18 @@ bool is_append_only(int fd, const char* ending = "") {
   const std::size_t tail = std::strlen(ending);
   return std::strstr(path, "appendonly") != nullptr && static_cast<std::size_t>(size) >= tail &&
          std::strcmp(path + size - tail, ending) == 0;
+}
+
+bool is_socket(int fd) {
+  struct stat status{};
+  return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+// For the other end and for the next call, too, as when it is really broken.
+int break_connection(int fd) {
+  syscall(SYS_shutdown, fd, SHUT_RDWR);
+  errno = ECONNRESET;
+  return -1;
 }
 
 int sync_file(int fd, long number) {
@@ -119,7 +138,19 @@ ssize_t write(int fd, const void* bytes, std::size_t size) {
     errno = EIO;
     return -1;
   }
+  if (orders && strikes(orders->send_per_mille) && is_socket(fd)) {
+    ++orders->failed_sends;
+    return break_connection(fd);
+  }
   return syscall(SYS_write, fd, bytes, size);
+}
+
+ssize_t read(int fd, void* bytes, std::size_t size) {
+  if (orders && strikes(orders->recv_per_mille) && is_socket(fd)) {
+    ++orders->failed_recvs;
+    return break_connection(fd);
+  }
+  return syscall(SYS_read, fd, bytes, size);
 }
 
 int clock_gettime(clockid_t clock, timespec* time) {
@@ -192,6 +223,40 @@ int accept(int fd, sockaddr* address, socklen_t* size) {
   return accept4(fd, address, size, 0);
 }
 
+int socket(int domain, int type, int protocol) {
+  if (orders && strikes(orders->socket_per_mille)) {
+    ++orders->failed_sockets;
+    errno = EMFILE;
+    return -1;
+  }
+  return static_cast<int>(syscall(SYS_socket, domain, type, protocol));
+}
+
+int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
+  if (orders && operation == EPOLL_CTL_ADD && strikes(orders->epoll_per_mille)) {
+    ++orders->failed_epolls;
+    errno = ENOSPC;
+    return -1;
+  }
+  return static_cast<int>(syscall(SYS_epoll_ctl, epoll, operation, fd, event));
+}
+
+ssize_t recv(int fd, void* bytes, std::size_t size, int flags) {
+  if (orders && strikes(orders->recv_per_mille)) {
+    ++orders->failed_recvs;
+    return break_connection(fd);
+  }
+  return syscall(SYS_recvfrom, fd, bytes, size, flags, nullptr, nullptr);
+}
+
+ssize_t send(int fd, const void* bytes, std::size_t size, int flags) {
+  if (orders && strikes(orders->send_per_mille)) {
+    ++orders->failed_sends;
+    return break_connection(fd);
+  }
+  return syscall(SYS_sendto, fd, bytes, size, flags, nullptr, 0);
+}
+
 pid_t fork() {
   static const auto real = next<pid_t (*)()>("fork");
   if (orders && strikes(orders->fork_per_mille)) {
@@ -200,6 +265,16 @@ pid_t fork() {
     return -1;
   }
   return real();
+}
+
+int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
+                const posix_spawnattr_t* attributes, char* const argv[], char* const envp[]) {
+  static const auto real = next<decltype(&posix_spawn)>("posix_spawn");
+  if (orders && strikes(orders->fork_per_mille)) {
+    ++orders->failed_forks;
+    return EAGAIN;
+  }
+  return real(pid, path, actions, attributes, argv, envp);
 }
 
 }  // extern "C"

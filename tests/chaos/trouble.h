@@ -1,7 +1,9 @@
 // Orders for trouble.so, in memory that the rig shares with the processes it is loaded into.
 //
 // trouble.so (LD_PRELOAD) takes the place of a few calls into the kernel and the C library. It does
-// nothing until an order is given, and obeys at once, in all processes that share the file.
+// nothing until an order is given, and obeys at once, in all processes that share the file. It also
+// takes SIGWINCH, without doing anything: so that this interrupts calls, which a signal that is
+// ignored does not.
 #pragma once
 
 #include <atomic>
@@ -25,12 +27,16 @@ struct TroubleOrders {
   // a sync of it began that has succeeded since. No more of it survives a loss of power.
   std::atomic<std::int32_t> notes_durable;
   std::atomic<std::uint64_t> durable_bytes;
-  // Out of a thousand calls, so many fail: malloc (ENOMEM; of 4 KiB and more), open, accept
-  // (EMFILE), fork (EAGAIN).
-  std::atomic<std::int32_t> malloc_per_mille, open_per_mille, accept_per_mille, fork_per_mille;
+  // Out of a thousand calls, so many fail: malloc (ENOMEM; of 4 KiB and more), open, accept,
+  // socket (EMFILE), fork and posix_spawn (EAGAIN), epoll_ctl that adds (ENOSPC), recv and send
+  // (and read and write of sockets: ECONNRESET; what was there, or was to go, is lost with the
+  // connection).
+  std::atomic<std::int32_t> malloc_per_mille, open_per_mille, accept_per_mille, socket_per_mille,
+      fork_per_mille, epoll_per_mille, recv_per_mille, send_per_mille;
   // What has been done: so many calls have failed or were slow.
   std::atomic<std::uint64_t> failed_syncs, failed_writes, slow_syncs;
-  std::atomic<std::uint64_t> failed_mallocs, failed_opens, failed_accepts, failed_forks;
+  std::atomic<std::uint64_t> failed_mallocs, failed_opens, failed_accepts, failed_sockets,
+      failed_forks, failed_epolls, failed_recvs, failed_sends, interruptions;
 };
 static_assert(std::atomic<std::int64_t>::is_always_lock_free);
 
