@@ -22,7 +22,8 @@ struct BenchRun {
 };
 
 // An event of the bench's type with that much data, packed.
-std::string bench_event(std::uint64_t size);
+// `deliver_at_ms` is Unix ms; 0 = at once.
+std::string bench_event(std::uint64_t size, std::int64_t deliver_at_ms = 0);
 std::int64_t monotonic_ns();
 // When the no-op function was entered (CLOCK_MONOTONIC), as the first 8 bytes of its output say,
 // little end first; 0 if there are none.
@@ -30,6 +31,9 @@ std::int64_t entered_ns(const std::string& output);
 
 // Publishers push as fast as they are acknowledged; latency is that of the acknowledgement.
 Result<BenchRun> measure_throughput(BenchInstallation& bench, const BenchCommand& command);
+// The same, but all are due at one instant, once all are acknowledged; end_to_end_per_s counts from
+// then.
+Result<BenchRun> measure_delayed(BenchInstallation& bench, const BenchCommand& command);
 // Events at a steady rate, however long each takes; latency from publish to the handler's first
 // line.
 Result<BenchRun> measure_latency(BenchInstallation& bench, const BenchCommand& command);

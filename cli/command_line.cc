@@ -40,7 +40,7 @@ struct Parsed {
   std::string name;  // of a function
   bool yes = false;  // do not ask
   std::vector<std::string> folders;
-  std::string wait, timeout = "30s", since;  // durations
+  std::string wait, timeout = "30s", since, ahead;  // durations
   Run run;
 };
 
@@ -420,8 +420,8 @@ void add_bench(CLI::App& app, Parsed& parsed) {
       "bench",
       "Measure an installation (or, if none is named, one of its own) with a no-op function");
   BenchCommand& command = parsed.bench;
-  verb->add_option("mode", command.mode, "throughput, latency, invoke or cold-start")
-      ->check(CLI::IsMember({"throughput", "latency", "invoke", "cold-start"}))
+  verb->add_option("mode", command.mode, "throughput, delayed, latency, invoke or cold-start")
+      ->check(CLI::IsMember({"throughput", "delayed", "latency", "invoke", "cold-start"}))
       ->capture_default_str();
   verb->add_option("--events", command.events, "Per run")->check(count_above_zero());
   verb->add_option("--size", command.size, "Bytes of data per event")
@@ -433,12 +433,16 @@ void add_bench(CLI::App& app, Parsed& parsed) {
   verb->add_option("--rate", command.rate, "Events per second, of latency")
       ->transform(above_zero())
       ->capture_default_str();
+  verb->add_option("--ahead", parsed.ahead,
+                   "How far ahead those of `delayed` are due; else by their number")
+      ->check(duration_like());
   verb->add_option("--runs", command.runs, "The median of so many")
       ->check(CLI::Range(1, 99))
       ->capture_default_str();
   verb->add_option("--durability", command.durability, "Class of the temporary installation")
       ->check(CLI::IsMember({"fsync", "everysec", "memory"}));
   verb->callback([&parsed] {
+    if (!parsed.ahead.empty()) parsed.bench.ahead = *parse_duration(parsed.ahead);
     parsed.run = [&parsed](const Common& common) { return run_bench(common, parsed.bench); };
   });
 }

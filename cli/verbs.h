@@ -151,11 +151,12 @@ struct UpCommand {
 int run_up(const Common& common, const UpCommand& command);
 
 struct BenchCommand {
-  std::string mode = "throughput";  // throughput | latency | invoke | cold-start
+  std::string mode = "throughput";  // throughput | delayed | latency | invoke | cold-start
   std::uint64_t events = 0;         // 0 = the mode's own
   std::uint64_t size = 200;         // bytes of data
   std::uint32_t publishers = 2;
   double rate = 500;  // events per second, of latency
+  Duration ahead{};   // until those of delayed are due; 0 = by their number
   std::uint32_t runs = 3;
   std::string durability;  // of a temporary installation; empty = fsync
 };
