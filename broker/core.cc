@@ -178,12 +178,7 @@ struct Core::AnswerHandler {
   }
   void operator()(ForDue& p) {
     if (p.reading != p.function->reading) return;
-    p.function->reading_due = false;
-    if (auto* rows = got<store::DueRows>()) {
-      core.on_due(*p.function, std::move(*rows), now);
-    }
-    p.function->placed_while_reading.reset();
-    p.function->ended_while_reading.clear();
+    core.on_due(*p.function, p.page, got<store::DueRows>(), now);
   }
   void operator()(ForRepublish& p) { core.on_republished(*p.chunk, answer, now); }
   void operator()(ForOutboxCounts& p) { core.on_outbox_counts(p, answer, now); }
@@ -340,13 +335,14 @@ Duration Core::until_next_tick(Now now) const {
   using namespace std::chrono_literals;
   const Duration pause = phase_ == Phase::kRecovering ? 5ms : 100ms;
   Duration wait = ticked_at_ + pause - now.steady;
-  const std::int64_t now_ms = to_ms(now.wall);
+  const std::int64_t now_ms = to_ms(now.wall), pause_ms = pause / 1ms;
   for (const auto& [name, function] : functions_) {
     if (const auto next = function->rate.waits_until(); next && function->lendable() > 0) {
       wait = std::min(wait, std::max<Duration>(*next - now.steady, kRatePause));
     }
-    if (!may_read_due(*function)) continue;
-    wait = std::min<Duration>(wait, std::chrono::milliseconds{*function->next_due_ms - now_ms});
+    if (!function->later.may_read()) continue;
+    const std::int64_t next_ms = *function->later.next_due_ms() - now_ms;
+    wait = std::min<Duration>(wait, std::chrono::milliseconds{std::min(next_ms, pause_ms)});
   }
   return std::max(wait, Duration::zero());
 }

@@ -88,6 +88,7 @@ struct CoreOptions {
   std::uint32_t appends_in_flight_max = 32;  // full chunks; a partial one waits until none is
   std::size_t leased_bytes_max = 64u << 20;  // per function, lent and not yet done
   WindowLimits window;
+  LaterLimits later;
   // How long the same (source, id) or idempotency key is the same event; 0 = ids are not looked at.
   Duration dedup_window = std::chrono::minutes{5};
   std::size_t claims_kept_max = 262'144;  // see claim_table.h
@@ -230,7 +231,16 @@ class Core {
     // Of outboxes, not of publishers: where the events lay. Then there are no shares and parts.
     std::vector<std::pair<FunctionState*, protocol::EntryId>> caused;
 
+    struct Delayed {  // what it brings into one function's `later`
+      FunctionState* function;
+      std::int64_t first_due_ms;
+      std::uint64_t count;
+    };
+    std::vector<Delayed> delayed;
+
     void note_sizes();  // once all events are in
+    std::uint64_t deliveries() const;
+    void will_not_arrive() const;
   };
   // An outbox entry on its way into the journal.
   struct Caused {
@@ -279,6 +289,7 @@ class Core {
   struct ForDue {
     FunctionState* function;
     std::uint32_t reading;
+    store::Due page;
   };
   struct ForPostpone {
     FunctionState* function;
@@ -413,6 +424,12 @@ class Core {
   static store::Effects effects_of_burial(const FunctionState& function, const Pending& delivery,
                                           const protocol::ResultRecord& record);
 
+  // core_delay.cc: events that are not to run yet
+  static void append_delayed(FunctionState& function, const protocol::EventId& id,
+                             const SharedBytes& packed_event, std::int64_t due_ms,
+                             std::int64_t accepted_ms, Chunk& chunk, store::Append& append);
+  void accept_delayed(const Chunk& chunk);
+
   // core_dispatch.cc: from waiting to lent
   void dispatch(FunctionState& function, Now now);
   bool all_are_back(Now now) const;
@@ -423,7 +440,6 @@ class Core {
   bool make_ready(FunctionState& function, Pending&& delivery, Now now);
   bool put_off(FunctionState& function, Pending& delivery, Now now);
   void read_on(FunctionState& function, Now now);
-  static bool may_read_due(const FunctionState& function);
   void on_invoke(const Peer& peer, const protocol::Invoke& invoke, Now now);
 
   // core_workers.cc: sessions, reports, losses
@@ -479,8 +495,9 @@ class Core {
   void on_paged(FunctionState& function, protocol::Lane lane, store::Paged paged, Now now);
   static void end_reading_again(FunctionState& function);
   static void recall_attempts(FunctionState& function, Pending& pending);
-  void on_due(FunctionState& function, store::DueRows rows, Now now);
-  Pending pending_of(store::DueRows::Row row) const;
+  void on_due(FunctionState& function, const store::Due& page, store::DueRows* rows, Now now);
+  void take_due(FunctionState& function, store::DueRows::Row row, Now now);
+  Pending pending_of(store::DueRows::Row row, std::int64_t* wished_ms = nullptr) const;
   void register_function(store::Registered registered);
   void rebuild_router();
   void maybe_open_dispatch(Now now);

@@ -11,8 +11,6 @@ namespace {
 // Bounds of one Deliver message: large enough to spare messages, small enough to start work early.
 constexpr std::size_t kDeliverCountMax = 512;
 constexpr std::size_t kDeliverBytesMax = 512 * 1024;
-constexpr std::uint32_t kDueRowsMax = 256;
-constexpr std::size_t kLaterHeldMax = 2048;  // due rows here at once, per function
 
 // For what workers run and this broker has not read: it appears, or its report comes, long before.
 constexpr Duration kUnknownKeysWait = std::chrono::seconds{1};
@@ -48,8 +46,8 @@ bool Core::all_are_back(Now now) const {
 // and is not known yet (a former broker may have gone on lending, by another clock) is waited for.
 void Core::maybe_open_keys(FunctionState& function, Now now) {
   if (function.queue.keys_are_open() || !function.surveyed || !all_are_back(now)) return;
-  const bool rows_read =
-      !function.reading_due && (!function.next_due_ms || *function.next_due_ms > began_ms_);
+  const auto next_due_ms = function.later.next_due_ms();
+  const bool rows_read = !function.later.reading() && (!next_due_ms || *next_due_ms > began_ms_);
   const bool all_known =
       function.announced.empty() || now.steady >= function.announced_at + kUnknownKeysWait;
   if ((rows_read && all_known) || now.steady >= began_at_ + options_.lease)
@@ -104,7 +102,7 @@ bool Core::take_next(FunctionState& function, Session& session, Now now, Pending
       continue;
     }
     const bool expired =
-        (out.expires_ms != 0 && out.expires_ms <= now_ms) || now_ms - out.accepted_ms > max_age_ms;
+        (out.expires_ms != 0 && out.expires_ms <= now_ms) || now_ms - out.age_from_ms > max_age_ms;
     if (out.generation > protocol::kGenerationsMax) {
       bury_recursion(function, std::move(out), now);
       continue;
@@ -178,11 +176,6 @@ void Core::lend(FunctionState& function, Session& session, std::vector<Pending> 
   options_.failpoint("broker.delivery.lent");
 }
 
-bool Core::may_read_due(const FunctionState& function) {
-  return function.next_due_ms && !function.reading_due &&
-         function.later_held.size() < kLaterHeldMax;
-}
-
 // Keeps the windows filled: pages of the journal, and the rows of `later` whose time has come.
 void Core::read_on(FunctionState& function, Now now) {
   if (phase_ == Phase::kStarting || ended_) return;
@@ -192,15 +185,9 @@ void Core::read_on(FunctionState& function, Now now) {
     ++counters_.pages_read;
     call(*std::move(page), ForPage{&function, lane, function.reading});
   }
-  const std::int64_t now_ms = to_ms(now.wall);
-  if (!may_read_due(function) || *function.next_due_ms > now_ms) return;
-  function.reading_due = true;
-  call(store::Due{.function = function.name,
-                  .from_ms = function.cursor_ms,
-                  .until_ms = now_ms,
-                  .after = function.cursor_id,
-                  .rows_max = kDueRowsMax},
-       ForDue{&function, function.reading});
+  while (auto page = function.later.next_page(function.name, to_ms(now.wall))) {
+    call(*page, ForDue{&function, function.reading, *page});
+  }
 }
 
 // ---- synchronous invocations ----

@@ -186,7 +186,7 @@ void Core::on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now
       tell_cancellations(function, item.id, ended_elsewhere(result->verdicts[i]));
       continue;
     }
-    function.later_held.erase(item.id);
+    function.later.release(item.id);
     function.queue.keys().park(item.id, item.due_ms);
     if (item.origin != protocol::Origin::kLater) {
       --function.counts.open;
@@ -196,11 +196,7 @@ void Core::on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now
       cancel_after_move(function, std::move(delivery.mapped()), unwanted.mapped(), now);
       continue;
     }
-    function.note_due(item.due_ms);
-    if (function.reading_due) {
-      auto& placed = function.placed_while_reading;
-      placed = std::min(placed.value_or(item.due_ms), item.due_ms);
-    }
+    function.later.note_placed(item.due_ms);
   }
 }
 

@@ -121,11 +121,7 @@ void Core::note_redriven(FunctionState& function, const store::Redrive::Item& it
                          protocol::Status status) {
   --(status == protocol::Status::kExpired ? function.counts.expired : function.counts.dead);
   ++function.counts.later;
-  function.note_due(item.due_ms);
-  if (function.reading_due) {
-    auto& placed = function.placed_while_reading;
-    placed = std::min(placed.value_or(item.due_ms), item.due_ms);
-  }
+  function.later.note_placed(item.due_ms);
   for (Ended& ended : just_ended_) {
     if (ended.id == item.id && ended.function == &function) ended = {};
   }

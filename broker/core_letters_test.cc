@@ -118,13 +118,17 @@ TEST_F(Redriving, ADelayIsNotWaitedForAgain) {
   protocol::PublishOptions options;
   options.delay = 1000;
   h.publish(1, {h.event(options)});
-  h.answer(h.take_call<store::Append>().first, store::Answer{store::Appended{}});
-  const auto postpone = h.take_call<store::Postpone>();
-  h.answer(postpone.first, store::Answer{store::Moved{{Verdict::kOk}}});
+  const auto [ticket, append] = h.take_call<store::Append>();
+  h.answer(ticket, store::Answer{store::Appended{}});
   h.pass(2s);
-  const auto& item = postpone.second.items[0];
-  const auto delivered = lent_from({item.id, item.due_ms, 0, item.accepted_ms, item.packed_ledger,
-                                    item.packed_event, item.token});
+  const auto& item = append.delayed.at(0).items.at(0);
+  const auto delivered = lent_from({{append.entry, item.index},
+                                    item.due_ms,
+                                    0,
+                                    item.accepted_ms,
+                                    {},
+                                    item.packed_event.str(),
+                                    protocol::make_token(1, 0)});
   ASSERT_EQ(delivered.size(), 1u);
   h.done(h.failed_row(delivered[0], Outcome::kFunctionError, false));
   const auto bury = h.take_call<store::Bury>();

@@ -384,7 +384,7 @@ TEST(Order, ManyRowsThatWaitForAKeyLeaveRoomForItsHolder) {
   }
   world.pass(1s);
   world.pass(1s);
-  EXPECT_LE(world.function().later_held.size(), 1300u);
+  EXPECT_LE(world.function().later.size(), 1300u);
   world.fail(holder);
   std::size_t ended = 0;
   for (int i = 0; i < 100 && ended < 3001; ++i) {

@@ -130,7 +130,7 @@ std::shared_ptr<const Core::Target> Core::target_named(const std::string& name) 
   if (target) return target;
   auto& function = functions_[name];
   if (!function) {
-    function = std::make_unique<FunctionState>(name, options_.window);
+    function = std::make_unique<FunctionState>(name, options_.window, options_.later);
     call(store::Survey{name}, ForSurvey{function.get()});
   }
   target = std::make_shared<Target>(Target{{name}, {function.get()}});
@@ -183,14 +183,14 @@ void Core::on_republished(Chunk& chunk, const Result<store::Answer>& answer, Now
       if (outbox.unread) want_outbox(*source);
       touch(*source);
     }
-    for (const Offer& offer : chunk.offers) counters_.deliveries_caused += offer.deliveries.size();
+    counters_.deliveries_caused += chunk.deliveries();
     return accept_chunk(chunk, now);
   }
   ++counters_.appends_failed;
   if (answer.error().kind == ErrorKind::kReconnect) {
     end(reconnect("an append's outcome is unknown, starting anew: " + answer.error().message));
   }
-  for (const Offer& offer : chunk.offers) offer.function->arriving -= offer.deliveries.size();
+  chunk.will_not_arrive();
   for (const auto& [source, entry] : chunk.caused) {
     source->outbox.begin_anew(now.steady + kRest);
   }

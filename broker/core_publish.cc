@@ -346,6 +346,13 @@ void Core::add_to_offers(Chunk& chunk, store::Append& append, const Incoming& in
     }
   }
   for (FunctionState* function : incoming.target->functions) {
+    // What no function is there for is buried as soon as it is journaled.
+    const bool undeliverable = !chunk.caused.empty() && !function->deployed;
+    if (times.due_ms > accepted_ms && !memory && !undeliverable) {
+      append_delayed(*function, id, incoming.packed_event, due_or_expired_ms(times), accepted_ms,
+                     chunk, append);
+      continue;
+    }
     auto offer = std::find_if(chunk.offers.begin(), chunk.offers.end(), [&](const Offer& o) {
       return o.function == function && o.lane == incoming.place.lane;
     });
@@ -368,6 +375,7 @@ void Core::add_to_offers(Chunk& chunk, store::Append& append, const Incoming& in
     pending.ordered = incoming.place.ordered;
     pending.origin = memory ? protocol::Origin::kMemory : protocol::Origin::kJournal;
     pending.accepted_ms = accepted_ms;
+    pending.age_from_ms = std::max(accepted_ms, times.due_ms);
     pending.due_ms = times.due_ms;
     pending.expires_ms = times.expires_ms;
     pending.generation = incoming.generation;
@@ -382,6 +390,18 @@ void Core::Chunk::note_sizes() {
       pending.entry_size = static_cast<std::uint16_t>(offer.deliveries.size());
     }
   }
+}
+
+std::uint64_t Core::Chunk::deliveries() const {
+  std::uint64_t sum = 0;
+  for (const Offer& offer : offers) sum += offer.deliveries.size();
+  for (const Delayed& one : delayed) sum += one.count;
+  return sum;
+}
+
+void Core::Chunk::will_not_arrive() const {
+  for (const Offer& offer : offers) offer.function->arriving -= offer.deliveries.size();
+  for (const Delayed& one : delayed) one.function->arriving -= one.count;
 }
 
 // What outboxes brought passes the journal in every class.
@@ -410,6 +430,7 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
   counters_.events_unmatched += chunk.unmatched;
   counters_.events_duplicate += chunk.duplicates;
   confirm_claims(chunk, now);
+  accept_delayed(chunk);
   for (Offer& offer : chunk.offers) {
     FunctionState& function = *offer.function;
     const auto count = static_cast<std::int64_t>(offer.deliveries.size());
@@ -425,9 +446,9 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
       }
       continue;
     }
-    // A delivery whose time lies ahead leaves the journal for `later` at once; it must not pass
-    // through the window, where it would be lent.
-    // Nor must what no function is there for.
+    // It must not pass through the window, where it would be lent, if its time had come when it
+    // was cut and yet lies ahead, because the clock was set back. Nor must what no function is
+    // there for.
     const bool undeliverable = !chunk.caused.empty() && !function.deployed;
     const auto may_go = [&, now_ms = to_ms(now.wall)](const Pending& pending) {
       return pending.due_ms <= now_ms && !undeliverable;
@@ -464,7 +485,7 @@ void Core::refuse_chunk(Chunk& chunk, const Error& error) {
   const Refusal code = refusal_after(error);
   count_refused(code, chunk.events + chunk.duplicates);
   release_claims(chunk);
-  for (const Offer& offer : chunk.offers) offer.function->arriving -= offer.deliveries.size();
+  chunk.will_not_arrive();
   for (std::size_t i = 0; i < chunk.shares.size(); ++i) {
     protocol::Published part;
     for (const protocol::PublishRun& run : chunk.parts[i].runs) {

@@ -126,9 +126,9 @@ void Core::on_purged_rows(ForPurgedRows& purpose, Result<store::Answer>& answer,
     purge.cursor_ms = row.due_ms;
     purge.cursor_id = row.id;
     // Those that were read as due wait in the windows, or are moving, or run.
-    const bool elsewhere = function.later_held.contains(row.id) ||
-                           function.moving.contains(row.id) || function.leases.contains(row.id) ||
-                           function.ended_while_reading.contains(row.id);
+    const bool elsewhere = function.later.holds(row.id) || function.moving.contains(row.id) ||
+                           function.leases.contains(row.id) ||
+                           function.later.has_just_ended(row.id);
     if (elsewhere) continue;
     Pending delivery = pending_of(std::move(row));
     if (!is_purged(function, delivery)) continue;

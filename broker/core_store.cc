@@ -12,19 +12,17 @@ namespace fanfare::broker {
 namespace {
 
 constexpr Duration kRecountPause = std::chrono::seconds{1};
-constexpr std::size_t kBlockedRowsMax = 1024;  // half of what is held of `later`
 
 // Whether this broker has nothing of a function to lend, and nothing lent.
 bool is_idle(const FunctionState& function) {
   return function.surveyed && function.leases.empty() && function.moving.empty() &&
-         function.waiting() == 0 && !function.queue.has_unread() && !function.next_due_ms &&
-         !function.reading_due;
+         function.waiting() == 0 && !function.queue.has_unread() && !function.later.next_due_ms() &&
+         !function.later.reading();
 }
 
 // What a page of the journal brings may be here already, after Redis was restarted.
 bool is_held(const FunctionState& function, const protocol::EventId& id) {
-  return function.leases.contains(id) || function.moving.contains(id) ||
-         function.later_held.contains(id) ||
+  return function.leases.contains(id) || function.moving.contains(id) || function.later.holds(id) ||
          std::ranges::any_of(function.suspects, [&](const Pending& one) { return one.id == id; });
 }
 
@@ -60,7 +58,8 @@ void Core::maybe_open_intake() {
 
 void Core::register_function(store::Registered registered) {
   auto& function = functions_[registered.name];
-  if (!function) function = std::make_unique<FunctionState>(registered.name, options_.window);
+  if (!function)
+    function = std::make_unique<FunctionState>(registered.name, options_.window, options_.later);
   auto manifest =
       protocol::parse_manifest(registered.manifest_toml, "function.toml", registered.name);
   if (!manifest) {
@@ -106,10 +105,7 @@ void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed)
   // What this broker appended before the survey's answer came is in both: the window refuses what
   // it has read, because a lane marked unread is read from where the window stands.
   for (const auto lane : surveyed.lanes) function.queue.mark_unread(lane);
-  if (surveyed.next_due_ms) {
-    function.next_due_ms =
-        std::min(function.next_due_ms.value_or(*surveyed.next_due_ms), *surveyed.next_due_ms);
-  }
+  if (surveyed.next_due_ms) function.later.note_placed(*surveyed.next_due_ms);
   touch(function);
   maybe_open_intake();
 }
@@ -123,11 +119,7 @@ void Core::read_anew(FunctionState& function) {
   for (Pending& one : function.queue.forget_journal()) {
     function.lent_before.insert_or_assign(one.id, std::move(one));
   }
-  function.cursor_ms = 0;
-  function.cursor_id.reset();
-  function.reading_due = false;
-  function.placed_while_reading.reset();
-  function.ended_while_reading.clear();
+  function.later.begin_anew();
   function.surveyed = false;
   call(store::Survey{function.name}, ForSurvey{&function});
 }
@@ -177,10 +169,11 @@ void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged p
       pending.slot = item.slot;
       pending.entry_size = entry.entry_size;
       pending.lane = lane;
-      pending.accepted_ms = static_cast<std::int64_t>(entry.entry.ms);
+      pending.accepted_ms = pending.age_from_ms = static_cast<std::int64_t>(entry.entry.ms);
       pending.packed_event = std::move(item.packed_event);
       if (const auto options = options_of(pending.packed_event)) {
         const EventTimes times = times_of(*options, pending.accepted_ms);
+        pending.age_from_ms = std::max(pending.accepted_ms, times.due_ms);
         pending.due_ms = times.due_ms;
         pending.expires_ms = times.expires_ms;
         const Place place = place_of(*options);
@@ -225,12 +218,13 @@ void Core::recall_attempts(FunctionState& function, Pending& pending) {
   pending.packed_ledger = known.packed_ledger;
 }
 
-Pending Core::pending_of(store::DueRows::Row row) const {
+// `wished_ms` is when its publisher wished that it starts, 0 = at once.
+Pending Core::pending_of(store::DueRows::Row row, std::int64_t* wished_ms) const {
   Pending pending;
   pending.id = row.id;
   pending.origin = protocol::Origin::kLater;
   pending.attempts = row.attempts;
-  pending.accepted_ms = row.accepted_ms;
+  pending.accepted_ms = pending.age_from_ms = row.accepted_ms;
   pending.due_ms = row.due_ms;
   pending.moved_by = row.token;
   // Attempts go on being numbered where this broker's last one stopped: no token twice.
@@ -240,9 +234,12 @@ Pending Core::pending_of(store::DueRows::Row row) const {
   pending.packed_ledger = std::move(row.packed_ledger);
   pending.packed_event = std::move(row.packed_event);
   if (const auto options = options_of(pending.packed_event)) {
+    const EventTimes times = times_of(*options, pending.accepted_ms);
+    if (wished_ms) *wished_ms = times.due_ms;
     // An operator has decided that a redriven one shall run, now: its publisher's times are over.
     if (!history.redriven) {
-      pending.expires_ms = times_of(*options, pending.accepted_ms).expires_ms;
+      pending.age_from_ms = std::max(pending.accepted_ms, times.due_ms);
+      pending.expires_ms = times.expires_ms;
       pending.generation = options->generation;
     }
     const Place place = place_of(*options);
@@ -253,45 +250,40 @@ Pending Core::pending_of(store::DueRows::Row row) const {
   return pending;
 }
 
-void Core::on_due(FunctionState& function, store::DueRows rows, Now now) {
-  for (const auto& row : rows.rows) {
-    if (row.token.value >> 12 <= epoch_) continue;
+void Core::on_due(FunctionState& function, const store::Due& page, store::DueRows* rows, Now now) {
+  if (rows && std::ranges::any_of(
+                  rows->rows, [&](const auto& row) { return row.token.value >> 12 > epoch_; })) {
     return end(stale("a younger broker has been at work; another broker has taken over"));
   }
-  for (auto& row : rows.rows) {
-    function.cursor_ms = row.due_ms;
-    function.cursor_id = row.id;
-    if (function.later_held.contains(row.id) || function.moving.contains(row.id) ||
-        function.ended_while_reading.contains(row.id)) {
-      continue;
+  touch(function);
+  const bool taken = function.later.begin_page(page, rows);
+  if (taken) {
+    for (auto& row : rows->rows) {
+      if (!function.later.take_row(row) || function.moving.contains(row.id)) continue;
+      take_due(function, std::move(row), now);
     }
-    const std::int64_t due_ms = row.due_ms;
-    Pending pending = pending_of(std::move(row));
-    if (must_wait_in_later(function, pending)) {
-      function.skip_row(due_ms);
-      continue;
-    }
-    function.later_held.emplace(pending.id, due_ms);
-    // It expires before its delay is over, and is due at its expiry.
-    const auto options = options_of(pending.packed_event);
-    const EventTimes times = options ? times_of(*options, pending.accepted_ms) : EventTimes{};
-    if (pending.expires_ms != 0 && pending.expires_ms <= times.due_ms) {
-      expire(function, std::move(pending), now);
-      continue;
-    }
-    make_ready(function, std::move(pending), now);
   }
-  // Nothing left: what is postponed from now on says when the next one is due.
-  function.next_due_ms = rows.next_due_ms;
-  if (function.placed_while_reading) function.note_due(*function.placed_while_reading);
-  function.read_skipped_rows();
-  release_vanished(function);
+  function.later.end_page();
+  if (taken) release_vanished(function);
+}
+
+void Core::take_due(FunctionState& function, store::DueRows::Row row, Now now) {
+  const std::int64_t due_ms = row.due_ms;
+  std::int64_t wished_ms = 0;
+  Pending pending = pending_of(std::move(row), &wished_ms);
+  if (must_wait_in_later(function, pending)) return function.later.skip_row(due_ms);
+  function.later.hold(pending.id, pending.bytes());
+  // It expires before its delay is over, and is due at its expiry.
+  if (pending.expires_ms != 0 && pending.expires_ms <= wished_ms) {
+    return expire(function, std::move(pending), now);
+  }
+  make_ready(function, std::move(pending), now);
 }
 
 // Of rows that wait for their ordering key only so many are held here, or the row of the one that
 // has the key might find no room. What is left out is read again when there is room.
 bool Core::must_wait_in_later(const FunctionState& function, const Pending& delivery) {
-  return delivery.ordered && function.later_held.size() >= kBlockedRowsMax &&
+  return delivery.ordered && !function.later.has_room_for_blocked() &&
          !function.announced.contains(delivery.id) &&
          function.queue.keys().would_wait(delivery.flow, delivery.id);
 }
@@ -309,8 +301,9 @@ Place Core::place_of(const protocol::PublishOptions& options) const {
 // Holders of a key that `later` should have by its own saying, and has not: a worker that this
 // broker had given up, or never heard of, has committed them.
 void Core::release_vanished(FunctionState& function) {
+  const auto next_due_ms = function.later.next_due_ms();
   const auto gone = [&](const protocol::EventId&, std::int64_t due_ms) {
-    return !function.next_due_ms || due_ms < *function.next_due_ms;
+    return !next_due_ms || due_ms < *next_due_ms;
   };
   for (const auto& id : function.queue.keys().parked_if(gone)) function.queue.release_key(id);
   touch(function);
@@ -323,7 +316,7 @@ void Core::note_holders(FunctionState& function, const store::Surveyed& surveyed
   for (const auto& holder : surveyed.holders) {
     named.insert(holder.id);
     if (function.leases.contains(holder.id) || function.moving.contains(holder.id) ||
-        function.later_held.contains(holder.id)) {
+        function.later.holds(holder.id)) {
       continue;
     }
     keys.hold(flow_of(holder.ordering_key), holder.id);

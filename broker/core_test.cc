@@ -356,11 +356,11 @@ TEST(Dispatch, AnEventWhoseTimeLiesAheadWaitsInLater) {
   protocol::PublishOptions options;
   options.delay = 60'000;
   h.publish(1, {h.event(options)});
-  h.answer(h.take_call<store::Append>().first, store::Answer{store::Appended{}});
+  const auto [ticket, append] = h.take_call<store::Append>();
+  EXPECT_TRUE(append.streams.empty());
+  EXPECT_EQ(append.delayed.at(0).items.at(0).due_ms, to_ms(h.now.wall) + 60'001);
+  h.answer(ticket, store::Answer{store::Appended{}});
   EXPECT_TRUE(h.delivered().empty());
-  const auto [ticket, postpone] = h.take_call<store::Postpone>();
-  EXPECT_EQ(postpone.items.at(0).due_ms, to_ms(h.now.wall) + 60'000);
-  h.answer(ticket, store::Answer{store::Moved{{store::Verdict::kOk}}});
   h.pass(59s);
   EXPECT_EQ(h.waiting_calls<store::Due>(), 0u) << "none early";
   h.pass(2s);
@@ -670,8 +670,8 @@ TEST(Expiry, OfADelayedEventIsLookedAtWhenItComesAndNotWhenTheDelayIsOver) {
   options.delay = 3'600'000;
   options.max_age = 1000;
   h.publish(1, {h.event(options)});
-  h.answer(h.take_call<store::Append>().first, store::Answer{store::Appended{}});
-  EXPECT_EQ(h.take_call<store::Postpone>().second.items.at(0).due_ms, to_ms(h.now.wall) + 1000);
+  EXPECT_EQ(h.take_call<store::Append>().second.delayed.at(0).items.at(0).due_ms,
+            to_ms(h.now.wall) + 1000);
 }
 
 TEST(Expiry, AfterAFailureSaysWhatHadFailed) {

@@ -150,13 +150,8 @@ void Core::doubt(FunctionState& function, const protocol::EventId& id) {
     function.doubtful = true;
     return touch(function);
   }
-  const auto held = function.later_held.extract(id);
-  if (!held) return;
-  function.note_due(held.mapped());
-  if (!function.reading_due) return;
-  function.ended_while_reading.insert(id);
-  auto& placed = function.placed_while_reading;
-  placed = std::min(placed.value_or(held.mapped()), held.mapped());
+  function.later.read_again(id, doubtful->due_ms);
+  touch(function);
 }
 
 // Whether it may be what its workers die of: then it is lent alone, so that the loss that buries it
@@ -291,10 +286,7 @@ void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
 
 // The delivery has ended for good.
 void Core::settle(FunctionState& function, const protocol::EventId& id) {
-  if (!function.later_held.empty() && function.later_held.erase(id) > 0) {
-    if (function.reading_due) function.ended_while_reading.insert(id);
-    function.read_skipped_rows();
-  }
+  function.later.end(id);
   if (function.reading_again) function.ended_while_paging.insert(id);
   if (function.queue.release_key(id)) touch(function);
   just_ended_[next_ended_] = {id, &function};
@@ -314,7 +306,7 @@ void Core::on_failure(FunctionState& function, Lease lease, protocol::Done::Row&
   const auto verdict =
       decide_retry(function.manifest.retry,
                    {.attempts = delivery.attempts,
-                    .accepted_ms = delivery.accepted_ms,
+                    .age_from_ms = delivery.age_from_ms,
                     .now_ms = to_ms(now.wall),
                     .retryable = row.failure.retryable,
                     .result_too_large = row.failure.type == protocol::kResultTooLarge,

@@ -1,14 +1,14 @@
 #include "broker/event_times.h"
 
-#include <limits>
+#include <algorithm>
 
 namespace fanfare::broker {
 namespace {
 
 std::int64_t later_by(std::int64_t from_ms, std::int64_t by_ms) {
   std::int64_t sum = 0;
-  if (!__builtin_add_overflow(from_ms, by_ms, &sum)) return sum;
-  return by_ms > 0 ? std::numeric_limits<std::int64_t>::max() : 0;
+  if (!__builtin_add_overflow(from_ms, by_ms, &sum)) return std::min(sum, kLatestMs);
+  return by_ms > 0 ? kLatestMs : 0;
 }
 
 }  // namespace
@@ -16,16 +16,22 @@ std::int64_t later_by(std::int64_t from_ms, std::int64_t by_ms) {
 EventTimes times_of(const protocol::PublishOptions& options, std::int64_t accepted_ms) {
   EventTimes times;
   if (options.deliver_at) {
-    times.due_ms = *options.deliver_at;
+    times.due_ms = std::min(*options.deliver_at, kLatestMs);
   } else if (options.delay) {
     times.due_ms = later_by(accepted_ms, *options.delay);
+    // It was accepted within that millisecond: only with the next one the delay is over.
+    if (*options.delay > 0) times.due_ms = later_by(times.due_ms, 1);
   }
   if (options.expires_at) {
-    times.expires_ms = *options.expires_at;
+    times.expires_ms = std::min(*options.expires_at, kLatestMs);
   } else if (options.max_age) {
     times.expires_ms = later_by(accepted_ms, *options.max_age);
   }
   return times;
+}
+
+std::int64_t due_or_expired_ms(const EventTimes& times) {
+  return times.expires_ms != 0 ? std::min(times.due_ms, times.expires_ms) : times.due_ms;
 }
 
 std::optional<protocol::PublishOptions> options_of(std::string_view packed_event) {

@@ -14,9 +14,16 @@ struct EventTimes {
   std::int64_t expires_ms = 0;  // Unix ms, 0 = never
 };
 
+// No time is later, in the year 2255: a clock of nanoseconds in 64 bits can still say it, and a
+// score in Redis holds it exactly.
+inline constexpr std::int64_t kLatestMs = 9'000'000'000'000;
+
 // `accepted_ms` is when the broker accepted the event, in Unix ms: what delay and max_age count
-// from. Sums that no clock reaches end at the largest number instead of wrapping round.
+// from. What lies beyond kLatestMs is then; no sum wraps round.
 EventTimes times_of(const protocol::PublishOptions& options, std::int64_t accepted_ms);
+
+// When it has to be looked at: when it is due, or has expired before.
+std::int64_t due_or_expired_ms(const EventTimes& times);
 
 // The options inside a packed event; none when it has none (or cannot be read, which the broker
 // has ruled out before it accepted the event).

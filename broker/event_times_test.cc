@@ -20,7 +20,7 @@ TEST(EventTimes, DelayAndMaxAgeCountFromAcceptance) {
   options.delay = 50;
   options.max_age = 70;
   const auto times = times_of(options, 1000);
-  EXPECT_EQ(times.due_ms, 1050);
+  EXPECT_EQ(times.due_ms, 1051) << "accepted before 1001";
   EXPECT_EQ(times.expires_ms, 1070);
 }
 
@@ -40,8 +40,17 @@ TEST(EventTimes, ADelayBeyondAllClocksDoesNotWrapRound) {
   options.delay = kForever;
   options.max_age = kForever;
   const auto times = times_of(options, 1000);
-  EXPECT_EQ(times.due_ms, kForever);
-  EXPECT_EQ(times.expires_ms, kForever);
+  EXPECT_EQ(times.due_ms, kLatestMs);
+  EXPECT_EQ(times.expires_ms, kLatestMs);
+}
+
+TEST(EventTimes, EndWhereClocksEnd) {
+  protocol::PublishOptions options;
+  options.deliver_at = kForever;
+  options.expires_at = kLatestMs + 1;
+  const auto times = times_of(options, 1000);
+  EXPECT_EQ(times.due_ms, kLatestMs);
+  EXPECT_EQ(times.expires_ms, kLatestMs);
 }
 
 TEST(EventTimes, OptionsAreReadFromAPackedEvent) {

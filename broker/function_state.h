@@ -15,6 +15,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "broker/delivery_queue.h"
+#include "broker/later_window.h"
 #include "broker/lease_table.h"
 #include "broker/outbox_state.h"
 #include "broker/rate_limit.h"
@@ -63,11 +64,18 @@ struct Purge {
   bool reading = false, rows_read = false;
   std::size_t under_way = 0;  // not answered yet
   std::uint64_t cancelled = 0;
+
+  void read_again_from(std::int64_t due_ms) {
+    rows_read = false;
+    if (due_ms > cursor_ms) return;
+    cursor_ms = due_ms;
+    cursor_id.reset();
+  }
 };
 
 struct FunctionState {
-  FunctionState(std::string function_name, WindowLimits limits)
-      : name(std::move(function_name)), queue(limits) {}
+  FunctionState(std::string function_name, WindowLimits limits, LaterLimits later_limits)
+      : name(std::move(function_name)), queue(limits), later(later_limits) {}
 
   std::string name;
   store::Registered registered;
@@ -107,17 +115,7 @@ struct FunctionState {
   // Letters on their way back, of the one Redrive that may be under way; so each counts once.
   std::uint64_t redriving = 0;
 
-  // Reading `later`: rows behind (cursor_ms, cursor_id) have not been read, but for those in
-  // `later_held`. A row that is put before the cursor moves it back, see note_due.
-  std::unordered_map<protocol::EventId, std::int64_t> later_held;  // id → its due time
-  std::optional<std::int64_t> next_due_ms;
-  std::int64_t cursor_ms = 0;
-  std::optional<protocol::EventId> cursor_id;
-  bool reading_due = false;
-  // The earliest due time put there while a Due was under way: its answer may not know of it.
-  std::optional<std::int64_t> placed_while_reading;
-  std::unordered_set<protocol::EventId> ended_while_reading;  // its answer may still have them
-  std::optional<std::int64_t> skipped_due_ms;  // of the first row that was read and left there
+  LaterWindow later;
 
   // Named by a worker's Hello before this broker had read them: lent to it as soon as they appear.
   std::unordered_map<protocol::EventId, std::pair<SessionId, protocol::AttemptToken>> announced;
@@ -136,26 +134,7 @@ struct FunctionState {
   // Of them, those that may go as far as this function is concerned.
   std::size_t lendable() const { return queue.ready() + invocations.size() + suspects.size(); }
   CreditLine* credit_of(SessionId session);
-  void note_due(std::int64_t due_ms);  // there is a row with this due time, perhaps unread
-  void skip_row(std::int64_t due_ms) {
-    skipped_due_ms = std::min(skipped_due_ms.value_or(due_ms), due_ms);
-  }
-  void read_skipped_rows();  // once there is room again
 };
-
-inline void FunctionState::note_due(std::int64_t due_ms) {
-  next_due_ms = std::min(next_due_ms.value_or(due_ms), due_ms);
-  if (due_ms > cursor_ms) return;
-  cursor_ms = due_ms;
-  cursor_id.reset();
-}
-
-inline void FunctionState::read_skipped_rows() {
-  constexpr std::size_t kRoomFrom = 512;
-  if (!skipped_due_ms || reading_due || later_held.size() > kRoomFrom) return;
-  note_due(*skipped_due_ms);
-  skipped_due_ms.reset();
-}
 
 inline CreditLine* FunctionState::credit_of(SessionId session) {
   for (CreditLine& line : credit) {

@@ -23,6 +23,8 @@ struct Pending {
   std::uint32_t dispatches = 0;     // under this broker; numbers the attempt tokens
   std::uint32_t attempts = 0;       // that counted against the retry budget
   std::int64_t accepted_ms = 0;     // Unix ms
+  // From when its age counts, Unix ms: acceptance, or when its publisher wished that it starts.
+  std::int64_t age_from_ms = 0;
   std::int64_t due_ms = 0;          // of kLater: its score, to know the row again
   std::int64_t expires_ms = 0;      // Unix ms, 0 = never
   std::uint64_t flow = 0;           // its tenant or ordering key, see place.h

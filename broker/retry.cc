@@ -30,7 +30,7 @@ Verdict decide_retry(const protocol::RetryPolicy& policy, const FailedDelivery& 
 
   // A retry that would start after the event's best-before date is no retry.
   const auto max_age_ms = static_cast<std::int64_t>(to_ms(policy.max_age));
-  if (due - failed.accepted_ms > max_age_ms) return GiveUp{DeadReason::kRetriesExhausted};
+  if (due - failed.age_from_ms > max_age_ms) return GiveUp{DeadReason::kRetriesExhausted};
   return RetryAt{due};
 }
 

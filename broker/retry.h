@@ -20,8 +20,8 @@ struct GiveUp {
 using Verdict = std::variant<RetryAt, GiveUp>;
 
 struct FailedDelivery {
-  std::uint32_t attempts = 1;  // that count against the budget, the one that just failed included
-  std::int64_t accepted_ms = 0;
+  std::uint32_t attempts = 1;    // that count against the budget, the one that just failed included
+  std::int64_t age_from_ms = 0;  // Unix ms, see pending.h
   std::int64_t now_ms = 0;
   bool retryable = true;
   bool result_too_large = false;

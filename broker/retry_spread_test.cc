@@ -29,7 +29,7 @@ Crowd fail_all(const protocol::RetryPolicy& policy, std::size_t deliveries, bool
     for (std::uint32_t attempts = 1;; ++attempts) {
       const auto verdict = decide_retry(policy,
                                         {.attempts = attempts,
-                                         .accepted_ms = kFirstFailedMs,
+                                         .age_from_ms = kFirstFailedMs,
                                          .now_ms = now_ms,
                                          .retryable = true},
                                         jitter ? dice(random) : 1.0);

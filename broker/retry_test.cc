@@ -10,7 +10,7 @@ using protocol::DeadReason;
 using protocol::RetryPolicy;
 
 FailedDelivery after(std::uint32_t attempts) {
-  return {.attempts = attempts, .accepted_ms = 1'000'000, .now_ms = 1'060'000};
+  return {.attempts = attempts, .age_from_ms = 1'000'000, .now_ms = 1'060'000};
 }
 
 TEST(Retry, StandardBackoffDoublesFromOneSecondUpToFiveMinutes) {
@@ -59,7 +59,7 @@ TEST(Retry, TheFunctionsOwnPauseWins) {
 
 TEST(Retry, NothingIsTriedAfterItsMaximumAge) {
   auto failed = after(2);
-  failed.now_ms = failed.accepted_ms + 24 * 3600 * 1000;
+  failed.now_ms = failed.age_from_ms + 24 * 3600 * 1000;
   failed.retry_after_ms = 1;
   EXPECT_TRUE(std::holds_alternative<GiveUp>(decide_retry({}, failed, 0.0)));
 }

@@ -99,6 +99,19 @@ struct Append {
   };
   std::vector<Claim> claims;         // each key once; at most two per event
   std::int64_t claim_window_ms = 0;  // above 0 if there are claims
+  // Events that are not to run yet: rows of `later` from the beginning, never in a journal. Under
+  // the same entry, with indexes that no stream of the function has.
+  struct Delayed {
+    std::string function;  // each once
+    struct Item {
+      std::uint8_t index = 0;
+      std::int64_t due_ms = 0;       // Unix ms
+      std::int64_t accepted_ms = 0;  // Unix ms
+      SharedBytes packed_event;
+    };
+    std::vector<Item> items;  // ascending index
+  };
+  std::vector<Delayed> delayed;
 };
 struct Appended {
   bool repeated = false;
@@ -271,13 +284,16 @@ struct Paged {
 
 // Reads rows of `later` that are due from `from_ms` to `until_ms`, earliest first, ids of one
 // instant in the order of their texts. Rows stay until they end; `after` goes on behind one that
-// was read before, whether it is still there or not. Read only.
+// was read before, whether it is still there or not. `skip` leaves out so many rows first, due or
+// not, so that several pages can be asked for at once; `before` then tells what it skipped last.
+// Read only.
 struct Due {
   std::string function;
   std::int64_t from_ms = 0;      // inclusive
   std::int64_t until_ms = 0;     // inclusive
   std::optional<EventId> after;  // with from_ms: only rows behind (from_ms, after)
   std::uint32_t rows_max = 256;
+  std::uint32_t skip = 0;
 };
 struct DueRows {
   struct Row {
@@ -291,6 +307,12 @@ struct DueRows {
   };
   std::vector<Row> rows;
   std::optional<std::int64_t> next_due_ms;  // of the earliest row not returned
+  struct Place {
+    EventId id;
+    std::int64_t due_ms = 0;
+  };
+  std::optional<Place> before =
+      {};  // with a skip: the row before the first, if that many were skipped
 };
 
 // What a starting broker reads of one function. Read only.

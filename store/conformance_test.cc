@@ -42,6 +42,7 @@ struct Printer {
   }
   std::string operator()(const DueRows& a) const {
     std::string text = fmt::format("due, next {}", a.next_due_ms.value_or(-1));
+    if (a.before) text += fmt::format(", behind {} {}", to_string(a.before->id), a.before->due_ms);
     for (const auto& row : a.rows) {
       text +=
           fmt::format(" | {} {:x} {} {} {} {} {}", to_string(row.id), row.token.value, row.due_ms,
@@ -272,6 +273,22 @@ class Caller {
       for (std::size_t n = number(1, 3); n > 0; --n)
         append.taken.push_back({function(), {0, from + n}});
     }
+    for (const std::string name : {"a", "b"}) {
+      if (!chance(15)) continue;
+      Append::Delayed delayed{name, {}};
+      Known known{name, {}, append.entry, {}};
+      for (std::size_t i = 0; i < 256 && delayed.items.size() < 4; ++i) {
+        if (chance(40) || !taken[name].insert(i).second) continue;
+        delayed.items.push_back({static_cast<std::uint8_t>(i),
+                                 static_cast<std::int64_t>(number(1, 20)), 5,
+                                 fmt::format("event {}", i)});
+        known.indexes.push_back(static_cast<std::uint8_t>(i));
+      }
+      if (delayed.items.empty()) continue;
+      append.delayed.push_back(std::move(delayed));
+      known_.push_back(std::move(known));
+      if (known_.size() > 12) known_.erase(known_.begin());
+    }
     std::set<std::size_t> claimed;
     for (std::size_t n = chance(40) ? number(1, 3) : 0; n > 0; --n) claimed.insert(number(0, 400));
     for (const std::size_t key : claimed) {
@@ -407,6 +424,7 @@ class Caller {
     Due due{.function = function(), .until_ms = static_cast<std::int64_t>(number(1, 25))};
     due.from_ms = static_cast<std::int64_t>(number(0, 20));
     due.rows_max = static_cast<std::uint32_t>(number(1, 9));
+    if (chance(40)) due.skip = static_cast<std::uint32_t>(number(1, 9));
     const Choice choice = choose(due.function);
     if (chance(40)) due.after = EventId{choice.known.entry, choice.known.indexes[choice.slots[0]]};
     return due;
@@ -583,8 +601,9 @@ std::string describe(const Call& call) {
   if (const auto* c = std::get_if<Postpone>(&call)) items(*c);
   if (const auto* c = std::get_if<Bury>(&call)) items(*c);
   if (const auto* c = std::get_if<Due>(&call)) {
-    text = fmt::format("due of {} from {} until {} after {} rows {}", c->function, c->from_ms,
-                       c->until_ms, c->after ? to_string(*c->after) : "-", c->rows_max);
+    text =
+        fmt::format("due of {} from {} until {} after {} rows {} skip {}", c->function, c->from_ms,
+                    c->until_ms, c->after ? to_string(*c->after) : "-", c->rows_max, c->skip);
   }
   return text;
 }

@@ -162,13 +162,19 @@ struct Decoder {
   }
 
   Result<Answer> operator()(const Due&) {
-    if (reply.size() % 3 != 1) return unexpected("due");
+    if (reply.size() % 3 != 0) return unexpected("due");
     DueRows due;
     if (!reply[0].is_nil()) {
       due.next_due_ms = parse_number<std::int64_t>(reply[0].text());
       if (!due.next_due_ms) return unexpected("a due time");
     }
-    for (std::size_t i = 1; i < reply.size(); i += 3) {
+    if (!reply[1].is_nil()) {
+      const auto id = protocol::parse_event_id(reply[1].text());
+      const auto due_ms = parse_number<std::int64_t>(reply[2].text());
+      if (!id || !due_ms) return unexpected("the row before those of `later`");
+      due.before = {*id, *due_ms};
+    }
+    for (std::size_t i = 3; i < reply.size(); i += 3) {
       auto id = protocol::parse_event_id(reply[i].text());
       const auto due_ms = parse_number<std::int64_t>(reply[i + 1].text());
       auto row = view_later_row(reply[i + 2].text());

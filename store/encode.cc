@@ -159,7 +159,8 @@ struct Encoder {
     std::map<std::string_view, std::vector<EntryId>> taken;  // by function
     for (const auto& entry : call.taken) taken[entry.function].push_back(entry.id);
     start(out, taken.empty() ? "fanfare_append" : "fanfare_republish",
-          taken.size() + 1 + 3 * call.streams.size() + call.guards.size() + call.claims.size());
+          taken.size() + 1 + 3 * call.streams.size() + call.guards.size() + call.claims.size() +
+              3 * call.delayed.size());
     for (const auto& [function, ids] : taken) out.add_copy(outbox_key(function));
     out.add(kMetaKey);
     for (const auto& stream : call.streams) {
@@ -169,6 +170,11 @@ struct Encoder {
     }
     for (const auto& guard : call.guards) out.add_copy(guard_key(guard.client));
     for (const auto& claim : call.claims) out.add_copy(claim_key(claim.key));
+    for (const auto& delayed : call.delayed) {
+      out.add_copy(counts_key(delayed.function));
+      out.add_copy(later_key(delayed.function));
+      out.add_copy(rows_key(delayed.function));
+    }
     if (!taken.empty()) out.add_number(taken.size());
     for (const auto& [function, ids] : taken) {
       out.add_number(ids.size());
@@ -191,6 +197,23 @@ struct Encoder {
       for (const auto& item : stream.items) {
         out.add_index(item.index);
         out.add(item.packed_event);
+      }
+    }
+    const AttemptToken nobody = by_broker(protocol::make_token(call.epoch, 0));
+    for (const auto& delayed : call.delayed) {
+      std::vector<std::string_view> ids;
+      ids.reserve(delayed.items.size());
+      out.add_number(delayed.items.size());
+      for (const auto& item : delayed.items) {
+        ids.push_back(out.keep(to_string(EventId{call.entry, item.index})));
+        out.add_number(item.due_ms);
+        out.add(ids.back());
+      }
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        const auto& item = delayed.items[i];
+        out.add(ids[i]);
+        out.add_copy(pack(LaterRow{nobody, 0, item.accepted_ms, {}, {}}),
+                     std::string_view{item.packed_event});
       }
     }
   }
@@ -327,6 +350,7 @@ struct Encoder {
     out.add_number(call.until_ms);
     out.add_number(std::clamp(call.rows_max, 1u, 256u));
     out.add_number(kDueBytesMax);
+    out.add_number(call.skip);
   }
 
   void operator()(const Survey& call) {
@@ -500,6 +524,22 @@ Result<void> check_claims(const Append& call) {
   return {};
 }
 
+Result<void> check_delayed(const Append& call) {
+  if (call.delayed.size() > 1024) return reject("delayed events of more than 1024 functions");
+  for (const auto& delayed : call.delayed) {
+    if (auto named = check_function(delayed.function); !named) return named;
+    if (delayed.items.empty() || delayed.items.size() > protocol::kChunkEventsMax) {
+      return reject("no delayed events of a function, or more than 256");
+    }
+    for (std::size_t i = 1; i < delayed.items.size(); ++i) {
+      if (delayed.items[i - 1].index >= delayed.items[i].index) {
+        return reject("the indexes of delayed events do not ascend");
+      }
+    }
+  }
+  return {};
+}
+
 struct Checker {
   Result<void> operator()(const Append& call) {
     if (call.streams.size() > 1024) return reject("more than 1024 streams in an append");
@@ -511,6 +551,7 @@ struct Checker {
       if (auto named = check_function(entry.function); !named) return named;
     }
     if (auto claims = check_claims(call); !claims) return claims;
+    if (auto delayed = check_delayed(call); !delayed) return delayed;
     for (const auto& stream : call.streams) {
       if (auto named = check_function(stream.function); !named) return named;
       if (stream.items.empty() || stream.items.size() > protocol::kChunkEventsMax) {
@@ -607,6 +648,9 @@ struct Sizer {
     for (const auto& guard : call.guards) sum += guard.packed_runs.size() + 64;
     sum += call.taken.size() * 32;
     for (const auto& claim : call.claims) sum += claim.packed.size() + 64;
+    for (const auto& delayed : call.delayed) {
+      for (const auto& item : delayed.items) sum += item.packed_event.size() + 64;
+    }
     return sum;
   }
   std::size_t operator()(const Commit& call) const {

@@ -72,6 +72,10 @@ Append claiming(Append append, std::size_t claims) {
   append.claim_window_ms = 60'000;
   return append;
 }
+Append delaying(Append append, const std::string& function) {
+  append.delayed.push_back({function, {{7, 9000, 5, "e7"}, {8, 9001, 5, "e8"}}});
+  return append;
+}
 Append to_three(EntryId id) {
   Append append = append_of(id, 2);
   append.streams.push_back({"other", {}, {{1, "e1"}}});
@@ -187,6 +191,9 @@ std::vector<Story> stories() {
        {guarded(append_of(one, 1), 1)},
        guarded(append_of(two, 2), 2),
        false},
+      {"append delayed events", {}, delaying({.epoch = 1, .entry = one}, "resize")},
+      {"append delayed events with others", both,
+       delaying(claiming(guarded(append_of(entry(3), 2), 1), 1), "other"), false},
       {"append with claims", {}, claiming(append_of(one, 3), 4)},
       {"append claims alone", both, claiming({.epoch = 1, .entry = entry(3)}, 2)},
       {"append to three streams with claims", both, claiming(guarded(to_three(entry(3)), 1), 2),

@@ -321,6 +321,26 @@ TEST_F(Library, ReadsDueRowsInOrderAndSaysWhenTheNextIsDue) {
   EXPECT_TRUE(due(400, 450, EventId{entry(1), 5}, 3).rows.empty());
 }
 
+TEST_F(Library, SkipsDueRowsAndSaysWhichStandsBeforeTheOthers) {
+  store.get<Appended>(append_of(entry(1), 6));
+  for (std::uint8_t i = 0; i < 6; ++i) postpone({{entry(1), 6, {i}}}, 100);
+  const auto due = [this](std::optional<EventId> after, std::uint32_t skip) {
+    return store.get<DueRows>(Due{std::string{kFunction}, 100, 100, after, 2, skip});
+  };
+  EXPECT_FALSE(due({}, 0).before);
+  const auto rows = due(EventId{entry(1), 0}, 2);
+  ASSERT_EQ(rows.rows.size(), 2u);
+  ASSERT_TRUE(rows.before);
+  EXPECT_EQ(rows.before->id.index, 2);
+  EXPECT_EQ(rows.before->due_ms, 100);
+  EXPECT_EQ(rows.rows[0].id.index, 3);
+  const auto end = due({}, 6);
+  ASSERT_TRUE(end.before) << "just as many as there are";
+  EXPECT_EQ(end.before->id.index, 5);
+  EXPECT_TRUE(end.rows.empty());
+  EXPECT_FALSE(due({}, 7).before);
+}
+
 TEST_F(Library, SaysOfADueRowWhichAttemptPutItThere) {
   store.get<Appended>(append_of(entry(1), 1));
   postpone({{entry(1), 1, {0}}}, 100);
@@ -524,6 +544,12 @@ TEST(LibrarySpeed, HoldsRedisUpForAtMostTwoMillisecondsACall) {
       for (auto& item : append.streams[0].items) item.packed_event = std::string(900, 'x');
       timed("append", append);
     }
+    Append delayed{.epoch = 1, .entry = entry(10 * i + 3)};
+    auto& group = delayed.delayed.emplace_back(Append::Delayed{std::string{kFunction}, {}});
+    for (const std::uint8_t index : all) {
+      group.items.push_back({index, 5000, 5, std::string(900, 'x')});
+    }
+    timed("append of delayed", delayed);
     timed("page", Page{std::string{kFunction}, {}, {}, 16});
     timed("commit", commit_of({{entry(10 * i), 256, all}}));
     timed("postpone", postpone_of({{entry(10 * i + 1), 256, all}}));

@@ -246,6 +246,18 @@ struct ModelStore::Answering {
       held.runs[call.entry] = guard.packed_runs;
     }
     for (const auto& claim : call.claims) store.claims_.emplace(claim.key, claim.packed);
+    const AttemptToken nobody = by_broker(protocol::make_token(call.epoch, 0));
+    for (const auto& delayed : call.delayed) {
+      Function& function = store.functions_[delayed.function];
+      for (const auto& item : delayed.items) {
+        const EventId id{call.entry, item.index};
+        function.later[id] = {nobody,           item.due_ms, 0,
+                              item.accepted_ms, {},          item.packed_event.str()};
+        function.by_due.emplace(item.due_ms, to_string(id));
+        ++function.counts.accepted;
+        ++function.counts.later;
+      }
+    }
     store.last_entry_ = call.entry;
     return Answer{Appended{}};
   }
@@ -425,6 +437,10 @@ struct ModelStore::Answering {
     std::size_t bytes = 0;
     auto at = call.after ? function.by_due.upper_bound({call.from_ms, to_string(*call.after)})
                          : function.by_due.lower_bound({call.from_ms, ""});
+    for (std::uint32_t i = 0; i < call.skip && at != function.by_due.end(); ++i, ++at) {
+      if (i + 1 < call.skip) continue;
+      due.before = {*protocol::parse_event_id(at->second), at->first};
+    }
     for (; at != function.by_due.end(); ++at) {
       if (at->first > call.until_ms || due.rows.size() == rows_max || bytes >= kDueBytesMax) {
         due.next_due_ms = at->first;

@@ -64,7 +64,8 @@ end
 -- KEYS meta, per stream: journal, open, counts; per guard: publishers:<client>; per claim: ids:<hash> ·
 -- ARGV epoch, entry, entry of the append before this one (or empty: do not check), number of streams,
 -- number of guards, number of claims, per stream: number of items; per guard: sequence, packed runs;
--- if there are claims: the window in ms, per claim: value; per item: index, packed event.
+-- if there are claims: the window in ms, per claim: value; per item: index, packed event. Then, if
+-- some events are not to run yet, what delayed.lua has: it names the keys behind all others.
 -- Answers 0, or 1 for a repeat. GAP: the append before this one has not been applied. CLAIMED: one of
 -- the ids or keys is not free. `taken` are the outbox entries that these events were, see republish.
 local function append(keys, args, taken)
@@ -77,7 +78,7 @@ local function append(keys, args, taken)
     error({err = 'GAP the append before this one is missing'})
   end
 
-  if not streams or not guards or not claims or #keys ~= 1 + 3 * streams + guards + claims then
+  if not streams or not guards or not claims or #keys < 1 + 3 * streams + guards + claims then
     bad_call('keys')
   end
   local claim, window = 2 + 3 * streams + guards, 7 + streams + 2 * guards
@@ -93,7 +94,7 @@ local function append(keys, args, taken)
       check_type(keys[3 * s + 1], 'hash')
     end
   end
-  if #args ~= total then bad_call('number of arguments') end
+  local delayed = read_delayed(keys, claim + claims, args, total + 1)
   for _, from in ipairs(taken or {}) do
     for _, id in ipairs(from.ids) do
       if #call('XRANGE', from.outbox, id, id) ~= 1 then
@@ -121,6 +122,7 @@ local function append(keys, args, taken)
       write_claims(keys, claim, claims, args, window)
       claimed = claims
     end
+    for _, group in ipairs(delayed) do place_delayed(group) end
     for s = 1, streams do
       local n = tonumber(args[6 + s])
       append_stream(keys[3 * s - 1], keys[3 * s], keys[3 * s + 1], entry, args, first, n)
@@ -129,6 +131,7 @@ local function append(keys, args, taken)
     -- Cannot fail, as they were there above: a failure here could not be taken back.
     for _, from in ipairs(taken or {}) do take_back('XDEL', from.outbox, unpack(from.ids)) end
   end, function()
+    for _, group in ipairs(delayed) do undo_delayed(group) end
     undo_claims(keys, claim, claimed)
     for g = guarded, 1, -1 do undo_guard(keys[1 + 3 * streams + g], kept[g]) end
     if not marked then return end

@@ -14,7 +14,7 @@ local function judge_end(group, later, rows)
     group.scores = scores
     read_held(group, rows, ids)
     judge_each(group, function(i)
-      if call('HEXISTS', rows, ids[i]) == 1 then return kOk end
+      if scores[i] then return kOk end
       results = results or call('HMGET', group.results, unpack(fields_of(group)))
       return results[i] and verdict_by_token(results[i], token_of(group, i)) or kGone
     end)

@@ -62,19 +62,25 @@ local function rank_behind(later, due, id)
 end
 
 -- KEYS later, rows · ARGV from ms, id (start behind it; empty: from ms inclusive), until ms, rows at
--- most, bytes at most. Answers the due ms of the first row left (or false), then id, due ms, row, ….
+-- most, bytes at most, rows to skip first. Answers the due ms of the first row left (or false), id and due
+-- ms of the last that was skipped (or false), then id, due ms, row, ….
 local function due(keys, args)
   local later, rows, from, id = keys[1], keys[2], args[1], args[2]
   local until_ms, rows_max, bytes_max = tonumber(args[3]), tonumber(args[4]), tonumber(args[5])
-  if not tonumber(from) or not until_ms or not rows_max or rows_max > kItemsMax or not bytes_max then
+  local skip = tonumber(args[6])
+  if not tonumber(from) or not until_ms or not rows_max or rows_max > kItemsMax or not bytes_max or
+      not skip then
     bad_call('due')
   end
   local rank = id ~= '' and rank_behind(later, from, id) or call('ZCOUNT', later, '-inf', '(' .. from)
-  local places = call('ZRANGE', later, rank, rank + rows_max, 'WITHSCORES')
-  local answer, bytes = {false}, 0
-  for i = 1, #places, 2 do
+  local before = skip > 0 and 1 or 0
+  local first = rank + skip - before
+  local places = call('ZRANGE', later, first, first + before + rows_max, 'WITHSCORES')
+  local skipped = before > 0 and #places > 0
+  local answer, bytes = {false, skipped and places[1], skipped and places[2]}, 0
+  for i = 1 + 2 * before, #places, 2 do
     local at = tonumber(places[i + 1])
-    if at > until_ms or i > 2 * rows_max or bytes >= bytes_max then
+    if at > until_ms or i > 2 * (before + rows_max) or bytes >= bytes_max then
       answer[1] = places[i + 1]
       break
     end

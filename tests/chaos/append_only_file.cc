@@ -175,6 +175,7 @@ void Replay::apply(const Words& words) {
     }
     std::int64_t* const count = count_named(found->counts, words[2]);
     if (by && count) *count += *by;
+    if (by && *by > 0 && words[2] == "accepted") accepted_now_.emplace_back(key->function);
     counted_now_.emplace_back(key->function);
   }
 }
@@ -236,6 +237,13 @@ void Replay::on_rows(std::string_view function, const Words& words) {
     const auto id = protocol::parse_event_id(words[i]);
     const auto row = store::view_later_row(words[i + 1]);
     if (!id || !row) continue;
+    if (std::ranges::find(accepted_now_, function) != accepted_now_.end()) {  // a delayed event
+      Change& appended = now_.emplace_back();
+      appended.kind = Change::Kind::kAppended;
+      appended.function = function;
+      appended.id = *id;
+      appended.tag = tag_of_event(row->event);
+    }
     Change& change = now_.emplace_back();
     change.kind = Change::Kind::kPostponed;
     change.function = function;
@@ -267,6 +275,7 @@ void Replay::end_step() {
     history_.counts.push_back(seen);
   }
   counted_now_.clear();
+  accepted_now_.clear();
   ++step_;
 }
 

@@ -42,6 +42,7 @@ class Replay {
   std::vector<Change> now_;         // of this step
   std::vector<CountsSeen> counts_;  // by function, few; the running state
   std::vector<std::string> counted_now_;
+  std::vector<std::string> accepted_now_;  // functions that this step brings deliveries
 };
 
 // Everything under a Redis data directory. Throws if there is nothing to read.

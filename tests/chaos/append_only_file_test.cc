@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "protocol/event.h"
+#include "store/row.h"
 
 namespace fanfare::chaos {
 namespace {
@@ -81,6 +82,25 @@ TEST(AppendOnlyFile, TellsTheCourseOfADelivery) {
   ASSERT_EQ(history.counts.size(), 2u);
   EXPECT_EQ(history.counts[0].counts, (Counts{.accepted = 1, .open = 1}));
   EXPECT_EQ(history.counts[1].counts, (Counts{.accepted = 1, .succeeded = 1}));
+}
+
+TEST(AppendOnlyFile, KnowsThatADelayedEventIsAppendedToLater) {
+  const std::string row = store::pack(store::LaterRow{{4096}, 0, 5, {}, event(42)});
+  const History history = replay({
+      {"MULTI"},
+      {"HINCRBY", "fanfare:{probe}:counts", "accepted", "1"},
+      {"HINCRBY", "fanfare:{probe}:counts", "later", "1"},
+      {"ZADD", "fanfare:{probe}:later", "900", "17-0.3"},
+      {"HSET", "fanfare:{probe}:later:rows", "17-0.3", row},
+      {"EXEC"},
+      {"HSET", "fanfare:{probe}:later:rows", "17-0.3", row},  // put off once more
+  });
+  ASSERT_EQ(history.changes.size(), 3u);
+  EXPECT_EQ(history.changes[0].kind, Change::Kind::kAppended);
+  EXPECT_EQ(history.changes[0].tag, 42u);
+  EXPECT_EQ(history.changes[0].id, (protocol::EventId{{17, 0}, 3}));
+  EXPECT_EQ(history.changes[1].kind, Change::Kind::kPostponed);
+  EXPECT_EQ(history.changes[2].kind, Change::Kind::kPostponed);
 }
 
 TEST(AppendOnlyFile, ForgetsWhatAStepTookBack) {

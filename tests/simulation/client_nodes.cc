@@ -53,16 +53,32 @@ PublisherNode::~PublisherNode() {
 
 void PublisherNode::publish_some() {
   if (!world_.publishing) return;
-  const std::size_t count =
-      world_.random.chance(0.02) ? 20 + world_.random.below(300) : 1 + world_.random.below(4);
-  for (std::size_t i = 0; i < count; ++i) publish_one();
+  Random& random = world_.random;
+  const bool many = random.chance(0.02);
+  const std::size_t count = many ? 20 + random.below(300) : 1 + random.below(4);
+  std::optional<std::int64_t> instant_ms;
+  if (random.chance(many ? 0.4 : 0.03)) instant_ms = common_instant();
+  for (std::size_t i = 0; i < count; ++i) publish_one(instant_ms);
   send_all();
   world_.schedule.after(world_.random.around(pace_), life_, [this] { publish_some(); });
 }
 
+// What all publishers have many events due at. Things like to happen just then.
+std::int64_t PublisherNode::common_instant() {
+  const std::int64_t now_ms = to_ms(now().wall);
+  if (world_.instant_ms <= now_ms) {
+    const auto ahead = std::chrono::milliseconds{20 + world_.random.below(300)};
+    world_.instant_ms = now_ms + ahead.count();
+    world_.schedule.after(ahead + world_.random.between(-1ms, 2ms), [&world = world_] {
+      if (world.publishing) world.at_instant();
+    });
+  }
+  return world_.instant_ms;
+}
+
 // Most often something new; else what has been published before, or an event that takes its id or
 // its key.
-void PublisherNode::publish_one() {
+void PublisherNode::publish_one(std::optional<std::int64_t> instant_ms) {
   Random& random = world_.random;
   Workload::Names names;
   if (!world_.named.empty() && random.chance(0.1)) {
@@ -75,7 +91,8 @@ void PublisherNode::publish_one() {
   }
   const bool original = names.empty();
   const Tag tag = world_.history.next_tag();
-  auto made = world_.workload.make_event(tag, to_ms(now().wall), random, std::move(names));
+  auto made =
+      world_.workload.make_event(tag, to_ms(now().wall), random, std::move(names), instant_ms);
   world_.history.submit(world_.workload.subscribed_to(made.type), made.not_before_ms, made.packed);
   submit(tag, made.packed);
   if (!original || made.names.empty()) return;

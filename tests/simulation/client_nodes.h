@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,7 +34,8 @@ class PublisherNode {
   Now now() const { return world_.schedule.now(); }
   bool is_answer_to_garbage(const protocol::Refused& refused);
   void publish_some();
-  void publish_one();
+  void publish_one(std::optional<std::int64_t> instant_ms = {});
+  std::int64_t common_instant();
   void submit(Tag tag, std::string packed);
   void on_frame(std::string_view frame);
   void send_all();

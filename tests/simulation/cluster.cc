@@ -50,6 +50,9 @@ broker::CoreOptions Cluster::broker_options() {
   options.announce_grace = random.between(50ms, 200ms);
   static constexpr std::size_t kWindows[] = {4, 16, 64, 8192};
   options.window.deliveries_max = kWindows[random.below(4)];
+  static constexpr std::uint32_t kPages[] = {1, 3, 16, 256};
+  options.later.page_rows = kPages[random.below(4)];
+  if (random.chance(0.3)) options.later.rows_max = 64;
   static constexpr std::uint64_t kQueues[] = {1, 5, 20, 100};
   if (random.chance(0.2)) options.queue_max = kQueues[random.below(4)];
   world_.history.set_queue_max(options.queue_max);
@@ -78,6 +81,7 @@ broker::CoreOptions Cluster::broker_options() {
   protections.bound_queues = planted != Mutation::kUnboundedQueue;
   protections.keep_key_order = planted != Mutation::kKeysUnheeded;
   protections.count_refusals = planted != Mutation::kUncountedRefusal;
+  options.later.check_pages = planted != Mutation::kPagesUnchecked;
   return options;
 }
 

@@ -215,37 +215,58 @@ void History::applied(const store::Append& call, const store::Appended& answer) 
   }
   for (const auto& stream : call.streams) {
     for (const auto& item : stream.items) {
-      const auto key = key_of(stream.function, {call.entry, item.index});
-      if (!key) return;
-      auto tag = tag_of(item.packed_event);
-      if (!tag) tag = tag_of_told(key->id, item.packed_event);
-      if (violated()) return;
-      if (!tag || *tag >= published_.size()) {
-        return violate("{} holds an event that nobody published", protocol::to_string(key->id));
-      }
-      Published& published = published_[*tag];
-      if (published.appended && *published.appended != key->id) {
-        return violate("event {} lies in the journal twice, as {} and as {}", *tag,
-                       protocol::to_string(*published.appended), protocol::to_string(key->id));
-      }
-      check_is_first(published, key->id);
-      if (published.fate == Fate::kRefused && published.submissions == 1) {
-        return violate("event {} was refused and is journaled now as {}", *tag,
-                       protocol::to_string(key->id));
-      }
-      if ((published.expected & (1u << key->function)) == 0) {
-        return violate("event {} went to function {}, which did not ask for it", *tag,
-                       stream.function);
-      }
-      published.appended = key->id;
-      DeliveryHistory& delivery = deliveries_[*key];
-      delivery.tag = *tag;
-      key_order_.on_journaled(key->function, key->id, item.packed_event);
-      ++counts_[key->function].accepted;
-      ++counts_[key->function].open;
+      const protocol::EventId id{call.entry, item.index};
+      const DeliveryHistory* delivery = append_one(stream.function, id, item.packed_event);
+      if (!delivery) return;
+      ++counts_[workload_.find(stream.function).value()].open;
     }
     check_bound(stream.function);
   }
+  for (const auto& delayed : call.delayed) {
+    for (const auto& item : delayed.items) {
+      const protocol::EventId id{call.entry, item.index};
+      DeliveryHistory* delivery = append_one(delayed.function, id, item.packed_event);
+      if (!delivery) return;
+      ++counts_[workload_.find(delayed.function).value()].later;
+      delivery->place = Place::kLater;
+      delivery->due_ms = item.due_ms;
+      delivery->moved_by = protocol::make_token(call.epoch, 0);
+    }
+    check_bound(delayed.function);
+  }
+}
+
+// An event is in the store now, for one of its functions. Null if it must not be.
+DeliveryHistory* History::append_one(const std::string& function, const protocol::EventId& id,
+                                     std::string_view packed_event) {
+  const auto key = key_of(function, id);
+  if (!key) return nullptr;
+  auto tag = tag_of(packed_event);
+  if (!tag) tag = tag_of_told(key->id, packed_event);
+  if (violated()) return nullptr;
+  if (!tag || *tag >= published_.size()) {
+    violate("{} holds an event that nobody published", protocol::to_string(id));
+    return nullptr;
+  }
+  Published& published = published_[*tag];
+  if (published.appended && *published.appended != id) {
+    violate("event {} lies in the journal twice, as {} and as {}", *tag,
+            protocol::to_string(*published.appended), protocol::to_string(id));
+  }
+  check_is_first(published, id);
+  if (published.fate == Fate::kRefused && published.submissions == 1) {
+    violate("event {} was refused and is journaled now as {}", *tag, protocol::to_string(id));
+  }
+  if ((published.expected & (1u << key->function)) == 0) {
+    violate("event {} went to function {}, which did not ask for it", *tag, function);
+  }
+  if (violated()) return nullptr;
+  published.appended = id;
+  DeliveryHistory& delivery = deliveries_[*key];
+  delivery.tag = *tag;
+  key_order_.on_journaled(key->function, key->id, packed_event);
+  ++counts_[key->function].accepted;
+  return &delivery;
 }
 
 // An event that tells of a delivery's end: there is one of each, and not before that end.

@@ -181,6 +181,8 @@ class History {
   void applied(const store::Commit& call, const store::Committed& answer);
   void applied(const store::Postpone& call, const store::Moved& answer);
   void applied(const store::Bury& call, const store::Moved& answer);
+  DeliveryHistory* append_one(const std::string& function, const protocol::EventId& id,
+                              std::string_view packed_event);
   void on_duplicate(Tag tag, const client::Receipt& receipt);
   void check_is_first(const Published& published, const protocol::EventId& id);
   void applied(const store::Redrive& call, const store::Moved& answer);

@@ -25,6 +25,7 @@ enum class Mutation {
   kCutWithoutEnd,
   kOutboxesKeepEntries,
   kOutboxesForgotten,
+  kPagesUnchecked,
   // worker::Protections
   kDoneBeforeCommit,
   kForgetCommits,
@@ -61,6 +62,7 @@ inline constexpr std::array<MutationName, 27> kMutations{{
     {Mutation::kCutWithoutEnd, "cut_without_end"},
     {Mutation::kOutboxesKeepEntries, "outboxes_keep_entries"},
     {Mutation::kOutboxesForgotten, "outboxes_forgotten"},
+    {Mutation::kPagesUnchecked, "pages_unchecked"},
     {Mutation::kDoneBeforeCommit, "done_before_commit"},
     {Mutation::kForgetCommits, "forget_commits"},
     {Mutation::kForgetDone, "forget_done"},

@@ -383,6 +383,7 @@ void Redis::check_after(const store::Call& call) {
   };
   if (const auto* append = std::get_if<store::Append>(&call)) {
     for (const auto& stream : append->streams) functions.push_back(stream.function);
+    for (const auto& delayed : append->delayed) functions.push_back(delayed.function);
   } else if (const auto* commit = std::get_if<store::Commit>(&call)) {
     functions.push_back(commit->function);
     for (const auto& group : commit->groups) {

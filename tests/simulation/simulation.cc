@@ -87,6 +87,13 @@ class Run {
     }
     pace_ = random.between(4ms, 60ms);
     if (world_.doubts) choose_doubts();
+    std::vector<std::function<void()>> at_instant{
+        [this] { cluster_->crash_broker(); },
+        [this] { cluster_->replace_broker(world_.random.between(1ms, 10ms)); },
+        [this] { world_.redis.restart(world_.random.between(1ms, 30ms)); },
+        [this, soon] { world_.redis.stall_until(soon(1ms, 20ms)); },
+    };
+    if (random.chance(0.6)) world_.at_instant = random.pick(at_instant);
     world_.schedule.after(random.around(pace_), [this] { fault(); });
   }
 

@@ -134,8 +134,8 @@ std::string Workload::digest(std::size_t function, std::uint32_t generation) {
   return fmt::format("{:032x}{:032x}", function + 1, generation);
 }
 
-Workload::Made Workload::make_event(Tag tag, std::int64_t now_ms, Random& random,
-                                    Names names) const {
+Workload::Made Workload::make_event(Tag tag, std::int64_t now_ms, Random& random, Names names,
+                                    std::optional<std::int64_t> instant_ms) const {
   static constexpr std::array<std::string_view, 7> kTypes{"a", "b",    "c",     "d",
                                                           "e", "both", "nobody"};
   Made made;
@@ -150,7 +150,9 @@ Workload::Made Workload::make_event(Tag tag, std::int64_t now_ms, Random& random
   if (random.chance(0.1)) event.options.priority = static_cast<std::uint8_t>(random.below(10));
   if (random.chance(0.15)) event.options.ordering_key = std::to_string(random.below(5));
   if (random.chance(0.1)) event.options.tenant = std::to_string(random.below(4));
-  if (random.chance(0.06)) {
+  if (instant_ms) {
+    event.options.deliver_at = made.not_before_ms = instant_ms;
+  } else if (random.chance(0.06)) {
     event.options.delay = static_cast<std::int64_t>(1 + random.below(400));
   } else if (random.chance(0.06)) {
     event.options.deliver_at = now_ms + static_cast<std::int64_t>(random.below(400));

@@ -78,8 +78,9 @@ class Workload {
     Names names;
   };
   // A new event with this tag; `now_ms` is the publisher's wall clock. Takes the names given, else
-  // some have names of their own.
-  Made make_event(Tag tag, std::int64_t now_ms, Random& random, Names names = {}) const;
+  // some have names of their own. Due at that instant if one is given.
+  Made make_event(Tag tag, std::int64_t now_ms, Random& random, Names names = {},
+                  std::optional<std::int64_t> instant_ms = {}) const;
   std::string make_invocation(Tag tag, Random& random) const;
 
  private:

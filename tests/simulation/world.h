@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -46,6 +47,8 @@ struct World {
   WorkerMishaps mishaps;
   bool doubts = false;  // publishers' batches are large, and they are hasty
   bool publishing = true;
+  std::int64_t instant_ms = 0;  // many events are due then, Unix ms
+  std::function<void()> at_instant = [] {};
   // Events with an id or a key that were published lately: by anybody they may be published again.
   struct Named {
     Tag tag = 0;
