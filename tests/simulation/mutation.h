@@ -46,7 +46,7 @@ struct MutationName {
   Mutation mutation;
   std::string_view name;
 };
-inline constexpr std::array<MutationName, 27> kMutations{{
+inline constexpr auto kMutations = std::to_array<MutationName>({
     {Mutation::kNone, "none"},
     {Mutation::kAcknowledgeBeforeJournal, "acknowledge_before_journal"},
     {Mutation::kForgetLeases, "forget_leases"},
@@ -75,7 +75,7 @@ inline constexpr std::array<MutationName, 27> kMutations{{
     {Mutation::kRestartForgetsLastWrites, "restart_forgets_last_writes"},
     {Mutation::kRedriveLosesLetters, "redrive_loses_letters"},
     {Mutation::kRowsOutsideTheFence, "rows_outside_the_fence"},
-}};
+});
 
 inline std::optional<Mutation> parse_mutation(std::string_view name) {
   for (const auto& known : kMutations) {
