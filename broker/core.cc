@@ -337,7 +337,9 @@ Duration Core::until_next_tick(Now now) const {
   Duration wait = ticked_at_ + pause - now.steady;
   const std::int64_t now_ms = to_ms(now.wall), pause_ms = pause / 1ms;
   for (const auto& [name, function] : functions_) {
-    if (const auto next = function->rate.waits_until(); next && function->lendable() > 0) {
+    // One that has passed since was looked at by the last tick, and waits for something else.
+    if (const auto next = function->rate.waits_until();
+        next && *next > ticked_at_ && function->lendable() > 0) {
       wait = std::min(wait, std::max<Duration>(*next - now.steady, kRatePause));
     }
     if (!function->later.may_read()) continue;

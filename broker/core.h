@@ -86,7 +86,6 @@ struct CoreOptions {
   std::size_t cancellations_max = 1000;        // under way at once
   std::size_t purged_at_once = 1024;  // deliveries of a purge whose end Redis has not answered
   std::uint32_t appends_in_flight_max = 32;  // full chunks; a partial one waits until none is
-  std::size_t leased_bytes_max = 64u << 20;  // per function, lent and not yet done
   WindowLimits window;
   LaterLimits later;
   // How long the same (source, id) or idempotency key is the same event; 0 = ids are not looked at.
@@ -434,7 +433,7 @@ class Core {
   void dispatch(FunctionState& function, Now now);
   bool all_are_back(Now now) const;
   void maybe_open_keys(FunctionState& function, Now now);
-  static CreditLine* choose_worker(FunctionState& function, Now now);
+  CreditLine* choose_worker(FunctionState& function, bool for_suspect, Now now);
   bool take_next(FunctionState& function, Session& session, Now now, Pending& out);
   void lend(FunctionState& function, Session& session, std::vector<Pending> deliveries, Now now);
   bool make_ready(FunctionState& function, Pending&& delivery, Now now);

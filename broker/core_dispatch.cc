@@ -70,10 +70,11 @@ bool Core::make_ready(FunctionState& function, Pending&& delivery, Now now) {
 
 // Warm workers first: a start costs more than anything else here. Among equals the one that may be
 // sent most, which spreads bursts over the workers.
-CreditLine* Core::choose_worker(FunctionState& function, Now now) {
+CreditLine* Core::choose_worker(FunctionState& function, bool for_suspect, Now now) {
   CreditLine* best = nullptr;
   for (CreditLine& line : function.credit) {
     if (line.available() == 0 || now.steady < line.rests_until) continue;
+    if (for_suspect && sessions_.at(line.session).suspects_lent > 0) continue;
     if (!best || (line.warm && !best->warm) ||
         (line.warm == best->warm && line.available() > best->available())) {
       best = &line;
@@ -122,7 +123,8 @@ void Core::dispatch(FunctionState& function, Now now) {
                                       : std::numeric_limits<std::size_t>::max();
   std::vector<Pending> batch;
   while (function.lendable() > 0 && function.running() < running_max) {
-    CreditLine* line = choose_worker(function, now);
+    const bool only_suspects = function.queue.ready() == 0 && function.invocations.empty();
+    CreditLine* line = choose_worker(function, only_suspects, now);
     if (!line) return;
     const std::size_t may_start = function.rate.allowed(now.steady);
     if (may_start == 0) return;
@@ -140,7 +142,11 @@ void Core::dispatch(FunctionState& function, Now now) {
       bytes += next.packed_event.size();
       if (is_suspect(next)) ++session.suspects_lent;
     }
-    if (batch.empty()) return;  // only expired ones, or suspects waiting for their turn
+    if (batch.empty()) {
+      // Only expired ones; or suspects, which another worker may take.
+      if (only_suspects || function.suspects.empty()) return;
+      continue;
+    }
     function.rate.take(batch.size(), now.steady);
     lend(function, session, std::exchange(batch, {}), now);
   }

@@ -122,6 +122,7 @@ void Core::note_redriven(FunctionState& function, const store::Redrive::Item& it
   --(status == protocol::Status::kExpired ? function.counts.expired : function.counts.dead);
   ++function.counts.later;
   function.later.note_placed(item.due_ms);
+  if (function.purge) function.purge->spared.insert(item.id);  // it counts as accepted now
   for (Ended& ended : just_ended_) {
     if (ended.id == item.id && ended.function == &function) ended = {};
   }

@@ -197,9 +197,12 @@ TEST(Order, AHolderThatEndsUnheardLetsTheNextOneGo) {
 
 // A former broker that stood still heard of its end, and lent the next one before it found out that
 // it had been followed. What this broker has read of the first one is out of date then.
-void expect_only_the_second_goes_on(CoreWorld& world, const protocol::Delivery& first) {
+void expect_only_the_second_goes_on(CoreWorld& world, const protocol::Delivery& first,
+                                    bool late = true) {
   world.start_broker();
-  world.pass(31s);  // a lease is over, so the first one may go as soon as there is a worker
+  // A lease is over, so the first one may go as soon as there is a worker; or the keys are not open
+  // yet, and it waits with the others.
+  if (late) world.pass(31s);
   auto second = first;
   second.id.index = 1;
   second.origin = protocol::Origin::kJournal;
@@ -217,6 +220,40 @@ TEST(Order, WhatHasEndedUnheardDoesNotRunOnceMoreBehindItsSuccessor) {
   world.join();
   world.publish_keyed("a", 3);
   expect_only_the_second_goes_on(world, only(world));
+}
+
+TEST(Order, WhatHasEndedUnheardDoesNotRunOnceMoreAlsoBeforeKeysAreOpen) {
+  CoreWorld world(kOne);
+  world.join();
+  world.publish_keyed("a", 3);
+  expect_only_the_second_goes_on(world, only(world), false);
+}
+
+// Nothing of it lies in the journal, so nothing will be read.
+TEST(Order, AFunctionWithoutAJournalIsReadAnewAtOnce) {
+  CoreWorld world(kOne);
+  world.join();
+  world.core->on_store_restarted();
+  world.run();
+  EXPECT_FALSE(world.function().reading_again);
+  world.publish({{}});
+  world.succeed(only(world));
+  EXPECT_TRUE(world.function().ended_while_paging.empty());
+}
+
+// Its worker commits it and dies, while the journal is being read anew.
+TEST(Order, AKeyIsNotKeptByWhatHasEndedWhileItWasReadAnew) {
+  CoreWorld world(kOne);
+  world.join();
+  world.publish_keyed("a", 2);
+  const auto first = only(world);
+  world.core->on_store_restarted();
+  world.commit(first);
+  world.die();
+  world.run();
+  world.join("other");
+  world.pass(1s);
+  EXPECT_EQ(index_of(only(world, "other")), 1);
 }
 
 TEST(Order, ARetryThatHasEndedUnheardDoesNotRunOnceMoreBehindItsSuccessor) {

@@ -147,7 +147,9 @@ bool Core::purge_is_over(const FunctionState& function) const {
   }
   return std::ranges::none_of(purposes_, [&](const auto& purpose) {
     const auto* const append = std::get_if<ForAppend>(&purpose.second);
-    return append && append->chunk->entry <= purge.up_to;
+    const auto* const caused = std::get_if<ForRepublish>(&purpose.second);
+    return (append && append->chunk->entry <= purge.up_to) ||
+           (caused && caused->chunk->entry <= purge.up_to);
   });
 }
 

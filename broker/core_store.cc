@@ -105,6 +105,7 @@ void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed)
   // What this broker appended before the survey's answer came is in both: the window refuses what
   // it has read, because a lane marked unread is read from where the window stands.
   for (const auto lane : surveyed.lanes) function.queue.mark_unread(lane);
+  if (function.reading_again) end_reading_again(function);  // there may be nothing to read
   if (surveyed.next_due_ms) function.later.note_placed(*surveyed.next_due_ms);
   touch(function);
   maybe_open_intake();
@@ -196,14 +197,22 @@ void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged p
 }
 
 // Page by page: what a page under way may still have is remembered only until the last one of those
-// under way has come. Once all is read, what has not come again has ended.
+// under way has come. What lies behind where its lane has been read to, and has not come again, has
+// ended, unless it is lent or moving by now.
 void Core::end_reading_again(FunctionState& function) {
   if (!function.queue.is_paging()) function.ended_while_paging.clear();
-  if (function.queue.has_unread()) return;
-  function.reading_again = false;
-  for (const auto& [id, pending] : std::exchange(function.lent_before, {})) {
-    function.queue.release_key(id);
+  for (auto at = function.lent_before.begin(); at != function.lent_before.end();) {
+    if (function.queue.will_be_read(at->second)) {
+      ++at;
+      continue;
+    }
+    const protocol::EventId id = at->first;
+    at = function.lent_before.erase(at);
+    if (!function.leases.contains(id) && !function.moving.contains(id)) {
+      function.queue.release_key(id);
+    }
   }
+  function.reading_again = function.queue.has_unread();
 }
 
 // Attempts go on being numbered where this broker's last one stopped: no token twice.

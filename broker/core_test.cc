@@ -542,6 +542,22 @@ TEST(LostWorkers, SuspectsGoOutOneAtATimeSoThatInnocentOnesAreNotBuried) {
   EXPECT_EQ(h.delivered("c").size(), 1u);
 }
 
+TEST(LostWorkers, ASuspectAtOneWorkerDoesNotKeepTheNextOneFromAnother) {
+  CoreOptions options;
+  options.worker_losses_max = 2;
+  CoreHarness h(CoreHarness::one(), options);
+  h.join(10, "a");
+  h.publish(1, std::vector<std::string>(3, h.event()));
+  h.answer_all();
+  EXPECT_EQ(h.delivered("a").size(), 3u);
+  lose(h);
+  h.join(100, "b");
+  EXPECT_EQ(h.delivered("b").size(), 1u);
+  h.join(10, "c");  // b may be sent more, but has one
+  EXPECT_EQ(h.delivered("c").size(), 1u);
+  EXPECT_TRUE(h.delivered("b").empty());
+}
+
 TEST(LostWorkers, TheLossThatBuriesADeliveryIsItsOwn) {
   CoreOptions options;
   options.worker_losses_max = 2;

@@ -137,12 +137,16 @@ void Core::grant(FunctionState& function, Pending delivery, SessionId session,
   function.leases.grant({std::move(delivery), session, token, to_ms(now.wall)});
 }
 
-// Of two that have a key, the other one runs: whoever lent that had heard that this one had ended.
-// It must not run once more, behind its successor, so it is read again: Redis has the say.
+// Another one of its key runs, though this one comes first: whoever lent that had heard that this
+// one had ended. It must not run once more, behind its successor, so it is read again: Redis has
+// the say.
 void Core::doubt(FunctionState& function, const protocol::EventId& id) {
   if (function.leases.contains(id) || function.moving.contains(id)) return;
   auto doubtful = take_waiting(function, id);
   if (!doubtful) return;
+  if (doubtful->origin == protocol::Origin::kMemory) {  // known to this broker alone
+    return function.queue.put_back(*std::move(doubtful));
+  }
   function.queue.keys().drop(id);
   if (doubtful->origin == protocol::Origin::kJournal) {
     doubtful->packed_event = {};
@@ -162,8 +166,8 @@ bool Core::is_suspect(const Pending& delivery) const {
   return losses > 0 && (losses >= kLossesMax || losses + 1 >= options_.worker_losses_max);
 }
 
-// Back among those that wait; a suspect goes on alone. A former
-// broker whose clock was ahead may have lent it before its time.
+// Back among those that wait; a suspect goes on alone. A former broker whose clock was ahead may
+// have lent it before its time.
 void Core::wait_again(FunctionState& function, Pending delivery, Now now) {
   if (put_off(function, delivery, now)) return;
   const bool may_go = !delivery.ordered || function.queue.keys().is_holder(delivery.id);
@@ -287,7 +291,7 @@ void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
 // The delivery has ended for good.
 void Core::settle(FunctionState& function, const protocol::EventId& id) {
   function.later.end(id);
-  if (function.reading_again) function.ended_while_paging.insert(id);
+  if (function.reading_again && function.queue.is_paging()) function.ended_while_paging.insert(id);
   if (function.queue.release_key(id)) touch(function);
   just_ended_[next_ended_] = {id, &function};
   next_ended_ = (next_ended_ + 1) % just_ended_.size();
@@ -327,7 +331,8 @@ void Core::on_failure(FunctionState& function, Lease lease, protocol::Done::Row&
 }
 
 // A delivery comes back that did not fail by its own doing. What was handed back may run anywhere;
-// one whose worker vanished may have been the reason, so it goes on alone, and not for ever.
+// one whose worker vanished may have been the reason, so it does not go on for ever, see
+// is_suspect.
 void Core::take_back(FunctionState& function, Lease lease, Outcome why, Now now,
                      const protocol::Failure& failure) {
   Pending delivery = std::move(lease.delivery);

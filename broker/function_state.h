@@ -93,7 +93,7 @@ struct FunctionState {
   bool doubtful = false;      // the journal is to be read anew before anything is lent
   // The journal is being read from its beginning once more.
   bool reading_again = false;
-  // Lent by this broker and dropped since, to be read again: what is known of their attempts.
+  // Dropped, to be read again: what is known of their attempts.
   std::unordered_map<protocol::EventId, Pending> lent_before;
   std::unordered_set<protocol::EventId> ended_while_paging;  // pages under way may still have them
   std::deque<Pending> invocations;  // origin kInvoke, first come first served

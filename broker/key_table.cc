@@ -81,7 +81,11 @@ std::vector<protocol::EventId> KeyTable::rivals(std::uint64_t key,
                                                 const protocol::EventId& id) const {
   std::vector<protocol::EventId> ids;
   const auto at = keys_.find(key);
-  if (at == keys_.end() || at->second.holders <= (is_holder(id) ? 1u : 0u)) return ids;
+  if (at == keys_.end()) return ids;
+  for (const Pending& waiting : at->second.waiting) {
+    if (waiting.id < id) ids.push_back(waiting.id);
+  }
+  if (at->second.holders <= (is_holder(id) ? 1u : 0u)) return ids;
   for (const auto& [holder, held] : holders_) {
     if (held == key && holder != id) ids.push_back(holder);
   }

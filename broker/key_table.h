@@ -46,7 +46,7 @@ class KeyTable {
   // This delivery has the key, whoever else may have it.
   void hold(std::uint64_t key, const protocol::EventId& id);
   bool is_holder(const protocol::EventId& id) const { return holders_.contains(id); }
-  // Who has this key besides `id`.
+  // Who has this key besides `id`, or waits for it and came before that.
   std::vector<protocol::EventId> rivals(std::uint64_t key, const protocol::EventId& id) const;
   // It has ended, or gives its key up. Returns the next of its key, if that may go now.
   std::optional<Pending> release(const protocol::EventId& id);

@@ -190,8 +190,13 @@ bool Core::goes_alone(const Held& held) {
   if (held.origin == protocol::Origin::kInvoke) return true;
   if (held.packed_ledger.empty()) return false;
   const auto rows = protocol::unpack_ledger(held.packed_ledger);
-  if (!rows || rows->empty()) return false;
-  switch (rows->back().outcome) {
+  if (!rows) return false;
+  const auto last = std::find_if(rows->rbegin(), rows->rend(), [](const auto& row) {
+    return row.outcome != protocol::Outcome::kDrained &&
+           row.outcome != protocol::Outcome::kThrottled;  // it did not run then
+  });
+  if (last == rows->rend()) return false;
+  switch (last->outcome) {
     case protocol::Outcome::kCrashed:
     case protocol::Outcome::kTimeout:
     case protocol::Outcome::kOutOfMemory:

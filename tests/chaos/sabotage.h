@@ -31,7 +31,7 @@ inline const Sabotage kNoFreeing{
 };
 // Who asks for what is due gets what will be due some day, too.
 inline const Sabotage kNoDueTimes{
-    {"if at > until_ms or i > 2 * rows_max", "if i > 2 * rows_max"},
+    {"if at > until_ms or i > 2 * (before + rows_max)", "if i > 2 * (before + rows_max)"},
 };
 // A full Redis takes no commits either.
 inline const Sabotage kNoCommitWhenFull{
