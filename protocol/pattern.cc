@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kDepthMax = 16;
+constexpr std::size_t kFieldDepthMax = 16;
 constexpr std::size_t kTestsMax = 256;
 
 // For messages: what somebody has sent is named, not sent back.
@@ -166,9 +166,9 @@ Result<void> compile_fields(const json& object, const std::vector<std::string>& 
   for (const auto& [key, value] : object.items()) {
     std::vector<std::string> path = parent;
     split_dots(key, path);
-    if (path.size() > kDepthMax) {
+    if (path.size() > kFieldDepthMax) {
       return reject(
-          fmt::format("pattern field '{}' is nested over {} deep", joined(path), kDepthMax));
+          fmt::format("pattern field '{}' is nested over {} deep", joined(path), kFieldDepthMax));
     }
     if (value.is_object() && !value.empty()) {
       if (auto inner = compile_fields(value, path, pattern); !inner) return inner;

@@ -24,9 +24,9 @@ void append(std::string& out, T value) {
 }
 
 // Takes values and texts off the front; what is missing leaves ok() false.
-class Reader {
+class AnswerReader {
  public:
-  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+  explicit AnswerReader(std::string_view bytes) : bytes_(bytes) {}
 
   template <typename T>
   T number() {
@@ -109,7 +109,7 @@ std::string encode_rows(const Result<store::Rows>& answer) {
 }
 
 Result<store::Rows> decode_rows(std::string_view bytes) {
-  Reader reader(bytes);
+  AnswerReader reader(bytes);
   if (reader.number<std::uint32_t>() == 0) {
     std::string why = reader.text();
     return reject(reader.ok() ? std::move(why) : "the worker's answer was cut off");

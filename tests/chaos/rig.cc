@@ -319,7 +319,7 @@ bool Rig::has_result(const protocol::EventId& id) {
 }
 
 bool Rig::run_while_it_moves(const std::function<bool()>& done, Duration at_most) {
-  const auto size = [this](const std::string& log) {
+  const auto size = [](const std::string& log) {
     std::error_code missing;
     return fs::file_size(log, missing);
   };

@@ -241,7 +241,7 @@ Outcome run_batch_limits(const Run& run) {
   std::mt19937_64 random(run.seed);
 
   std::vector<std::vector<std::size_t>> all;
-  for (const std::size_t count : {1, 2, 255, 256, 257, 1000, 4095, 4096, 4097, 20'000}) {
+  for (const std::size_t count : {1u, 2u, 255u, 256u, 257u, 1000u, 4095u, 4096u, 4097u, 20'000u}) {
     all.emplace_back(count, 20);
   }
   for (const std::size_t size : {std::size_t{0}, std::size_t{16}, std::size_t{65'535},
