@@ -12,10 +12,12 @@ double quantile(std::vector<double> values, double share) {
   return values[at];
 }
 
-std::vector<double> ms_until_run_again(const History& history) {
+std::vector<double> ms_until_run_again(const History& history, std::int64_t from_ns,
+                                       std::int64_t until_ns) {
   std::unordered_map<std::int32_t, std::int64_t> killed_at;  // by process
   for (const Fault& fault : history.faults) {
-    if (fault.pid != 0) killed_at.emplace(fault.pid, fault.from_ns);
+    const bool meant = fault.from_ns >= from_ns && fault.from_ns < until_ns;
+    if (fault.pid != 0 && meant) killed_at.emplace(fault.pid, fault.from_ns);
   }
   std::unordered_map<protocol::EventId, std::vector<const Execution*>> by_delivery;
   for (const Execution& one : history.executions) by_delivery[one.id].push_back(&one);

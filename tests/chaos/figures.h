@@ -12,7 +12,8 @@ namespace fanfare::chaos {
 double quantile(std::vector<double> values, double share);
 
 // For each execution whose result died with its worker: milliseconds from the kill until the
-// delivery ran again.
-std::vector<double> ms_until_run_again(const History& history);
+// delivery ran again. Only of kills between `from_ns` and `until_ns`, by the monotonic clock.
+std::vector<double> ms_until_run_again(const History& history, std::int64_t from_ns = 0,
+                                       std::int64_t until_ns = INT64_MAX);
 
 }  // namespace fanfare::chaos
