@@ -46,7 +46,7 @@ std::string format_result(const std::string& function, const protocol::ResultRec
       attempts, attempts == 1 ? "attempt" : "attempts");
   if (!succeeded) {
     out += fmt::format("  {}: {}\n", record.error_type, record.error_message);
-    if (record.reason) {
+    if (record.reason && record.status != protocol::Status::kCancelled) {
       out += fmt::format("  dead letter: {}", protocol::to_string(*record.reason));
       if (letter_id)
         out += fmt::format("; see `fanfare dlq show {} {}`", function, to_string(*letter_id));
