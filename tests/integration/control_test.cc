@@ -65,6 +65,10 @@ TEST(Control, APausedFunctionQueuesOverARestartOfTheBrokerUntilItIsResumed) {
   const auto id = installation.publish("noop", "x");
   installation.broker().kill_hard();
   installation.start_broker();
+  EXPECT_TRUE(eventually([&] {
+    return fanfare({"--json", "status"}).output.find("\"state\":\"accepting\"") !=
+           std::string::npos;
+  }));
   installation.deploy("builtin/noop", "keep_alive = \"5s\"\n");
   EXPECT_EQ(fanfare.ask({"functions", "list"})[0]["state"], "paused");
   EXPECT_EQ(fanfare.ask({"functions", "describe", "noop"})["state"], "paused");
