@@ -163,7 +163,7 @@ void Core::on_deployed(ForDeploy& purpose, const Result<store::Answer>& answer, 
   const auto& admin = purpose.admin;
   const auto* deployed = answer ? std::get_if<store::Deployed>(&*answer) : nullptr;
   if (!deployed) {
-    return refuse_admin(admin.peer, admin.request, refusal_after_change(answer.error()),
+    return refuse_admin(admin.peer, admin.request, refusal_of(answer.error()),
                         answer.error().message);
   }
   const FunctionState* const before = find_function(admin.function);
@@ -186,7 +186,7 @@ void Core::on_removed(ForRemove& purpose, const Result<store::Answer>& answer) {
   const auto& admin = purpose.admin;
   const auto* removed = answer ? std::get_if<store::Removed>(&*answer) : nullptr;
   if (!removed) {
-    return refuse_admin(admin.peer, admin.request, refusal_after_change(answer.error()),
+    return refuse_admin(admin.peer, admin.request, refusal_of(answer.error()),
                         answer.error().message);
   }
   if (FunctionState* function = find_function(admin.function)) {

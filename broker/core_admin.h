@@ -36,10 +36,4 @@ struct Core::AdminVerb {
   void (Core::*run)(const AdminCall& call);
 };
 
-// What an operator is told when the store would not take what was asked.
-inline protocol::Refusal refusal_after_change(const Error& error) {
-  return error.kind == ErrorKind::kRetryLater ? protocol::Refusal::kUnavailable
-                                              : protocol::Refusal::kInternal;
-}
-
 }  // namespace fanfare::broker

@@ -27,7 +27,7 @@ void Core::on_state_set(ForSetState& purpose, const Result<store::Answer>& answe
   const auto& admin = purpose.admin;
   const auto* set = answer ? std::get_if<store::StateSet>(&*answer) : nullptr;
   if (!set) {
-    return refuse_admin(admin.peer, admin.request, refusal_after_change(answer.error()),
+    return refuse_admin(admin.peer, admin.request, refusal_of(answer.error()),
                         answer.error().message);
   }
   FunctionState* const function = find_function(admin.function);
