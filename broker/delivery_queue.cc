@@ -196,8 +196,9 @@ void DeliveryQueue::open_keys() {
 bool DeliveryQueue::release_key(const protocol::EventId& id) {
   if (keys_.empty()) return false;
   auto next = keys_.release(id);
-  if (next) go(*std::move(next));
-  return next.has_value();
+  if (!next) return false;
+  go(*std::move(next));
+  return true;
 }
 
 bool DeliveryQueue::has_unread() const {
