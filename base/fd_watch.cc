@@ -1,4 +1,5 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <system_error>
 
 #include "base/loop_asio.h"
 
@@ -34,7 +35,9 @@ struct FdWatch::State : Loop::Impl::Rearming, std::enable_shared_from_this<FdWat
     descriptor.async_wait(direction.wait_for,
                           [self = shared_from_this(), &direction](const auto& error) {
                             direction.waiting = false;
-                            if (!self->alive || error) return;
+                            if (!self->alive) return;
+                            // Never to hear of it again would be worse than to end.
+                            if (error) throw std::system_error(error, "watching a descriptor");
                             self->arm_at_end_of_turn();
                             if (direction.wanted) direction.fn();
                           });

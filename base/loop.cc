@@ -1,8 +1,22 @@
 #include "base/loop_asio.h"
 
-#include <boost/asio/post.hpp>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <boost/asio/steady_timer.hpp>
+#include <cerrno>
+#include <system_error>
 
 namespace fanfare {
+namespace {
+
+int open_eventfd() {
+  const int fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), "an event loop's eventfd");
+  return fd;
+}
+
+}  // namespace
 
 Loop::Loop() : impl_(std::make_unique<Impl>()) {}
 Loop::~Loop() = default;
@@ -22,7 +36,7 @@ void Loop::post_from_any_thread(std::function<void()> fn) {
     first = impl_->remote_posted.empty();
     impl_->remote_posted.push_back(std::move(fn));
   }
-  if (first) boost::asio::post(impl_->io, [impl = impl_.get()] { impl->take_remote(); });
+  if (first) impl_->wake_from_any_thread();
 }
 
 Loop::Hook::~Hook() {
@@ -70,7 +84,43 @@ bool Loop::run_until(const std::function<bool()>& done, Duration at_most) {
 
 void Loop::stop() {
   impl_->stopping = true;
-  boost::asio::post(impl_->io, [] {});  // wakes a loop that waits
+  impl_->wake_from_any_thread();
+}
+
+Loop::Impl::Impl() : waker(io, open_eventfd()) {
+  check_that_timers_ring();
+  wait_to_be_woken();
+}
+
+// Asio does not look whether the kernel takes its timer's descriptor into the epoll set
+// (fs.epoll.max_user_watches says how many there may be). Without it no timer would ever ring, and
+// who waits for one would wait for ever.
+void Loop::Impl::check_that_timers_ring() {
+  bool rang = false;
+  boost::asio::steady_timer timer(io);
+  timer.expires_after(Duration::zero());
+  timer.async_wait([&rang](const auto& error) { rang = !error; });
+  io.run_one_for(std::chrono::seconds{1});
+  if (!rang) {
+    throw std::system_error(std::make_error_code(std::errc::no_space_on_device),
+                            "an event loop's timer was not taken into its epoll set");
+  }
+}
+
+void Loop::Impl::wake_from_any_thread() {
+  const std::uint64_t once = 1;
+  // Refused only when it is full of wake-ups that have not been seen yet.
+  [[maybe_unused]] const ssize_t written = ::write(waker.native_handle(), &once, sizeof once);
+}
+
+void Loop::Impl::wait_to_be_woken() {
+  waker.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](const auto& error) {
+    if (error) return;
+    std::uint64_t times = 0;
+    [[maybe_unused]] const ssize_t got = ::read(waker.native_handle(), &times, sizeof times);
+    wait_to_be_woken();
+    take_remote();
+  });
 }
 
 const Now& Loop::Impl::read_now() {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -36,6 +37,9 @@ struct Loop::Impl {
   std::vector<std::function<void()>> posted, running_posted;
   std::vector<std::shared_ptr<Hook::State>> hooks[2];  // by HookOrder
 
+  // An eventfd that other threads write to. Asio has one of its own for this, but does not say when
+  // the kernel refuses to watch it; this one is refused with an exception.
+  boost::asio::posix::stream_descriptor waker;
   std::mutex remote_mutex;
   std::vector<std::function<void()>> remote_posted;  // under remote_mutex
   std::atomic<bool> stopping{false};
@@ -43,7 +47,11 @@ struct Loop::Impl {
   Now now;
   bool now_is_stale = true;
 
+  Impl();
   const Now& read_now();
+  void check_that_timers_ring();
+  void wake_from_any_thread();
+  void wait_to_be_woken();
   void turn(bool may_wait);
   void run_posted();
   void run_hooks();

@@ -6,13 +6,13 @@
 
 #include "base/daemon.h"
 #include "base/daemon_arguments.h"
-#include "base/out_of_memory.h"
+#include "base/exhaustion.h"
 #include "broker/shell.h"
 
 namespace fanfare::broker {
 
 int run_daemon(int argc, char** argv, const std::function<void(Config&)>& adjust) {
-  end_when_out_of_memory("fanfare-broker");
+  end_when_exhausted("fanfare-broker");
   ignore_sigpipe();
 
   Config config;

@@ -7,13 +7,13 @@
 #include "base/daemon.h"
 #include "base/daemon_arguments.h"
 #include "base/log.h"
-#include "base/out_of_memory.h"
+#include "base/exhaustion.h"
 #include "worker/shell.h"
 
 namespace fanfare::worker {
 
 int run_daemon(int argc, char** argv, const std::function<void(Config&)>& adjust) {
-  end_when_out_of_memory("fanfare-worker");
+  end_when_exhausted("fanfare-worker");
   ignore_sigpipe();
 
   Config config;
