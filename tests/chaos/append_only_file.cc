@@ -164,6 +164,8 @@ void Replay::apply(const Words& words) {
     }
   } else if (verb == "HSET" && key->rest == "later:rows") {
     on_rows(key->function, words);
+  } else if (verb == "HDEL" && key->rest == "later:rows") {
+    on_rows_gone(key->function, words);
   } else if (verb == "HINCRBY" && key->rest == "counts" && words.size() == 4) {
     const auto by = number<std::int64_t>(words[3]);
     auto found = std::find_if(counts_.begin(), counts_.end(), [&](const CountsSeen& seen) {
@@ -249,6 +251,21 @@ void Replay::on_rows(std::string_view function, const Words& words) {
     change.function = function;
     change.id = *id;
     change.token = store::by_attempt(row->token);
+  }
+}
+
+// Rows of earlier steps end in other ways, which say more.
+void Replay::on_rows_gone(std::string_view function, const Words& words) {
+  for (std::size_t i = 2; i < words.size(); ++i) {
+    const auto id = protocol::parse_event_id(words[i]);
+    if (!id) continue;
+    Change gone;
+    gone.kind = Change::Kind::kPostponed;
+    gone.function = function;
+    gone.id = *id;
+    take_back(gone);
+    gone.kind = Change::Kind::kAppended;
+    take_back(gone);
   }
 }
 

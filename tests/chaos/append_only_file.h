@@ -33,6 +33,7 @@ class Replay {
   void on_results(std::string_view function, std::string_view entry,
                   const std::vector<std::string_view>& words);
   void on_rows(std::string_view function, const std::vector<std::string_view>& words);
+  void on_rows_gone(std::string_view function, const std::vector<std::string_view>& words);
   void take_back(const Change& what);
   void end_step();
 

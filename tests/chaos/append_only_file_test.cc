@@ -120,5 +120,23 @@ TEST(AppendOnlyFile, ForgetsWhatAStepTookBack) {
   EXPECT_EQ(history.counts[0].counts, Counts{});
 }
 
+// What a library's function does with a retry of a delivery that has ended meanwhile.
+TEST(AppendOnlyFile, ForgetsARowThatTheSameStepTookBackButNotOneOfAnEarlierStep) {
+  const std::string row = store::pack(store::LaterRow{{4096}, 1, 5, {}, event(42)});
+  const History history = replay({
+      {"MULTI"},
+      {"ZADD", "fanfare:{probe}:later", "900", "17-0.3"},
+      {"HSET", "fanfare:{probe}:later:rows", "17-0.3", row},
+      {"HDEL", "fanfare:{probe}:later:rows", "17-0.3"},
+      {"ZREM", "fanfare:{probe}:later", "17-0.3"},
+      {"EXEC"},
+      {"HSET", "fanfare:{probe}:later:rows", "17-0.4", row},
+      {"HDEL", "fanfare:{probe}:later:rows", "17-0.4"},
+  });
+  ASSERT_EQ(history.changes.size(), 1u);
+  EXPECT_EQ(history.changes[0].kind, Change::Kind::kPostponed);
+  EXPECT_EQ(history.changes[0].id.index, 4);
+}
+
 }  // namespace
 }  // namespace fanfare::chaos
