@@ -21,7 +21,7 @@ ConfigSpec config_spec(Config& c) {
               {"fsync", "everysec", "memory"});
   spec.size("broker", "max_event_bytes", &c.max_event_bytes, "1MiB",
             "Largest data of one event; more is refused as too_large.",
-            {.min = 1, .max = 8u << 20});
+            {.min = 1, .max = protocol::kEventDataBytesCeiling});
   spec.integer("broker", "queue_max", &c.queue_max, 10'000'000,
                "Deliveries waiting per function before publishers are told queue_full.",
                {.min = 1, .max = 1'000'000'000});

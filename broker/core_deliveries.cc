@@ -50,7 +50,8 @@ json row_of(const Core& core, const FunctionState& function, const protocol::Eve
     return row_of(core, function, *lease, index);
   }
   if (const auto at = function.moving.find(id); at != function.moving.end()) {
-    return row_of(function, at->second, "moving");
+    // Its attempt has ended; until Redis has it, that may come to nothing.
+    return row_of(function, at->second, "running");
   }
   const auto suspect = std::ranges::find(function.suspects, id, &Pending::id);
   if (suspect != function.suspects.end()) return row_of(function, *suspect, "ready");

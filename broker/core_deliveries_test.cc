@@ -72,7 +72,7 @@ TEST(Deliveries, WhatAHeartbeatSaidOfAnEarlierAttemptIsNotShownOfTheNext) {
   EXPECT_EQ(row.at("note"), "");
 }
 
-TEST(Deliveries, OneThatWaitsOrMovesSaysSo) {
+TEST(Deliveries, OneThatWaitsSaysSoAndOneWhoseAttemptHasEndedRunsUntilThatIsWritten) {
   CoreHarness h;
   h.publish(1, {CoreHarness::event()});
   h.answer_all();
@@ -82,7 +82,7 @@ TEST(Deliveries, OneThatWaitsOrMovesSaysSo) {
   h.join();
   h.done(h.failed_row(h.delivered().at(0)));
   const Json row = ask(h, {{"id", id}}).at("deliveries").at(0);
-  EXPECT_EQ(row.at("state"), "moving");
+  EXPECT_EQ(row.at("state"), "running");
   EXPECT_EQ(row.at("attempt"), 2);
 
   h.answer_all();  // it lies in `later` now, where the broker does not keep it

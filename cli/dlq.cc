@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cli/attempts_view.h"
 #include "cli/letters.h"
 #include "cli/result_view.h"
 #include "cli/verbs.h"
@@ -34,15 +35,7 @@ void show(const Letter& letter, const std::string& function, bool colour) {
   if (letter.event) fmt::print("  event: {}\n", protocol::to_cloudevents_json(*letter.event));
   const auto ledger = protocol::unpack_ledger(letter.record.ledger);
   if (!ledger) return;
-  std::vector<std::vector<std::string>> rows;
-  for (const auto& row : *ledger) {
-    const bool mark = row.outcome == protocol::Outcome::kRedriven;
-    rows.push_back(
-        {mark ? "" : std::to_string(row.number), format_wall_time(wall_from_ms(row.started_ms)),
-         mark ? "" : human_ms(row.duration_us / 1e3), std::string(protocol::to_string(row.outcome)),
-         row.error_type.empty() ? "" : row.error_type + ": " + row.error_message});
-  }
-  fmt::print("{}", format_table({"ATTEMPT", "STARTED", "TOOK", "OUTCOME", "ERROR"}, rows, colour));
+  fmt::print("{}", format_attempts(*ledger, colour));
 }
 
 // Gives the letters that the filter takes to `take` until it has enough (false). Says how many

@@ -78,7 +78,7 @@ Result<protocol::Event> make_event(const EventFlags& flags) {
   event.subject = flags.subject;
   event.id = flags.id;
   if (flags.data) {
-    auto data = read_data(*flags.data, "--data", protocol::kEventDataBytesMax);
+    auto data = read_data(*flags.data, "--data", protocol::kEventDataBytesCeiling);
     if (!data) return data.error();
     event.data = *std::move(data);
     event.content_type =

@@ -61,13 +61,13 @@ TEST(MakeEvent, RefusesAFolderAsData) {
 
 TEST(MakeEvent, NamesTheLimitThatAFileExceeds) {
   const std::string file = "/tmp/fanfare-large-test-" + std::to_string(getpid());
-  std::ofstream(file) << std::string((1 << 20) + 4096, 'x');
+  std::ofstream(file) << std::string((8 << 20) + 4096, 'x');
   EventFlags flags;
   flags.data = "@" + file;
   const auto event = make_event(flags);
   std::filesystem::remove(file);
   ASSERT_FALSE(event);
-  EXPECT_THAT(event.error().message, HasSubstr("more than 1048576 bytes"));
+  EXPECT_THAT(event.error().message, HasSubstr("more than 8388608 bytes"));
   EXPECT_EQ(exit_code_of(event.error()), kRefused);
 }
 

@@ -31,9 +31,7 @@ std::optional<PendingDelivery> parse_row(const ordered_json& row) {
   pending.function = text(row, "function");
   pending.id = *id;
   const std::string state = text(row, "state");
-  pending.state = state == "running"  ? State::kRunning
-                  : state == "moving" ? State::kMoving
-                                      : State::kReady;
+  pending.state = state == "running" ? State::kRunning : State::kReady;
   pending.attempt = static_cast<std::uint32_t>(integer(row, "attempt"));
   pending.accepted_ms = integer(row, "accepted_ms");
   pending.worker = text(row, "worker");
@@ -76,8 +74,8 @@ std::string of_last(const PendingDelivery& pending) {
 }
 
 std::string running_text(const PendingDelivery& pending) {
-  std::string out = "running";
-  if (!pending.worker.empty()) out += " on " + pending.worker;
+  if (pending.worker.empty()) return "running, has ended, and how is being written";
+  std::string out = "running on " + pending.worker;
   if (pending.running_ms) {
     out += " for " + human_ms(static_cast<double>(*pending.running_ms));
   } else {
@@ -101,8 +99,6 @@ std::string_view to_string(State state) {
       return "retrying";
     case State::kRunning:
       return "running";
-    case State::kMoving:
-      return "moving";
   }
   return "unknown";
 }
@@ -153,8 +149,6 @@ std::string format_pending(const PendingDelivery& pending, WallTime now) {
       return fmt::format("{}: delayed, runs {}", name, when(pending.due_ms, now_ms));
     case State::kRetrying:
       return fmt::format("{}: retrying {}{}", name, when(pending.due_ms, now_ms), of_last(pending));
-    case State::kMoving:
-      return fmt::format("{}: an attempt has ended; what comes next is being written", name);
     case State::kReady:
       break;
   }

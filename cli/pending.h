@@ -21,8 +21,7 @@ struct PendingDelivery {
     kReady,     // waits for a worker
     kDelayed,   // its publisher wants it later; not tried yet
     kRetrying,  // waits for another attempt
-    kRunning,   // a worker has it
-    kMoving,    // its retry or its end is being written to Redis
+    kRunning,   // a worker has it, or how its attempt ended is being written to Redis
   };
   std::string function;
   protocol::EventId id;
@@ -30,7 +29,7 @@ struct PendingDelivery {
   std::uint32_t attempt = 1;               // the one that runs or comes next; 0: nobody knows yet
   std::int64_t accepted_ms = 0;            // Unix
   std::int64_t due_ms = 0;                 // Unix; of kDelayed and kRetrying
-  std::string worker;                      // of kRunning
+  std::string worker;                      // of kRunning; empty: its attempt has ended
   std::optional<std::int64_t> running_ms;  // nothing: it waits inside its worker
   std::optional<double> progress;          // 0 to 1, as the function says
   std::string note;

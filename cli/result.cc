@@ -113,7 +113,7 @@ int show(const Common& common, const ResultCommand& command, const Results& resu
     show_json(command, results, pending, id);
   } else {
     for (const auto& [function, record] : results) {
-      fmt::print("{}", format_result(function, record, common.output.colour_out, id));
+      fmt::print("{}", format_whole_result(function, record, common.output.colour_out, id));
     }
   }
   int code = kDone;

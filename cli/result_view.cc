@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/utf8.h"
+#include "cli/attempts_view.h"
 #include "cli/output.h"
 
 namespace fanfare::cli {
@@ -31,6 +32,11 @@ std::string indented(std::string_view text) {
   return out;
 }
 
+std::string format_log(const protocol::ResultRecord& record, bool colour) {
+  if (record.log_tail.empty()) return {};
+  return paint(Colour::kDim, "  log:", colour) + '\n' + indented(shown(record.log_tail));
+}
+
 }  // namespace
 
 std::string format_result(const std::string& function, const protocol::ResultRecord& record,
@@ -54,9 +60,20 @@ std::string format_result(const std::string& function, const protocol::ResultRec
     }
   }
   if (!record.output.empty()) out += indented(shown(record.output));
-  if (!succeeded && !record.log_tail.empty()) {
-    out += paint(Colour::kDim, "  log:", colour) + '\n' + indented(shown(record.log_tail));
-  }
+  if (!succeeded) out += format_log(record, colour);
+  return out;
+}
+
+std::string format_whole_result(const std::string& function, const protocol::ResultRecord& record,
+                                bool colour, std::optional<protocol::EventId> letter_id) {
+  std::string out = format_result(function, record, colour, letter_id);
+  if (record.status == protocol::Status::kSucceeded) out += format_log(record, colour);
+  // A ledger that cannot be read hides no result.
+  const auto ledger = protocol::unpack_ledger(record.ledger);
+  const std::vector<protocol::AttemptRow> rows =
+      ledger ? *ledger : std::vector<protocol::AttemptRow>{};
+  out += indented(format_attempts(rows, colour));
+  out += fmt::format("  {}\n", format_totals(protocol::totals_of(record, rows)));
   return out;
 }
 

@@ -13,6 +13,11 @@ namespace fanfare::cli {
 std::string format_result(const std::string& function, const protocol::ResultRecord& record,
                           bool colour, std::optional<protocol::EventId> letter_id);
 
+// The same, and what `fanfare result` tells beyond: the log of a success, too, the attempts, and
+// what they took.
+std::string format_whole_result(const std::string& function, const protocol::ResultRecord& record,
+                                bool colour, std::optional<protocol::EventId> letter_id);
+
 // The results as a JSON array of full records, ordered by function.
 std::string results_json(const Results& results, const protocol::EventId& id);
 

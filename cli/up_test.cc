@@ -197,6 +197,26 @@ TEST_F(UpTest, RemarksOnFunctionsThatNoEventReaches) {
   EXPECT_THAT(refused.output, HasSubstr(folder + "/function.toml: "));
 }
 
+TEST_F(UpTest, TakesEventsAsLargeAsItsBrokerIsToldAndSaysHowLargeThatIs) {
+  const std::string words = dir_.file("words");
+  std::ofstream(words) << std::string(2 << 20, 'w');
+  const std::vector<std::string> publish{"publish", "--type",    "text.submitted",
+                                         "--data",  "@" + words, "--wait"};
+  {
+    Up up(data_);
+    const auto refused = up.run(publish);
+    EXPECT_EQ(refused.exit_code, kRefused);
+    EXPECT_THAT(refused.output, HasSubstr("max_event_bytes is 1048576"));
+    up.stop();
+  }
+  setenv("FANFARE_BROKER_MAX_EVENT_BYTES", "4MiB", 1);
+  Up up(data_);
+  unsetenv("FANFARE_BROKER_MAX_EVENT_BYTES");
+  const auto taken = up.run(publish);
+  EXPECT_EQ(taken.exit_code, kDone) << taken.output;
+  EXPECT_THAT(taken.output, HasSubstr("wordcount succeeded"));
+}
+
 TEST_F(UpTest, NamesTheLinesThatWereNotPublished) {
   Up up(data_, {"--no-examples"});
   const std::string lines = dir_.file("lines");

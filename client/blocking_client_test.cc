@@ -129,7 +129,7 @@ TEST(BlockingClient, RefusesDataOverTheLimitWithoutSendingIt) {
   auto client = BlockingClient::open({.broker = "ipc:///tmp/fanfare-nobody.ipc"});
   ASSERT_TRUE(client);
   const auto receipt =
-      (*client)->publish(event(std::string(protocol::kEventDataBytesMax + 1, 'x'))).get();
+      (*client)->publish(event(std::string(protocol::kEventDataBytesCeiling + 1, 'x'))).get();
   ASSERT_FALSE(receipt);
   EXPECT_THAT(receipt.error().message, HasSubstr("too_large"));
 }

@@ -43,8 +43,8 @@ struct PublishLimits {
   std::size_t batch_bytes_max = protocol::kBatchBytesMax;  // one larger event travels alone
   std::size_t queued_events_max = 65'536;                  // those in flight included
   std::size_t queued_bytes_max = 64u << 20;
-  std::size_t event_data_bytes_max =
-      protocol::kEventDataBytesMax;                        // as the broker's max_event_bytes
+  // The broker's max_event_bytes, which may be less, it says itself.
+  std::size_t event_data_bytes_max = protocol::kEventDataBytesCeiling;
   Duration answer_timeout = std::chrono::seconds{5};       // then the batch is repeated
   Duration refused_pause = std::chrono::milliseconds{50};  // after "cannot just now"
   Duration timeout = std::chrono::seconds{30};             // then the event fails

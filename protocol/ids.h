@@ -56,10 +56,11 @@ struct AttemptToken {
 };
 AttemptToken make_token(std::uint32_t epoch, std::uint32_t dispatch_number);
 
-inline constexpr std::size_t kChunkEventsMax = 256;         // events a journal entry may hold
-inline constexpr std::size_t kChunkBytesMax = 256 * 1024;   // unless a single event is larger
-inline constexpr std::size_t kEventDataBytesMax = 1 << 20;  // default of max_event_bytes
-inline constexpr std::size_t kMessageBytesMax = 16u << 20;  // ZMQ_MAXMSGSIZE on every socket
+inline constexpr std::size_t kChunkEventsMax = 256;              // events a journal entry may hold
+inline constexpr std::size_t kChunkBytesMax = 256 * 1024;        // unless a single event is larger
+inline constexpr std::size_t kEventDataBytesMax = 1 << 20;       // default of max_event_bytes
+inline constexpr std::size_t kEventDataBytesCeiling = 8u << 20;  // what that may be set to, at most
+inline constexpr std::size_t kMessageBytesMax = 16u << 20;       // ZMQ_MAXMSGSIZE on every socket
 
 // [a-zA-Z0-9-_]{1,64}: safe in key names, file names and metrics.
 bool is_function_name(std::string_view name);

@@ -135,6 +135,19 @@ std::string pack(const ResultRecord& record) {
   return packed;
 }
 
+ResultTotals totals_of(const ResultRecord& record, std::span<const AttemptRow> rows) {
+  ResultTotals totals;
+  for (const AttemptRow& row : rows) totals.billed_ms += billed_ms(row);
+  // A redriven delivery was accepted anew.
+  const auto latest = since_redrive(rows);
+  const std::int64_t left_queue_ms = latest.empty() ? record.ended_ms : latest.front().started_ms;
+  totals.queued_ms = std::max<std::int64_t>(0, left_queue_ms - record.accepted_ms);
+  totals.total_ms = std::max<std::int64_t>(0, record.ended_ms - record.accepted_ms);
+  totals.gb_seconds =
+      record.memory_limit_mb / 1024.0 * static_cast<double>(totals.billed_ms) / 1000.0;
+  return totals;
+}
+
 std::optional<Status> peek_status(std::string_view packed) {
   Decoder wire{packed};
   Status status{};

@@ -110,6 +110,15 @@ struct ResultRecord {
 std::string pack(const ResultRecord& record);
 Result<ResultRecord> unpack_result(std::string_view packed);
 
+// What a record's rows and times come to.
+struct ResultTotals {
+  std::int64_t queued_ms = 0;   // accepted → its first attempt; after a redrive, the first since
+  std::int64_t total_ms = 0;    // accepted → ended
+  std::uint64_t billed_ms = 0;  // of all attempts
+  double gb_seconds = 0;        // billed, times the function's memory limit
+};
+ResultTotals totals_of(const ResultRecord& record, std::span<const AttemptRow> rows);
+
 // The status of a packed record, of which the first bytes are enough; nothing if these are none.
 std::optional<Status> peek_status(std::string_view packed);
 

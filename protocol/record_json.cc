@@ -58,14 +58,8 @@ std::string to_json(const ResultRecord& record, const EventId& id, std::string_v
   const auto ledger = unpack_ledger(record.ledger);
   const std::vector<AttemptRow> rows = ledger ? *ledger : std::vector<AttemptRow>{};
   Json attempts = Json::array();
-  std::uint64_t billed = 0;
-  for (const AttemptRow& row : rows) {
-    attempts.push_back(attempt_as_json(row));
-    billed += billed_ms(row);
-  }
-  // A redriven delivery was accepted anew.
-  const auto latest = since_redrive(rows);
-  const std::int64_t left_queue_ms = latest.empty() ? record.ended_ms : latest.front().started_ms;
+  for (const AttemptRow& row : rows) attempts.push_back(attempt_as_json(row));
+  const ResultTotals totals = totals_of(record, rows);
   Json json;
   json["id"] = to_string(id);
   json["function"] = function;
@@ -76,10 +70,10 @@ std::string to_json(const ResultRecord& record, const EventId& id, std::string_v
   json["attempts"] = std::move(attempts);
   json["log"] = to_utf8(record.log_tail, 3 * record.log_tail.size());
   json["log_truncated"] = record.log_truncated;
-  json["queued_ms"] = std::max<std::int64_t>(0, left_queue_ms - record.accepted_ms);
-  json["total_ms"] = std::max<std::int64_t>(0, record.ended_ms - record.accepted_ms);
-  json["billed_ms"] = billed;
-  json["gb_seconds"] = record.memory_limit_mb / 1024.0 * static_cast<double>(billed) / 1000.0;
+  json["queued_ms"] = totals.queued_ms;
+  json["total_ms"] = totals.total_ms;
+  json["billed_ms"] = totals.billed_ms;
+  json["gb_seconds"] = totals.gb_seconds;
   json["reason"] = record.reason ? Json(to_string(*record.reason)) : Json(nullptr);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
