@@ -1,5 +1,6 @@
 #include "client/blocking_client.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -17,7 +18,8 @@ using ::testing::HasSubstr;
 // A broker of one thread that answers in its own way, over a real socket.
 class FakeBroker {
  public:
-  FakeBroker() : thread_([this] { serve(); }) {}
+  explicit FakeBroker(bool of_another_version = false)
+      : of_another_version_(of_another_version), thread_([this] { serve(); }) {}
   ~FakeBroker() {
     loop_.stop();
     thread_.join();
@@ -38,10 +40,10 @@ class FakeBroker {
                         {{publish->sequence, 0}, 0},
                         static_cast<std::uint32_t>(publish->packed_events.size()),
                         0}};
-        ASSERT_TRUE(socket_->send(peer, protocol::encode(answer)));
+        answer_with(peer, protocol::encode(answer));
       } else if (const auto* admin = std::get_if<protocol::Admin>(&*message)) {
-        ASSERT_TRUE(socket_->send(
-            peer, protocol::encode(protocol::AdminReply{admin->request, admin->verb + "!"})));
+        answer_with(peer,
+                    protocol::encode(protocol::AdminReply{admin->request, admin->verb + "!"}));
       }
     };
     socket_.emplace(loop_, zmq_, ZmqOptions{.kind = ZmqKind::kRouter}, std::move(handlers));
@@ -50,6 +52,12 @@ class FakeBroker {
     socket_.reset();
   }
 
+  void answer_with(const PeerId& peer, std::string frame) {
+    if (of_another_version_) frame[1] = static_cast<char>(protocol::kProtocolVersion + 1);
+    ASSERT_TRUE(socket_->send(peer, std::move(frame)));
+  }
+
+  const bool of_another_version_;
   Loop loop_;
   ZmqContext zmq_;
   std::optional<ZmqSocket> socket_;
@@ -113,6 +121,20 @@ TEST(BlockingClient, SaysThatNobodyIsThere) {
   EXPECT_EQ(receipt.error().kind, ErrorKind::kReconnect);
   EXPECT_THAT(receipt.error().message, HasSubstr("unreachable"));
   EXPECT_FALSE((*client)->admin("status", "{}"));
+}
+
+TEST(BlockingClient, SaysAtOnceThatTheBrokerIsOfAnotherVersion) {
+  FakeBroker broker(true);
+  auto client = BlockingClient::open({.broker = broker.endpoint});
+  ASSERT_TRUE(client);
+  const auto versions = fmt::format("protocol version {}, this end version {}",
+                                    protocol::kProtocolVersion + 1, protocol::kProtocolVersion);
+  const auto published = (*client)->publish(event("x")).get();
+  ASSERT_FALSE(published);
+  EXPECT_THAT(published.error().message, HasSubstr(versions));
+  const auto asked = (*client)->admin("status", "");
+  ASSERT_FALSE(asked);
+  EXPECT_THAT(asked.error().message, HasSubstr(versions));
 }
 
 TEST(BlockingClient, FailsPendingFuturesWhenItIsClosed) {

@@ -81,7 +81,7 @@ void Client::arm_timer() {
 
 void Client::on_frame(std::string_view frame) {
   auto message = protocol::decode(frame);
-  if (!message) return;  // nothing of ours: the batch or request goes on waiting
+  if (!message) return on_unreadable(frame, message.error());
   wake();
   if (const auto* published = std::get_if<protocol::Published>(&*message)) {
     return queue_.on_published(*published);
@@ -91,6 +91,16 @@ void Client::on_frame(std::string_view frame) {
     return queue_.on_refused(*refused, loop_.now().steady);
   }
   requests_.on_answer(*std::move(message));
+}
+
+// A broker of another version would never be understood, whatever waits. Anything else is nothing
+// of ours: the batch or request goes on waiting.
+void Client::on_unreadable(std::string_view frame, const Error& error) {
+  if (protocol::refusal_of(frame, error).code != protocol::Refusal::kVersion) return;
+  const Error other_version = to_error(
+      protocol::Refusal::kVersion, error.message + "; use client and broker of the same release");
+  queue_.give_up(other_version);
+  requests_.give_up(other_version);
 }
 
 Result<void> Client::publish(const protocol::Event& event, OnReceipt on_receipt) {

@@ -78,6 +78,7 @@ class Client {
  private:
   Client(Loop& loop, ClientOptions options);
   void on_frame(std::string_view frame);
+  void on_unreadable(std::string_view frame, const Error& error);
   void add_request(protocol::Message request, Duration timeout, RequestTable::OnAnswer on_answer);
   void give_up_unless_met(TimePoint now);
   void wake();  // something may have to be sent

@@ -127,4 +127,10 @@ std::optional<TimePoint> RequestTable::next_deadline() const {
   return next;
 }
 
+void RequestTable::give_up(const Error& error) {
+  std::vector<std::uint64_t> asked;  // callbacks may add more
+  for (const auto& [request, waiting] : waiting_) asked.push_back(request);
+  for (const std::uint64_t request : asked) finish(request, error);
+}
+
 }  // namespace fanfare::client

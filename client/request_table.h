@@ -44,6 +44,8 @@ class RequestTable {
   // Whether the message was an answer to a request of this table.
   bool on_answer(protocol::Message message);
   void tick(TimePoint now, const std::string& broker);
+  // Fails everything at once: nobody will answer.
+  void give_up(const Error& error);
 
   bool empty() const { return waiting_.empty(); }
   std::optional<TimePoint> next_deadline() const;
