@@ -19,7 +19,7 @@
 namespace fanfare::worker {
 
 inline constexpr std::size_t kFrameBytesMax = 128 * 1024;
-// A larger event travels alone, as a sealed memfd.
+// A larger event travels alone, as a sealed memfd, unless it is in one call with others.
 inline constexpr std::size_t kInlineEventMax = 64 * 1024;
 
 struct BatchHeader {
@@ -29,6 +29,8 @@ struct BatchHeader {
   // bytes follow, or are in a memfd of `memfd_size` bytes.
   static constexpr std::uint32_t kRows = 4;
   static constexpr std::uint32_t kRowsInMemfd = 8;
+  // With kTogether: nothing follows; the items are in a memfd of `memfd_size` bytes.
+  static constexpr std::uint32_t kItemsInMemfd = 16;
 
   std::uint64_t number = 0;
   std::uint32_t sheet = 0;
@@ -67,20 +69,28 @@ struct Doorbell {
   std::uint64_t batch = 0;  // kReadRows: the request's number
 };
 
-// How many of `items`, from the first, make the next frame: at least one.
+// How many of `items`, from the first, make the next batch: at least one. Those of one call are not
+// torn apart: who puts them together sees to how much that is.
 std::size_t items_per_frame(std::span<const Item> items);
 
-std::string encode_batch(const BatchHeader& header, std::span<const Item> items);
+struct EncodedBatch {
+  std::string frame;
+  Fd memfd;  // goes with it; most have none
+};
+// kRetryLater: no memfd was to be had for what no frame holds.
+Result<EncodedBatch> encode_batch(BatchHeader header, std::span<const Item> items);
 
 struct ReceivedItem {
   ItemHeader header;
-  std::string_view packed_event;  // into the frame; empty with kInMemfd
+  std::string_view packed_event;  // into what was decoded; empty with kInMemfd
 };
 struct ReceivedBatch {
   BatchHeader header;
   std::vector<ReceivedItem> items;
 };
+// With kItemsInMemfd there are no items yet: decode_items() finds them in the memfd's bytes.
 Result<void> decode_batch(std::string_view frame, ReceivedBatch& batch);
+Result<void> decode_items(std::string_view bytes, ReceivedBatch& batch);
 
 // Two connected ends, close-on-exec, neither of them non-blocking.
 Result<std::pair<Fd, Fd>> make_channel();

@@ -21,10 +21,18 @@ Item item(std::string_view event, std::uint64_t sequence = 1) {
           .packed_event = event};
 }
 
+// Of a batch that fits.
+std::string frame_of(const BatchHeader& header, std::span<const Item> items) {
+  auto batch = encode_batch(header, items);
+  EXPECT_TRUE(batch);
+  EXPECT_FALSE(batch->memfd);
+  return batch->frame;
+}
+
 TEST(Channel, CarriesABatchAsItWas) {
   const std::array items{item("one", 1), item("twenty-two bytes of it", 2), item("", 3)};
   const BatchHeader header{.number = 9, .sheet = 1, .items = 3};
-  const std::string frame = encode_batch(header, items);
+  const std::string frame = frame_of(header, items);
   ReceivedBatch batch;
   ASSERT_TRUE(decode_batch(frame, batch));
   EXPECT_EQ(batch.header.number, 9u);
@@ -57,7 +65,7 @@ TEST(Channel, FillsFramesUpToTheirLimit) {
   const std::vector<Item> items(kBatchItemsMax + 50, item(event));
   const std::size_t count = items_per_frame(items);
   const std::string frame =
-      encode_batch({.items = static_cast<std::uint32_t>(count)}, std::span(items).first(count));
+      frame_of({.items = static_cast<std::uint32_t>(count)}, std::span(items).first(count));
   EXPECT_LE(frame.size(), kFrameBytesMax);
   EXPECT_GT(frame.size(), kFrameBytesMax - 2000);
   const std::vector<Item> small(kBatchItemsMax + 50, item("e"));
@@ -68,15 +76,40 @@ TEST(Channel, SendsLargeEventsAlone) {
   const std::string large(kInlineEventMax + 1, 'L');
   EXPECT_EQ(items_per_frame(std::array{item(large), item("small")}), 1u);
   EXPECT_EQ(items_per_frame(std::array{item("small"), item(large)}), 1u);
-  const std::string frame = encode_batch({.items = 1}, std::array{item(large)});
+  const auto encoded = encode_batch({.items = 1}, std::array{item(large)});
+  ASSERT_TRUE(encoded);
+  EXPECT_EQ(*read_sealed_memfd(encoded->memfd.get(), large.size()), large);
   ReceivedBatch batch;
-  ASSERT_TRUE(decode_batch(frame, batch));
+  ASSERT_TRUE(decode_batch(encoded->frame, batch));
   EXPECT_EQ(batch.items[0].header.flags, ItemHeader::kInMemfd);
   EXPECT_EQ(batch.items[0].header.size, large.size());
 }
 
+TEST(Channel, SendsTheEventsOfOneCallTogetherHoweverLargeTheyAre) {
+  const std::string large(kInlineEventMax + 1, 'L');
+  std::vector<Item> items{item(large, 1), item("small", 2), item(large, 3)};
+  for (Item& one : items) one.together = true;
+  ASSERT_EQ(items_per_frame(items), 3u);
+  const auto encoded = encode_batch({.items = 3, .flags = BatchHeader::kTogether}, items);
+  ASSERT_TRUE(encoded);
+  EXPECT_EQ(encoded->frame.size(), sizeof(BatchHeader));
+  ReceivedBatch batch;
+  ASSERT_TRUE(decode_batch(encoded->frame, batch));
+  EXPECT_EQ(batch.header.flags, BatchHeader::kTogether | BatchHeader::kItemsInMemfd);
+  const auto bytes = read_sealed_memfd(encoded->memfd.get(), batch.header.memfd_size);
+  ASSERT_TRUE(bytes);
+  ASSERT_TRUE(decode_items(*bytes, batch));
+  ASSERT_EQ(batch.items.size(), 3u);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    EXPECT_EQ(batch.items[i].packed_event, items[i].packed_event);
+    EXPECT_EQ(batch.items[i].header.id, items[i].id);
+  }
+  batch.items.clear();
+  EXPECT_FALSE(decode_items(std::string_view(*bytes).substr(0, bytes->size() - 8), batch));
+}
+
 TEST(Channel, RejectsBatchesThatAreCutOff) {
-  const std::string frame = encode_batch({.number = 1, .items = 1}, std::array{item("an event")});
+  const std::string frame = frame_of({.number = 1, .items = 1}, std::array{item("an event")});
   ReceivedBatch batch;
   for (std::size_t size = 0; size < frame.size(); ++size) {
     EXPECT_FALSE(decode_batch(std::string_view(frame).substr(0, size), batch)) << size;

@@ -65,10 +65,10 @@ TEST(Batches, LargeEventsDoNotWaitForMoreThanFits) {
   std::vector<protocol::Delivery> large;
   for (std::uint64_t entry = 1; entry <= 3; ++entry) {
     large.push_back(Worker::delivery(entry));
-    large.back().packed_event = std::string(50'000, 'x');
+    large.back().packed_event = std::string(2'500'000, 'x');
   }
   w.deliver(large);
-  EXPECT_EQ(batch_sizes(w), (std::vector<std::size_t>{2})) << "three do not fit into one call";
+  EXPECT_EQ(batch_sizes(w), (std::vector<std::size_t>{2})) << "three are more than 6 MB";
 }
 
 TEST(Batches, AnInvocationWaitsForNobody) {

@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::uint32_t kStartFailuresMax = 3;  // then what waits is told
 constexpr double kWorthWakingNs = 100e3;        // less work than this is not split over instances
-// Of the events of one call: they travel in one frame (kFrameBytesMax), beside their headers.
-constexpr std::size_t kTogetherBytesMax = 112 * 1024;
+// Of the events of one call, as with AWS Lambda's batches.
+constexpr std::size_t kTogetherBytesMax = 6'000'000;
 constexpr Duration kRetryFork = std::chrono::milliseconds{2};
 
 template <typename T>

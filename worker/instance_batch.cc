@@ -1,6 +1,7 @@
 // Batches that the function takes in one call. Each item has its own answer; how long the call took
 // is shared out among them, so that what is added up over items is right.
 #include <deque>
+#include <optional>
 
 #include "worker/abi_event.h"
 #include "worker/instance_parts.h"
@@ -75,7 +76,7 @@ struct InstanceRuntime::Together {
   }
 };
 
-void InstanceRuntime::run_together(const ReceivedBatch& batch, std::span<const Fd> fds) {
+void InstanceRuntime::run_together(ReceivedBatch& batch, std::span<const Fd> fds) {
   item_ = 0;
   forget_progress();
   if (store_.written()) store_.forget();
@@ -92,7 +93,7 @@ void InstanceRuntime::run_together(const ReceivedBatch& batch, std::span<const F
   write_together(together);
 }
 
-void InstanceRuntime::call_together(const ReceivedBatch& batch, std::span<const Fd> fds,
+void InstanceRuntime::call_together(ReceivedBatch& batch, std::span<const Fd> fds,
                                     Together& together) {
   if (!started_) {
     if (const auto failed = function_.start()) {
@@ -107,23 +108,23 @@ void InstanceRuntime::call_together(const ReceivedBatch& batch, std::span<const 
                              "FANFARE_BATCH_FUNCTION of <fanfare/batch.h>",
                              0);
   }
-  std::deque<MappedEvent> mapped;
+  std::optional<MappedEvent> mapped;
+  if (batch_.flags & BatchHeader::kItemsInMemfd) {
+    mapped.emplace(fds.empty() ? -1 : fds[0].get(), batch_.memfd_size);
+    if (!mapped->ok()) {
+      return together.fail_all(protocol::Outcome::kOutOfMemory, "OutOfMemory",
+                               "there is no memory left to map the events into", abi::kRetryable);
+    }
+    if (const auto ok = decode_items(mapped->bytes(), batch); !ok) {
+      return together.fail_all(protocol::Outcome::kFunctionError, "MalformedBatch",
+                               ok.error().message, abi::kRetryable);
+    }
+  }
   std::deque<AbiEvent> read;
   std::vector<abi::Event> events;
-  std::size_t next_fd = 0;
-  for (std::size_t i = 0; i < batch_.items; ++i) {
+  for (std::size_t i = 0; i < batch.items.size(); ++i) {
     const ReceivedItem& item = batch.items[i];
-    std::string_view packed = item.packed_event;
-    if (item.header.flags & ItemHeader::kInMemfd) {
-      const int memfd = next_fd < fds.size() ? fds[next_fd++].get() : -1;
-      if (!mapped.emplace_back(memfd, item.header.size).ok()) {
-        together.fail(i, protocol::Outcome::kOutOfMemory, "OutOfMemory",
-                      "there is no memory left to map the event into", abi::kRetryable);
-        continue;
-      }
-      packed = mapped.back().bytes();
-    }
-    const AbiEvent& event = read.emplace_back(item.header.id, packed);
+    const AbiEvent& event = read.emplace_back(item.header.id, item.packed_event);
     if (event.problem()) {
       together.fail(i, protocol::Outcome::kFunctionError, "MalformedEvent", *event.problem(), 0);
       continue;

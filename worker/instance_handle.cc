@@ -108,16 +108,12 @@ Result<InstanceHandle::Sent> InstanceHandle::send(std::span<const Item> items) {
                            .items = static_cast<std::uint32_t>(items.size()),
                            .flags = (restart_log ? BatchHeader::kTruncateLog : 0) |
                                     (items[0].together ? BatchHeader::kTogether : 0)};
-  Fd memfd;
-  std::vector<int> fds;
-  if (items[0].packed_event.size() > kInlineEventMax) {
-    auto made = make_sealed_memfd("fanfare-event", std::array{items[0].packed_event});
-    if (!made) return made.error();
-    memfd = std::move(*made);
-    fds.push_back(memfd.get());
-  }
+  const auto batch = encode_batch(header, items);
+  if (!batch) return batch.error();
+  const std::array fds{batch->memfd.get()};
   if (const auto sent =
-          send_message(channel_.get(), encode_batch(header, items), fds, {.dont_wait = true});
+          send_message(channel_.get(), batch->frame, std::span(fds).first(batch->memfd ? 1 : 0),
+                       {.dont_wait = true});
       !sent) {
     return sent.error();
   }

@@ -93,7 +93,7 @@ bool InstanceRuntime::receive_next(std::span<char> buffer, std::span<const char>
   return true;
 }
 
-void InstanceRuntime::run_batch(const ReceivedBatch& batch, std::span<const Fd> fds) {
+void InstanceRuntime::run_batch(ReceivedBatch& batch, std::span<const Fd> fds) {
   batch_ = batch.header;
   if (batch_.flags & BatchHeader::kTruncateLog) {
     look_at_log();  // what is still in a buffer goes, too

@@ -39,14 +39,14 @@ class InstanceRuntime {
   void run();
 
  private:
-  void run_batch(const ReceivedBatch& batch, std::span<const Fd> fds);
+  void run_batch(ReceivedBatch& batch, std::span<const Fd> fds);
   // Without bytes when they could not be mapped.
   void run_item(const ReceivedItem& item, std::optional<std::string_view> packed_event);
   abi::Context context_for(std::uint32_t attempt, std::int64_t timeout_ns);
   // instance_batch.cc: all items in one call of the function.
   struct Together;
-  void run_together(const ReceivedBatch& batch, std::span<const Fd> fds);
-  void call_together(const ReceivedBatch& batch, std::span<const Fd> fds, Together& together);
+  void run_together(ReceivedBatch& batch, std::span<const Fd> fds);
+  void call_together(ReceivedBatch& batch, std::span<const Fd> fds, Together& together);
   void write_together(Together& together);
   bool run_start_hook();
   // How an item ends; once for each. Both are called with views that die with the call.

@@ -56,6 +56,15 @@ TEST_F(Gather, OneCallGetsWhatCameWithinTheWindow) {
   EXPECT_EQ(result(lone[0]).output, "y of 1") << "after the window";
 }
 
+TEST_F(Gather, OneCallGetsThreeMegabytes) {
+  std::vector<std::string> large;
+  for (char letter = 'a'; letter < 'k'; ++letter) large.emplace_back(300'000, letter);
+  const auto ids = publish(large);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    EXPECT_TRUE(result(ids[i]).output == large[i] + " of 10") << i;
+  }
+}
+
 TEST_F(Gather, OneFailsAndTheOthersDoNot) {
   const auto ids = publish({"a", "fail", "c", "silent", "e", "f", "g", "h", "i", "j"});
   EXPECT_EQ(result(ids[0]).output, "a of 10");
