@@ -34,18 +34,15 @@
 //     for its worker losses is only who had that many.
 //  5. No change by a broker after a younger one began.
 //  6. accepted = open + later + succeeded + dead + expired + cancelled after every call, and each
-//  of
-//     them equals what the calls that were applied add up to.
+//     of them equals what the calls that were applied add up to.
 //  7. What one broker has lent of a function with max_concurrency, and has no reason to believe
-//  over,
-//     is never more; nor are a worker's instances, or its slots.
+//     over, is never more; nor are a worker's instances, or its slots.
 //  8. Nothing is lent before its time, by the clock of the broker that lends it: what was due by it
 //     once stays due when the clock is set back.
 //  9. No needless second attempt: a broker lends a delivery again only after a report of the
-//  attempt
-//     before, the loss of its worker, or of the message on its way; what workers name in their
-//     Hello within the grace of a new broker, it does not lend to others. No two attempts share a
-//     token.
+//     attempt before, the loss of its worker, or of the message on its way; what workers name in
+//     their Hello within the grace of a new broker, it does not lend to others. No two attempts
+//     share a token.
 // 10. A function that kills its workers kills at most worker_losses_max of them per broker's life.
 // 11. A broker's counters add up with its answers (AnswerBook): each refusal of a frame or request
 //     at every step; accepted, unmatched and refused events by reason whenever no batch is open,
@@ -54,23 +51,19 @@
 //     stands. What came to a worker is counted as ok, failed or handed back once it holds nothing.
 // 12. No function ever has more than queue_max unfinished deliveries in Redis.
 // 13. What cannot be read is counted where it arrives, refused by a broker to the peer that sent
-// it,
-//     and changes nothing else.
+//     it, and changes nothing else.
 // 14. No two events of one (source, id), or one idempotency key, are in the journal; whoever is
-// told
-//     that his event is a duplicate is given the id of the one that claimed it.
+//     told that his event is a duplicate is given the id of the one that claimed it.
 // 15. No worker's attempts are metered twice, however often its calls are repeated.
 // 16. What an operator is told was cancelled has ended so in Redis, and stays so; what he is told
-// had
-//     ended before had ended as it is said.
+//     had ended before had ended as it is said.
 // 17. Liveness: kRestAfter after the last fault (a worker killed by its function is one; invariant
 //     10 bounds these) everything published has ended, and the broker's own counts agree with Redis
 //     that nothing is left.
-// 15. The deliveries of an ordering key end in the order in which they were accepted, those that
+// 18. The deliveries of an ordering key end in the order in which they were accepted, those that
 //     were delayed and those that are cancelled apart; and one broker has lent, and has no reason
 //     to believe over, one of them at a time.
-//
-// 15. Destinations: each success, and each death, of a function with a destination for it is told
+// 19. Destinations: each success, and each death, of a function with a destination for it is told
 //     there in exactly one event, after that end; nothing is left in an outbox.
 //
 // Replay. A violation prints the seed, one line that runs it again, and the last lines of the
