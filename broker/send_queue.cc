@@ -18,9 +18,11 @@ void SendQueue::send(const std::string& peer, std::string frame) {
   const auto sent = socket_.send(PeerId{peer}, std::move(frame));
   if (sent) return;
   if (sent.error().kind == ErrorKind::kRetryLater) {
+    // NOLINTBEGIN(bugprone-use-after-move): what is to be sent later is left with us.
     Queue& queue = backlog_[peer];
     queue.bytes = frame.size();
     queue.frames.push_back(std::move(frame));
+    // NOLINTEND(bugprone-use-after-move)
   } else {
     on_gone_(peer);
   }

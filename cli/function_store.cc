@@ -139,7 +139,7 @@ Result<std::uint64_t> FunctionStore::count(std::span<const std::string> keys) {
 }
 
 Result<std::uint64_t> FunctionStore::erase_some(std::span<const std::string> keys) {
-  const auto there = count(keys);
+  auto there = count(keys);
   if (!there) return there;
   std::string packed;
   for (const std::string& key : keys) {

@@ -23,8 +23,8 @@ Result<void> write_out(const std::string& text) {
 }
 
 Result<void> export_csv(FunctionStore& from, const StoreCommand& command, RowTable& table) {
-  const auto looked = from.for_each(
-      command.prefix, [&](const store::StoredRow& row) { return table.look_at(row); });
+  auto looked = from.for_each(command.prefix,
+                              [&](const store::StoredRow& row) { return table.look_at(row); });
   if (!looked) return looked;
   if (auto begun = write_out(table.heading()); !begun) return begun;
   return from.for_each(command.prefix,
@@ -32,11 +32,11 @@ Result<void> export_csv(FunctionStore& from, const StoreCommand& command, RowTab
 }
 
 Result<void> export_rows(FunctionStore& from, const StoreCommand& command, RowTable& table) {
-  const auto written = command.format == "csv"
-                           ? export_csv(from, command, table)
-                           : from.for_each(command.prefix, [](const store::StoredRow& row) {
-                               return write_out(to_json_line(row) + "\n");
-                             });
+  auto written = command.format == "csv"
+                     ? export_csv(from, command, table)
+                     : from.for_each(command.prefix, [](const store::StoredRow& row) {
+                         return write_out(to_json_line(row) + "\n");
+                       });
   if (!written) return written;
   if (std::fflush(stdout) != 0) return cut_short();
   return {};
