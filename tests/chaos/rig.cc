@@ -350,7 +350,21 @@ bool Rig::come_to_rest(Duration at_most) {
     return now.open == 0 && now.later == 0;
   };
   came_to_rest_ = run_while_it_moves(ended, at_most);
+  if (!came_to_rest_) unrest_ = what_the_broker_says();
   return came_to_rest_;
+}
+
+// Who waits for whom, before everybody is killed.
+std::string Rig::what_the_broker_says() {
+  std::string text;
+  for (const auto& [verb, body] :
+       {std::pair{"status", std::string("{}")},
+        std::pair{"deliveries", fmt::format("{{\"name\":\"{}\"}}", kProbe)},
+        std::pair{"metrics", std::string()}}) {
+    const auto answer = client_->admin(verb, body);
+    text += fmt::format("--- {}\n{}\n", verb, answer ? *answer : answer.error().message);
+  }
+  return text;
 }
 
 std::vector<Execution> Rig::executions() const {
@@ -414,7 +428,7 @@ std::string Rig::logs() const {
     text +=
         fmt::format("--- {}\n{}\n", member->name, cli::last_lines(file(member->name + ".log"), 12));
   }
-  return text;
+  return text + unrest_;
 }
 
 void Rig::deploy_probe(const std::string& more_env) {

@@ -146,6 +146,7 @@ class Rig {
   static std::int64_t now_ns();
 
  private:
+  std::string what_the_broker_says();
   Member& add(std::string name, std::vector<std::string> command, Variables environment);
   void on_exit(Member& member, const cli::ChildEnd& end);
   Variables settings_of_broker(const std::string& endpoint) const;
@@ -171,6 +172,7 @@ class Rig {
   std::vector<std::function<void()>> later_;  // starts, outside of their child's callback
   std::uint64_t next_tag_ = 1;
   bool came_to_rest_ = true;
+  std::string unrest_;  // what the broker said when it did not
   bool ending_ = false;
 };
 
