@@ -31,6 +31,7 @@ struct Config {
   // No keys lead here: test programs set these, the installed ones leave them as they are.
   Protections protections;
   Failpoint failpoint;
+  Duration housekeeping_every = std::chrono::seconds{1};
 };
 
 ConfigSpec config_spec(Config& config);

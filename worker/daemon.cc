@@ -6,8 +6,8 @@
 
 #include "base/daemon.h"
 #include "base/daemon_arguments.h"
-#include "base/log.h"
 #include "base/exhaustion.h"
+#include "base/log.h"
 #include "worker/shell.h"
 
 namespace fanfare::worker {

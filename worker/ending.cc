@@ -66,6 +66,9 @@ NamedEnding name_ending(const Ending& ending, StopReason told_to_stop, Duration 
              true,
              {}}};
   }
+  if (ending.code == 0) {
+    return {Outcome::kCrashed, {"Ended", "ended, and nobody knows how", true, {}}};
+  }
   return {Outcome::kCrashed,
           {signal_name(ending.status), what_the_signal_means(ending.status), true, {}}};
 }

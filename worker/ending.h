@@ -16,8 +16,8 @@ enum class StopReason : std::uint8_t { kNone, kTimeout, kDrain, kCancel };
 
 // What is known when an instance is gone.
 struct Ending {
-  int code = 0;                // CLD_EXITED, CLD_KILLED or CLD_DUMPED, as waitid says
-  int status = 0;              // exit status or signal
+  int code = 0;    // CLD_EXITED, CLD_KILLED or CLD_DUMPED, as waitid says; 0: nobody knows
+  int status = 0;  // exit status or signal
   bool out_of_memory = false;  // its memory cgroup counted a kill
   std::uint32_t peak_memory_kb = 0;
   Duration cpu_time{};  // user and system

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "protocol/event.h"
@@ -372,10 +373,12 @@ std::optional<Ending> InstanceHandle::reap() {
   rusage usage{};
   // What it started and left in its process group goes with it. Before it is reaped: afterwards the
   // number of the group may be somebody else's.
-  if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
-      info.si_pid == 0) {
-    return std::nullopt;
+  if (::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
+    if (errno != ECHILD) return std::nullopt;
+    reaped_ = true;  // by somebody else, who has not said how it ended
+    return Ending{};
   }
+  if (info.si_pid == 0) return std::nullopt;
   (void)::kill(-pid_, SIGKILL);
   info = {};
   // The kernel's own waitid reports the resources used too; the C library's leaves them out.

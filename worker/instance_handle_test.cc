@@ -5,9 +5,13 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
+
+#include "worker/ending.h"
 
 namespace fanfare::worker {
 namespace {
@@ -260,6 +264,18 @@ TEST_F(InstanceHandleTest, SaysThatItsInstanceIsGone) {
   const auto taken = take();
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().kind, ErrorKind::kReconnect);
+}
+
+TEST_F(InstanceHandleTest, EndsAlsoIfSomebodyElseHasReapedIt) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(3);
+  Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  handle_.forked(child, std::move(pidfd));
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  const auto ending = handle_.reap();
+  ASSERT_TRUE(ending);
+  EXPECT_EQ(name_ending(*ending, StopReason::kNone, {}).failure.type, "Ended");
+  EXPECT_FALSE(handle_.reap()) << "once";
 }
 
 TEST_F(InstanceHandleTest, HasNothingToReapBeforeItIsForked) {

@@ -276,8 +276,12 @@ void Processes::housekeeping() {
 }
 
 // A zygote that was stopped may have forked an instance that it could not tell us of any more; as
-// nobody holds its channel it has ended, and as it is our child somebody must say so.
+// nobody holds its channel it has ended, and as it is our child somebody must say so. Nobody is a
+// stranger while a zygote has yet to say whom it has forked: one that dies at once is dead by then.
 void Processes::bury_strangers() {
+  for (const auto& [id, zygote] : zygotes_) {
+    if (!zygote.tickets.empty()) return;
+  }
   while (true) {
     siginfo_t info{};
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;

@@ -88,7 +88,7 @@ Shell::Shell(Loop& loop, Config config, CoreOptions options, RedisOptions redis,
                                   Processes::Options{config_.instance, run_as.uid, run_as.gid,
                                                      config_.storage_dir, config_.protections});
   turn_hook_ = loop_.before_wait([this] { turn(); });
-  housekeeping_.start_every(1s);
+  housekeeping_.start_every(config_.housekeeping_every);
   service_.keep_watchdog(loop_);
   spdlog::info("worker {} with {} slots, memory limited by {}", config_.name, config_.slots,
                processes_->describe_limits());

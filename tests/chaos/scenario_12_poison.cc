@@ -3,6 +3,7 @@
 
 #include "tests/chaos/rig.h"
 #include "tests/chaos/scenario.h"
+#include "tests/chaos/switches.h"
 
 namespace fanfare::chaos {
 namespace {
@@ -11,6 +12,8 @@ using namespace std::chrono_literals;
 
 Outcome run_poison(const Run& run) {
   RigOptions options;
+  // An instance may die before its worker knows its number: not to be buried as a stranger then.
+  options.worker.emplace_back(kHousekeepingVariable, "1");
   if (run.without()) {
     options.manifest =
         "timeout = \"5s\"\n[retry]\nmax_attempts = 20\nbase = \"10ms\"\ncap = \"50ms\"\n";

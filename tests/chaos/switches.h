@@ -17,6 +17,8 @@ namespace fanfare::chaos {
 
 // CHAOS_WITHOUT: names of members of Protections, separated by commas.
 inline constexpr const char* kWithoutVariable = "CHAOS_WITHOUT";
+// Milliseconds between two rounds of a worker's housekeeping.
+inline constexpr const char* kHousekeepingVariable = "CHAOS_HOUSEKEEPING_MS";
 // CHAOS_DIE_AT: "place:passing:stall_ms". At that passing of the place the process stalls for so
 // long, as one that is not scheduled does, and ends with code kDiedAtPlace.
 inline constexpr const char* kDieAtVariable = "CHAOS_DIE_AT";

@@ -29,5 +29,8 @@ int main(int argc, char** argv) {
       std::_Exit(2);
     }
     config.failpoint = *std::move(failpoint);
+    if (const char* const every_ms = std::getenv(chaos::kHousekeepingVariable)) {
+      config.housekeeping_every = std::chrono::milliseconds{std::atoi(every_ms)};
+    }
   });
 }
