@@ -1,6 +1,7 @@
 #include "broker/core.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
@@ -30,7 +31,6 @@ namespace {
 constexpr std::size_t kJustEndedMax = 4096;  // 10 ms' worth at full speed
 constexpr Duration kOfficePause = std::chrono::seconds{1};
 constexpr Duration kRatePause = std::chrono::milliseconds{1};  // starts are paced no finer
-constexpr Duration kCountPause = std::chrono::seconds{1};  // of a count that Redis cannot give now
 
 }  // namespace
 
@@ -139,33 +139,27 @@ struct Core::AnswerHandler {
   T* got() {
     return answer ? std::get_if<T>(&*answer) : nullptr;
   }
-  // Without these a broker cannot start: what Redis refused is a person's business.
-  void must() {
-    if (!answer) core.end(fatal(answer.error().message));
-  }
-  void operator()(ForBegin&) {
+  void operator()(ForBegin& p) {
     if (auto* begun = got<store::Begun>()) return core.on_begun(*begun, now);
-    must();
+    core.begin_again(store::Begin{}, p, answer.error(), now);
   }
-  void operator()(ForRegistry&) {
+  void operator()(ForRegistry& p) {
     if (auto* list = got<store::FunctionList>()) return core.on_registry(std::move(*list), now);
-    must();
+    core.begin_again(store::ListFunctions{}, p, answer.error(), now);
   }
-  void operator()(ForWorkers&) {
+  void operator()(ForWorkers& p) {
     if (auto* list = got<store::WorkerList>()) {
       core.awaited_workers_ = std::move(list->names);
+      core.awaited_known_ = true;
       return core.maybe_open_dispatch(now);
     }
-    must();
+    core.begin_again(store::ListWorkers{}, p, answer.error(), now);
   }
   void operator()(ForNote&) {}
   void operator()(ForOffice&) { core.asking_office_ = false; }
   void operator()(ForSurvey& p) {
     if (auto* surveyed = got<store::Surveyed>()) return core.on_surveyed(*p.function, *surveyed);
-    if (p.function->surveyed) return;
-    const ErrorKind kind = answer.error().kind;
-    if (kind != ErrorKind::kRetryLater && kind != ErrorKind::kReconnect) return must();
-    core.repeat_later_.push_back({now.steady + kCountPause, store::Survey{p.function->name}, p});
+    core.on_survey_failed(*p.function, answer.error(), now);
   }
   void operator()(ForAppend& p) { core.on_appended(*p.chunk, answer, now); }
   void operator()(ForPage& p) {
@@ -173,12 +167,13 @@ struct Core::AnswerHandler {
     if (auto* paged = got<store::Paged>()) {
       return core.on_paged(*p.function, p.lane, std::move(*paged), now);
     }
-    p.function->queue.on_page_failed(p.lane);
-    core.touch(*p.function);
+    p.function->queue.on_page_failed(p.lane, now.steady);
+    core.check_readable(*p.function, answer.error());
   }
   void operator()(ForDue& p) {
     if (p.reading != p.function->reading) return;
     core.on_due(*p.function, p.page, got<store::DueRows>(), now);
+    if (!answer) core.check_readable(*p.function, answer.error());
   }
   void operator()(ForRepublish& p) { core.on_republished(*p.chunk, answer, now); }
   void operator()(ForOutboxCounts& p) { core.on_outbox_counts(p, answer, now); }
@@ -285,6 +280,14 @@ void Core::tick(Now now) {
   }
 }
 
+// A broker cannot start without this. What Redis refuses a person has to mend: until then the
+// broker stays up and says what it is.
+void Core::begin_again(store::Call call, Purpose purpose, const Error& error, Now now) {
+  if (ended_) return;
+  spdlog::error("the broker cannot start yet, and tries again: {}", error.message);
+  repeat_later_.push_back({begin_backoff_.fail(now.steady), std::move(call), std::move(purpose)});
+}
+
 // A broker that stood still while another one took its place must find out and end, also if it has
 // nothing to do: its workers wait with it. Every fenced call tells; this one changes nothing.
 void Core::check_office(Now now) {
@@ -342,7 +345,7 @@ Duration Core::until_next_tick(Now now) const {
         next && *next > ticked_at_ && function->lendable() > 0) {
       wait = std::min(wait, std::max<Duration>(*next - now.steady, kRatePause));
     }
-    if (!function->later.may_read()) continue;
+    if (!function->later.may_read() || function->due_backoff.rests(now.steady)) continue;
     const std::int64_t next_ms = *function->later.next_due_ms() - now_ms;
     wait = std::min<Duration>(wait, std::chrono::milliseconds{std::min(next_ms, pause_ms)});
   }
@@ -351,7 +354,9 @@ Duration Core::until_next_tick(Now now) const {
 
 bool Core::settled() const {
   return purposes_.empty() && incoming_.empty() && looking_up_.empty() && caused_.empty() &&
-         repeat_later_.empty() && endings_.empty();
+         endings_.empty() && std::ranges::all_of(repeat_later_, [](const Postponed& repeat) {
+           return std::holds_alternative<ForSurvey>(repeat.purpose);
+         });
 }
 
 }  // namespace fanfare::broker

@@ -353,6 +353,7 @@ class Core {
                    ForPurgeLetters, ForRepublish, ForOutboxCounts, ForOutbox>;
 
   // core.cc: start, time, plumbing
+  void begin_again(store::Call call, Purpose purpose, const Error& error, Now now);
   struct FrameHandler;
   struct AnswerHandler;
   void send(const Peer& peer, const protocol::Message& message);
@@ -487,6 +488,9 @@ class Core {
   // core_store.cc: recovery and reading
   void on_begun(const store::Begun& begun, Now now);
   void on_registry(store::FunctionList list, Now now);
+  void survey(FunctionState& function);
+  void check_readable(FunctionState& function, const Error& error);
+  void on_survey_failed(FunctionState& function, const Error& error, Now now);
   void on_surveyed(FunctionState& function, const store::Surveyed& surveyed);
   void maybe_open_intake();
   void recount_if_idle(FunctionState& function, Now now);
@@ -610,6 +614,8 @@ class Core {
   TimePoint began_at_;         // took office
   std::int64_t began_ms_ = 0;  // the same, Unix ms
   std::vector<std::string> awaited_workers_;
+  bool awaited_known_ = false;  // Redis has said who they are
+  Backoff begin_backoff_ = kMendingBackoff;
 
   std::vector<OutgoingFrame> frames_;
   std::vector<OutgoingCall> calls_;

@@ -37,7 +37,7 @@ bool Core::put_off(FunctionState& function, Pending& delivery, Now now) {
 // Whether the workers that were registered when this broker took office have said what they run, or
 // had a lease's time for it. What must never run twice at once waits for that.
 bool Core::all_are_back(Now now) const {
-  return awaited_workers_.empty() || now.steady >= began_at_ + options_.lease ||
+  return (awaited_known_ && awaited_workers_.empty()) || now.steady >= began_at_ + options_.lease ||
          !options_.protections.wait_for_announcements;
 }
 
@@ -186,11 +186,12 @@ void Core::lend(FunctionState& function, Session& session, std::vector<Pending> 
 void Core::read_on(FunctionState& function, Now now) {
   if (phase_ == Phase::kStarting || ended_) return;
   const auto needed_to = function.purge ? function.purge->up_to : protocol::EntryId{};
-  while (auto page = function.queue.next_page(function.name, needed_to)) {
+  while (auto page = function.queue.next_page(function.name, now.steady, needed_to)) {
     const protocol::Lane lane = page->lane;
     ++counters_.pages_read;
     call(*std::move(page), ForPage{&function, lane, function.reading});
   }
+  if (function.due_backoff.rests(now.steady)) return;
   while (auto page = function.later.next_page(function.name, to_ms(now.wall))) {
     call(*page, ForDue{&function, function.reading, *page});
   }

@@ -116,6 +116,11 @@ bool Core::take_caused(FunctionState& source, store::OutboxPage::Entry& entry) {
     ++counters_.outbox_deferred;
     return false;
   }
+  if (std::ranges::any_of(incoming.target->functions,
+                          [](const FunctionState* f) { return !f->trouble.empty(); })) {
+    ++counters_.outbox_unavailable;
+    return false;
+  }
   for (FunctionState* function : incoming.target->functions) ++function->arriving;
   incoming.packed_event = entry.packed_event;
   caused_bytes_ += incoming.packed_event.size();
@@ -131,7 +136,7 @@ std::shared_ptr<const Core::Target> Core::target_named(const std::string& name) 
   auto& function = functions_[name];
   if (!function) {
     function = std::make_unique<FunctionState>(name, options_.window, options_.later);
-    call(store::Survey{name}, ForSurvey{function.get()});
+    survey(*function);
   }
   target = std::make_shared<Target>(Target{{name}, {function.get()}});
   return target;
@@ -190,6 +195,8 @@ void Core::on_republished(Chunk& chunk, const Result<store::Answer>& answer, Now
   if (answer.error().kind == ErrorKind::kReconnect) {
     end(reconnect("an append's outcome is unknown, starting anew: " + answer.error().message));
   }
+  for (const Offer& offer : chunk.offers) check_readable(*offer.function, answer.error());
+  for (const auto& one : chunk.delayed) check_readable(*one.function, answer.error());
   chunk.will_not_arrive();
   for (const auto& [source, entry] : chunk.caused) {
     source->outbox.begin_anew(now.steady + kRest);

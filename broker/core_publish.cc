@@ -206,6 +206,10 @@ Core::Incoming Core::admit(std::string_view packed, BatchId batch) {
   if (looks_at_claims()) incoming.claims = claims_of(*event, idempotency_key);
   incoming.target = target_of(*event);
   for (const FunctionState* function : incoming.target->functions) {
+    if (!function->trouble.empty()) {
+      return refused(Refusal::kUnavailable, fmt::format("function {} takes no events: {}",
+                                                        function->name, function->trouble));
+    }
     if (function->taken() < options_.queue_max || !options_.protections.bound_queues) continue;
     std::string why = fmt::format("function {} has {} deliveries waiting (queue_max)",
                                   function->name, function->taken());
@@ -419,6 +423,8 @@ void Core::on_appended(Chunk& chunk, const Result<store::Answer>& answer, Now no
   if (answer.error().kind == ErrorKind::kReconnect) {
     end(reconnect("an append's outcome is unknown, starting anew: " + answer.error().message));
   }
+  for (const Offer& offer : chunk.offers) check_readable(*offer.function, answer.error());
+  for (const auto& one : chunk.delayed) check_readable(*one.function, answer.error());
   // Nor does a broker that was replaced know whether its first try was in time. Its successor has
   // the repeat guard, and publishers that got no answer ask it.
   if (!ended_) refuse_chunk(chunk, answer.error());

@@ -52,7 +52,7 @@ void Core::on_registry(store::FunctionList list, Now now) {
 // Without the counts nobody could say which queue is full.
 void Core::maybe_open_intake() {
   intake_open_ = intake_open_ || std::ranges::all_of(functions_, [](const auto& function) {
-                   return function.second->surveyed;
+                   return function.second->looked_at();
                  });
 }
 
@@ -71,7 +71,7 @@ void Core::register_function(store::Registered registered) {
   if (manifest) function->manifest = *std::move(manifest);
   function->rate.set(function->manifest.rate_per_second);
   function->registered = std::move(registered);
-  if (!function->surveyed) call(store::Survey{function->name}, ForSurvey{function.get()});
+  if (!function->surveyed) survey(*function);
   touch(*function);
 }
 
@@ -93,8 +93,36 @@ void Core::rebuild_router() {
   }
 }
 
+void Core::survey(FunctionState& function) {
+  function.surveying = true;
+  call(store::Survey{function.name}, ForSurvey{&function});
+}
+
+// Something of this function cannot be read or written: a survey tells whether one of its keys is
+// not what it should be.
+void Core::check_readable(FunctionState& function, const Error& error) {
+  if (error.kind == ErrorKind::kReject && !function.surveying && !ended_) survey(function);
+}
+
+void Core::on_survey_failed(FunctionState& function, const Error& error, Now now) {
+  if (ended_) return;
+  if (error.kind == ErrorKind::kReject && function.trouble != error.message) {
+    function.trouble = error.message;
+    spdlog::error("function {} stands still until this is mended, all others go on: {}",
+                  function.name, error.message);
+  }
+  repeat_later_.push_back({function.survey_backoff.fail(now.steady), store::Survey{function.name},
+                           ForSurvey{&function}});
+  maybe_open_intake();
+}
+
 void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed) {
   options_.failpoint("broker.survey.taken");
+  function.surveying = false;
+  function.survey_backoff.succeed();
+  if (!std::exchange(function.trouble, {}).empty()) {
+    spdlog::info("function {} can be read again and goes on", function.name);
+  }
   function.counts = surveyed.counts;
   note_holders(function, surveyed);
   if (std::exchange(function.surveyed, true)) {  // only counted anew
@@ -122,7 +150,7 @@ void Core::read_anew(FunctionState& function) {
   }
   function.later.begin_anew();
   function.surveyed = false;
-  call(store::Survey{function.name}, ForSurvey{&function});
+  survey(function);
 }
 
 void Core::on_store_restarted() {
@@ -142,7 +170,7 @@ void Core::recount_if_idle(FunctionState& function, Now now) {
   const bool in_doubt = function.counts.open != 0 || function.counts.later != 0;
   if (!is_idle(function) || !in_doubt || now.steady < function.recount_at) return;
   function.recount_at = now.steady + kRecountPause;
-  call(store::Survey{function.name}, ForSurvey{&function});
+  if (!function.surveying) survey(function);
 }
 
 // Deliveries wait until the workers that were registered have said what they hold, or for the grace
@@ -150,8 +178,8 @@ void Core::recount_if_idle(FunctionState& function, Now now) {
 void Core::maybe_open_dispatch(Now now) {
   if (phase_ != Phase::kRecovering) return;
   const bool surveyed = std::all_of(functions_.begin(), functions_.end(),
-                                    [](const auto& f) { return f.second->surveyed; });
-  const bool all_here = awaited_workers_.empty();
+                                    [](const auto& f) { return f.second->looked_at(); });
+  const bool all_here = awaited_known_ && awaited_workers_.empty();
   const bool waited =
       now.steady >= dispatch_opens_at_ || !options_.protections.wait_for_announcements;
   if (!surveyed || !(all_here || waited)) return;
@@ -264,7 +292,8 @@ void Core::on_due(FunctionState& function, const store::Due& page, store::DueRow
                   rows->rows, [&](const auto& row) { return row.token.value >> 12 > epoch_; })) {
     return end(stale("a younger broker has been at work; another broker has taken over"));
   }
-  touch(function);
+  rows ? function.due_backoff.succeed() : void(function.due_backoff.fail(now.steady));
+  if (rows) touch(function);
   const bool taken = function.later.begin_page(page, rows);
   if (taken) {
     for (auto& row : rows->rows) {

@@ -29,6 +29,7 @@ struct Counters {
   std::uint64_t events_caused_unmatched = 0;  // of a type that nobody asked for
   std::uint64_t events_undeliverable = 0;     // their destination is not deployed: dead letters
   std::uint64_t outbox_deferred = 0;          // not taken yet: a queue is full. Tried again
+  std::uint64_t outbox_unavailable = 0;       // not taken yet: a function cannot be read from Redis
   std::uint64_t outbox_unreadable = 0;        // stay in the outbox
 
   std::uint64_t deliveries_created = 0;

@@ -120,13 +120,13 @@ std::vector<Pending> DeliveryQueue::forget_journal() {
   return lent;
 }
 
-std::optional<store::Page> DeliveryQueue::next_page(const std::string& function,
+std::optional<store::Page> DeliveryQueue::next_page(const std::string& function, TimePoint now,
                                                     protocol::EntryId needed_to) {
   for (auto& [lane, window] : lanes_) {
     const bool low = (window.deliveries <= limits_.deliveries_max / 2 &&
                       window.bytes <= limits_.bytes_max / 2) ||
                      window.read_to < needed_to;
-    if (!window.unread || window.paging || !low) continue;
+    if (!window.unread || window.paging || !low || window.backoff.rests(now)) continue;
     window.paging = true;
     return store::Page{.function = function,
                        .lane = lane,
@@ -140,13 +140,16 @@ void DeliveryQueue::on_paged(protocol::Lane lane, protocol::EntryId last, bool m
                              std::vector<Pending> deliveries) {
   Window& window = lanes_[lane];
   window.paging = false;
+  window.backoff.succeed();
   window.unread = more;
   window.read_to = std::max(window.read_to, last);
   for (Pending& delivery : deliveries) add(window, std::move(delivery));
 }
 
-void DeliveryQueue::on_page_failed(protocol::Lane lane) {
-  lanes_[lane].paging = false;
+void DeliveryQueue::on_page_failed(protocol::Lane lane, TimePoint now) {
+  Window& window = lanes_[lane];
+  window.paging = false;
+  window.backoff.fail(now);
 }
 
 bool DeliveryQueue::take(Pending& out) {

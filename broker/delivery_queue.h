@@ -22,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "broker/backoff.h"
 #include "broker/fair_queue.h"
 #include "broker/key_table.h"
 #include "broker/pending.h"
@@ -63,12 +64,12 @@ class DeliveryQueue {
   std::vector<Pending> forget_journal();
 
   // The next page to read, for a lane that ran low or has not been read as far as `needed_to`; at
-  // most one is asked for per lane at a time.
-  std::optional<store::Page> next_page(const std::string& function,
+  // most one is asked for per lane at a time. A lane whose page failed is left alone for a while.
+  std::optional<store::Page> next_page(const std::string& function, TimePoint now,
                                        protocol::EntryId needed_to = {});
   void on_paged(protocol::Lane lane, protocol::EntryId last, bool more,
                 std::vector<Pending> deliveries);
-  void on_page_failed(protocol::Lane lane);
+  void on_page_failed(protocol::Lane lane, TimePoint now);
 
   // The next delivery to lend; false when none may go.
   bool take(Pending& out);
@@ -123,6 +124,7 @@ class DeliveryQueue {
     protocol::EntryId read_to;
     bool unread = false;
     bool paging = false;
+    Backoff backoff = kReadingBackoff;
   };
   // Higher priorities first; lanes of a priority in the order of their number.
   struct ByPriority {

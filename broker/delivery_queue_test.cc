@@ -49,7 +49,7 @@ TEST(DeliveryQueue, GivesDeliveriesInJournalOrder) {
 TEST(DeliveryQueue, TakesAnEntryOnceWhenAPageBringsItBeforeItsAppendIsAnswered) {
   DeliveryQueue queue({});
   queue.mark_unread(kNormal);
-  ASSERT_TRUE(queue.next_page("f"));
+  ASSERT_TRUE(queue.next_page("f", TimePoint{}));
   queue.on_paged(kNormal, {2, 0}, false, entry_of({2, 0}, 3));
   EXPECT_FALSE(offer(queue, {2, 0}, 3));
   EXPECT_EQ(queue.size(), 3u);
@@ -62,14 +62,14 @@ TEST(DeliveryQueue, LeavesWhatDoesNotFitInTheJournalAndPagesItInOrder) {
   DeliveryQueue queue({.deliveries_max = 4});
   EXPECT_TRUE(offer(queue, {1, 0}, 4));
   EXPECT_FALSE(offer(queue, {2, 0}, 1));
-  EXPECT_FALSE(queue.next_page("f")) << "the window is still full";
+  EXPECT_FALSE(queue.next_page("f", TimePoint{})) << "the window is still full";
   take(queue);
   EXPECT_FALSE(offer(queue, {3, 0}, 1)) << "it would overtake the unread entry";
   take(queue);
-  const auto page = queue.next_page("f");
+  const auto page = queue.next_page("f", TimePoint{});
   ASSERT_TRUE(page);
   EXPECT_EQ(page->after, (EntryId{1, 0}));
-  EXPECT_FALSE(queue.next_page("f")) << "one page at a time";
+  EXPECT_FALSE(queue.next_page("f", TimePoint{})) << "one page at a time";
 
   auto paged = entry_of({2, 0}, 1);
   paged.push_back(entry_of({3, 0}, 1).front());
@@ -120,11 +120,17 @@ TEST(DeliveryQueue, ADeliveryCanBeTakenByItsId) {
 TEST(DeliveryQueue, AfterARestartLanesAreReadFromTheirBeginning) {
   DeliveryQueue queue({});
   queue.mark_unread(kNormal);
-  const auto page = queue.next_page("f");
+  const auto page = queue.next_page("f", TimePoint{});
   ASSERT_TRUE(page);
   EXPECT_EQ(page->after, EntryId{});
-  queue.on_page_failed(kNormal);
-  EXPECT_TRUE(queue.next_page("f")) << "a failed page is asked for again";
+  const TimePoint now = TimePoint{} + std::chrono::hours{1};
+  constexpr Duration kSoon = std::chrono::milliseconds{50};
+  queue.on_page_failed(kNormal, now);
+  EXPECT_FALSE(queue.next_page("f", now)) << "not at once: it would fail again";
+  EXPECT_TRUE(queue.next_page("f", now + kSoon)) << "a failed page is asked for again";
+  queue.on_page_failed(kNormal, now + kSoon);
+  EXPECT_FALSE(queue.next_page("f", now + 2 * kSoon)) << "after twice the pause";
+  EXPECT_TRUE(queue.next_page("f", now + 3 * kSoon));
 }
 
 }  // namespace

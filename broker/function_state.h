@@ -14,6 +14,7 @@
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "broker/backoff.h"
 #include "broker/delivery_queue.h"
 #include "broker/later_window.h"
 #include "broker/lease_table.h"
@@ -80,11 +81,17 @@ struct FunctionState {
   std::string name;
   store::Registered registered;
   protocol::Manifest manifest;
-  bool deployed = false;           // false after remove: its queue stays, nothing new arrives
-  bool surveyed = false;           // what the journal holds has been read
-  store::Surveyed::Counts counts;  // as far as this broker has heard
-  RateMeter meter;                 // of them
-  TimePoint recount_at;            // not before
+  bool deployed = false;  // false after remove: its queue stays, nothing new arrives
+  bool surveyed = false;  // what the journal holds has been read
+  // Why it cannot be read, as of the latest survey: takes no events and is surveyed again and again
+  // until a person has mended it, while other functions go on. Empty: it can.
+  std::string trouble;
+  bool surveying = false;  // a survey is under way, or to be repeated
+  Backoff survey_backoff = kMendingBackoff;
+  Backoff due_backoff = kReadingBackoff;  // of pages of `later`
+  store::Surveyed::Counts counts;         // as far as this broker has heard
+  RateMeter meter;                        // of them
+  TimePoint recount_at;                   // not before
 
   OutboxState outbox;
   RateLimit rate;
@@ -120,6 +127,9 @@ struct FunctionState {
   // Named by a worker's Hello before this broker had read them: lent to it as soon as they appear.
   std::unordered_map<protocol::EventId, std::pair<SessionId, protocol::AttemptToken>> announced;
   TimePoint announced_at;  // when the latest of them was named
+
+  // A start need not wait for it any longer.
+  bool looked_at() const { return surveyed || !trouble.empty(); }
 
   // Accepted and not ended; never below zero, whatever the counts missed.
   std::uint64_t unfinished() const {

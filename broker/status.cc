@@ -81,6 +81,7 @@ std::string status_json(const Core& core, Now now) {
                    : function->registered.paused ? "paused"
                                                  : "active"},
          {"generation", function->registered.generation},
+         {"trouble", function->trouble},
          {"ready", ready_of(*function)},
          {"blocked", function->queue.blocked()},
          {"running", function->leases.size()},
@@ -166,6 +167,7 @@ std::string metrics_text(const Core& core) {
           {{{}, c.events_undeliverable}});
   counter("fanfare_outbox_left_total", "Outbox entries that were read and stay there, by reason.",
           {{{{"reason", "queue_full"}}, c.outbox_deferred},
+           {{{"reason", "unavailable"}}, c.outbox_unavailable},
            {{{"reason", "unreadable"}}, c.outbox_unreadable}});
   counter("fanfare_deliveries_recursive_total",
           "Deliveries buried because functions publish in a circle.",

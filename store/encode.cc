@@ -354,12 +354,16 @@ struct Encoder {
   }
 
   void operator()(const Survey& call) {
-    start(out, "fanfare_survey", 3 + kLanes, true);
+    start(out, "fanfare_survey", 4 + 2 * kLanes, true);
     out.add_copy(counts_key(call.function));
     out.add_copy(later_key(call.function));
     out.add_copy(held_key(call.function));
+    out.add_copy(rows_key(call.function));
     for (std::uint16_t lane = 0; lane < kLanes; ++lane) {
       out.add_copy(journal_key(call.function, Lane{lane}));
+    }
+    for (std::uint16_t lane = 0; lane < kLanes; ++lane) {
+      out.add_copy(open_key(call.function, Lane{lane}));
     }
   }
 

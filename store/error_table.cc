@@ -44,7 +44,8 @@ constexpr ErrorRule kRules[] = {
     {"NOPERM", kTell, kFatal, "docs/redis.md says what the Redis user needs"},
     {"ERR unknown command", kTell, kFatal, "Fanfare needs Redis 7.0 or newer"},
     // Somebody else's hands in our keys.
-    {"WRONGTYPE", kTell, kReject, "a fanfare:* key was changed by hand; see docs/redis.md"},
+    {"WRONGTYPE", kTell, kReject,
+     "changed by hand: RENAME it to a name outside fanfare:*, see docs/redis.md"},
     {"", kTell, kReject, ""},
 };
 

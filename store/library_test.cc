@@ -86,6 +86,38 @@ TEST_F(Library, AppendsOneChunkToManyFunctionsAndLanes) {
   EXPECT_EQ(page.entries[0].open[1].slot, 1);
 }
 
+TEST_F(Library, ASurveyNamesTheKeyThatHoldsTheWrongKindOfValue) {
+  const std::string prefix = "fanfare:{" + std::string{kFunction} + "}:";
+  for (const std::string key :
+       {"counts", "later", "later:held", "later:rows", "journal:4", "open:4.7"}) {
+    ASSERT_EQ(store.command({"SET", prefix + key, "by hand"}), "OK");
+    const auto answer = store.ask(Survey{std::string{kFunction}});
+    ASSERT_FALSE(answer) << key;
+    EXPECT_EQ(answer.error().kind, ErrorKind::kReject);
+    EXPECT_THAT(answer.error().message, ::testing::HasSubstr(prefix + key + " is a string"));
+    EXPECT_THAT(answer.error().message, ::testing::HasSubstr("RENAME"));
+    store.command({"DEL", prefix + key});
+    EXPECT_TRUE(store.ask(Survey{std::string{kFunction}}));
+  }
+}
+
+TEST_F(Library, ReadingNamesTheKeyThatHoldsTheWrongKindOfValue) {
+  const auto named = [&](const std::string& key, const Call& call) {
+    const std::string before = store.command({"TYPE", key});
+    EXPECT_EQ(before, "none") << key;
+    store.command({"SET", key, "by hand"});
+    const auto answer = store.ask(call);
+    ASSERT_FALSE(answer) << key;
+    EXPECT_THAT(answer.error().message, ::testing::HasSubstr(key + " is a string"));
+    store.command({"DEL", key});
+  };
+  const std::string function{kFunction};
+  named("fanfare:{resize}:journal:4", Page{function, protocol::kDefaultLane, {}});
+  named("fanfare:{resize}:later", Due{.function = function, .until_ms = 1});
+  named("fanfare:functions", ListFunctions{});
+  named("fanfare:workers", ListWorkers{});
+}
+
 TEST_F(Library, FencesTheCallsOfAnOldBroker) {
   store.get<Appended>(append_of(entry(1), 2));
   store.get<Begun>(Begin{});

@@ -79,11 +79,24 @@ local function check_epoch(meta, epoch)
   end
 end
 
+-- A key of a function, or of Fanfare itself: its name says nothing of a caller's.
+local function wrong_type(key)
+  error({err = 'WRONGTYPE ' .. key .. ' is a ' .. call('TYPE', key).ok})
+end
+
 local function check_type(key, wanted)
   local found = call('TYPE', key).ok
-  if found ~= 'none' and found ~= wanted then
-    error({err = 'WRONGTYPE a key of a function holds the wrong kind of value'})
+  if found ~= 'none' and found ~= wanted then wrong_type(key) end
+end
+
+-- As call, for reading such a key: an error says which one holds the wrong kind of value.
+local function look(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if type(reply) == 'table' and reply.err then
+    if find(reply.err, '^WRONGTYPE') then wrong_type(key) end
+    error(reply)
   end
+  return reply
 end
 
 ---------------------------------------------------------------------------------------------------

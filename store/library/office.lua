@@ -3,7 +3,7 @@
 
 -- KEYS meta. Answers the new epoch and the last entry.
 local function begin(keys)
-  local state = call('HMGET', keys[1], 'layout', 'epoch', 'last_entry')
+  local state = look('HMGET', keys[1], 'layout', 'epoch', 'last_entry')
   if state[1] and state[1] ~= kLayout then
     error({err = 'BADLAYOUT this Redis holds another layout version'})
   end
@@ -59,7 +59,7 @@ local function set_state(keys, args)
 end
 
 -- KEYS functions. Answers name, value, ….
-local function list_functions(keys) return call('HGETALL', keys[1]) end
+local function list_functions(keys) return look('HGETALL', keys[1]) end
 
 -- KEYS meta, workers · ARGV epoch, name, what it said of itself, or "gone" as a fourth.
 local function note_worker(keys, args)
@@ -69,7 +69,7 @@ local function note_worker(keys, args)
 end
 
 -- KEYS workers. Answers their names.
-local function list_workers(keys) return call('HKEYS', keys[1]) end
+local function list_workers(keys) return look('HKEYS', keys[1]) end
 
 local function digest() return '@DIGEST@' end
 

@@ -19,10 +19,10 @@ end
 local function page(keys, args)
   local journal, after = keys[1], '(' .. args[1]
   local entries_max, bytes_max = tonumber(args[2]), tonumber(args[3])
-  if not entries_max or entries_max > kItemsMax or not bytes_max then bad_call('page') end
+  if not entries_max or entries_max > kItemsMax or not bytes_max then bad_look('page') end
   local answer, ids, bytes = {0}, {}, 0
   while true do
-    local entry = call('XRANGE', journal, after, '+', 'COUNT', 1)[1]
+    local entry = look('XRANGE', journal, after, '+', 'COUNT', 1)[1]
     if not entry then break end
     if #ids >= entries_max or bytes >= bytes_max then
       answer[1] = 1
@@ -34,7 +34,7 @@ local function page(keys, args)
     after = '(' .. entry[1]
   end
   if #ids == 0 then return answer end
-  local states = call('HMGET', keys[2], unpack(ids))
+  local states = look('HMGET', keys[2], unpack(ids))
   for i = 1, #ids do answer[i + 1][2] = states[i] end
   return answer
 end
@@ -50,12 +50,12 @@ end
 
 -- The rank of the first row behind (due, id), also when that row itself is gone.
 local function rank_behind(later, due, id)
-  local score, rank = call('ZSCORE', later, id), call('ZRANK', later, id)
+  local score, rank = look('ZSCORE', later, id), look('ZRANK', later, id)
   if rank and tonumber(score) == tonumber(due) then return rank + 1 end
-  local low, high = call('ZCOUNT', later, '-inf', '(' .. due), call('ZCOUNT', later, '-inf', due)
+  local low, high = look('ZCOUNT', later, '-inf', '(' .. due), look('ZCOUNT', later, '-inf', due)
   while low < high do
     local middle = math.floor((low + high) / 2)
-    if is_after(call('ZRANGE', later, middle, middle)[1], id) then high = middle
+    if is_after(look('ZRANGE', later, middle, middle)[1], id) then high = middle
     else low = middle + 1 end
   end
   return low
@@ -70,12 +70,12 @@ local function due(keys, args)
   local skip = tonumber(args[6])
   if not tonumber(from) or not until_ms or not rows_max or rows_max > kItemsMax or not bytes_max or
       not skip then
-    bad_call('due')
+    bad_look('due')
   end
-  local rank = id ~= '' and rank_behind(later, from, id) or call('ZCOUNT', later, '-inf', '(' .. from)
+  local rank = id ~= '' and rank_behind(later, from, id) or look('ZCOUNT', later, '-inf', '(' .. from)
   local before = skip > 0 and 1 or 0
   local first = rank + skip - before
-  local places = call('ZRANGE', later, first, first + before + rows_max, 'WITHSCORES')
+  local places = look('ZRANGE', later, first, first + before + rows_max, 'WITHSCORES')
   local skipped = before > 0 and #places > 0
   local answer, bytes = {false, skipped and places[1], skipped and places[2]}, 0
   for i = 1 + 2 * before, #places, 2 do
@@ -84,7 +84,7 @@ local function due(keys, args)
       answer[1] = places[i + 1]
       break
     end
-    local row = call('HGET', rows, places[i])
+    local row = look('HGET', rows, places[i])
     if row then
       answer[#answer + 1] = places[i]
       answer[#answer + 1] = places[i + 1]
@@ -97,9 +97,9 @@ end
 
 -- Who keeps an ordering key in `later`: id, key, due ms, ….
 local function list_held(later, held)
-  local rows, list = call('HGETALL', held), {}
+  local rows, list = look('HGETALL', held), {}
   for i = 1, #rows, 2 do
-    local due_ms = call('ZSCORE', later, rows[i])
+    local due_ms = look('ZSCORE', later, rows[i])
     if due_ms then
       list[#list + 1] = rows[i]
       list[#list + 1] = rows[i + 1]
@@ -109,16 +109,19 @@ local function list_held(later, held)
   return list
 end
 
--- KEYS counts, later, held, then the journal of every lane. Answers the counts, the earliest due ms (or
--- false), the positions (from 0) of the journals that are not empty, and who keeps an ordering key: as
--- many as there are keys whose first delivery waits for its retry.
+-- KEYS counts, later, held, rows, then the journal of every lane, then the states of every lane.
+-- Answers the counts, the earliest due ms (or false), the positions (from 0) of the journals that are
+-- not empty, and who keeps an ordering key: as many as there are keys whose first delivery waits for
+-- its retry. Fails, and says which it is, if any of these keys holds the wrong kind of value.
 local function survey(keys)
-  local lanes = {}
-  for i = 4, #keys do
-    if call('XLEN', keys[i]) > 0 then lanes[#lanes + 1] = i - 4 end
+  check_type(keys[4], 'hash')
+  local lanes, all = {}, (#keys - 4) / 2
+  for i = 5, 4 + all do
+    if look('XLEN', keys[i]) > 0 then lanes[#lanes + 1] = i - 5 end
+    check_type(keys[i + all], 'hash')
   end
-  local first = call('ZRANGE', keys[2], 0, 0, 'WITHSCORES')
-  return {call('HMGET', keys[1], unpack(kCounts)), first[2] or false, lanes,
+  local first = look('ZRANGE', keys[2], 0, 0, 'WITHSCORES')
+  return {look('HMGET', keys[1], unpack(kCounts)), first[2] or false, lanes,
     list_held(keys[2], keys[3])}
 end
 
