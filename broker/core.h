@@ -449,7 +449,8 @@ class Core {
   void on_done(Session& session, protocol::Done& done, Now now);
   void on_done_row(Session& session, protocol::Done::Row& row, Now now);
   std::optional<Lease> end_lease(Session& session, FunctionState* function,
-                                 const protocol::EventId& id, protocol::AttemptToken token);
+                                 const protocol::EventId& id, protocol::AttemptToken token,
+                                 bool ended_there);
   void on_success(FunctionState& function, const Lease& lease);
   void on_failure(FunctionState& function, Lease lease, protocol::Done::Row& row, Now now);
   void settle(FunctionState& function, const protocol::EventId& id);

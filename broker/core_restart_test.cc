@@ -169,6 +169,59 @@ TEST(Reports, OfWhatWasAnnouncedAndNotReadYetEndTheAnnouncement) {
   EXPECT_TRUE(h.core.functions().at("f")->announced.empty());
 }
 
+// A page of the journal, or of `later`, that was read before an announced delivery ended and is
+// answered after it still has it.
+TEST(Reports, WhatWasAnnouncedAndEndsWhileItIsReadDoesNotRunAgain) {
+  CoreHarness h(CoreHarness::one(), {}, {protocol::Lane{}});
+  const protocol::EventId id{{1'699'999'999'000, 1}, 0}, other{{1'699'999'999'000, 1}, 1};
+  h.pass(100ms);
+  const auto page = h.take_call<store::Page>();
+  h.hello("w", {{"f", id, {0x0001}}, {"f", other, {0x0001}}});
+  h.credit(1000);
+  protocol::Done::Row row;
+  row.function = "f";
+  row.id = id;
+  row.token = {0x0001};
+  h.done(row);
+  row.id = other;
+  row.outcome = Outcome::kDrained;  // it has not ended
+  h.done(row);
+  h.pass(1s);
+  store::Paged paged;
+  paged.entries.push_back(
+      {.entry = id.entry, .entry_size = 2, .open = {{0, 0, h.event()}, {1, 1, h.event()}}});
+  h.answer(page.first, store::Answer{paged});
+  const auto lent = h.delivered();
+  ASSERT_EQ(lent.size(), 1u);
+  EXPECT_EQ(lent[0].id, other);
+  EXPECT_TRUE(h.core.functions().at("f")->ended_while_paging.empty());
+}
+
+TEST(Reports, WhatWasAnnouncedAndEndsWhileItsRowIsReadDoesNotRunAgain) {
+  CoreHarness h;
+  h.join();
+  const auto first = fail_one(h);
+  h.pass(5s);
+  const std::int64_t due_ms = to_ms(h.now.wall);
+  const auto reading = h.take_call<store::Due>().first;
+  store::DueRows::Row earlier = row_of(first, due_ms), newer = earlier;
+  earlier.id.index = 1;
+  newer.id.index = 2;
+  newer.token = {0x1009};  // another attempt has put it there since
+  h.hello("v", {{"f", earlier.id, {0x1005}}, {"f", newer.id, {0x1005}}});
+  for (const auto& id : {earlier.id, newer.id}) {
+    protocol::Done::Row row;
+    row.function = "f";
+    row.id = id;
+    row.token = {0x1005};
+    h.done(row, "v");
+  }
+  h.answer(reading, rows({earlier, newer}));
+  const auto lent = h.delivered();
+  ASSERT_EQ(lent.size(), 1u);
+  EXPECT_EQ(lent[0].id, newer.id);
+}
+
 TEST(Reports, WhatIsAnnouncedCountsAsRunningUntilItIsReported) {
   CoreHarness::Functions capped = CoreHarness::one();
   capped["f"] = "max_concurrency = 2\n" + capped["f"];

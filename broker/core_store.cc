@@ -220,6 +220,7 @@ void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged p
     }
   }
   function.queue.on_paged(lane, last, paged.more, std::move(ready));
+  if (!function.queue.is_paging()) function.ended_while_paging.clear();
   if (function.reading_again) end_reading_again(function);
   touch(function);
 }
@@ -228,7 +229,6 @@ void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged p
 // under way has come. What lies behind where its lane has been read to, and has not come again, has
 // ended, unless it is lent or moving by now.
 void Core::end_reading_again(FunctionState& function) {
-  if (!function.queue.is_paging()) function.ended_while_paging.clear();
   for (auto at = function.lent_before.begin(); at != function.lent_before.end();) {
     if (function.queue.will_be_read(at->second)) {
       ++at;

@@ -217,7 +217,7 @@ void Core::on_done(Session& session, protocol::Done& done, Now now) {
   for (const auto& group : done.committed) {
     FunctionState* function = find_function(group.function);
     for (std::size_t i = 0; i < group.count(); ++i) {
-      auto lease = end_lease(session, function, group.id(i), group.token(i));
+      auto lease = end_lease(session, function, group.id(i), group.token(i), true);
       if (lease) on_success(*function, *lease);
     }
   }
@@ -226,9 +226,10 @@ void Core::on_done(Session& session, protocol::Done& done, Now now) {
 
 // What `session` holds under this token is not lent any more. Nothing if another attempt holds it,
 // or it has ended: if this one committed, the journal says so already, and whoever reads or runs it
-// again will find out.
+// again will find out. `ended_there`: it has ended for good, Redis knows.
 std::optional<Lease> Core::end_lease(Session& session, FunctionState* function,
-                                     const protocol::EventId& id, protocol::AttemptToken token) {
+                                     const protocol::EventId& id, protocol::AttemptToken token,
+                                     bool ended_there) {
   if (!function) {
     ++counters_.reports_stale;
     return std::nullopt;
@@ -242,11 +243,15 @@ std::optional<Lease> Core::end_lease(Session& session, FunctionState* function,
   const Lease* const held = function->leases.find(id);
   if (!held || held->token != token || held->session != session.id) {
     ++counters_.reports_stale;
-    // What was announced and has ended is not held any more; a failure that came too early to be
-    // counted costs another attempt.
+    // What was announced and has ended is not held any more, but a page under way may still have
+    // it; a failure that came too early to be counted costs another attempt.
     if (const auto announced = function->announced.find(id);
         announced != function->announced.end() && announced->second.second == token) {
       function->announced.erase(announced);
+      if (ended_there) {
+        if (function->queue.is_paging()) function->ended_while_paging.insert(id);
+        function->later.end_unread(id, token);
+      }
       touch(*function);
     }
     return std::nullopt;
@@ -270,7 +275,7 @@ void Core::on_success(FunctionState& function, const Lease& lease) {
 
 void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
   FunctionState* function = find_function(row.function);
-  auto lease = end_lease(session, function, row.id, row.token);
+  auto lease = end_lease(session, function, row.id, row.token, row.outcome == Outcome::kOk);
   if (!lease) return;
   const bool handed_back = row.outcome == Outcome::kDrained || row.outcome == Outcome::kThrottled;
   if (handed_back) {

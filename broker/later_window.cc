@@ -1,6 +1,7 @@
 #include "broker/later_window.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace fanfare::broker {
 void LaterWindow::note_due(std::int64_t due_ms) {
@@ -65,7 +66,9 @@ bool LaterWindow::begin_page(const store::Due& page, const store::DueRows* rows)
 bool LaterWindow::take_row(const store::DueRows::Row& row) {
   cursor_ms_ = row.due_ms;
   cursor_id_ = row.id;
-  return !held_.contains(row.id) && !ended_.contains(row.id);
+  if (held_.contains(row.id)) return false;
+  const auto ended = ended_.find(row.id);
+  return ended == ended_.end() || ended->second.by < row.token;
 }
 
 void LaterWindow::end_page() {
@@ -80,7 +83,7 @@ void LaterWindow::forget_ended() {
   while (!ended_in_order_.empty()) {
     const auto first = ended_.find(ended_in_order_.front());
     if (first != ended_.end()) {
-      if (first->second > answered_) return;
+      if (first->second.last_page > answered_) return;
       ended_.erase(first);
     }
     ended_in_order_.pop_front();
@@ -112,11 +115,14 @@ void LaterWindow::release(const protocol::EventId& id) {
 void LaterWindow::end(const protocol::EventId& id) {
   if (held_.empty() || !holds(id)) return;  // most functions have nothing here
   release(id);
-  if (reading()) {
-    ended_[id] = asked_;
-    ended_in_order_.push_back(id);
-  }
+  end_unread(id, {std::numeric_limits<std::uint32_t>::max()});
   read_skipped_rows();
+}
+
+void LaterWindow::end_unread(const protocol::EventId& id, protocol::AttemptToken by) {
+  if (!reading()) return;
+  ended_.insert_or_assign(id, Ended{asked_, by});
+  ended_in_order_.push_back(id);
 }
 
 void LaterWindow::read_again(const protocol::EventId& id, std::int64_t due_ms) {

@@ -76,6 +76,8 @@ class LaterWindow {
   // ... it has ended: a page under way may still have it.
   void end(const protocol::EventId& id);
   bool has_just_ended(const protocol::EventId& id) const { return ended_.contains(id); }
+  // ... it has ended by this attempt and was never held: likewise, if the row is older than that.
+  void end_unread(const protocol::EventId& id, protocol::AttemptToken by);
   // ... nobody knows whether it has: if it is held it is dropped, and read once more.
   void read_again(const protocol::EventId& id, std::int64_t due_ms);
 
@@ -100,7 +102,11 @@ class LaterWindow {
   std::optional<std::int64_t> placed_due_ms_;  // the earliest that was placed while reading
   // Pages are numbered, so that what ended is forgotten once those asked for before have come.
   std::uint64_t asked_ = 0, answered_ = 0;
-  std::unordered_map<protocol::EventId, std::uint64_t> ended_;  // while reading; the last page then
+  struct Ended {
+    std::uint64_t last_page;  // that was asked for then
+    protocol::AttemptToken by;
+  };
+  std::unordered_map<protocol::EventId, Ended> ended_;  // while reading
   std::deque<protocol::EventId> ended_in_order_;
 };
 
