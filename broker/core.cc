@@ -158,6 +158,7 @@ struct Core::AnswerHandler {
   void operator()(ForNote&) {}
   void operator()(ForOffice&) { core.asking_office_ = false; }
   void operator()(ForSurvey& p) {
+    if (!p.function->survey || p.function->survey->number != p.number) return;
     if (auto* surveyed = got<store::Surveyed>()) return core.on_surveyed(*p.function, *surveyed);
     core.on_survey_failed(*p.function, answer.error(), now);
   }
@@ -265,6 +266,10 @@ void Core::tick(Now now) {
 
   for (auto& repeat : std::exchange(repeat_later_, {})) {
     if (repeat.at <= now.steady) {
+      if (auto* of = std::get_if<ForSurvey>(&repeat.purpose)) {
+        survey(*of->function);
+        continue;
+      }
       call(std::move(repeat.call), std::move(repeat.purpose));
     } else {
       repeat_later_.push_back(std::move(repeat));
@@ -273,11 +278,11 @@ void Core::tick(Now now) {
   for (auto& [name, function] : functions_) {
     read_on(*function, now);
     read_outbox(*function, now);
-    recount_if_idle(*function, now);
     expire_invocations(*function, now);
     // Time alone can make these lendable, or expired, or end a worker's rest.
     if (function->waiting() > 0 || function->purge) touch(*function);
   }
+  recount(now);
 }
 
 // A broker cannot start without this. What Redis refuses a person has to mend: until then the

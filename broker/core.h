@@ -267,6 +267,7 @@ class Core {
   struct ForOffice {};
   struct ForSurvey {
     FunctionState* function;
+    std::uint64_t number = 0;
   };
   struct ForAppend {
     std::unique_ptr<Chunk> chunk;
@@ -494,7 +495,8 @@ class Core {
   void on_survey_failed(FunctionState& function, const Error& error, Now now);
   void on_surveyed(FunctionState& function, const store::Surveyed& surveyed);
   void maybe_open_intake();
-  void recount_if_idle(FunctionState& function, Now now);
+  static void correct_counts(FunctionState& function, const store::Surveyed::Counts& redis);
+  void recount(Now now);
   void read_anew(FunctionState& function);
   void on_paged(FunctionState& function, protocol::Lane lane, store::Paged paged, Now now);
   static void end_reading_again(FunctionState& function);
@@ -673,7 +675,7 @@ class Core {
   std::vector<Ended> just_ended_;
   std::size_t next_ended_ = 0;
   std::vector<Waiter> waiters_;
-  std::uint64_t next_cancellation_ = 1, next_purge_ = 1;
+  std::uint64_t next_cancellation_ = 1, next_purge_ = 1, next_survey_ = 1;
   std::map<CancellationId, Cancellation> cancellations_;
   // What operators wish of workers, by name: true = quiet, false = not (any more). A worker without
   // an entry decides: an earlier broker may have told it.

@@ -11,7 +11,8 @@
 namespace fanfare::broker {
 namespace {
 
-constexpr Duration kRecountPause = std::chrono::seconds{1};
+constexpr Duration kRecountPause = std::chrono::seconds{10};
+constexpr Duration kIdleRecountPause = std::chrono::seconds{1};
 
 // Whether this broker has nothing of a function to lend, and nothing lent.
 bool is_idle(const FunctionState& function) {
@@ -95,7 +96,12 @@ void Core::rebuild_router() {
 
 void Core::survey(FunctionState& function) {
   function.surveying = true;
-  call(store::Survey{function.name}, ForSurvey{&function});
+  Survey& begun = function.survey.emplace();
+  begun.number = next_survey_++;
+  begun.held_later = static_cast<std::int64_t>(function.later.size());
+  begun.held_open = static_cast<std::int64_t>(function.waiting() + function.leases.size() +
+                                              function.moving.size());
+  call(store::Survey{function.name}, ForSurvey{&function, begun.number});
 }
 
 // Something of this function cannot be read or written: a survey tells whether one of its keys is
@@ -106,6 +112,7 @@ void Core::check_readable(FunctionState& function, const Error& error) {
 
 void Core::on_survey_failed(FunctionState& function, const Error& error, Now now) {
   if (ended_) return;
+  function.survey.reset();
   if (error.kind == ErrorKind::kReject && function.trouble != error.message) {
     function.trouble = error.message;
     spdlog::error("function {} stands still until this is mended, all others go on: {}",
@@ -123,13 +130,22 @@ void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed)
   if (!std::exchange(function.trouble, {}).empty()) {
     spdlog::info("function {} can be read again and goes on", function.name);
   }
-  function.counts = surveyed.counts;
   note_holders(function, surveyed);
   if (std::exchange(function.surveyed, true)) {  // only counted anew
+    const bool idle = is_idle(function);
+    if (options_.durability == Durability::kMemory) {  // Redis knows little of what runs
+      if (idle) function.counts = surveyed.counts;
+    } else {
+      correct_counts(function, surveyed.counts);
+    }
+    function.survey.reset();
     // Nothing is held here and yet something is open: what ended here has not ended in Redis.
-    if (is_idle(function) && surveyed.counts.open + surveyed.counts.later > 0) read_anew(function);
+    if (idle && surveyed.counts.open + surveyed.counts.later > 0) read_anew(function);
     return;
   }
+  function.survey.reset();
+  function.counts = surveyed.counts;
+  function.recount_at = ticked_at_ + kRecountPause;
   // What this broker appended before the survey's answer came is in both: the window refuses what
   // it has read, because a lane marked unread is read from where the window stands.
   for (const auto lane : surveyed.lanes) function.queue.mark_unread(lane);
@@ -164,13 +180,47 @@ void Core::on_store_restarted() {
 }
 
 // A delivery that ended without this broker's hearing of it (its worker committed, and died or was
-// given up before it said so) stays in the counts kept here. When nothing is held they are read
-// anew.
-void Core::recount_if_idle(FunctionState& function, Now now) {
-  const bool in_doubt = function.counts.open != 0 || function.counts.later != 0;
-  if (!is_idle(function) || !in_doubt || now.steady < function.recount_at) return;
-  function.recount_at = now.steady + kRecountPause;
-  if (!function.surveying) survey(function);
+// given up before it said so) stays in the counts kept here, and with the class everysec a restart
+// of Redis may take some away. So they are read anew: soon when nothing is held, else now and then,
+// one function per tick, the one that has waited longest.
+void Core::recount(Now now) {
+  if (phase_ != Phase::kRunning || ended_) return;
+  FunctionState* next = nullptr;
+  for (auto& [name, function] : functions_) {
+    const bool in_doubt = function->counts.open != 0 || function->counts.later != 0;
+    if (!function->surveyed || function->surveying || !in_doubt) continue;
+    const bool idle = is_idle(*function);
+    if (options_.durability == Durability::kMemory && !idle) continue;
+    const Duration early = idle ? kRecountPause - kIdleRecountPause : Duration{};
+    if (now.steady + early < function->recount_at) continue;
+    if (!next || function->recount_at < next->recount_at) next = function.get();
+  }
+  if (!next) return;
+  next->recount_at = now.steady + kRecountPause;
+  survey(*next);
+}
+
+// What this broker has asked Redis to do is in both counts, for answers come in the order of the
+// calls. What workers have committed is not: until their reports have come it is open here and not
+// there, be it lent, or waiting once more since its worker was given up. That is at most what was
+// held here when the survey was asked for, so a difference within that says nothing and stays. What
+// remains of an error is therefore never more than what is held at one time, and nothing when the
+// function is idle.
+void Core::correct_counts(FunctionState& function, const store::Surveyed::Counts& redis) {
+  const Survey& survey = *function.survey;
+  const auto corrected = [](std::int64_t here, std::int64_t ended, std::int64_t there,
+                            std::int64_t held) {
+    const std::int64_t excess = here + ended - there;
+    return here - (excess < 0 ? excess : std::max<std::int64_t>(0, excess - held));
+  };
+  auto& counts = function.counts;
+  const std::int64_t open = corrected(counts.open, survey.ended_open, redis.open, survey.held_open);
+  const std::int64_t later =
+      corrected(counts.later, survey.ended_later, redis.later, survey.held_later);
+  counts = redis;
+  counts.open = open;
+  counts.later = later;
+  counts.succeeded = redis.accepted - open - later - redis.dead - redis.expired - redis.cancelled;
 }
 
 // Deliveries wait until the workers that were registered have said what they hold, or for the grace
@@ -354,7 +404,7 @@ void Core::note_holders(FunctionState& function, const store::Surveyed& surveyed
   for (const auto& holder : surveyed.holders) {
     named.insert(holder.id);
     if (function.leases.contains(holder.id) || function.moving.contains(holder.id) ||
-        function.later.holds(holder.id)) {
+        function.later.holds(holder.id) || function.survey->ended.contains(holder.id)) {
       continue;
     }
     keys.hold(flow_of(holder.ordering_key), holder.id);

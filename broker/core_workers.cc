@@ -265,8 +265,9 @@ std::optional<Lease> Core::end_lease(Session& session, FunctionState* function,
 void Core::on_success(FunctionState& function, const Lease& lease) {
   ++counters_.deliveries_succeeded;
   ++function.counts.succeeded;
-  --(lease.delivery.origin == protocol::Origin::kLater ? function.counts.later
-                                                       : function.counts.open);
+  const bool later = lease.delivery.origin == protocol::Origin::kLater;
+  --(later ? function.counts.later : function.counts.open);
+  if (function.survey) ++(later ? function.survey->ended_later : function.survey->ended_open);
   if (lease.delivery.origin == protocol::Origin::kMemory) {
     memory_bytes_ -= lease.delivery.packed_event.size();
   }
@@ -296,6 +297,7 @@ void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
 // The delivery has ended for good.
 void Core::settle(FunctionState& function, const protocol::EventId& id) {
   function.later.end(id);
+  if (function.survey && !function.queue.keys().empty()) function.survey->ended.insert(id);
   if (function.reading_again && function.queue.is_paging()) function.ended_while_paging.insert(id);
   if (function.queue.release_key(id)) touch(function);
   just_ended_[next_ended_] = {id, &function};

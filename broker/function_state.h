@@ -74,6 +74,17 @@ struct Purge {
   }
 };
 
+// What happens here while a survey is under way, which Redis may have counted or not.
+struct Survey {
+  std::uint64_t number = 0;  // answers to earlier ones are void
+  // How many were in this broker's hands when it was asked for, at most, by where they lie in
+  // Redis.
+  std::int64_t held_open = 0, held_later = 0;
+  // Successes that were reported since.
+  std::int64_t ended_open = 0, ended_later = 0;
+  std::unordered_set<protocol::EventId> ended;  // with them all other ends, of ordering keys
+};
+
 struct FunctionState {
   FunctionState(std::string function_name, WindowLimits limits, LaterLimits later_limits)
       : name(std::move(function_name)), queue(limits), later(later_limits) {}
@@ -86,12 +97,13 @@ struct FunctionState {
   // Why it cannot be read, as of the latest survey: takes no events and is surveyed again and again
   // until a person has mended it, while other functions go on. Empty: it can.
   std::string trouble;
-  bool surveying = false;  // a survey is under way, or to be repeated
+  bool surveying = false;        // a survey is under way, or to be repeated
+  std::optional<Survey> survey;  // under way
   Backoff survey_backoff = kMendingBackoff;
   Backoff due_backoff = kReadingBackoff;  // of pages of `later`
   store::Surveyed::Counts counts;         // as far as this broker has heard
   RateMeter meter;                        // of them
-  TimePoint recount_at;                   // not before
+  TimePoint recount_at;                   // not before, while something is open
 
   OutboxState outbox;
   RateLimit rate;
