@@ -480,7 +480,8 @@ class Core {
   void end_as(FunctionState& function, Pending delivery, protocol::AttemptToken token,
               protocol::ResultRecord record, Now now);
   void flush_endings();
-  void count_as_succeeded(FunctionState& function, protocol::Origin origin);
+  void count_as_moved_by_others(FunctionState& function, protocol::Origin origin,
+                                store::Verdict verdict);
   void count_as_buried(FunctionState& function, const store::Bury::Item& item);
   void on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now now);
   void on_buried(ForBury& purpose, Result<store::Answer>& answer, Now now);
@@ -494,8 +495,8 @@ class Core {
   void check_readable(FunctionState& function, const Error& error);
   void on_survey_failed(FunctionState& function, const Error& error, Now now);
   void on_surveyed(FunctionState& function, const store::Surveyed& surveyed);
-  void maybe_open_intake();
   static void correct_counts(FunctionState& function, const store::Surveyed::Counts& redis);
+  void maybe_open_intake();
   void recount(Now now);
   void read_anew(FunctionState& function);
   void on_paged(FunctionState& function, protocol::Lane lane, store::Paged paged, Now now);

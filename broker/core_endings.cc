@@ -159,11 +159,19 @@ void Core::flush_endings() {
   }
 }
 
-// A move that is fenced came too late: a worker that had been given up has committed.
-void Core::count_as_succeeded(FunctionState& function, protocol::Origin origin) {
+// A move that is fenced came too late: a worker that had been given up has committed. One whose
+// delivery is gone tells less: it has ended somehow, and its function stores no results, or not for
+// long. Redis' own counts know how, so they are asked.
+void Core::count_as_moved_by_others(FunctionState& function, protocol::Origin origin,
+                                    store::Verdict verdict) {
+  --(origin == protocol::Origin::kLater ? function.counts.later : function.counts.open);
+  if (verdict == store::Verdict::kGone) {
+    ++counters_.moves_gone;
+    function.recount_at = {};
+    return;
+  }
   ++counters_.moves_fenced;
   ++function.counts.succeeded;
-  --(origin == protocol::Origin::kLater ? function.counts.later : function.counts.open);
 }
 
 void Core::on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now now) {
@@ -181,7 +189,7 @@ void Core::on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now
     const auto unwanted = function.unwanted.extract(item.id);
     if (item.origin == protocol::Origin::kMemory) memory_bytes_ -= item.packed_event.size();
     if (!moved(result->verdicts[i])) {
-      count_as_succeeded(function, item.origin);
+      count_as_moved_by_others(function, item.origin, result->verdicts[i]);
       settle(function, item.id);
       tell_cancellations(function, item.id, ended_elsewhere(result->verdicts[i]));
       continue;
@@ -219,7 +227,8 @@ void Core::on_buried(ForBury& purpose, Result<store::Answer>& answer, Now now) {
     }
     function.unwanted.erase(item.id);
     if (done && !item.effects.empty()) want_outbox(function);
-    done ? count_as_buried(function, item) : count_as_succeeded(function, item.origin);
+    done ? count_as_buried(function, item)
+         : count_as_moved_by_others(function, item.origin, result->verdicts[i]);
     if (item.reason == protocol::DeadReason::kPurged && function.purge) {
       --function.purge->under_way;
       if (done) ++function.purge->cancelled;

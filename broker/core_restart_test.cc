@@ -372,6 +372,28 @@ TEST(Counts, FollowWhatAWorkerCommittedAfterItWasGivenUp) {
   EXPECT_EQ(h.core.functions().at("f")->counts.succeeded, 1);
 }
 
+TEST(Counts, OfWhatIsGoneAreAskedOfRedisAndNotTakenForSuccesses) {
+  for (const bool buried : {false, true}) {
+    CoreHarness h;
+    h.join();
+    h.publish(1, {h.event()});
+    h.answer_all();
+    h.done(h.failed_row(h.delivered().at(0), Outcome::kFunctionError, !buried));
+    const Ticket ticket =
+        buried ? h.take_call<store::Bury>().first : h.take_call<store::Postpone>().first;
+    h.answer(ticket, store::Answer{store::Moved{{store::Verdict::kGone}}});
+    const FunctionState& function = *h.core.functions().at("f");
+    EXPECT_EQ(function.unfinished(), 0u);
+    EXPECT_EQ(function.counts.succeeded, 0);
+    EXPECT_EQ(h.core.counters().moves_gone, 1u);
+    EXPECT_EQ(h.core.counters().moves_fenced, 0u);
+    h.publish(2, {h.event()});
+    h.answer(h.take_call<store::Append>().first, store::Answer{store::Appended{}});
+    h.pass(100ms);
+    ASSERT_EQ(h.waiting_calls<store::Survey>(), 1u) << "although something runs";
+  }
+}
+
 TEST(Counts, OfRefusalsIncludeThoseOfABrokerThatIsLeaving) {
   CoreHarness h;
   h.core.begin_drain();

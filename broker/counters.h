@@ -52,6 +52,7 @@ struct Counters {
   std::uint64_t letters_trimmed = 0;  // too old, or too many of a function
   std::uint64_t reports_stale = 0;    // Done rows of attempts that no longer hold the lease
   std::uint64_t moves_fenced = 0;     // postpone or bury found that another attempt had ended it
+  std::uint64_t moves_gone = 0;       // or that it had ended, and nothing tells how
 
   std::uint64_t invocations = 0;
   std::uint64_t invocations_timed_out = 0;

@@ -211,7 +211,7 @@ std::string metrics_text(const Core& core) {
   counter("fanfare_reports_stale_total", "Reports of attempts that no longer held their delivery.",
           {{{}, c.reports_stale}});
   counter("fanfare_moves_fenced_total", "Retries and burials of deliveries that had ended already.",
-          {{{}, c.moves_fenced}});
+          {{{{"verdict", "fenced"}}, c.moves_fenced}, {{{"verdict", "gone"}}, c.moves_gone}});
   counter("fanfare_invocations_total", "Synchronous invocations, by how they were answered.",
           {{{{"result", "taken"}}, c.invocations},
            {{{"result", "timed_out"}}, c.invocations_timed_out},
