@@ -448,5 +448,53 @@ TEST(Order, InClassMemoryToo) {
   EXPECT_EQ(index_of(only(world)), 1);
 }
 
+// Two lie in the journal and wait for a worker when a delayed one of their key falls due behind
+// them. Then the journal is read from its beginning, here or by the next broker.
+TEST(Order, ADueRowDoesNotOvertakeWhatIsReadAnew) {
+  for (const bool restarted : {false, true}) {
+    CoreWorld world(kOne);
+    world.publish_keyed("a", 2);
+    protocol::PublishOptions delayed;
+    delayed.ordering_key = "a";
+    delayed.delay = 1000;
+    world.publish({delayed});
+    world.pass(2s);
+    if (restarted) {
+      world.start_broker();
+    } else {
+      world.core->on_store_restarted();
+    }
+    world.run();
+    world.pass(1s);
+    world.join();
+    std::vector<protocol::Origin> origins;
+    for (int n = 0; n < 3; ++n) {
+      const auto next = only(world);
+      origins.push_back(next.origin);
+      world.succeed(next);
+    }
+    using enum protocol::Origin;
+    EXPECT_EQ(origins, (std::vector{kJournal, kJournal, kLater})) << restarted;
+  }
+}
+
+// The lane's window is full of what waits for the key: the row must not wait for its being read.
+TEST(Order, ADueRowAndAFullWindowDoNotWaitForEachOther) {
+  CoreOptions options;
+  options.window = {.deliveries_max = 4, .bytes_max = 1u << 20};
+  CoreWorld world(kOne, options);
+  protocol::PublishOptions delayed;
+  delayed.ordering_key = "a";
+  delayed.delay = 1000;
+  world.publish(std::vector<protocol::PublishOptions>(10, delayed));
+  world.pass(2s);
+  world.publish_keyed("a", 20);
+  world.start_broker();
+  world.pass(1s);
+  world.join();
+  for (int n = 0; n < 30; ++n) world.succeed(only(world));
+  EXPECT_EQ(world.function().unfinished(), 0u);
+}
+
 }  // namespace
 }  // namespace fanfare::broker

@@ -373,7 +373,7 @@ void Core::take_due(FunctionState& function, store::DueRows::Row row, Now now) {
 bool Core::must_wait_in_later(const FunctionState& function, const Pending& delivery) {
   return delivery.ordered && !function.later.has_room_for_blocked() &&
          !function.announced.contains(delivery.id) &&
-         function.queue.keys().would_wait(delivery.flow, delivery.id);
+         function.queue.keys().would_wait(delivery);
 }
 
 Place Core::place_of(const protocol::PublishOptions& options) const {

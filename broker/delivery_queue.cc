@@ -25,9 +25,16 @@ bool DeliveryQueue::has_room(const Window& window) const {
   return window.deliveries < limits_.deliveries_max && window.bytes < limits_.bytes_max;
 }
 
-void DeliveryQueue::add(Window& window, Pending&& delivery) {
+// Rows of `later` are bounded by their own window: they must not keep the journal from being read,
+// for which those with an ordering key may be waiting.
+void DeliveryQueue::count_in(Window& window, const Pending& delivery) {
+  if (delivery.origin == protocol::Origin::kLater) return;
   ++window.deliveries;
   window.bytes += delivery.bytes();
+}
+
+void DeliveryQueue::add(Window& window, Pending&& delivery) {
+  count_in(window, delivery);
   bytes_ += delivery.bytes();
   ++size_;
   if (!delivery.ordered) return go(std::move(delivery));
@@ -47,7 +54,7 @@ void DeliveryQueue::uncount(const Pending& delivery, Window* window) {
   const std::size_t bytes = delivery.bytes();
   bytes_ -= bytes;
   --size_;
-  if (!window) return;
+  if (!window || delivery.origin == protocol::Origin::kLater) return;
   window->bytes -= bytes;
   --window->deliveries;
 }
@@ -78,9 +85,7 @@ void DeliveryQueue::put_back(Pending delivery) {
     return;
   }
   // Another one has its key by now. From here on it counts as read from its lane.
-  Window& window = lanes_[delivery.lane];
-  ++window.deliveries;
-  window.bytes += delivery.bytes();
+  count_in(lanes_[delivery.lane], delivery);
   if (auto going = keys_.put_back(std::move(delivery))) go(*std::move(going));
 }
 
@@ -88,6 +93,13 @@ bool DeliveryQueue::will_be_read(const Pending& delivery) const {
   if (delivery.origin != protocol::Origin::kJournal) return false;
   const auto lane = lanes_.find(delivery.lane);
   return lane != lanes_.end() && lane->second.unread && delivery.id.entry > lane->second.read_to;
+}
+
+// Whether everything of its lane that was accepted before it fell due has been read.
+bool DeliveryQueue::is_read_up_to_due(const Pending& row) const {
+  const auto lane = lanes_.find(row.lane);
+  return lane == lanes_.end() || !lane->second.unread ||
+         static_cast<std::int64_t>(lane->second.read_to.ms) > row.due_ms;
 }
 
 void DeliveryQueue::mark_unread(protocol::Lane lane) {
@@ -144,6 +156,7 @@ void DeliveryQueue::on_paged(protocol::Lane lane, protocol::EntryId last, bool m
   window.unread = more;
   window.read_to = std::max(window.read_to, last);
   for (Pending& delivery : deliveries) add(window, std::move(delivery));
+  if (keys_.rows_wait()) go_all(keys_.promote());
 }
 
 void DeliveryQueue::on_page_failed(protocol::Lane lane, TimePoint now) {

@@ -38,7 +38,10 @@ struct WindowLimits {
 
 class DeliveryQueue {
  public:
-  explicit DeliveryQueue(WindowLimits limits) : limits_(limits) {}
+  explicit DeliveryQueue(WindowLimits limits)
+      : limits_(limits), keys_([this](const Pending& row) { return is_read_up_to_due(row); }) {}
+  DeliveryQueue(const DeliveryQueue&) = delete;
+  DeliveryQueue& operator=(const DeliveryQueue&) = delete;
 
   // Takes deliveries of one journal entry, in ascending order, right after they were appended.
   // False if it takes none: the window has no room or older entries of the lane are still unread,
@@ -140,6 +143,8 @@ class DeliveryQueue {
                                [&](const auto& ready) { return ready.second.any_of(wanted); });
   }
   bool has_room(const Window& window) const;
+  bool is_read_up_to_due(const Pending& row) const;
+  static void count_in(Window& window, const Pending& delivery);
   void add(Window& window, Pending&& delivery);
   void go(Pending&& delivery);
   void go_all(std::vector<Pending> deliveries);

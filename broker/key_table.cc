@@ -1,6 +1,7 @@
 #include "broker/key_table.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace fanfare::broker {
@@ -12,19 +13,36 @@ void sort_by_id(std::vector<Pending>& deliveries) {
 
 }  // namespace
 
+void KeyTable::insert(Key& key, std::list<Pending>::iterator at, Pending&& delivery) {
+  ++waiting_;
+  if (delivery.origin == protocol::Origin::kLater) ++rows_waiting_;
+  key.waiting.insert(at, std::move(delivery));
+}
+
+Pending KeyTable::take_out(Key& key, std::list<Pending>::iterator at) {
+  Pending delivery = std::move(*at);
+  key.waiting.erase(at);
+  --waiting_;
+  if (delivery.origin == protocol::Origin::kLater) --rows_waiting_;
+  return delivery;
+}
+
+bool KeyTable::is_its_turn(const Pending& delivery) const {
+  return delivery.origin != protocol::Origin::kLater || !its_turn_ || its_turn_(delivery);
+}
+
 // A key is free, or its holder itself came back while the table was not open.
 bool KeyTable::first_may_go(const Key& key) const {
   if (!open_ || key.waiting.empty()) return false;
-  return key.holders == 0 || is_holder(key.waiting.front().id);
+  const Pending& first = key.waiting.front();
+  return is_holder(first.id) || (key.holders == 0 && is_its_turn(first));
 }
 
 // The first of a key goes, if it may; a key that nobody has and nobody waits for is forgotten.
 std::optional<Pending> KeyTable::next_of(Keys::iterator at) {
   Key& key = at->second;
   if (first_may_go(key)) {
-    Pending next = std::move(key.waiting.front());
-    key.waiting.pop_front();
-    --waiting_;
+    Pending next = take_out(key, key.waiting.begin());
     hold(at->first, next.id);
     return next;
   }
@@ -49,26 +67,37 @@ std::vector<Pending> KeyTable::open() {
 
 std::optional<Pending> KeyTable::add(Pending delivery) {
   unpark(delivery.id);
-  Key& key = keys_[delivery.flow];
+  const std::uint64_t flow = delivery.flow;
+  Key& key = keys_[flow];
   const bool has_it = is_holder(delivery.id);
-  if (open_ && (has_it || (key.holders == 0 && key.waiting.empty()))) {
+  if (open_ && (has_it || (key.holders == 0 && key.waiting.empty() && is_its_turn(delivery)))) {
     hold(delivery.flow, delivery.id);
     return delivery;
   }
-  key.waiting.insert(has_it ? key.waiting.begin() : key.waiting.end(), std::move(delivery));
-  ++waiting_;
-  return std::nullopt;
+  auto place = has_it ? key.waiting.begin() : key.waiting.end();
+  // Before rows that fell due after it was accepted.
+  while (!has_it && delivery.origin == protocol::Origin::kJournal && place != key.waiting.begin()) {
+    const Pending& before = *std::prev(place);
+    if (before.origin != protocol::Origin::kLater || before.due_ms <= delivery.accepted_ms ||
+        is_holder(before.id)) {
+      break;
+    }
+    --place;
+  }
+  const bool is_first = place == key.waiting.begin();
+  insert(key, place, std::move(delivery));
+  return is_first ? next_of(keys_.find(flow)) : std::nullopt;
 }
 
-bool KeyTable::would_wait(std::uint64_t key, const protocol::EventId& id) const {
-  return !is_holder(id) && (!open_ || keys_.contains(key));
+bool KeyTable::would_wait(const Pending& delivery) const {
+  return !is_holder(delivery.id) &&
+         (!open_ || keys_.contains(delivery.flow) || !is_its_turn(delivery));
 }
 
 std::optional<Pending> KeyTable::put_back(Pending delivery) {
   if (is_holder(delivery.id)) return delivery;
   const auto at = keys_.try_emplace(delivery.flow).first;
-  at->second.waiting.push_front(std::move(delivery));
-  ++waiting_;
+  insert(at->second, at->second.waiting.begin(), std::move(delivery));
   return next_of(at);
 }
 
@@ -122,9 +151,7 @@ std::optional<Pending> KeyTable::take_by_id(const protocol::EventId& id) {
     const auto wanted =
         std::ranges::find_if(key.waiting, [&](const Pending& one) { return one.id == id; });
     if (wanted == key.waiting.end()) continue;
-    Pending delivery = std::move(*wanted);
-    key.waiting.erase(wanted);
-    --waiting_;
+    Pending delivery = take_out(key, wanted);
     if (key.holders == 0 && key.waiting.empty()) keys_.erase(at);
     return delivery;
   }

@@ -5,6 +5,10 @@
 // in the order in which they came here, may go. So no failure, loss or pause lets a later event of
 // a key overtake an earlier one.
 //
+// A row of `later` that is due has its place behind what was accepted until then, whether that has
+// been read from the journal or not: `its_turn` says when all of it has been read, and until then
+// the row waits. One that keeps its key since it failed was first already.
+//
 // Two may hold one key only if both are known to run: what workers name after a restart counts,
 // whatever was meant.
 //
@@ -16,9 +20,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "broker/pending.h"
@@ -27,6 +33,9 @@ namespace fanfare::broker {
 
 class KeyTable {
  public:
+  using ItsTurn = std::function<bool(const Pending& row_of_later)>;
+  explicit KeyTable(ItsTurn its_turn = {}) : its_turn_(std::move(its_turn)) {}
+
   bool empty() const { return holders_.empty() && keys_.empty(); }
   std::size_t waiting() const { return waiting_; }
 
@@ -39,7 +48,7 @@ class KeyTable {
   // Otherwise it waits here.
   std::optional<Pending> add(Pending delivery);
   // Whether add() would not return it; a holder of the key does not wait long.
-  bool would_wait(std::uint64_t key, const protocol::EventId& id) const;
+  bool would_wait(const Pending& delivery) const;
   // One that was taken out comes back to its old place; returned as above.
   std::optional<Pending> put_back(Pending delivery);
 
@@ -77,8 +86,10 @@ class KeyTable {
 
   // Drops those that wait and came from the journal, which are returned; what else waits stays.
   std::vector<Pending> forget_journal();
-  // Returns those that may go because of releases that nobody was told of.
+  // Returns those that may go because of releases that nobody was told of, or because the journal
+  // has been read further.
   std::vector<Pending> promote();
+  bool rows_wait() const { return rows_waiting_ > 0; }  // of `later`
   // As release(), but nothing goes yet: promote() follows.
   void drop(const protocol::EventId& id);
 
@@ -90,12 +101,17 @@ class KeyTable {
   using Keys = std::unordered_map<std::uint64_t, Key>;
   std::optional<Pending> next_of(Keys::iterator key);
   bool first_may_go(const Key& key) const;
+  bool is_its_turn(const Pending& delivery) const;
+  void insert(Key& key, std::list<Pending>::iterator at, Pending&& delivery);
+  Pending take_out(Key& key, std::list<Pending>::iterator at);
+
+  ItsTurn its_turn_;
 
   bool open_ = false;
   Keys keys_;
   std::unordered_map<protocol::EventId, std::uint64_t> holders_;
   std::unordered_map<protocol::EventId, std::int64_t> parked_;
-  std::size_t waiting_ = 0;
+  std::size_t waiting_ = 0, rows_waiting_ = 0;
 };
 
 }  // namespace fanfare::broker

@@ -120,5 +120,36 @@ TEST(KeyTable, WhatTheJournalCanGiveBackIsForgottenAndTheRestGoesOn) {
   EXPECT_EQ(going[0].id, id(3));
 }
 
+TEST(KeyTable, ARowOfLaterWaitsUntilWhatWasAcceptedBeforeItFellDueHasBeenRead) {
+  bool is_read = false;
+  KeyTable table([&](const Pending&) { return is_read; });
+  table.open();
+  Pending row = keyed(9, 7, protocol::Origin::kLater);
+  row.due_ms = 100;
+  EXPECT_TRUE(table.would_wait(row));
+  EXPECT_FALSE(table.add(row));
+  Pending before = keyed(1), after = keyed(3);
+  before.accepted_ms = 50;
+  after.accepted_ms = 150;
+  EXPECT_EQ(table.add(before)->id, id(1)) << "first of its key";
+  EXPECT_FALSE(table.add(after));
+  EXPECT_FALSE(table.release(id(1)));
+  EXPECT_TRUE(table.promote().empty());
+  is_read = true;
+  EXPECT_EQ(table.promote().at(0).id, id(9));
+  EXPECT_EQ(table.release(id(9))->id, id(3));
+  EXPECT_FALSE(table.rows_wait());
+}
+
+TEST(KeyTable, ARowThatKeepsItsKeyWaitsForNoReading) {
+  KeyTable table([](const Pending&) { return false; });
+  table.open();
+  table.hold(7, id(1));
+  table.park(id(1), 100);
+  Pending row = keyed(1, 7, protocol::Origin::kLater);
+  EXPECT_FALSE(table.would_wait(row));
+  EXPECT_TRUE(table.add(row));
+}
+
 }  // namespace
 }  // namespace fanfare::broker
