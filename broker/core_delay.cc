@@ -27,10 +27,10 @@ void Core::accept_delayed(const Chunk& chunk) {
     function->counts.later += static_cast<std::int64_t>(count);
     function->arriving -= count;
     function->later.note_placed(first_due_ms);
+    touch(*function);
     // It was under way when a purge read these rows.
     if (function->purge && chunk.entry <= function->purge->up_to) {
       function->purge->read_again_from(first_due_ms);
-      touch(*function);
     }
   }
 }

@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "broker/core_harness.h"
+#include "broker/core_world.h"
+#include "broker/event_times.h"
 #include "store/model_store.h"
 
 namespace fanfare::broker {
@@ -201,8 +203,17 @@ TEST_F(CoreOutbox, WhatADestinationThatIsNotThereShouldGetIsADeadLetterOfThatNam
   h.join();
   find({{{7, 0}, "nobody", caused_event()}});
   const auto [ticket, append] = h.take_call<store::Append>();
-  EXPECT_EQ(append.streams.at(0).function, "nobody");
+  EXPECT_TRUE(append.streams.empty()) << "no journal of that name ever has it";
+  EXPECT_EQ(append.delayed.at(0).function, "nobody");
+  const auto item = append.delayed[0].items.at(0);
+  h.answer(h.take_call<store::Survey>().first, store::Surveyed{});
   h.answer(ticket, store::Appended{});
+  store::DueRows::Row row;
+  row.id = {append.entry, item.index};
+  row.due_ms = item.due_ms;
+  row.accepted_ms = item.accepted_ms;
+  row.packed_event = item.packed_event.str();
+  h.answer(h.take_call<store::Due>().first, store::DueRows{{row}, std::nullopt});
   const auto bury = h.take_call<store::Bury>().second;
   EXPECT_EQ(bury.function, "nobody");
   EXPECT_EQ(bury.items.at(0).reason, DeadReason::kNoSuchFunction);
@@ -316,6 +327,38 @@ TEST(CoreOutboxRestart, NoEventIsLostOrDoubledWhereverTheBrokerDies) {
     ASSERT_TRUE(told);
     EXPECT_EQ(told->counts.accepted, 3);
     EXPECT_TRUE(story.model.find("f")->outbox.empty());
+  }
+}
+
+// The broker dies when such an event has been appended, and before it is buried.
+TEST(CoreOutboxRestart, WhatNoFunctionIsThereForIsBuriedAlsoByTheNextBroker) {
+  for (const bool deployed_meanwhile : {false, true}) {
+    CoreWorld world(CoreHarness::one());
+    store::Append append;
+    append.epoch = world.core->epoch();
+    append.entry = {static_cast<std::uint64_t>(to_ms(world.now.wall)) + 1, 0};
+    append.delayed.push_back(
+        {"nobody", {{0, kUndeliverableDueMs, to_ms(world.now.wall), caused_event("t")}}});
+    ASSERT_TRUE(world.redis.call(append));
+    if (deployed_meanwhile) {
+      ASSERT_TRUE(world.redis.call(store::Deploy{world.core->epoch(), "nobody",
+                                                 CoreHarness::one()["f"], std::string(64, 'd')}));
+    }
+    world.start_broker();
+    world.join();
+    if (!deployed_meanwhile) {  // the next event for it, or its deployment, brings it to light
+      store::Deploy deploy{world.core->epoch(), "nobody", CoreHarness::one()["f"],
+                           std::string(64, 'd')};
+      world.feed("operator", protocol::Admin{1, "deploy",
+                                             nlohmann::json{{"name", "nobody"},
+                                                            {"manifest", deploy.manifest_toml},
+                                                            {"digest", deploy.digest}}
+                                                 .dump()});
+      world.pass(std::chrono::milliseconds{100});
+    }
+    EXPECT_TRUE(world.delivered().empty()) << "it was for a function that was not there";
+    EXPECT_EQ(world.redis.find("nobody")->counts.dead, 1);
+    EXPECT_EQ(world.core->counters().events_undeliverable, 1u);
   }
 }
 

@@ -350,10 +350,10 @@ void Core::add_to_offers(Chunk& chunk, store::Append& append, const Incoming& in
     }
   }
   for (FunctionState* function : incoming.target->functions) {
-    // What no function is there for is buried as soon as it is journaled.
     const bool undeliverable = !chunk.caused.empty() && !function->deployed;
-    if (times.due_ms > accepted_ms && !memory && !undeliverable) {
-      append_delayed(*function, id, incoming.packed_event, due_or_expired_ms(times), accepted_ms,
+    if (undeliverable || (times.due_ms > accepted_ms && !memory)) {
+      append_delayed(*function, id, incoming.packed_event,
+                     undeliverable ? kUndeliverableDueMs : due_or_expired_ms(times), accepted_ms,
                      chunk, append);
       continue;
     }
@@ -453,11 +453,9 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
       continue;
     }
     // It must not pass through the window, where it would be lent, if its time had come when it
-    // was cut and yet lies ahead, because the clock was set back. Nor must what no function is
-    // there for.
-    const bool undeliverable = !chunk.caused.empty() && !function.deployed;
-    const auto may_go = [&, now_ms = to_ms(now.wall)](const Pending& pending) {
-      return pending.due_ms <= now_ms && !undeliverable;
+    // was cut and yet lies ahead, because the clock was set back.
+    const auto may_go = [now_ms = to_ms(now.wall)](const Pending& pending) {
+      return pending.due_ms <= now_ms;
     };
     std::vector<Pending> ahead;
     if (!std::ranges::all_of(offer.deliveries, may_go)) {
@@ -470,13 +468,7 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
     if (!function.queue.offer(offer.lane, chunk.entry, offer.deliveries)) {
       continue;  // read again from Redis
     }
-    for (Pending& pending : ahead) {
-      if (undeliverable) {
-        bury_undeliverable(function, std::move(pending), now);
-      } else {
-        put_off(function, pending, now);
-      }
-    }
+    for (Pending& pending : ahead) put_off(function, pending, now);
   }
   if (options_.durability != Durability::kMemory &&
       !options_.protections.acknowledge_after_journal) {

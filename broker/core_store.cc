@@ -359,6 +359,10 @@ void Core::take_due(FunctionState& function, store::DueRows::Row row, Now now) {
   const std::int64_t due_ms = row.due_ms;
   std::int64_t wished_ms = 0;
   Pending pending = pending_of(std::move(row), &wished_ms);
+  if (due_ms == kUndeliverableDueMs) {
+    function.later.hold(pending.id, pending.bytes());
+    return bury_undeliverable(function, std::move(pending), now);
+  }
   if (must_wait_in_later(function, pending)) return function.later.skip_row(due_ms);
   function.later.hold(pending.id, pending.bytes());
   // It expires before its delay is over, and is due at its expiry.
@@ -372,8 +376,7 @@ void Core::take_due(FunctionState& function, store::DueRows::Row row, Now now) {
 // has the key might find no room. What is left out is read again when there is room.
 bool Core::must_wait_in_later(const FunctionState& function, const Pending& delivery) {
   return delivery.ordered && !function.later.has_room_for_blocked() &&
-         !function.announced.contains(delivery.id) &&
-         function.queue.keys().would_wait(delivery);
+         !function.announced.contains(delivery.id) && function.queue.keys().would_wait(delivery);
 }
 
 Place Core::place_of(const protocol::PublishOptions& options) const {

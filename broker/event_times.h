@@ -9,6 +9,10 @@
 
 namespace fanfare::broker {
 
+// When a caused event is due for which no function is there: a row of `later` that is not to run,
+// but to be buried by whatever broker reads it, also if the function has been deployed meanwhile.
+inline constexpr std::int64_t kUndeliverableDueMs = 0;
+
 struct EventTimes {
   std::int64_t due_ms = 0;      // Unix ms, 0 = at once
   std::int64_t expires_ms = 0;  // Unix ms, 0 = never
