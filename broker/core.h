@@ -437,6 +437,7 @@ class Core {
   void maybe_open_keys(FunctionState& function, Now now);
   CreditLine* choose_worker(FunctionState& function, bool for_suspect, Now now);
   bool take_next(FunctionState& function, Session& session, Now now, Pending& out);
+  bool renew_numbers(FunctionState& function, Pending delivery, Now now);
   void lend(FunctionState& function, Session& session, std::vector<Pending> deliveries, Now now);
   bool make_ready(FunctionState& function, Pending&& delivery, Now now);
   bool put_off(FunctionState& function, Pending& delivery, Now now);

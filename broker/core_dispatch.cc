@@ -1,4 +1,6 @@
 // From waiting to lent: which delivery goes to which worker.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <limits>
 
@@ -102,6 +104,9 @@ bool Core::take_next(FunctionState& function, Session& session, Now now, Pending
       function.suspects.push_back(std::move(out));
       continue;
     }
+    if (out.dispatches >= protocol::kAttemptNumberMax) {
+      return renew_numbers(function, std::move(out), now);
+    }
     const bool expired =
         (out.expires_ms != 0 && out.expires_ms <= now_ms) || now_ms - out.age_from_ms > max_age_ms;
     if (out.generation > protocol::kGenerationsMax) {
@@ -111,6 +116,17 @@ bool Core::take_next(FunctionState& function, Session& session, Now now, Pending
     if (!expired) return true;
     expire(function, std::move(out), now);
   }
+}
+
+// Another attempt would carry the token of one that may still be going on, whose result would then
+// be taken for its. Under the next epoch the numbers begin anew.
+bool Core::renew_numbers(FunctionState& function, Pending delivery, Now now) {
+  end(
+      reconnect(fmt::format("delivery {} of function {} was lent {} times, starting anew to have "
+                            "further numbers for its attempts",
+                            protocol::to_string(delivery.id), function.name, delivery.dispatches)));
+  wait_again(function, std::move(delivery), now);
+  return false;
 }
 
 void Core::dispatch(FunctionState& function, Now now) {

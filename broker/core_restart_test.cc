@@ -636,5 +636,45 @@ TEST(Announcement, SaidTwiceBeforeItWasReadItStillCounts) {
   EXPECT_EQ(e.h.core.functions().at("f")->leases.size(), 1u);
 }
 
+// ---- attempts have 4,095 numbers ----
+
+TEST(Numbers, WhatIsHandedBackAgainAndAgainRestsInLater) {
+  CoreHarness h;
+  h.join();
+  h.publish(1, {h.event()});
+  h.answer_all();
+  std::size_t prompt = 0;
+  while (h.waiting_calls<store::Postpone>() == 0) {
+    const auto lent = h.delivered();
+    ASSERT_EQ(lent.size(), 1u) << prompt;
+    ++prompt;
+    h.done(h.failed_row(lent[0], Outcome::kDrained));
+    if (h.waiting_calls<store::Postpone>() == 0) h.pass(100ms);
+    ASSERT_LT(prompt, 1000u);
+  }
+  EXPECT_EQ(prompt, 256u);
+  const auto item = h.take_call<store::Postpone>().second.items.at(0);
+  EXPECT_EQ(item.due_ms, to_ms(h.now.wall) + 1000);
+  EXPECT_EQ(item.attempts, 0u) << "it costs nothing";
+}
+
+TEST(Numbers, AreNotUsedTwiceByOneBroker) {
+  CoreHarness h;
+  h.join();
+  const auto first = fail_one(h);
+  h.pass(5s);
+  auto row = row_of(first, to_ms(h.now.wall));
+  row.token = protocol::make_token(h.core.epoch(), 4094);
+  h.answer(h.take_call<store::Due>().first, rows({row}));
+  const auto last = h.delivered();
+  ASSERT_EQ(last.size(), 1u);
+  EXPECT_EQ(last[0].token, protocol::make_token(h.core.epoch(), 4095));
+  h.core.on_worker_died(SessionId{1}, h.now);
+  h.join(1000, "v");
+  EXPECT_TRUE(h.delivered("v").empty()) << "its first attempt's number would come again";
+  ASSERT_TRUE(h.core.ended());
+  EXPECT_EQ(h.core.ended()->kind, ErrorKind::kReconnect) << "to start anew, under the next epoch";
+}
+
 }  // namespace
 }  // namespace fanfare::broker

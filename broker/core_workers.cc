@@ -12,6 +12,7 @@ using protocol::Outcome;
 namespace {
 
 constexpr Duration kRest = std::chrono::milliseconds{100};
+constexpr std::uint32_t kPromptDispatches = 256;  // of one delivery, by one broker
 
 bool same_origin(const protocol::Hello& a, const protocol::Hello& b) {
   return a.host == b.host && a.pid == b.pid && a.pid_started == b.pid_started;
@@ -381,6 +382,12 @@ void Core::take_back(FunctionState& function, Lease lease, Outcome why, Now now,
     row.error_type = failure.type;
     row.error_message = failure.message;
     note_unhurt(delivery.packed_ledger, row);
+    // What is handed back again and again rests, longer each time, so that the numbers of its
+    // attempts last for hours.
+    if (delivery.dispatches >= kPromptDispatches) {
+      const auto rest = std::chrono::seconds{delivery.dispatches / kPromptDispatches};
+      return postpone(function, std::move(delivery), lease.token, to_ms(now.wall + rest));
+    }
   }
   wait_again(function, std::move(delivery), now);
 }

@@ -55,6 +55,7 @@ struct AttemptToken {
   friend auto operator<=>(const AttemptToken&, const AttemptToken&) = default;
 };
 AttemptToken make_token(std::uint32_t epoch, std::uint32_t dispatch_number);
+inline constexpr std::uint32_t kAttemptNumberMax = 0xFFF;  // beyond it they wrap round
 
 inline constexpr std::size_t kChunkEventsMax = 256;              // events a journal entry may hold
 inline constexpr std::size_t kChunkBytesMax = 256 * 1024;        // unless a single event is larger
