@@ -459,8 +459,11 @@ class Core {
   void take_back(FunctionState& function, Lease lease, protocol::Outcome why, Now now,
                  const protocol::Failure& failure = {});
   void lose_session(SessionId id, protocol::Outcome why, Now now);
-  void adopt(FunctionState& function, const protocol::HeldDelivery& held, SessionId session,
-             Now now);
+  // Deliveries taken out of a function's queue, to be looked up by their ids.
+  using TakenOut = std::unordered_map<protocol::EventId, Pending>;
+  std::map<FunctionState*, TakenOut> take_out(const std::vector<protocol::HeldDelivery>& held);
+  void adopt(FunctionState& function, const protocol::HeldDelivery& held, TakenOut& waiting,
+             SessionId session, Now now);
   void grant(FunctionState& function, Pending delivery, SessionId session,
              protocol::AttemptToken token, Now now);
   void doubt(FunctionState& function, const protocol::EventId& id);

@@ -676,5 +676,39 @@ TEST(Numbers, AreNotUsedTwiceByOneBroker) {
   EXPECT_EQ(h.core.ended()->kind, ErrorKind::kReconnect) << "to start anew, under the next epoch";
 }
 
+// ---- what a worker names costs as much as it is ----
+
+// Ten thousand that wait here, each of a key of its own, as after a restart: in time that grows
+// with their number, not with its square.
+TEST(Hello, ThatNamesTenThousandWaitingDeliveriesIsTakenAtOnce) {
+  CoreOptions options;
+  options.window.deliveries_max = 20'000;
+  options.window.bytes_max = 1u << 30;
+  CoreHarness h(CoreHarness::one(), options);
+  std::vector<protocol::HeldDelivery> held;
+  for (std::uint64_t batch = 1; batch <= 40; ++batch) {
+    h.publish(batch, std::vector<std::string>(250, h.event()));
+    h.answer_all();
+    for (const auto& answer : h.answers()) {
+      for (const auto& run : answer.runs) {
+        for (std::uint32_t n = 0; n < run.count; ++n) {
+          auto id = run.first;
+          id.index = static_cast<std::uint8_t>(id.index + n);
+          held.push_back({"f", id, {0x0001}});
+        }
+      }
+    }
+  }
+  ASSERT_EQ(held.size(), 10'000u);
+  std::ranges::reverse(held);
+  const auto start = std::chrono::steady_clock::now();
+  h.hello("w", held);
+  const auto took = std::chrono::steady_clock::now() - start;
+  EXPECT_EQ(h.core.functions().at("f")->leases.size(), 10'000u);
+  EXPECT_EQ(h.core.functions().at("f")->queue.size(), 0u);
+  RecordProperty("took_us", static_cast<int>(took / 1us));
+  EXPECT_LT(took, 500ms) << "some milliseconds; it was seconds";
+}
+
 }  // namespace
 }  // namespace fanfare::broker

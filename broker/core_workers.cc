@@ -38,7 +38,7 @@ void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
     if (session.hello.name == hello.name || session.peer == peer) former.push_back(id);
   }
   const SessionId id{next_session_++};
-  const std::vector<protocol::HeldDelivery> held = std::move(hello.held);
+  std::vector<protocol::HeldDelivery> held = std::move(hello.held);
   hello.held.clear();
   Session session;
   session.id = id;
@@ -51,8 +51,14 @@ void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
   session_by_peer_[peer] = id;
   ++counters_.workers_joined;
 
+  // Of several attempts of one delivery only the latest can be going on.
+  std::ranges::stable_sort(held, std::ranges::greater{}, &protocol::HeldDelivery::token);
+  auto waiting = take_out(held);
+  std::map<FunctionState*, std::unordered_set<protocol::EventId>> seen;
   for (const auto& one : held) {
-    if (FunctionState* function = find_function(one.function)) adopt(*function, one, id, now);
+    FunctionState* function = find_function(one.function);
+    if (!function || !seen[function].insert(one.id).second) continue;
+    adopt(*function, one, waiting[function], id, now);
   }
   for (const SessionId old : former) {
     // What the same process does not name never reached it. Another process under this name means
@@ -75,9 +81,34 @@ void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
   options_.failpoint("broker.hello.taken");
 }
 
+// What a worker names and waits here, out of its queues: each is gone through once, however much it
+// names.
+std::map<FunctionState*, Core::TakenOut> Core::take_out(
+    const std::vector<protocol::HeldDelivery>& held) {
+  std::map<FunctionState*, std::unordered_set<protocol::EventId>> named;
+  for (const auto& one : held) {
+    FunctionState* function = find_function(one.function);
+    if (function && function->waiting() > 0) named[function].insert(one.id);
+  }
+  std::map<FunctionState*, TakenOut> taken;
+  for (const auto& [function, ids] : named) {
+    TakenOut& out = taken[function];
+    const auto is_named = [&ids](const Pending& one) { return ids.contains(one.id); };
+    for (Pending& one : function->queue.take_if(is_named, ids.size())) {
+      out.emplace(one.id, std::move(one));
+    }
+    std::erase_if(function->suspects, [&](Pending& one) {
+      if (!is_named(one)) return false;
+      out.emplace(one.id, std::move(one));
+      return true;
+    });
+  }
+  return taken;
+}
+
 // A worker says that it holds this delivery.
-void Core::adopt(FunctionState& function, const protocol::HeldDelivery& held, SessionId session,
-                 Now now) {
+void Core::adopt(FunctionState& function, const protocol::HeldDelivery& held, TakenOut& taken_out,
+                 SessionId session, Now now) {
   if (const auto cut = function.cut.find(held.id);
       cut != function.cut.end() && cut->second.token == held.token) {
     cut->second.session = session;  // that it is to be dropped may not have reached it
@@ -98,12 +129,13 @@ void Core::adopt(FunctionState& function, const protocol::HeldDelivery& held, Se
     return;
   }
   if (function.moving.contains(held.id)) return;
-  if (auto waiting = take_waiting(function, held.id)) {
-    if (held.token > waiting->moved_by) {
-      return grant(function, *std::move(waiting), session, held.token, now);
+  if (auto taken = taken_out.extract(held.id)) {
+    Pending& waiting = taken.mapped();
+    if (held.token > waiting.moved_by) {
+      return grant(function, std::move(waiting), session, held.token, now);
     }
     // That attempt's failure has been counted, only its worker does not know yet.
-    return wait_again(function, *std::move(waiting), now);
+    return wait_again(function, std::move(waiting), now);
   }
   // Not read from the journal yet; what ended meanwhile will never be read, so this may stay for
   // good. It goes with the session. Of several attempts, unconfirmed reports among them, only the

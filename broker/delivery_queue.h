@@ -77,16 +77,23 @@ class DeliveryQueue {
   // The next delivery to lend; false when none may go.
   bool take(Pending& out);
 
-  // Removes and returns those that are wanted, at most `most` of them.
+  // Removes and returns those that are wanted, at most `most` of them, in one pass.
   template <typename Wanted>
   std::vector<Pending> take_if(Wanted wanted, std::size_t most) {
-    std::vector<protocol::EventId> ids;
-    any_of([&](const Pending& delivery) {
-      if (ids.size() < most && wanted(delivery)) ids.push_back(delivery.id);
-      return ids.size() >= most;
-    });
     std::vector<Pending> taken;
-    for (const auto& id : ids) taken.push_back(*take_by_id(id));
+    if (most == 0) return taken;
+    const auto take = [&](Pending& delivery) {
+      if (taken.size() == most || !wanted(std::as_const(delivery))) return false;
+      taken.push_back(std::move(delivery));
+      return true;
+    };
+    std::erase_if(returned_, take);
+    const std::size_t returned = taken.size();
+    keys_.erase_if(take);
+    for (auto& [priority, ready] : ready_) ready.erase_if(take);
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      uncount(taken[i], i < returned ? nullptr : &lanes_.find(taken[i].lane)->second);
+    }
     return taken;
   }
 

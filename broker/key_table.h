@@ -84,6 +84,27 @@ class KeyTable {
   }
   std::int64_t oldest_ms() const;
 
+  // Drops those that wait and for which `unwanted`, which may take them, says so. Who has a key
+  // keeps it.
+  template <typename Unwanted>
+  void erase_if(Unwanted unwanted) {
+    for (auto at = keys_.begin(); at != keys_.end();) {
+      const auto key = at++;
+      auto& waiting = key->second.waiting;
+      for (auto one = waiting.begin(); one != waiting.end();) {
+        const bool is_row = one->origin == protocol::Origin::kLater;
+        if (!unwanted(*one)) {
+          ++one;
+          continue;
+        }
+        one = waiting.erase(one);
+        --waiting_;
+        if (is_row) --rows_waiting_;
+      }
+      if (key->second.holders == 0 && waiting.empty()) keys_.erase(key);
+    }
+  }
+
   // Drops those that wait and came from the journal, which are returned; what else waits stays.
   std::vector<Pending> forget_journal();
   // Returns those that may go because of releases that nobody was told of, or because the journal
