@@ -82,8 +82,9 @@ struct CoreOptions {
                                        << 20;  // class memory: waiting deliveries of all functions
   std::uint64_t outbox_max = 100'000;          // entries; a function with more is not lent any more
   std::size_t invocations_max = 10'000;        // synchronous calls waiting per function
-  std::size_t waits_max = 100'000;             // Await requests at once
-  std::size_t cancellations_max = 1000;        // under way at once
+  std::size_t invocation_bytes_max = 64u << 20;  // their events, waiting or lent, of all functions
+  std::size_t waits_max = 100'000;               // Await requests at once
+  std::size_t cancellations_max = 1000;          // under way at once
   std::size_t purged_at_once = 1024;  // deliveries of a purge whose end Redis has not answered
   std::uint32_t appends_in_flight_max = 32;  // full chunks; a partial one waits until none is
   WindowLimits window;
@@ -672,6 +673,7 @@ class Core {
   std::map<SessionId, Session> sessions_;
   std::unordered_map<Peer, SessionId> session_by_peer_;
   std::uint64_t next_invocation_ = 1;
+  std::size_t invocation_bytes_ = 0;  // events of those that wait or are lent
   // The latest that ended, round and round: an Await may have been under way meanwhile.
   struct Ended {
     protocol::EventId id;

@@ -201,8 +201,13 @@ void Core::lend(FunctionState& function, Session& session, std::vector<Pending> 
 // Keeps the windows filled: pages of the journal, and the rows of `later` whose time has come.
 void Core::read_on(FunctionState& function, Now now) {
   if (phase_ == Phase::kStarting || ended_) return;
-  const auto needed_to = function.purge ? function.purge->up_to : protocol::EntryId{};
-  while (auto page = function.queue.next_page(function.name, now.steady, needed_to)) {
+  const protocol::EntryId purged_to = function.purge ? function.purge->up_to : protocol::EntryId{};
+  const auto may_read_purged = [&] {
+    return function.purge && function.purge->under_way < options_.purged_at_once &&
+           !function.queue.is_paging();
+  };
+  while (auto page =
+             function.queue.next_page(function.name, now.steady, purged_to, may_read_purged())) {
     const protocol::Lane lane = page->lane;
     ++counters_.pages_read;
     call(*std::move(page), ForPage{&function, lane, function.reading});
@@ -230,6 +235,11 @@ void Core::on_invoke(const Peer& peer, const protocol::Invoke& invoke, Now now) 
   if (function->invocations.size() >= options_.invocations_max) {
     return no(Refusal::kQueueFull, "too many invocations of this function wait already");
   }
+  if (invocation_bytes_ > 0 &&
+      invocation_bytes_ + invoke.packed_event.size() > options_.invocation_bytes_max) {
+    return no(Refusal::kQueueFull,
+              "the broker holds as many bytes of invocations as it may; try again a little later");
+  }
   const auto event = protocol::view_event(invoke.packed_event);
   if (!event) return no(Refusal::kMalformed, event.error().message);
   if (event->data.size() > options_.event_bytes_max) {
@@ -243,6 +253,7 @@ void Core::on_invoke(const Peer& peer, const protocol::Invoke& invoke, Now now) 
   pending.origin = protocol::Origin::kInvoke;
   pending.accepted_ms = to_ms(now.wall);
   pending.packed_event = invoke.packed_event;
+  invocation_bytes_ += pending.packed_event.size();
   function->callers[pending.id] = {peer, invoke.request,
                                    now.steady + std::chrono::milliseconds{invoke.timeout_ms}};
   function->invocations.push_back(std::move(pending));
@@ -252,7 +263,7 @@ void Core::on_invoke(const Peer& peer, const protocol::Invoke& invoke, Now now) 
 
 // Callers whose time is up get their answer; what runs for them goes on and its result is dropped.
 void Core::expire_invocations(FunctionState& function, Now now) {
-  std::erase_if(function.callers, [&](const auto& entry) {
+  const std::size_t expired = std::erase_if(function.callers, [&](const auto& entry) {
     const auto& [id, invocation] = entry;
     if (invocation.deadline > now.steady) return false;
     ++counters_.invocations_timed_out;
@@ -260,7 +271,12 @@ void Core::expire_invocations(FunctionState& function, Now now) {
            function.leases.contains(id) ? "the function did not finish in time"
            : function.registered.paused ? "the function is paused; `fanfare functions resume` it"
                                         : "no worker was free in time");
-    std::erase_if(function.invocations, [&](const Pending& p) { return p.id == id; });
+    return true;
+  });
+  if (expired == 0) return;
+  std::erase_if(function.invocations, [&](const Pending& waiting) {
+    if (function.callers.contains(waiting.id)) return false;
+    invocation_bytes_ -= waiting.packed_event.size();
     return true;
   });
 }

@@ -204,5 +204,46 @@ TEST(Purging, OfOneThatCommittedMeanwhileIsNotCounted) {
   EXPECT_EQ(h.core.functions().at("f")->counts.succeeded, 1);
 }
 
+// Lanes that hold far more than the windows: what is ended at a time stays bounded, and other
+// functions' events are appended and lent between.
+TEST(Purging, OfWhatIsReadForItIsBoundedPerTurn) {
+  std::vector<protocol::Lane> lanes;
+  for (std::uint16_t lane = 69; lane < 85; ++lane) lanes.push_back(protocol::Lane{lane});
+  CoreHarness h(CoreHarness::one(), {}, lanes);
+  h.pass(10ms);
+  h.publish(1, {h.event()});
+  h.answer_all();  // the mark lies behind what the lanes have
+  h.admin("purge", kPurge);
+  std::uint64_t pages = 0, ended = 0;
+  std::size_t most = 0;
+  for (int turn = 0; turn < 2000; ++turn) {
+    while (h.waiting_calls<store::Page>() > 0) {
+      const auto [ticket, page] = h.take_call<store::Page>();
+      store::Paged paged;
+      for (std::uint32_t n = 0; n < page.entries_max; ++n) {
+        store::Paged::Entry entry{
+            .entry = {page.after.ms + n + 1, page.lane.number}, .entry_size = 256, .open = {}};
+        for (int i = 0; i < 256; ++i) {
+          const auto index = static_cast<std::uint8_t>(i);
+          entry.open.push_back({index, index, h.event()});
+        }
+        paged.entries.push_back(std::move(entry));
+      }
+      paged.more = ++pages < 200;
+      h.answer(ticket, store::Answer{paged});
+    }
+    most = std::max(most, h.core.functions().at("f")->moving.size());
+    if (h.waiting_calls<store::Bury>() == 0) continue;
+    auto [ticket, bury] = h.take_call<store::Bury>();
+    ended += bury.items.size();
+    h.answer(ticket,
+             store::Answer{store::Moved{std::vector<Verdict>(bury.items.size(), Verdict::kOk)}});
+  }
+  EXPECT_GE(pages, 200u);
+  EXPECT_GT(ended, 100'000u);
+  EXPECT_LE(most, CoreOptions{}.purged_at_once + 4 * 256 + 16 * 4096)
+      << "what was read before the purge, at most, and a page for it";
+}
+
 }  // namespace
 }  // namespace fanfare::broker

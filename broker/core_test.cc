@@ -627,6 +627,40 @@ TEST(Invocations, ReachAWorkerAndTheAnswerReachesTheCaller) {
   EXPECT_EQ(h.waiting_calls<store::Append>(), 0u) << "nothing is journaled";
 }
 
+TEST(Invocations, HoldOnlySoManyBytes) {
+  CoreOptions options;
+  options.invocation_bytes_max = 1000;
+  CoreHarness h(CoreHarness::one(), options);
+  const auto refusals = [&] {
+    std::size_t full = 0;
+    for (const auto& refused : h.take<protocol::Refused>("caller")) {
+      full += refused.code == protocol::Refusal::kQueueFull ? 1u : 0u;
+    }
+    return full;
+  };
+  const std::string large = h.event("t", std::string(800, 'x'));
+  h.feed("caller", protocol::Invoke{1, "f", 1000, large});
+  h.feed("caller", protocol::Invoke{2, "f", 1000, large});
+  EXPECT_EQ(refusals(), 1u);
+  h.join();
+  const auto lent = h.delivered();
+  ASSERT_EQ(lent.size(), 1u);
+  h.feed("caller", protocol::Invoke{3, "f", 1000, large});
+  EXPECT_EQ(refusals(), 1u) << "what runs counts, too";
+  h.done(h.ok_row(lent[0]));
+  h.feed("caller", protocol::Invoke{4, "f", 1000, large});
+  EXPECT_EQ(refusals(), 0u);
+  const auto next = h.delivered();
+  ASSERT_EQ(next.size(), 1u);
+  h.core.on_worker_died(SessionId{1}, h.now);  // its caller is told
+  h.turn();
+  h.feed("caller", protocol::Invoke{5, "f", 1000, large});
+  h.pass(2s);  // it times out, waiting
+  h.feed("caller", protocol::Invoke{6, "f", 1000, large});
+  EXPECT_EQ(refusals(), 0u);
+  EXPECT_EQ(h.core.counters().invocations_refused, 2u);
+}
+
 TEST(Invocations, OfAnUnknownFunctionAreRefused) {
   CoreHarness h;
   h.feed("caller", protocol::Invoke{9, "nobody", 1000, h.event()});

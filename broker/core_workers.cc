@@ -317,6 +317,7 @@ void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
     if (line) line->rests_until = now.steady + kRest;
   }
   if (lease->delivery.origin == protocol::Origin::kInvoke && !handed_back) {
+    invocation_bytes_ -= lease->delivery.packed_event.size();
     if (const auto caller = function->callers.find(row.id); caller != function->callers.end()) {
       send(caller->second.caller, protocol::Invoked{caller->second.request, std::move(row.record)});
       function->callers.erase(caller);
@@ -378,12 +379,16 @@ void Core::take_back(FunctionState& function, Lease lease, Outcome why, Now now,
   Pending delivery = std::move(lease.delivery);
   if (delivery.origin == protocol::Origin::kInvoke) {
     const auto caller = function.callers.find(delivery.id);
-    if (caller == function.callers.end()) return;
+    if (caller == function.callers.end()) {
+      invocation_bytes_ -= delivery.packed_event.size();
+      return;
+    }
     if (why != Outcome::kWorkerLost) {  // it had not run: somebody else may
       function.invocations.push_front(std::move(delivery));
       return touch(function);
     }
     ++counters_.invocations_lost;
+    invocation_bytes_ -= delivery.packed_event.size();
     refuse(caller->second.caller, caller->second.request, protocol::Refusal::kUnavailable,
            "the worker that ran the function vanished; it may or may not have finished");
     function.callers.erase(caller);

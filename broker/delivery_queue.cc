@@ -7,7 +7,7 @@
 namespace fanfare::broker {
 namespace {
 
-constexpr std::uint32_t kEntriesPerPage = 16;
+constexpr std::uint32_t kEntriesPerPage = 16, kPurgedEntriesPerPage = 4;
 
 int priority_of(protocol::Lane lane) {
   return lane.number / 17;
@@ -133,17 +133,20 @@ std::vector<Pending> DeliveryQueue::forget_journal() {
 }
 
 std::optional<store::Page> DeliveryQueue::next_page(const std::string& function, TimePoint now,
-                                                    protocol::EntryId needed_to) {
+                                                    protocol::EntryId purged_to,
+                                                    bool may_be_purged) {
   for (auto& [lane, window] : lanes_) {
+    const bool is_purged = window.read_to < purged_to;
+    if (is_purged && !may_be_purged) continue;
     const bool low = (window.deliveries <= limits_.deliveries_max / 2 &&
                       window.bytes <= limits_.bytes_max / 2) ||
-                     window.read_to < needed_to;
+                     is_purged;
     if (!window.unread || window.paging || !low || window.backoff.rests(now)) continue;
     window.paging = true;
     return store::Page{.function = function,
                        .lane = lane,
                        .after = window.read_to,
-                       .entries_max = kEntriesPerPage};
+                       .entries_max = is_purged ? kPurgedEntriesPerPage : kEntriesPerPage};
   }
   return std::nullopt;
 }

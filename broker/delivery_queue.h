@@ -66,10 +66,12 @@ class DeliveryQueue {
   // its event, for what is known of its attempts.
   std::vector<Pending> forget_journal();
 
-  // The next page to read, for a lane that ran low or has not been read as far as `needed_to`; at
-  // most one is asked for per lane at a time. A lane whose page failed is left alone for a while.
+  // The next page to read, for a lane that ran low; at most one is asked for per lane at a time. A
+  // lane whose page failed is left alone for a while. What lies before `purged_to` is read, a small
+  // page at a time and whether its lane has run low or not, only when it `may_be_purged` now.
   std::optional<store::Page> next_page(const std::string& function, TimePoint now,
-                                       protocol::EntryId needed_to = {});
+                                       protocol::EntryId purged_to = {},
+                                       bool may_be_purged = false);
   void on_paged(protocol::Lane lane, protocol::EntryId last, bool more,
                 std::vector<Pending> deliveries);
   void on_page_failed(protocol::Lane lane, TimePoint now);
