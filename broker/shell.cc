@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <csignal>
+#include <ctime>
 #include <utility>
 
 #include "store/check.h"
@@ -14,6 +15,13 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kDrainMax = 10s;  // how long a stopping broker waits for Redis' answers
+
+// Counts on while the machine is suspended, and nobody sets it.
+std::chrono::nanoseconds since_boot() {
+  timespec time{};
+  clock_gettime(CLOCK_BOOTTIME, &time);
+  return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
+}
 
 // Names calls to Redis for failpoints.
 struct NameOfCall {
@@ -51,7 +59,10 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config) {
 }
 
 Shell::Shell(Loop& loop, const Config& config, CoreOptions options, RedisOptions redis)
-    : loop_(loop), config_(config), tick_(loop, [this] { core_->tick(loop_.now()); }) {
+    : loop_(loop),
+      config_(config),
+      wall_(since_boot(), loop.now().wall),
+      tick_(loop, [this] { core_->tick(now()); }) {
   if (auto id = this_boot_id()) boot_id_ = *id;
   store_ = std::make_unique<store::RedisStore>(
       loop_, std::move(redis),
@@ -59,7 +70,7 @@ Shell::Shell(Loop& loop, const Config& config, CoreOptions options, RedisOptions
                                .on_down =
                                    [this](const Error& error) {
                                      if (error.kind == ErrorKind::kFatal) return fail(error);
-                                     if (auto swallowed = redis_log_.allow(loop_.now().steady)) {
+                                     if (auto swallowed = redis_log_.allow(now().steady)) {
                                        spdlog::warn("Redis: {}; trying again, nothing is lost",
                                                     error.message);
                                      }
@@ -76,13 +87,13 @@ Shell::Shell(Loop& loop, const Config& config, CoreOptions options, RedisOptions
       ZmqSocket::Handlers{
           .on_message =
               [this](const PeerId& peer, std::string_view frame) {
-                core_->on_frame(peer.value(), frame, loop_.now());
+                core_->on_frame(peer.value(), frame, now());
               },
           .on_malformed = [this](const PeerId& peer) { core_->on_not_one_frame(peer.value()); }});
   send_queue_ = std::make_unique<SendQueue>(*socket_, [this](const std::string& peer) {
-    loop_.post([this, peer] { core_->on_peer_gone(peer, loop_.now()); });
+    loop_.post([this, peer] { core_->on_peer_gone(peer, now()); });
   });
-  core_ = std::make_unique<Core>(std::move(options), loop_.now());
+  core_ = std::make_unique<Core>(std::move(options), now());
   turn_hook_ = loop_.before_wait([this] { turn(); });
 }
 
@@ -101,8 +112,29 @@ Result<void> Shell::listen() {
   return {};
 }
 
+// As the loop's, with the wall time that this broker goes by. One reading for a turn.
+Now Shell::now() {
+  const Now read = loop_.now();
+  if (read.steady == now_.steady) return now_;
+  now_ = {read.steady, wall_.at(since_boot(), read.wall)};
+  const auto kept_off = wall_.kept_off();
+  if (std::chrono::abs(kept_off - kept_off_told_) > SteadyWall::kFollowed &&
+      clock_log_.allow(read.steady)) {
+    kept_off_told_ = kept_off;
+    if (kept_off.count() == 0) {
+      spdlog::info("the clock of this machine and this broker's agree again");
+    } else {
+      spdlog::warn(
+          "the clock of this machine has been set: it is {} ms {} this broker's, which goes on as "
+          "before, so that delays stay right; start the broker anew for it to take the new time",
+          std::chrono::abs(kept_off).count(), kept_off.count() < 0 ? "behind" : "ahead of");
+    }
+  }
+  return now_;
+}
+
 void Shell::turn() {
-  core_->flush(loop_.now());
+  core_->flush(now());
   config_.failpoint("broker.turn.flushed");
   carry_out();
   if (!announced_ready_ && core_->accepting()) {
@@ -121,18 +153,18 @@ void Shell::log_unreadable() {
   const Counters& counters = core_->counters();
   const std::uint64_t unreadable = counters.frames_malformed + counters.frames_wrong_version;
   if (unreadable == unreadable_logged_) return;
-  if (!peer_log_.allow(loop_.now().steady)) return;
+  if (!peer_log_.allow(now().steady)) return;
   spdlog::warn("{} messages could not be read; whoever sent them was told why",
                unreadable - std::exchange(unreadable_logged_, unreadable));
 }
 
 // Set again only to ring earlier: setting a timer anew is a turn of the loop by itself.
 void Shell::arm_tick() {
-  const Now& now = loop_.now();
-  const TimePoint wanted = now.steady + core_->until_next_tick(now);
+  const Now current = now();
+  const TimePoint wanted = current.steady + core_->until_next_tick(current);
   if (tick_.running() && tick_at_ <= wanted) return;
   tick_at_ = wanted;
-  tick_.start_after(wanted - now.steady);
+  tick_.start_after(wanted - current.steady);
 }
 
 void Shell::fail(const Error& error) {
@@ -154,7 +186,7 @@ void Shell::carry_out() {
     store_->call(std::move(out.call),
                  [this, ticket = out.ticket, name](Result<store::Answer> answer) {
                    config_.failpoint("broker.answer", name);
-                   core_->on_answer(ticket, std::move(answer), loop_.now());
+                   core_->on_answer(ticket, std::move(answer), now());
                  });
     config_.failpoint("broker.called", name);
   }
@@ -169,7 +201,7 @@ void Shell::watch_joined() {
     const SessionId id = session.id;
     const auto died = [this, id, name = session.hello.name] {
       spdlog::warn("worker {} ended; what it held goes to others", name);
-      core_->on_worker_died(id, loop_.now());
+      core_->on_worker_died(id, now());
       loop_.post([this, id] { watched_.erase(id); });
     };
     auto watch = PidWatch::open(loop_, session.hello.pid, died);
@@ -189,7 +221,7 @@ void Shell::on_signal(int signal) {
   if (signal == SIGHUP) return;  // nothing of the broker's settings changes while it runs
   if (draining_) return loop_.stop();
   draining_ = true;
-  drain_ends_at_ = loop_.now().steady + kDrainMax;
+  drain_ends_at_ = now().steady + kDrainMax;
   spdlog::info("stopping: no new events; what is journaled stays in Redis");
   service_.stopping("waiting for Redis");
   core_->begin_drain();
@@ -197,7 +229,7 @@ void Shell::on_signal(int signal) {
 
 // Everything acknowledged is in Redis already; only calls under way are waited for.
 void Shell::stop_when_drained() {
-  if (core_->settled() || loop_.now().steady >= drain_ends_at_) loop_.stop();
+  if (core_->settled() || now().steady >= drain_ends_at_) loop_.stop();
 }
 
 }  // namespace fanfare::broker

@@ -19,6 +19,7 @@
 #include "broker/metrics_server.h"
 #include "broker/send_queue.h"
 #include "broker/status.h"
+#include "broker/steady_wall.h"
 #include "store/redis_store.h"
 
 namespace fanfare::broker {
@@ -37,6 +38,7 @@ class Shell {
  private:
   Shell(Loop& loop, const Config& config, CoreOptions options, RedisOptions redis);
   Result<void> listen();
+  Now now();
   void turn();
   void fail(const Error& error);
   void carry_out();
@@ -47,6 +49,9 @@ class Shell {
 
   Loop& loop_;
   Config config_;
+  SteadyWall wall_;
+  Now now_;
+  std::chrono::milliseconds kept_off_told_{0};
   std::string boot_id_;
   ServiceManager service_;
   ZmqContext context_;
@@ -62,7 +67,7 @@ class Shell {
   bool announced_ready_ = false;
   bool draining_ = false;
   TimePoint drain_ends_at_;
-  LogThrottle peer_log_, redis_log_;
+  LogThrottle peer_log_, redis_log_, clock_log_;
   std::uint64_t unreadable_logged_ = 0;
   std::optional<Error> failure_;
 };

@@ -209,9 +209,15 @@ class Checker {
     for (const Execution& one : history_.executions) {
       by_delivery[one.id].push_back(&one);
       const auto sent = by_tag_.find(one.tag);
-      if (sent != by_tag_.end() && one.began_ns < sent->second->not_before_ns) {
+      if (sent == by_tag_.end() || sent->second->not_before_ns == 0) continue;
+      const std::int64_t late_ns = one.began_ns - sent->second->not_before_ns;
+      if (late_ns < -history_.early_max_ns) {
         violate(Invariant::kAccounted, "{} ran {:.1f} ms before its time", to_string(one.id),
-                static_cast<double>(sent->second->not_before_ns - one.began_ns) / 1e6);
+                static_cast<double>(-late_ns) / 1e6);
+      }
+      if (history_.late_max_ns > 0 && one.attempt == 1 && late_ns > history_.late_max_ns) {
+        violate(Invariant::kAccounted, "{} ran {:.1f} ms after its time", to_string(one.id),
+                static_cast<double>(late_ns) / 1e6);
       }
     }
     for (auto& [id, runs] : by_delivery) {

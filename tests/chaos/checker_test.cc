@@ -211,6 +211,16 @@ TEST(ChaosChecker, FindsWhatRanBeforeItsTime) {
   expect_only(Invariant::kAccounted, f.h);
 }
 
+TEST(ChaosChecker, FindsWhatRanLongAfterItsTimeWhereThatIsLookedAt) {
+  Faultless f;
+  f.h.submissions[0].not_before_ns = f.h.executions[0].began_ns - 1'000'000;
+  EXPECT_TRUE(check(f.h).kept_all());
+  f.h.late_max_ns = 1'000'000;
+  EXPECT_TRUE(check(f.h).kept_all());
+  --f.h.submissions[0].not_before_ns;
+  expect_only(Invariant::kAccounted, f.h);
+}
+
 TEST(ChaosChecker, WhereNoResultsAreKeptTakesARunForTheEnd) {
   Faultless f;
   f.h.results_kept = false;

@@ -133,6 +133,9 @@ struct History {
   bool results_kept = true;        // else what has run to its end has ended
   bool came_to_rest = true;        // within the scenario's time
   std::uint32_t attempts_max = 0;  // failures that a delivery may have; 0 = not looked at
+  // How much before its time a delayed event may run, and how much later at most; 0 = not looked
+  // at.
+  std::int64_t early_max_ns = 0, late_max_ns = 0;
   // Executions are few and far from each other's faults: each repetition must have its cause.
   bool causes_known = true;
 };

@@ -1,7 +1,9 @@
 // The wall clock of Redis, broker and workers jumps by an hour, back and forth.
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <random>
+#include <vector>
 
 #include "tests/chaos/figures.h"
 #include "tests/chaos/rig.h"
@@ -27,6 +29,13 @@ Outcome run_clock_steps(const Run& run) {
                .seconds = seconds,
                .seed = run.seed,
                .mix = {{"ok", 80}, {"sleep 30", 15}, {"fail 1", 5}}});
+  // Due while the clock jumps: neither early nor late by more than a second, whatever it says.
+  rig.publish({.rate = 50,
+               .seconds = seconds,
+               .first_tag = 1'000'000,
+               .seed = run.seed + 1,
+               .mix = {{"ok", 1}},
+               .delay_ms = 1500});
   rig.run_for(300ms);
   Outcome outcome;
   const auto until =
@@ -42,12 +51,24 @@ Outcome run_clock_steps(const Run& run) {
     ++outcome.times;
     rig.run_for(std::chrono::milliseconds{50 + random() % 200});
   }
-  trouble.orders().wall_clock_ms = 0;
-  // What was put off while the clock was ahead is due when it has caught up: an hour from now. The
-  // last step is one ahead, and time is up.
-  trouble.orders().wall_clock_ms = 2 * 3'600'000;
+  // The last step: an hour behind, and so it stays. Nothing waits for the clock to catch up.
+  trouble.orders().wall_clock_ms = -3'600'000;
   rig.come_to_rest(30s);
   outcome.history = rig.collect();
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  outcome.history.early_max_ns = kSecond;
+  outcome.history.late_max_ns = 2 * kSecond;  // one of them for a busy machine
+  std::map<Tag, std::int64_t> due;
+  for (const Submission& one : outcome.history.submissions) due[one.tag] = one.not_before_ns;
+  std::vector<double> lags;
+  for (const Execution& one : outcome.history.executions) {
+    const auto at = due.find(one.tag);
+    if (one.attempt != 1 || at == due.end() || at->second == 0) continue;
+    lags.push_back(static_cast<double>(one.began_ns - at->second) / 1e6);
+  }
+  outcome.figures = {
+      {"ms after its due time that a delayed one ran, the earliest", quantile(lags, 0)},
+      {"the latest", quantile(lags, 1)}};
   outcome.logs = rig.logs();
   return outcome;
 }
