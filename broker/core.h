@@ -500,6 +500,7 @@ class Core {
   void check_readable(FunctionState& function, const Error& error);
   void on_survey_failed(FunctionState& function, const Error& error, Now now);
   void on_surveyed(FunctionState& function, const store::Surveyed& surveyed);
+  void end_survey(FunctionState& function);
   static void correct_counts(FunctionState& function, const store::Surveyed::Counts& redis);
   void maybe_open_intake();
   void recount(Now now);
@@ -516,7 +517,8 @@ class Core {
   Place place_of(const protocol::PublishOptions& options) const;
   static bool must_wait_in_later(const FunctionState& function, const Pending& delivery);
   void release_vanished(FunctionState& function);
-  void note_holders(FunctionState& function, const store::Surveyed& surveyed);
+  static void note_holders(FunctionState& function, const store::Surveyed& surveyed);
+  void release_unnamed(FunctionState& function, const Survey& survey);
 
   // core_await.cc, core_admin.cc, core_deliveries.cc
   void on_await(const Peer& peer, const protocol::Await& await, Now now);

@@ -201,6 +201,7 @@ void Core::lend(FunctionState& function, Session& session, std::vector<Pending> 
 // Keeps the windows filled: pages of the journal, and the rows of `later` whose time has come.
 void Core::read_on(FunctionState& function, Now now) {
   if (phase_ == Phase::kStarting || ended_) return;
+  if (!function.surveyed) return;  // who keeps which ordering key is not known
   const protocol::EntryId purged_to = function.purge ? function.purge->up_to : protocol::EntryId{};
   const auto may_read_purged = [&] {
     return function.purge && function.purge->under_way < options_.purged_at_once &&

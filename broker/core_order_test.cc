@@ -496,5 +496,36 @@ TEST(Order, ADueRowAndAFullWindowDoNotWaitForEachOther) {
   EXPECT_EQ(world.function().unfinished(), 0u);
 }
 
+// Redis names who keeps a key in slices. Until the last one has come nobody else gets any of them,
+// and what is parked meanwhile is not taken for gone.
+TEST(Order, KeysAreKnownWhenTheLastSliceOfASurveyHasCome) {
+  CoreOptions options;
+  CoreWorld world(kOne, options);
+  world.redis.holders_at_once = 3;
+  world.join();
+  for (int key = 0; key < 20; ++key) world.publish_keyed("key " + std::to_string(key), 2);
+  const auto first = world.delivered();
+  ASSERT_EQ(first.size(), 20u);
+  for (const auto& delivery : first) world.fail(delivery);
+  world.start_broker();
+  world.join();
+  EXPECT_TRUE(world.delivered().empty()) << "each key waits for its retry";
+  EXPECT_EQ(world.redis.find("f")->held.size(), 20u);
+  world.core->on_store_restarted();
+  world.run();
+  EXPECT_TRUE(world.delivered().empty());
+  std::set<protocol::EventId> retried;
+  for (int second = 0; second < 10; ++second) {
+    world.pass(1s);
+    for (const auto& delivery : world.delivered()) {
+      if (delivery.attempt == 2) retried.insert(delivery.id);
+      EXPECT_TRUE(delivery.attempt == 2 || retried.size() > 0);
+      world.succeed(delivery);
+    }
+  }
+  EXPECT_EQ(retried.size(), 20u);
+  EXPECT_EQ(world.function().unfinished(), 0u);
+}
+
 }  // namespace
 }  // namespace fanfare::broker

@@ -123,34 +123,52 @@ void Core::on_survey_failed(FunctionState& function, const Error& error, Now now
   maybe_open_intake();
 }
 
+// A survey's first answer says how much there is and where; with those behind it come all that keep
+// an ordering key.
 void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed) {
-  options_.failpoint("broker.survey.taken");
+  Survey& survey = *function.survey;
+  const bool again = function.surveyed;  // only counted anew
+  if (!std::exchange(survey.begun, true)) {
+    options_.failpoint("broker.survey.taken");
+    const bool idle = is_idle(function);
+    if (!again) {
+      function.counts = surveyed.counts;
+      // What this broker appended before the survey's answer came is in both: the window refuses
+      // what it has read, because a lane marked unread is read from where the window stands.
+      for (const auto lane : surveyed.lanes) function.queue.mark_unread(lane);
+    } else if (options_.durability != Durability::kMemory) {
+      correct_counts(function, surveyed.counts);
+    } else if (idle) {  // Redis knows little of what runs
+      function.counts = surveyed.counts;
+    }
+    survey.next_due_ms = surveyed.next_due_ms;
+    // Nothing is held here and yet something is open: what ended here has not ended in Redis.
+    survey.read_anew = again && idle && surveyed.counts.open + surveyed.counts.later > 0;
+    survey.all_holders = !again || idle;  // else it is for the counts
+    for (const auto& id : function.queue.keys().parked()) survey.unnamed.insert(id);
+  }
+  note_holders(function, surveyed);
+  if (!surveyed.next.empty() && survey.all_holders) {
+    return call(store::Survey{function.name, surveyed.next}, ForSurvey{&function, survey.number});
+  }
+  end_survey(function);
+}
+
+void Core::end_survey(FunctionState& function) {
+  const Survey survey = *std::exchange(function.survey, std::nullopt);
+  if (survey.all_holders) release_unnamed(function, survey);
   function.surveying = false;
   function.survey_backoff.succeed();
   if (!std::exchange(function.trouble, {}).empty()) {
     spdlog::info("function {} can be read again and goes on", function.name);
   }
-  note_holders(function, surveyed);
-  if (std::exchange(function.surveyed, true)) {  // only counted anew
-    const bool idle = is_idle(function);
-    if (options_.durability == Durability::kMemory) {  // Redis knows little of what runs
-      if (idle) function.counts = surveyed.counts;
-    } else {
-      correct_counts(function, surveyed.counts);
-    }
-    function.survey.reset();
-    // Nothing is held here and yet something is open: what ended here has not ended in Redis.
-    if (idle && surveyed.counts.open + surveyed.counts.later > 0) read_anew(function);
+  if (std::exchange(function.surveyed, true)) {
+    if (survey.read_anew) read_anew(function);
     return;
   }
-  function.survey.reset();
-  function.counts = surveyed.counts;
   function.recount_at = ticked_at_ + kRecountPause;
-  // What this broker appended before the survey's answer came is in both: the window refuses what
-  // it has read, because a lane marked unread is read from where the window stands.
-  for (const auto lane : surveyed.lanes) function.queue.mark_unread(lane);
   if (function.reading_again) end_reading_again(function);  // there may be nothing to read
-  if (surveyed.next_due_ms) function.later.note_placed(*surveyed.next_due_ms);
+  if (survey.next_due_ms) function.later.note_placed(*survey.next_due_ms);
   touch(function);
   maybe_open_intake();
 }
@@ -403,9 +421,8 @@ void Core::release_vanished(FunctionState& function) {
 // Who holds a key while it waits in `later` for its retry: Redis has the say.
 void Core::note_holders(FunctionState& function, const store::Surveyed& surveyed) {
   KeyTable& keys = function.queue.keys();
-  std::unordered_set<protocol::EventId> named;
   for (const auto& holder : surveyed.holders) {
-    named.insert(holder.id);
+    function.survey->unnamed.erase(holder.id);
     if (function.leases.contains(holder.id) || function.moving.contains(holder.id) ||
         function.later.holds(holder.id) || function.survey->ended.contains(holder.id)) {
       continue;
@@ -413,8 +430,16 @@ void Core::note_holders(FunctionState& function, const store::Surveyed& surveyed
     keys.hold(flow_of(holder.ordering_key), holder.id);
     keys.park(holder.id, holder.due_ms);
   }
-  const auto gone = [&](const protocol::EventId& id, std::int64_t) { return !named.contains(id); };
-  for (const auto& id : keys.parked_if(gone)) function.queue.release_key(id);
+}
+
+// Those that waited in `later` when the survey began, and still would, have ended unheard if it has
+// not named them.
+void Core::release_unnamed(FunctionState& function, const Survey& survey) {
+  if (survey.unnamed.empty()) return;
+  const auto gone = [&](const protocol::EventId& id, std::int64_t) {
+    return survey.unnamed.contains(id);
+  };
+  for (const auto& id : function.queue.keys().parked_if(gone)) function.queue.release_key(id);
   touch(function);
 }
 

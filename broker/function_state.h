@@ -83,6 +83,13 @@ struct Survey {
   // Successes that were reported since.
   std::int64_t ended_open = 0, ended_later = 0;
   std::unordered_set<protocol::EventId> ended;  // with them all other ends, of ordering keys
+
+  bool begun = false;  // its first answer has come, and said:
+  std::optional<std::int64_t> next_due_ms;
+  bool read_anew = false;
+  bool all_holders = true;  // whoever keeps an ordering key is asked for to the last
+  // Those that were parked then and have not been named.
+  std::unordered_set<protocol::EventId> unnamed;
 };
 
 struct FunctionState {

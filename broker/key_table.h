@@ -75,6 +75,10 @@ class KeyTable {
     return ids;
   }
 
+  std::vector<protocol::EventId> parked() const {
+    return parked_if([](const protocol::EventId&, std::int64_t) { return true; });
+  }
+
   std::optional<Pending> take_by_id(const protocol::EventId& id);
   const Pending* find(const protocol::EventId& id) const;  // among those that wait
   template <typename Wanted>

@@ -315,9 +315,12 @@ struct DueRows {
       {};  // with a skip: the row before the first, if that many were skipped
 };
 
-// What a starting broker reads of one function. Read only.
+// What a starting broker reads of one function. Who keeps ordering keys is answered in slices: a
+// survey that is not over goes on with `cursor`, and then answers holders alone. Whoever was one
+// all the time is named, at least once. Read only.
 struct Survey {
   std::string function;
+  std::string cursor;  // empty: from the beginning
 };
 struct Surveyed {
   std::vector<Lane> lanes;  // with a journal that is not empty
@@ -329,6 +332,7 @@ struct Surveyed {
     std::int64_t due_ms = 0;
   };
   std::vector<Holder> holders;
+  std::string next;  // the cursor to go on with; empty: that was all
   struct Counts {
     std::int64_t accepted = 0, open = 0, later = 0, succeeded = 0, dead = 0, expired = 0,
                  cancelled = 0;

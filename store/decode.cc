@@ -186,13 +186,14 @@ struct Decoder {
   }
 
   Result<Answer> operator()(const Survey&) {
-    if (reply.size() != 4 || reply[3].size() % 3 != 0) return unexpected("survey");
+    if (reply.size() != 5 || reply[3].size() % 3 != 0) return unexpected("survey");
     Surveyed surveyed;
+    if (reply[4].text() != "0") surveyed.next = reply[4].text();
     auto& counts = surveyed.counts;
     std::int64_t* const fields[] = {&counts.accepted,  &counts.open, &counts.later,
                                     &counts.succeeded, &counts.dead, &counts.expired,
                                     &counts.cancelled};
-    for (std::size_t i = 0; i < std::size(fields); ++i) {
+    for (std::size_t i = 0; i < std::min(std::size(fields), reply[0].size()); ++i) {
       *fields[i] = parse_number<std::int64_t>(reply[0][i].text()).value_or(0);
     }
     if (!reply[1].is_nil()) surveyed.next_due_ms = parse_number<std::int64_t>(reply[1].text());

@@ -365,6 +365,7 @@ struct Encoder {
     for (std::uint16_t lane = 0; lane < kLanes; ++lane) {
       out.add_copy(open_key(call.function, Lane{lane}));
     }
+    out.add_copy(call.cursor.empty() ? "0" : call.cursor);
   }
 
   void operator()(const CountOutboxes& call) {

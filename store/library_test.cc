@@ -101,6 +101,50 @@ TEST_F(Library, ASurveyNamesTheKeyThatHoldsTheWrongKindOfValue) {
   }
 }
 
+TEST_F(Library, ASurveyNamesAllThatKeepAnOrderingKeyInSlicesThatHoldNobodyUp) {
+  constexpr std::uint64_t kHolders = 20'000;
+  for (std::uint64_t n = 0; n < kHolders; n += 250) {
+    Append append = append_of(entry(n + 1), 250);
+    store.get<Appended>(append);
+    Postpone postpone;
+    postpone.epoch = 1;
+    postpone.function = kFunction;
+    for (std::uint64_t i = 0; i < 250; ++i) {
+      const auto index = static_cast<std::uint8_t>(i);
+      postpone.items.push_back({.id = {entry(n + 1), index},
+                                .slot = index,
+                                .entry_size = 250,
+                                .lane = protocol::kDefaultLane,
+                                .token = token(1),
+                                .due_ms = static_cast<std::int64_t>(1 + n + i),
+                                .key_held = "key " + std::to_string(n + i),
+                                .packed_event = "e"});
+    }
+    store.get<Moved>(postpone);
+  }
+  store.command({"CONFIG", "SET", "slowlog-log-slower-than", "20000"});
+  store.command({"SLOWLOG", "RESET"});
+  std::set<std::string> keys;
+  Survey survey{std::string{kFunction}};
+  std::size_t slices = 0;
+  do {
+    const auto surveyed = store.get<Surveyed>(survey);
+    if (++slices == 1) {
+      EXPECT_EQ(surveyed.counts.later, static_cast<std::int64_t>(kHolders));
+      EXPECT_EQ(surveyed.next_due_ms, 1);
+    }
+    EXPECT_LE(surveyed.holders.size(), 1000u);
+    for (const auto& holder : surveyed.holders) {
+      EXPECT_EQ(holder.ordering_key, "key " + std::to_string(holder.due_ms - 1));
+      keys.insert(holder.ordering_key);
+    }
+    survey.cursor = surveyed.next;
+  } while (!survey.cursor.empty());
+  EXPECT_EQ(keys.size(), kHolders);
+  EXPECT_GT(slices, kHolders / 1000);
+  EXPECT_EQ(store.command({"SLOWLOG", "LEN"}), "0");
+}
+
 TEST_F(Library, ReadingNamesTheKeyThatHoldsTheWrongKindOfValue) {
   const auto named = [&](const std::string& key, const Call& call) {
     const std::string before = store.command({"TYPE", key});

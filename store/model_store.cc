@@ -1,6 +1,7 @@
 #include "store/model_store.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "store/encode.h"
 #include "store/row.h"
@@ -458,13 +459,23 @@ struct ModelStore::Answering {
   Result<Answer> operator()(const Survey& call) {
     Surveyed surveyed;
     const Function& function = store.functions_[call.function];
+    auto holder = function.held.begin();
+    if (!call.cursor.empty()) {
+      const auto behind = protocol::parse_event_id(call.cursor);
+      if (!behind) return reject("BADCALL cursor");
+      holder = function.held.upper_bound(*behind);
+    }
+    while (holder != function.held.end() && surveyed.holders.size() < store.holders_at_once) {
+      surveyed.holders.push_back(
+          {holder->first, holder->second, function.later.at(holder->first).due_ms});
+      ++holder;
+    }
+    if (holder != function.held.end()) surveyed.next = to_string(std::prev(holder)->first);
+    if (!call.cursor.empty()) return Answer{std::move(surveyed)};
     for (const auto& [lane, entries] : function.journal) {
       if (!entries.empty()) surveyed.lanes.push_back(lane);
     }
     if (!function.by_due.empty()) surveyed.next_due_ms = function.by_due.begin()->first;
-    for (const auto& [id, key] : function.held) {
-      surveyed.holders.push_back({id, key, function.later.at(id).due_ms});
-    }
     surveyed.counts = function.counts;
     return Answer{std::move(surveyed)};
   }

@@ -71,6 +71,8 @@ class ModelStore {
   // By hour, then by usage_field().
   const std::map<std::int64_t, std::map<std::string, Usage>>& usage() const { return usage_; }
 
+  std::size_t holders_at_once = 256;  // that a survey answers
+
   // As if every result of the function had outlived its ttl.
   void expire_results(const std::string& function) { functions_[function].results.clear(); }
   // As if the window of every claim had passed.

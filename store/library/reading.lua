@@ -95,9 +95,10 @@ local function due(keys, args)
   return answer
 end
 
--- Who keeps an ordering key in `later`: id, key, due ms, ….
-local function list_held(later, held)
-  local rows, list = look('HGETALL', held), {}
+-- Who keeps an ordering key in `later`, from a cursor on: the next cursor, and id, key, due ms, ….
+local function list_held(later, held, cursor)
+  local slice, list = look('HSCAN', held, cursor, 'COUNT', kItemsMax), {}
+  local rows = slice[2]
   for i = 1, #rows, 2 do
     local due_ms = look('ZSCORE', later, rows[i])
     if due_ms then
@@ -106,14 +107,21 @@ local function list_held(later, held)
       list[#list + 1] = due_ms
     end
   end
-  return list
+  return slice[1], list
 end
 
--- KEYS counts, later, held, rows, then the journal of every lane, then the states of every lane.
--- Answers the counts, the earliest due ms (or false), the positions (from 0) of the journals that are
--- not empty, and who keeps an ordering key: as many as there are keys whose first delivery waits for
--- its retry. Fails, and says which it is, if any of these keys holds the wrong kind of value.
-local function survey(keys)
+-- KEYS counts, later, held, rows, then the journal of every lane, then the states of every lane · ARGV
+-- cursor. Answers the counts, the earliest due ms (or false), the positions (from 0) of the journals
+-- that are not empty, and who keeps an ordering key, a slice of about 256: as many in all as there are
+-- keys whose first delivery waits for its retry; last the cursor to go on with, 0 = that was all. Goes
+-- on with holders alone. Fails, and says which it is, if any of these keys holds the wrong kind of value.
+local function survey(keys, args)
+  local cursor = args[1]
+  if not tonumber(cursor) then bad_call('cursor') end
+  if cursor ~= '0' then
+    local next, list = list_held(keys[2], keys[3], cursor)
+    return {{}, false, {}, list, next}
+  end
   check_type(keys[4], 'hash')
   local lanes, all = {}, (#keys - 4) / 2
   for i = 5, 4 + all do
@@ -121,8 +129,8 @@ local function survey(keys)
     check_type(keys[i + all], 'hash')
   end
   local first = look('ZRANGE', keys[2], 0, 0, 'WITHSCORES')
-  return {look('HMGET', keys[1], unpack(kCounts)), first[2] or false, lanes,
-    list_held(keys[2], keys[3])}
+  local next, list = list_held(keys[2], keys[3], cursor)
+  return {look('HMGET', keys[1], unpack(kCounts)), first[2] or false, lanes, list, next}
 end
 
 -- The fields of an entry and whether its delivery at `slot` (from 0) is open.

@@ -137,6 +137,7 @@ void RedisLink::answer(std::uint64_t number, Result<store::Answer> answer) {
 
 Redis::Redis(Schedule& schedule, Random& random, History& history, Trace& trace, Mutation mutation)
     : schedule_(schedule), random_(random), history_(history), trace_(trace), mutation_(mutation) {
+  model_.holders_at_once = 2;  // so that surveys come in slices
   if (mutation_ == Mutation::kRestartForgetsLastWrites) take_snapshot();
 }
 
