@@ -195,6 +195,7 @@ void Core::on_postponed(ForPostpone& purpose, Result<store::Answer>& answer, Now
       continue;
     }
     function.later.release(item.id);
+    function.queue.end(item.id);  // in its lane
     function.queue.keys().park(item.id, item.due_ms);
     if (item.origin != protocol::Origin::kLater) {
       --function.counts.open;

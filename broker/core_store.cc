@@ -278,7 +278,8 @@ void Core::on_paged(FunctionState& function, protocol::Lane lane, store::Paged p
         pending.ordered = place.ordered;
         pending.generation = options->generation;
       }
-      if (is_held(function, pending.id) || function.ended_while_paging.contains(pending.id)) {
+      if (function.queue.was_taken_ahead(pending.id) || is_held(function, pending.id) ||
+          function.ended_while_paging.contains(pending.id)) {
         continue;
       }
       recall_attempts(function, pending);

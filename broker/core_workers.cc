@@ -331,6 +331,7 @@ void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
 // The delivery has ended for good.
 void Core::settle(FunctionState& function, const protocol::EventId& id) {
   function.later.end(id);
+  function.queue.end(id);
   if (function.survey && !function.queue.keys().empty()) function.survey->ended.insert(id);
   if (function.reading_again && function.queue.is_paging()) function.ended_while_paging.insert(id);
   if (function.queue.release_key(id)) touch(function);

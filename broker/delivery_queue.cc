@@ -57,6 +57,10 @@ void DeliveryQueue::uncount(const Pending& delivery, Window* window) {
   if (!window || delivery.origin == protocol::Origin::kLater) return;
   window->bytes -= bytes;
   --window->deliveries;
+  if (ahead_.empty() || !ahead_.contains(delivery.id)) return;
+  const auto waiting = window->ahead_waiting.find(delivery.flow);
+  if (waiting == window->ahead_waiting.end()) return;
+  if (--waiting->second == 0) window->ahead_waiting.erase(waiting);
 }
 
 bool DeliveryQueue::offer(protocol::Lane lane, protocol::EntryId entry,
@@ -65,11 +69,60 @@ bool DeliveryQueue::offer(protocol::Lane lane, protocol::EntryId entry,
   if (entry <= window.read_to) return false;
   if (window.unread || !has_room(window)) {
     window.unread = true;
+    take_ahead(lane, window, deliveries);
     return false;
   }
   for (Pending& delivery : deliveries) add(window, std::move(delivery));
   window.read_to = entry;
   return true;
+}
+
+bool DeliveryQueue::may_go_ahead(const Window& window, const Pending& delivery) const {
+  if (delivery.ordered || delivery.flow == 0 || window.ahead >= limits_.ahead_max) return false;
+  if (window.bytes >= 2 * limits_.bytes_max) return false;
+  if (window.tenants_unread.size() >= limits_.tenants_unread_max ||
+      window.tenants_unread.contains(delivery.flow)) {
+    return false;
+  }
+  const auto waiting = window.ahead_waiting.find(delivery.flow);
+  return waiting == window.ahead_waiting.end() || waiting->second < limits_.ahead_of_tenant_max;
+}
+
+void DeliveryQueue::note_unread(Window& window, const Pending& delivery) const {
+  if (delivery.ordered || delivery.flow == 0) return;
+  if (window.tenants_unread.size() < limits_.tenants_unread_max) {
+    window.tenants_unread.insert(delivery.flow);
+  }
+}
+
+void DeliveryQueue::take_ahead(protocol::Lane lane, Window& window,
+                               std::vector<Pending>& deliveries) {
+  for (Pending& delivery : deliveries) {
+    if (!may_go_ahead(window, delivery)) {
+      note_unread(window, delivery);
+      continue;
+    }
+    ahead_.emplace(delivery.id, lane);
+    ++window.ahead;
+    ++window.ahead_waiting[delivery.flow];
+    add(window, std::move(delivery));
+  }
+}
+
+void DeliveryQueue::forget_ahead(Window& window, const protocol::EventId& id) {
+  if (ahead_.erase(id) > 0) --window.ahead;
+}
+
+void DeliveryQueue::end(const protocol::EventId& id) {
+  if (ahead_.empty()) return;
+  const auto at = ahead_.find(id);
+  if (at == ahead_.end()) return;
+  Window& window = lanes_[at->second];
+  if (window.paging) {
+    window.ahead_ended.push_back(id);
+  } else {
+    forget_ahead(window, id);
+  }
 }
 
 void DeliveryQueue::push(Pending&& delivery) {
@@ -92,7 +145,8 @@ void DeliveryQueue::put_back(Pending delivery) {
 bool DeliveryQueue::will_be_read(const Pending& delivery) const {
   if (delivery.origin != protocol::Origin::kJournal) return false;
   const auto lane = lanes_.find(delivery.lane);
-  return lane != lanes_.end() && lane->second.unread && delivery.id.entry > lane->second.read_to;
+  return lane != lanes_.end() && lane->second.unread && delivery.id.entry > lane->second.read_to &&
+         !ahead_.contains(delivery.id);
 }
 
 // Whether everything of its lane that was accepted before it fell due has been read.
@@ -127,7 +181,12 @@ std::vector<Pending> DeliveryQueue::forget_journal() {
     window.read_to = {};
     window.unread = true;
     window.paging = false;
+    window.ahead = 0;
+    window.ahead_waiting.clear();
+    window.ahead_ended.clear();
+    window.tenants_unread.clear();
   }
+  ahead_.clear();
   go_all(keys_.promote());
   return lent;
 }
@@ -158,6 +217,13 @@ void DeliveryQueue::on_paged(protocol::Lane lane, protocol::EntryId last, bool m
   window.backoff.succeed();
   window.unread = more;
   window.read_to = std::max(window.read_to, last);
+  for (const auto& id : std::exchange(window.ahead_ended, {})) forget_ahead(window, id);
+  if (!more) {
+    std::erase_if(ahead_, [&](const auto& one) { return one.second == lane; });
+    window.ahead = 0;
+    window.ahead_waiting.clear();
+    window.tenants_unread.clear();
+  }
   for (Pending& delivery : deliveries) add(window, std::move(delivery));
   if (keys_.rows_wait()) go_all(keys_.promote());
 }

@@ -10,6 +10,12 @@
 // key (key_table.h); those that wait for their key fill the window of their lane, which stalls when
 // it is full of them. Other lanes go on.
 //
+// Tenants share lanes. So that one whose flood fills a window does not hold up the others of its
+// lane, an event of a tenant that has nothing unread there is taken although the window is full, or
+// older entries are unread: ahead of the lane's reading, which passes it over when it gets there. A
+// tenant has only so many taken ahead that wait; one that has more is read in its turn, like the
+// flood. What has an ordering key is never taken ahead.
+//
 // No I/O, no clock; not thread-safe: lives with the broker's core.
 #pragma once
 
@@ -19,6 +25,8 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -32,8 +40,11 @@
 namespace fanfare::broker {
 
 struct WindowLimits {
-  std::size_t deliveries_max = 8192;  // per lane
-  std::size_t bytes_max = 4u << 20;   // per lane
+  std::size_t deliveries_max = 8192;      // per lane
+  std::size_t bytes_max = 4u << 20;       // per lane
+  std::size_t ahead_max = 2048;           // per lane, taken ahead and not ended; of twice bytes_max
+  std::size_t ahead_of_tenant_max = 256;  // of them, waiting
+  std::size_t tenants_unread_max = 1024;  // per lane; were there more, nothing is taken ahead
 };
 
 class DeliveryQueue {
@@ -44,10 +55,15 @@ class DeliveryQueue {
   DeliveryQueue& operator=(const DeliveryQueue&) = delete;
 
   // Takes deliveries of one journal entry, in ascending order, right after they were appended.
-  // False if it takes none: the window has no room or older entries of the lane are still unread,
-  // so they stay in the journal; or a page has brought them already, which happens when an append's
-  // first answer was lost.
+  // False if it does not take them all, which then are to be read: the window has no room or older
+  // entries of the lane are still unread, so only what goes ahead is taken; or a page has brought
+  // them already, which happens when an append's first answer was lost.
   bool offer(protocol::Lane lane, protocol::EntryId entry, std::vector<Pending>& deliveries);
+
+  // Whether a page that has it brings nothing new: it was taken ahead.
+  bool was_taken_ahead(const protocol::EventId& id) const { return ahead_.contains(id); }
+  // It has ended: no page that is asked for from now on has it.
+  void end(const protocol::EventId& id);
 
   // Takes a delivery that no journal can give back (class memory, or a due row of `later`).
   void push(Pending&& delivery);
@@ -137,6 +153,14 @@ class DeliveryQueue {
     bool unread = false;
     bool paging = false;
     Backoff backoff = kReadingBackoff;
+    // Taken ahead: how many, how many of each tenant wait, and which have ended while a page that
+    // may have them is under way.
+    std::size_t ahead = 0;
+    std::unordered_map<std::uint64_t, std::size_t> ahead_waiting;
+    std::vector<protocol::EventId> ahead_ended;
+    // Of those that this broker has appended and not read. What lay there when it started is not
+    // known: newer ones of such a tenant may overtake it.
+    std::unordered_set<std::uint64_t> tenants_unread;
   };
   // Higher priorities first; lanes of a priority in the order of their number.
   struct ByPriority {
@@ -153,6 +177,10 @@ class DeliveryQueue {
   }
   bool has_room(const Window& window) const;
   bool is_read_up_to_due(const Pending& row) const;
+  bool may_go_ahead(const Window& window, const Pending& delivery) const;
+  void take_ahead(protocol::Lane lane, Window& window, std::vector<Pending>& deliveries);
+  void note_unread(Window& window, const Pending& delivery) const;
+  void forget_ahead(Window& window, const protocol::EventId& id);
   static void count_in(Window& window, const Pending& delivery);
   void add(Window& window, Pending&& delivery);
   void go(Pending&& delivery);
@@ -164,6 +192,7 @@ class DeliveryQueue {
   std::map<int, FairQueue, std::greater<>> ready_;  // by priority, the highest first
   KeyTable keys_;
   std::deque<Pending> returned_;
+  std::unordered_map<protocol::EventId, protocol::Lane> ahead_;
   std::size_t size_ = 0;
   std::size_t bytes_ = 0;
 };

@@ -270,8 +270,19 @@ TEST(TenantsControl, OneThatIsPartOfTheFloodWaitsBehindIt) {
   EXPECT_GT(median_ms_beside_a_flood("flood", 6000), 300);
 }
 
+// A tenant whose events lie in the same lane of the journal as those of tenant "flood".
+std::string neighbour_of_the_flood() {
+  const auto lane = [](const std::string& tenant) {
+    return protocol::lane_of(protocol::PublishOptions{}.priority, tenant);
+  };
+  std::string name = "other";
+  while (lane(name) != lane("flood")) name += "+";
+  return name;
+}
+
 // The 99th percentile of the time from publish to the handler, of 500 events at 50 per second,
-// beside `flood` 1 ms events of another tenant that are published all at once by somebody else.
+// beside `flood` 1 ms events of another tenant of the same lane that are published all at once by
+// somebody else.
 double p99_ms_beside(std::size_t flood) {
   Installation installation;
   Scribe scribe(installation);
@@ -289,6 +300,7 @@ double p99_ms_beside(std::size_t flood) {
       published.push_back(scribe.publish("flood", i, 1000, options));
     }
   });
+  const std::string tenant = neighbour_of_the_flood();
   std::map<long, std::int64_t> sent;
   std::vector<Scribe::Published> own;
   const auto start = std::chrono::steady_clock::now();
@@ -298,7 +310,7 @@ double p99_ms_beside(std::size_t flood) {
     event.source = "/tests";
     event.type = "scribe";
     event.data = scribe.data("other", static_cast<std::size_t>(i), 1000);
-    event.options.tenant = "other";
+    event.options.tenant = tenant;
     sent[i] = std::chrono::steady_clock::now().time_since_epoch().count();
     own.push_back((*other)->publish(event));
   }
@@ -316,13 +328,18 @@ double p99_ms_beside(std::size_t flood) {
   return waits.at(waits.size() * 99 / 100);
 }
 
-// A measurement, not a test: --gtest_also_run_disabled_tests. It says something on an idle machine.
+// It says something on an idle machine only: `ops/test --full` runs it, alone
+// (--gtest_also_run_disabled_tests).
 TEST(Tenants, DISABLED_TheirTailBesideAFloodOfFiftyThousand) {
+  std::vector<double> ratios;
   for (int run = 1; run <= 5; ++run) {
     const double alone = p99_ms_beside(0), beside = p99_ms_beside(50'000);
+    ratios.push_back(beside / alone);
     fmt::print("run {}: p99 {:.2f} ms alone, {:.2f} ms beside the flood, ratio {:.2f}\n", run,
-               alone, beside, beside / alone);
+               alone, beside, ratios.back());
   }
+  std::ranges::sort(ratios);
+  EXPECT_LE(ratios[2], 2.0) << "the median of five";
 }
 
 }  // namespace

@@ -1,0 +1,136 @@
+// Tenants that share a lane: one's flood does not hold up the other, and what is taken ahead of the
+// lane's reading runs once, whatever happens to workers and Redis.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "broker/core_world.h"
+
+namespace fanfare::broker {
+namespace {
+
+using namespace std::chrono_literals;
+
+const CoreWorld::Functions kTenants{{"f", "[[on]]\npattern = '{\"type\":[\"t\"]}'\n"}};
+
+protocol::PublishOptions of(const std::string& tenant) {
+  protocol::PublishOptions options;
+  options.tenant = tenant;
+  return options;
+}
+
+// A tenant in the lane of `other`.
+std::string neighbour_of(const std::string& other) {
+  for (int n = 0;; ++n) {
+    const std::string name = "quiet " + std::to_string(n);
+    if (place_of(of(name)).lane == place_of(of(other)).lane) return name;
+  }
+}
+
+// A worker that takes one at a time, and how often each delivery has succeeded there.
+struct LaneWorld : CoreWorld {
+  explicit LaneWorld(CoreOptions options = small_windows()) : CoreWorld(kTenants, options) {}
+  static CoreOptions small_windows() {
+    CoreOptions options;
+    options.window.deliveries_max = 64;
+    options.window.ahead_of_tenant_max = 8;
+    return options;
+  }
+  void flood(std::size_t events, const std::string& tenant = "flood") {
+    for (std::size_t sent = 0; sent < events; sent += 100) {
+      publish(std::vector(std::min<std::size_t>(100, events - sent), of(tenant)));
+    }
+  }
+  void credit(std::uint64_t total) { feed("w", protocol::Credit{{{"f", total, false}}}); }
+  std::string tenant_of(const protocol::Delivery& delivery) {
+    const auto event = protocol::view_event(delivery.packed_event);
+    return protocol::unpack_options(event->packed_options)->tenant;
+  }
+  // Lends and ends `most`, one after the other; the tenants in that order.
+  std::vector<std::string> run_some(std::size_t most) {
+    std::vector<std::string> tenants;
+    for (std::size_t n = 0; n < most; ++n) {
+      credit(++credit_);
+      for (const auto& delivery : delivered()) {
+        tenants.push_back(tenant_of(delivery));
+        EXPECT_TRUE(ran.insert(delivery.id).second) << to_string(delivery.id) << " ran twice";
+        succeed(delivery);
+      }
+    }
+    return tenants;
+  }
+  std::set<protocol::EventId> ran;
+  std::uint64_t credit_ = 0;
+};
+
+TEST(Lanes, AQuietTenantDoesNotWaitBehindTheFloodOfItsNeighbour) {
+  LaneWorld world;
+  const std::string quiet = neighbour_of("flood");
+  world.join("w", {}, 0);
+  world.flood(1000);
+  world.publish({of(quiet)});
+  const auto tenants = world.run_some(3);
+  EXPECT_EQ(std::ranges::count(tenants, quiet), 1) << "it is its turn after one of the flood";
+  for (int n = 0; n < 20; ++n) {
+    world.publish({of(quiet)});
+    EXPECT_EQ(std::ranges::count(world.run_some(2), quiet), 1) << n;
+  }
+  world.run_some(1000);
+  EXPECT_EQ(world.ran.size(), 1021u);
+  EXPECT_EQ(world.function().unfinished(), 0u);
+}
+
+TEST(Lanes, WhatWasTakenAheadRunsOnceAlsoWhenItsWorkerDiesOrRedisIsRestarted) {
+  for (const bool restart : {false, true}) {
+    LaneWorld world;
+    const std::string quiet = neighbour_of("flood");
+    world.join("w", {}, 0);
+    world.flood(300);
+    world.publish({of(quiet), of(quiet), of(quiet)});
+    world.credit(6);
+    world.credit_ = 0;
+    ASSERT_EQ(world.delivered().size(), 6u);
+    if (restart) {
+      world.core->on_store_restarted();
+      world.run();
+    }
+    world.die();
+    world.join("w", {}, 0);
+    world.run_some(400);
+    EXPECT_EQ(world.ran.size(), 303u) << restart;
+    EXPECT_EQ(world.function().unfinished(), 0u);
+    EXPECT_EQ(world.function().queue.size(), 0u);
+  }
+}
+
+TEST(Lanes, ATenantWithMoreThanItsShareIsReadInItsTurn) {
+  LaneWorld world;
+  const std::string other = neighbour_of("flood");
+  world.join("w", {}, 0);
+  world.flood(300);
+  world.flood(100, other);
+  EXPECT_EQ(world.function().queue.size(), 100u + 8u + 8u)
+      << "the chunk that filled the window, and each one's share";
+  world.run_some(500);
+  EXPECT_EQ(world.ran.size(), 400u);
+}
+
+TEST(Lanes, WhatHasAnOrderingKeyIsNeverTakenAhead) {
+  LaneWorld world;
+  world.join("w", {}, 0);
+  for (int n = 0; n < 20; ++n) world.publish_keyed("key", 20);
+  EXPECT_LE(world.function().queue.size(), 80u);
+  protocol::EventId last;
+  for (int n = 0; n < 400; ++n) {
+    world.credit(++world.credit_);
+    for (const auto& delivery : world.delivered()) {
+      EXPECT_LT(last, delivery.id);
+      last = delivery.id;
+      world.succeed(delivery);
+    }
+  }
+  EXPECT_EQ(world.function().unfinished(), 0u);
+}
+
+}  // namespace
+}  // namespace fanfare::broker
