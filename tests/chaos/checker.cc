@@ -18,6 +18,13 @@ using Fate = Submission::Fate;
 
 constexpr std::size_t kTextsMax = 5;  // per invariant
 
+// What a process may hold more than before. Instances wait for work, a connection is made anew, and
+// a process that was seen right after its start had not opened everything yet.
+constexpr std::int64_t kChildrenKept = 8, kThreadsKept = 2, kDescriptorsKept = 16, kOfAChild = 6;
+// Memory: what is held anyway grows in steps, and what had room for a queue or a connection keeps
+// it for the next one.
+constexpr std::int64_t kKibKept = 2048, kBytesOfABacklog = 640, kKibOfAClient = 32;
+
 struct DeliveryKey {
   std::string function;
   EventId id;
@@ -75,6 +82,7 @@ class Checker {
     changes_in_sequence();
     conservation();
     bounds();
+    resources();
     return std::move(verdict_);
   }
 
@@ -361,6 +369,35 @@ class Checker {
     }
   }
 
+  // Deliveries that were there at one time, at most.
+  std::int64_t longest_backlog() const {
+    std::int64_t most = 0;
+    for (const CountsSeen& seen : history_.counts) {
+      most = std::max(most, seen.counts.open + seen.counts.later);
+    }
+    if (!history_.counts.empty()) return most;
+    for (const Counts& c : history_.at_rest) most += c.accepted;  // nobody has looked
+    return most;
+  }
+
+  void resources() {
+    const std::int64_t for_all = kKibKept + longest_backlog() * kBytesOfABacklog / 1024;
+    for (const Held& one : history_.held) {
+      const std::int64_t kib_kept = for_all + one.clients * kKibOfAClient;
+      const Holding &before = one.before, &after = one.after;
+      if (const auto what = not_given_back(one); !what.empty()) {
+        violate(Invariant::kResources,
+                "{} keeps {}: {} descriptors, {} threads, {} children, and had {}, {}, {}",
+                one.process, what, after.descriptors, after.threads, after.children,
+                before.descriptors, before.threads, before.children);
+      }
+      if (after.kib > before.kib + kib_kept) {
+        violate(Invariant::kResources, "{} keeps memory: {} KiB, and had {}; {} more may stay",
+                one.process, after.kib, before.kib, kib_kept);
+      }
+    }
+  }
+
   const History& history_;
   Verdict verdict_;
   std::unordered_map<Tag, const Submission*> by_tag_;
@@ -397,6 +434,17 @@ std::string_view name_of(Invariant invariant) {
       return "I11 monotone status";
   }
   return "unknown";
+}
+
+std::string_view not_given_back(const Held& held) {
+  const Holding &before = held.before, &after = held.after;
+  const std::int64_t more_children = std::max<std::int64_t>(after.children - before.children, 0);
+  if (more_children > kChildrenKept) return "children";
+  if (after.threads > before.threads + kThreadsKept) return "threads";
+  if (after.descriptors > before.descriptors + kDescriptorsKept + kOfAChild * more_children) {
+    return "descriptors";
+  }
+  return {};
 }
 
 Verdict check(const History& history) {

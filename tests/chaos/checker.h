@@ -13,7 +13,7 @@
 //   I7  fencing: nothing is stored by an attempt older than one that had moved the delivery on
 //   I8  conservation: accepted = open + later + succeeded + dead + expired + cancelled, at any step
 //   I9  liveness: after the last fault all comes to rest, and within the bounds of time
-//   I10 resources stay within their bounds
+//   I10 resources stay within their bounds, and processes hold at the end what they held before
 //   I11 status is monotone: what has ended never waits or runs again
 #pragma once
 
@@ -62,6 +62,11 @@ struct Verdict {
 };
 
 Verdict check(const History& history);
+
+// What a process keeps, of descriptors, threads and children; empty: it holds no more than before,
+// but for instances that wait for work. (Memory is judged by check(), which knows how much there
+// was to do.)
+std::string_view not_given_back(const Held& held);
 
 // One paragraph for people: figures, then violations.
 std::string describe(const Verdict& verdict);

@@ -297,6 +297,32 @@ TEST(ChaosChecker, FindsWhatGrows) {
   expect_only(Invariant::kResources, f.h);
 }
 
+// 6000 events through one worker that keeps something of each: what one descriptor, or 1 KiB, of
+// each adds up to is found, whatever their queue was.
+TEST(ChaosChecker, FindsALeakOfADescriptorOrAKilobyteOfEachEvent) {
+  constexpr std::int64_t kEvents = 6000;
+  const auto after = [](Holding more) {
+    Faultless f;
+    const Holding before{.kib = 2500, .descriptors = 37, .threads = 3, .children = 3};
+    f.h.held.push_back({.process = "worker-0",
+                        .before = before,
+                        .after = {.kib = before.kib + more.kib,
+                                  .descriptors = before.descriptors + more.descriptors,
+                                  .threads = before.threads + more.threads,
+                                  .children = before.children + more.children}});
+    f.h.counts.insert(f.h.counts.begin(), {"f", 0, {.accepted = kEvents, .open = kEvents}});
+    return f.h;
+  };
+  EXPECT_TRUE(check(after({})).kept_all());
+  // A queue's room, and two more instances.
+  const auto harmless = after({.kib = 3000, .descriptors = 15, .children = 2});
+  EXPECT_TRUE(check(harmless).kept_all()) << describe(check(harmless));
+  expect_only(Invariant::kResources, after({.kib = kEvents}));
+  expect_only(Invariant::kResources, after({.descriptors = 30}));
+  expect_only(Invariant::kResources, after({.threads = 3}));
+  expect_only(Invariant::kResources, after({.children = 9}));
+}
+
 TEST(ChaosChecker, FindsWhatHadEndedAndWaitsAgain) {
   Faultless f;
   Change moved;

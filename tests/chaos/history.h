@@ -120,6 +120,22 @@ struct Bounded {
   double value = 0, at_most = 0;
 };
 
+// What a process holds, as the kernel tells it.
+struct Holding {
+  std::int64_t kib = 0;  // memory: what is resident, without pages of files
+  std::int64_t descriptors = 0, threads = 0;
+  std::int64_t children = 0;  // a worker holds a few descriptors for each
+};
+
+// One process that was there at the end: what it held before the load, after a few events that
+// brought what comes once (of one that was started later: soon after its start), and what it held
+// when all had come to rest.
+struct Held {
+  std::string process;
+  std::int64_t clients = 0;  // of a broker: publishers that were connected at one time, at most
+  Holding before, after;
+};
+
 struct History {
   std::vector<Submission> submissions;
   std::vector<Execution> executions;
@@ -130,6 +146,7 @@ struct History {
   std::vector<Counts> at_rest;  // of each function, after the last fault; one atomic read each
   std::vector<Fault> faults;
   std::vector<Bounded> bounds;
+  std::vector<Held> held;
   bool results_kept = true;        // else what has run to its end has ended
   bool came_to_rest = true;        // within the scenario's time
   std::uint32_t attempts_max = 0;  // failures that a delivery may have; 0 = not looked at

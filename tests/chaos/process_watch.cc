@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
 
 namespace fanfare::chaos {
 namespace {
@@ -81,6 +82,26 @@ std::vector<Child> children_of(pid_t parent) {
     if (stat.parent == parent) children.push_back({pid, stat.state});
   }
   return children;
+}
+
+std::optional<Holding> holding_of(pid_t pid) {
+  std::ifstream status(fmt::format("/proc/{}/status", pid));
+  Holding held;
+  for (std::string line; std::getline(status, line);) {
+    const auto value = [&](std::string_view name) -> std::int64_t {
+      return line.starts_with(name) ? std::atoll(line.c_str() + name.size()) : 0;
+    };
+    held.kib += value("RssAnon:") + value("RssShmem:");
+    held.threads += value("Threads:");
+  }
+  std::error_code gone;
+  for (auto at = std::filesystem::directory_iterator(fmt::format("/proc/{}/fd", pid), gone);
+       !gone && at != std::filesystem::directory_iterator{}; at.increment(gone)) {
+    ++held.descriptors;
+  }
+  if (gone || held.threads == 0) return std::nullopt;
+  held.children = static_cast<std::int64_t>(children_of(pid).size());
+  return held;
 }
 
 }  // namespace fanfare::chaos

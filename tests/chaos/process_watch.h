@@ -6,7 +6,10 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <vector>
+
+#include "tests/chaos/history.h"
 
 namespace fanfare::chaos {
 
@@ -40,5 +43,8 @@ struct Child {
   char state = 0;
 };
 std::vector<Child> children_of(pid_t parent);
+
+// Nothing if it is gone.
+std::optional<Holding> holding_of(pid_t pid);
 
 }  // namespace fanfare::chaos

@@ -18,7 +18,9 @@
 #include "protocol/package.h"
 #include "store/library.h"
 #include "tests/chaos/append_only_file.h"
+#include "tests/chaos/checker.h"
 #include "tests/chaos/execution_log.h"
+#include "tests/chaos/process_watch.h"
 #include "tests/chaos/remains.h"
 #include "tests/chaos/scenario.h"
 #include "tests/chaos/switches.h"
@@ -34,6 +36,9 @@ T value_or_throw(Result<T> result) {
   if (!result) throw std::runtime_error(result.error().message);
   return *std::move(result);
 }
+
+// Of the events that come before the load; above those of all others.
+constexpr Tag kFirstWarmTag = 2'000'000'000'000;
 
 // The history needs the file as it was written.
 test::RedisServerOptions redis_options(const RigOptions& options) {
@@ -79,6 +84,7 @@ Rig::Rig(RigOptions options)
   }
   deploy_probe(options_.env);
   for (std::size_t i = 0; i < options_.workers; ++i) start(worker(i));
+  warm_up();
 }
 
 Rig::~Rig() {
@@ -101,6 +107,48 @@ Rig::~Rig() {
       },
       3s);
   for (auto& member : members_) member->child.reset();
+}
+
+// Brings what comes once: connections, the package, a zygote, instances.
+void Rig::warm_up() {
+  publish({.rate = 400, .seconds = 0.1, .mix = {{"sleep 5", 1}}});
+  const auto all_ran = [this] {
+    if (!published()) return false;
+    const Counts now = counts();
+    return now.accepted > 0 && now.open == 0;
+  };
+  if (!run_until(all_ran, 20s)) throw std::runtime_error("nothing runs\n" + logs());
+  for (auto& member : members_) member->before = holding_of(member->pid());
+  warm_ = true;
+}
+
+// One that was started again has its own beginning.
+void Rig::look_at_new_ones() {
+  for (auto& member : members_) {
+    if (member->before || !member->running()) continue;
+    if (now_ns() > member->started_ns + 500'000'000) member->before = holding_of(member->pid());
+  }
+}
+
+// Connections that have ended are closed a moment later.
+std::vector<Held> Rig::look_at_rest() {
+  std::vector<Held> all;
+  run_until(
+      [&] {
+        all.clear();
+        for (auto& member : members_) {
+          const auto now = member->running() ? holding_of(member->pid()) : std::nullopt;
+          if (!now || !member->before) continue;
+          all.push_back({.process = member->name,
+                         .clients = member->name.starts_with("broker") ? clients_max_ : 0,
+                         .before = *member->before,
+                         .after = *now});
+        }
+        return std::ranges::all_of(all,
+                                   [](const Held& one) { return not_given_back(one).empty(); });
+      },
+      3s);
+  return all;
 }
 
 RedisSync Rig::connected() const {
@@ -163,6 +211,8 @@ void Rig::start(Member& member) {
   environment.insert(environment.end(), member.next_start.begin(), member.next_start.end());
   member.next_start.clear();
   member.child.reset();
+  member.before.reset();
+  member.started_ns = now_ns();
   ++member.starts;
   member.child = value_or_throw(
       cli::Child::start(loop_,
@@ -206,15 +256,21 @@ bool Rig::run_until(const std::function<bool()>& done, Duration at_most) {
     loop_.run_until([this] { return !later_.empty(); },
                     std::min<Duration>(5ms, give_up_at - std::chrono::steady_clock::now()));
     for (auto& work : std::exchange(later_, {})) work();
+    if (warm_) look_at_new_ones();
     if (done()) return true;
     if (std::chrono::steady_clock::now() >= give_up_at) return false;
   }
 }
 
 Publication& Rig::publish(Load load) {
-  load.first_tag = next_tag_;
-  next_tag_ += static_cast<std::uint64_t>(load.rate * load.seconds) + 1;
+  if (!warm_) {
+    load.first_tag = kFirstWarmTag;
+  } else {
+    load.first_tag = next_tag_;
+    next_tag_ += static_cast<std::uint64_t>(load.rate * load.seconds) + 1;
+  }
   auto publication = std::make_unique<Publication>();
+  publication->clients = load.clients;
   publication->first_tag = load.first_tag;
   publication->log = file(fmt::format("submissions-{}.log", publications_.size()));
   std::vector<std::string> command{FANFARE_BINARY_DIR "/tests/chaos_publisher", endpoint(), kProbe,
@@ -226,7 +282,11 @@ Publication& Rig::publish(Load load) {
                                                          .environment = {},
                                                          .log_file = file("publisher.log")},
                                                         [](const cli::ChildEnd&) {}));
-  return *publications_.emplace_back(std::move(publication));
+  publications_.push_back(std::move(publication));
+  std::int64_t clients = 0;
+  for (const auto& one : publications_) clients += one->running() ? one->clients : 0;
+  clients_max_ = std::max(clients_max_, clients);
+  return *publications_.back();
 }
 
 void Rig::stop_publishing() {
@@ -350,7 +410,11 @@ bool Rig::come_to_rest(Duration at_most) {
     return now.open == 0 && now.later == 0;
   };
   came_to_rest_ = run_while_it_moves(ended, at_most);
-  if (!came_to_rest_) unrest_ = what_the_broker_says();
+  if (came_to_rest_) {
+    held_ = look_at_rest();
+  } else {
+    unrest_ = what_the_broker_says();
+  }
   return came_to_rest_;
 }
 
@@ -417,6 +481,7 @@ History Rig::collect() {
   // After the results: should something still run, each result's execution is among them.
   history.executions = executions();
   history.faults = faults_;
+  history.held = held_;
   history.came_to_rest = came_to_rest_;
   history.attempts_max = 5;
   return history;

@@ -16,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -65,6 +66,7 @@ class Member {
   std::size_t died_at_place = 0;  // ended with kDiedAtPlace
   std::vector<int> exit_codes;
   std::vector<pid_t> pids;            // all there have been
+  std::optional<Holding> before;      // of the one that runs; see Held
   std::vector<std::int64_t> ends_ns;  // when they were seen to end
 
   bool running() const { return child && child->running(); }
@@ -73,12 +75,14 @@ class Member {
  private:
   friend class Rig;
   std::unique_ptr<cli::Child> child;
+  std::int64_t started_ns = 0;
 };
 
 // A publisher and its log.
 struct Publication {
   std::string log;
   Tag first_tag = 0;
+  std::int64_t clients = 0;
   std::unique_ptr<cli::Child> child;
   bool running() const { return child && child->running(); }
 };
@@ -157,6 +161,9 @@ class Rig {
   std::filesystem::path redis_dir() const;
   bool nobody_runs() const;
   void keep() const;
+  void warm_up();
+  void look_at_new_ones();
+  std::vector<Held> look_at_rest();
 
   RigOptions options_;
   test::TempDir dir_;
@@ -171,6 +178,9 @@ class Rig {
   std::map<pid_t, std::size_t> stopped_;      // faults that have not ended, by process
   std::vector<std::function<void()>> later_;  // starts, outside of their child's callback
   std::uint64_t next_tag_ = 1;
+  std::vector<Held> held_;
+  std::int64_t clients_max_ = 0;  // that published at one time
+  bool warm_ = false;
   bool came_to_rest_ = true;
   std::string unrest_;  // what the broker said when it did not
   bool ending_ = false;

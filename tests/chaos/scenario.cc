@@ -24,6 +24,7 @@ std::vector<Scenario> scenarios() {
       overload(),
       zygote_death(),
       orphans(),
+      churn(),
       worker_gone(),
       hogs(),
       order(),

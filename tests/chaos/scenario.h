@@ -90,6 +90,7 @@ Scenario herd();          // 20
 Scenario overload();      // 21
 Scenario zygote_death();  // 22
 Scenario orphans();       // 23
+Scenario churn();         // 29
 Scenario worker_gone();   // 30
 Scenario hogs();          // 31
 Scenario order();         // 32

@@ -270,7 +270,8 @@ Outcome run_batch_limits(const Run& run) {
   outcome.history = rig.collect();
   outcome.times = batches.batches();
   History& history = outcome.history;
-  history.submissions = batches.submissions();
+  history.submissions.insert(history.submissions.end(), batches.submissions().begin(),
+                             batches.submissions().end());
   history.bounds.push_back({.of = Bounded::Of::kResource,
                             .what = "events that were not answered as their batch and size ask for",
                             .value = static_cast<double>(batches.wrong()),

@@ -20,20 +20,47 @@ struct DieAt {
 struct FirstAt {
   std::string place, file;
 };
+struct Leak {
+  std::string place;
+  std::uint64_t descriptors = 0, bytes = 0;
+};
 
-Result<DieAt> parse_die_at(std::string_view text) {
+// "place:number:number".
+bool read_place(std::string_view text, std::string& place, std::uint64_t& one,
+                std::uint64_t& another) {
   const std::size_t first = text.find(':'), second = text.find(':', first + 1);
-  DieAt plan;
   const auto read = [](std::string_view digits, std::uint64_t& value) {
     return std::from_chars(digits.data(), digits.data() + digits.size(), value).ec == std::errc{};
   };
-  if (first == std::string_view::npos || second == std::string_view::npos ||
-      !read(text.substr(first + 1, second - first - 1), plan.passing) ||
-      !read(text.substr(second + 1), plan.stall_ms) || plan.passing == 0) {
+  if (first == std::string_view::npos || second == std::string_view::npos) return false;
+  place = text.substr(0, first);
+  return read(text.substr(first + 1, second - first - 1), one) &&
+         read(text.substr(second + 1), another);
+}
+
+Result<DieAt> parse_die_at(std::string_view text) {
+  DieAt plan;
+  if (!read_place(text, plan.place, plan.passing, plan.stall_ms) || plan.passing == 0) {
     return reject(fmt::format("{}: '{}' is not place:passing:stall_ms", kDieAtVariable, text));
   }
-  plan.place = text.substr(0, first);
   return plan;
+}
+
+Result<Leak> parse_leak(std::string_view text) {
+  Leak leak;
+  if (!read_place(text, leak.place, leak.descriptors, leak.bytes)) {
+    return reject(fmt::format("{}: '{}' is not place:descriptors:bytes", kLeakVariable, text));
+  }
+  return leak;
+}
+
+void take_and_keep(const Leak& leak) {
+  for (std::uint64_t i = 0; i < leak.descriptors; ++i) {
+    if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0) break;  // there are no more
+  }
+  if (leak.bytes == 0) return;
+  auto* const memory = static_cast<volatile char*>(std::malloc(leak.bytes));
+  for (std::uint64_t i = 0; memory && i < leak.bytes; i += 512) memory[i] = 1;
 }
 
 void write_now(const std::string& file) {
@@ -66,7 +93,14 @@ Result<void> switch_off(std::string_view list, const ProtectionNames& protection
 Result<Failpoint> failpoint_from_environment() {
   const char* const die_at = std::getenv(kDieAtVariable);
   const char* const first_at = std::getenv(kFirstAtVariable);
-  if (!die_at && !first_at) return Failpoint{};
+  const char* const leak_at = std::getenv(kLeakVariable);
+  if (!die_at && !first_at && !leak_at) return Failpoint{};
+  Leak leak;
+  if (leak_at) {
+    auto parsed = parse_leak(leak_at);
+    if (!parsed) return parsed.error();
+    leak = *std::move(parsed);
+  }
   DieAt die;
   if (die_at) {
     auto parsed = parse_die_at(die_at);
@@ -83,7 +117,7 @@ Result<Failpoint> failpoint_from_environment() {
     first = {std::string(text.substr(0, colon)), std::string(text.substr(colon + 1))};
   }
   return Failpoint(
-      [die, first, passed = std::uint64_t{0}, noted = false](std::string_view place) mutable {
+      [die, first, leak, passed = std::uint64_t{0}, noted = false](std::string_view place) mutable {
         if (place == die.place && ++passed == die.passing) {
           if (die.stall_ms > 0) usleep(static_cast<useconds_t>(die.stall_ms * 1000));
           _exit(kDiedAtPlace);
@@ -92,6 +126,7 @@ Result<Failpoint> failpoint_from_environment() {
           noted = true;
           write_now(first.file);
         }
+        if (place == leak.place) take_and_keep(leak);
       });
 }
 
