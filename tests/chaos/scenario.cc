@@ -32,6 +32,7 @@ std::vector<Scenario> scenarios() {
       same_key(),
       stuck(),
       exhaustion(),
+      restart(),
   };
   // clang-format on
 }

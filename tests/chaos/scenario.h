@@ -98,5 +98,6 @@ Scenario delayed();       // 33
 Scenario same_key();      // 34
 Scenario stuck();         // 36
 Scenario exhaustion();    // 38
+Scenario restart();       // 41
 
 }  // namespace fanfare::chaos
