@@ -20,6 +20,9 @@ class Failpoint {
   Failpoint() = default;
   explicit Failpoint(Hook hook) : hook_(std::move(hook)) {}
 
+  // Somebody listens: only then is it worth putting something together for them.
+  explicit operator bool() const { return static_cast<bool>(hook_); }
+
   void operator()(std::string_view place) const {
     if (hook_) [[unlikely]]
       hook_(place);

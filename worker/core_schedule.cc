@@ -115,6 +115,10 @@ bool Core::feed(Instance& instance, Now now) {
     if (i > 0 && !together && bytes > options_.batch_bytes_max) break;
     items_.push_back(
         {held.id, held.attempt, function.manifest.timeout, held.packed_event, together});
+    if (options_.failpoint) [[unlikely]] {
+      options_.failpoint("worker.attempt.sent",
+                         to_string(held.id) + "/" + std::to_string(held.token.value));
+    }
   }
   const auto sent = effects_.run(instance.id, items_);
   options_.failpoint("worker.batch.sent");

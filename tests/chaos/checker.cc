@@ -78,6 +78,7 @@ class Checker {
     unknown_once();
     accounted();
     one_at_a_time();
+    one_of_a_token();
     in_order();
     changes_in_sequence();
     conservation();
@@ -277,6 +278,27 @@ class Checker {
     }
   }
 
+  // Whoever was lent a delivery runs it once at a time; who is lent it beside him has a token of
+  // his own.
+  void one_of_a_token() {
+    std::map<std::pair<EventId, protocol::AttemptToken>, std::vector<const Execution*>> by_token;
+    for (const Execution& one : history_.executions) {
+      if (one.token.value == 0) continue;
+      ++verdict_.tokens;
+      by_token[{one.id, one.token}].push_back(&one);
+    }
+    for (auto& [key, runs] : by_token) {
+      std::sort(runs.begin(), runs.end(),
+                [](const Execution* a, const Execution* b) { return a->began_ns < b->began_ns; });
+      for (std::size_t i = 0; i + 1 < runs.size(); ++i) {
+        const Execution& earlier = *runs[i];
+        if (earlier.ended_ns == 0 || earlier.ended_ns <= runs[i + 1]->began_ns) continue;
+        violate(Invariant::kMonotone, "{}: attempt {} began in process {} before it ended in {}",
+                to_string(key.first), key.second.value, runs[i + 1]->instance, earlier.instance);
+      }
+    }
+  }
+
   void in_order() {
     std::map<std::string, std::uint64_t> last;  // position that was stored last, by key
     std::unordered_set<EventId> seen;
@@ -453,10 +475,11 @@ Verdict check(const History& history) {
 
 std::string describe(const Verdict& v) {
   std::string text = fmt::format(
-      "sent {}, acknowledged {}, unknown {}, refused {}; executions {} ({} repeated), succeeded "
-      "{}, "
+      "sent {}, acknowledged {}, unknown {}, refused {}; executions {} ({} repeated, {} with their "
+      "tokens), "
+      "succeeded {}, "
       "dead letters {}, steps of Redis {}; lost {}\n",
-      v.sent, v.acknowledged, v.unknown, v.refused, v.executions, v.repeated, v.committed,
+      v.sent, v.acknowledged, v.unknown, v.refused, v.executions, v.repeated, v.tokens, v.committed,
       v.letters, v.steps, v.lost);
   for (const Violation& violation : v.violations) {
     text += fmt::format("  {}: {}\n", name_of(violation.invariant), violation.text);

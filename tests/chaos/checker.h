@@ -14,7 +14,8 @@
 //   I8  conservation: accepted = open + later + succeeded + dead + expired + cancelled, at any step
 //   I9  liveness: after the last fault all comes to rest, and within the bounds of time
 //   I10 resources stay within their bounds, and processes hold at the end what they held before
-//   I11 status is monotone: what has ended never waits or runs again
+//   I11 status is monotone: what has ended never waits or runs again; the runs of one attempt token
+//       do not overlap
 #pragma once
 
 #include <array>
@@ -55,7 +56,8 @@ struct Verdict {
   // What was looked at: a run that saw nothing proves nothing.
   std::size_t sent = 0, acknowledged = 0, unknown = 0, refused = 0;
   std::size_t executions = 0, repeated = 0, committed = 0, letters = 0, steps = 0;
-  std::size_t lost = 0;  // acknowledged, and neither ended nor there any more
+  std::size_t tokens = 0;  // executions whose attempt token is known
+  std::size_t lost = 0;    // acknowledged, and neither ended nor there any more
 
   bool broken(Invariant invariant) const { return count[static_cast<std::size_t>(invariant)] > 0; }
   bool kept_all() const { return violations.empty(); }

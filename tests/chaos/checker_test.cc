@@ -323,6 +323,21 @@ TEST(ChaosChecker, FindsALeakOfADescriptorOrAKilobyteOfEachEvent) {
   expect_only(Invariant::kResources, after({.children = 9}));
 }
 
+TEST(ChaosChecker, FindsTwoRunsOfOneTokenAtATime) {
+  Faultless f;
+  f.h.submissions[0].ordering_key.clear();  // else that is broken, too
+  f.h.executions[0].token = {5};
+  f.h.executions[0].ended_ns = f.at(1, 10);
+  f.h.executions.push_back(f.again(0, 5, 2000));
+  f.h.faults.push_back({"link silent", 0, f.at(1, 3), f.at(1, 4)});
+  f.h.executions.back().token = {6};  // lent again: an attempt of its own
+  EXPECT_TRUE(check(f.h).kept_all()) << describe(check(f.h));
+  f.h.executions.back().token = {5};
+  expect_only(Invariant::kMonotone, f.h);
+  f.h.executions[0].ended_ns = f.at(1, 4);  // one after the other
+  EXPECT_TRUE(check(f.h).kept_all()) << describe(check(f.h));
+}
+
 TEST(ChaosChecker, FindsWhatHadEndedAndWaitsAgain) {
   Faultless f;
   Change moved;

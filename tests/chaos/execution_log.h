@@ -37,6 +37,20 @@ struct BirthRecord {
 };
 static_assert(sizeof(BirthRecord) == 24);
 
+// A worker hands a delivery to an instance, or is about to: under which attempt token. Functions do
+// not know it.
+struct TokenRecord {
+  static constexpr std::uint32_t kMagic = 0x544f4b45;
+
+  std::uint32_t magic = kMagic;
+  std::int32_t worker = 0;
+  std::uint64_t entry_ms = 0, entry_seq = 0;
+  std::uint32_t index = 0;
+  std::uint32_t token = 0;
+  std::int64_t at_ns = 0;  // CLOCK_MONOTONIC
+};
+static_assert(sizeof(TokenRecord) == 40);
+
 // The files, in the environment of the function.
 inline constexpr const char* kExecutionLogVariable = "CHAOS_EXECUTIONS";
 inline constexpr const char* kBirthLogVariable = "CHAOS_BIRTHS";

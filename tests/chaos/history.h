@@ -47,6 +47,7 @@ struct Execution {
   std::uint32_t attempt = 0;
   std::int32_t instance = 0, worker = 0;  // process ids
   std::uint64_t nonce = 0;                // names this execution
+  protocol::AttemptToken token;           // as its worker has written down; 0: it has not
   std::int64_t began_ns = 0, ended_ns = 0;
   bool failed = false;  // it ended by failing on purpose
 };

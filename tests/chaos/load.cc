@@ -138,6 +138,30 @@ void read_executions(const std::string& file, std::vector<Execution>& executions
   }
 }
 
+void read_tokens(const std::string& file, std::vector<Execution>& executions) {
+  std::ifstream in(file, std::ios::binary);
+  struct Named {
+    std::int32_t worker = 0;
+    std::int64_t at_ns = 0;
+    protocol::AttemptToken token;
+  };
+  std::unordered_map<protocol::EventId, std::vector<Named>> named;  // in time's order
+  for (TokenRecord one; in.read(reinterpret_cast<char*>(&one), sizeof one);) {
+    if (one.magic != TokenRecord::kMagic) throw std::runtime_error(file + " is torn");
+    named[{{one.entry_ms, one.entry_seq}, static_cast<std::uint8_t>(one.index)}].push_back(
+        {one.worker, one.at_ns, {one.token}});
+  }
+  for (Execution& execution : executions) {
+    const auto found = named.find(execution.id);
+    if (found == named.end()) continue;
+    for (const Named& one : found->second) {
+      if (one.worker == execution.worker && one.at_ns <= execution.began_ns) {
+        execution.token = one.token;
+      }
+    }
+  }
+}
+
 std::vector<BirthRecord> read_births(const std::string& file) {
   std::ifstream in(file, std::ios::binary);
   std::vector<BirthRecord> births;

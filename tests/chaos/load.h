@@ -44,6 +44,10 @@ void read_submissions(const std::string& file, std::vector<Submission>& submissi
 // The same of the probe's log (execution_log.h).
 void read_executions(const std::string& file, std::vector<Execution>& executions);
 
+// And what workers wrote of tokens: each execution has the one that its worker had named last
+// before it began.
+void read_tokens(const std::string& file, std::vector<Execution>& executions);
+
 // And of its processes.
 std::vector<BirthRecord> read_births(const std::string& file);
 

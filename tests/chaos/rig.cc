@@ -188,6 +188,7 @@ Variables Rig::settings_of_worker(std::size_t number) const {
       {"FANFARE_WORKER_RUN_AS", "root"},
       {"FANFARE_WORKER_GRACE", "1s"},
       {"FANFARE_WORKER_SLOTS", fmt::format("{}", options_.slots)},
+      {kTokensVariable, file("tokens.log")},
       {kWithoutVariable, options_.worker_without}};
   settings.insert(settings.end(), options_.worker.begin(), options_.worker.end());
   return settings;
@@ -480,6 +481,7 @@ History Rig::collect() {
   history.at_rest.push_back(counts());
   // After the results: should something still run, each result's execution is among them.
   history.executions = executions();
+  read_tokens(file("tokens.log"), history.executions);
   history.faults = faults_;
   history.held = held_;
   history.came_to_rest = came_to_rest_;

@@ -33,6 +33,7 @@ std::vector<Scenario> scenarios() {
       stuck(),
       exhaustion(),
       restart(),
+      tokens(),
   };
   // clang-format on
 }

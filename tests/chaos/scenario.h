@@ -99,5 +99,6 @@ Scenario same_key();      // 34
 Scenario stuck();         // 36
 Scenario exhaustion();    // 38
 Scenario restart();       // 41
+Scenario tokens();        // 42
 
 }  // namespace fanfare::chaos

@@ -10,6 +10,9 @@
 #include <ctime>
 #include <memory>
 
+#include "protocol/ids.h"
+#include "tests/chaos/execution_log.h"
+
 namespace fanfare::chaos {
 namespace {
 
@@ -54,6 +57,28 @@ Result<Leak> parse_leak(std::string_view text) {
   return leak;
 }
 
+// "worker.attempt.sent.1795-0.3/4097"
+void write_token(int fd, std::string_view place) {
+  constexpr std::string_view kPlace = "worker.attempt.sent.";
+  if (!place.starts_with(kPlace)) return;
+  place.remove_prefix(kPlace.size());
+  const std::size_t slash = place.find('/');
+  const auto id = protocol::parse_event_id(place.substr(0, slash));
+  if (!id || slash == std::string_view::npos) _exit(kDiedAtPlace + 1);
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  TokenRecord record{.worker = getpid(),
+                     .entry_ms = id->entry.ms,
+                     .entry_seq = id->entry.seq,
+                     .index = id->index,
+                     .at_ns = now.tv_sec * 1'000'000'000ll + now.tv_nsec};
+  const std::string_view digits = place.substr(slash + 1);
+  std::from_chars(digits.data(), digits.data() + digits.size(), record.token);
+  if (write(fd, &record, sizeof record) != static_cast<ssize_t>(sizeof record)) {
+    _exit(kDiedAtPlace + 1);
+  }
+}
+
 void take_and_keep(const Leak& leak) {
   for (std::uint64_t i = 0; i < leak.descriptors; ++i) {
     if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0) break;  // there are no more
@@ -94,7 +119,11 @@ Result<Failpoint> failpoint_from_environment() {
   const char* const die_at = std::getenv(kDieAtVariable);
   const char* const first_at = std::getenv(kFirstAtVariable);
   const char* const leak_at = std::getenv(kLeakVariable);
-  if (!die_at && !first_at && !leak_at) return Failpoint{};
+  const char* const tokens = std::getenv(kTokensVariable);
+  if (!die_at && !first_at && !leak_at && !tokens) return Failpoint{};
+  const int token_file =
+      tokens ? open(tokens, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+  if (tokens && token_file < 0) return reject(fmt::format("cannot open {}", tokens));
   Leak leak;
   if (leak_at) {
     auto parsed = parse_leak(leak_at);
@@ -116,18 +145,19 @@ Result<Failpoint> failpoint_from_environment() {
     }
     first = {std::string(text.substr(0, colon)), std::string(text.substr(colon + 1))};
   }
-  return Failpoint(
-      [die, first, leak, passed = std::uint64_t{0}, noted = false](std::string_view place) mutable {
-        if (place == die.place && ++passed == die.passing) {
-          if (die.stall_ms > 0) usleep(static_cast<useconds_t>(die.stall_ms * 1000));
-          _exit(kDiedAtPlace);
-        }
-        if (!noted && place == first.place) {
-          noted = true;
-          write_now(first.file);
-        }
-        if (place == leak.place) take_and_keep(leak);
-      });
+  return Failpoint([die, first, leak, token_file, passed = std::uint64_t{0},
+                    noted = false](std::string_view place) mutable {
+    if (place == die.place && ++passed == die.passing) {
+      if (die.stall_ms > 0) usleep(static_cast<useconds_t>(die.stall_ms * 1000));
+      _exit(kDiedAtPlace);
+    }
+    if (!noted && place == first.place) {
+      noted = true;
+      write_now(first.file);
+    }
+    if (place == leak.place) take_and_keep(leak);
+    if (token_file >= 0) write_token(token_file, place);
+  });
 }
 
 }  // namespace fanfare::chaos

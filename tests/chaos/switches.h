@@ -25,6 +25,9 @@ inline constexpr const char* kDieAtVariable = "CHAOS_DIE_AT";
 // CHAOS_FIRST_AT: "place:file". The first passing of the place is written to the file, in
 // nanoseconds of CLOCK_MONOTONIC.
 inline constexpr const char* kFirstAtVariable = "CHAOS_FIRST_AT";
+// CHAOS_TOKENS: a file to which a TokenRecord (execution_log.h) is appended for each delivery that
+// a worker hands to an instance.
+inline constexpr const char* kTokensVariable = "CHAOS_TOKENS";
 // CHAOS_LEAK: "place:descriptors:bytes". At each passing of the place so much is taken, and kept.
 inline constexpr const char* kLeakVariable = "CHAOS_LEAK";
 inline constexpr int kDiedAtPlace = 9;
