@@ -12,6 +12,24 @@ double quantile(std::vector<double> values, double share) {
   return values[at];
 }
 
+double ms_until_acknowledged(const History& history, std::int64_t from_ns, double per_s) {
+  constexpr std::int64_t kWindowNs = 500'000'000;
+  std::vector<std::int64_t> answers;
+  for (const Submission& one : history.submissions) {
+    if (one.fate == Submission::Fate::kAccepted && one.answered_ns > from_ns) {
+      answers.push_back(one.answered_ns);
+    }
+  }
+  std::sort(answers.begin(), answers.end());
+  const auto enough = static_cast<std::size_t>(per_s * kWindowNs / 1e9);
+  for (std::size_t i = enough; i < answers.size(); ++i) {
+    if (answers[i] - answers[i - enough] <= kWindowNs) {
+      return static_cast<double>(answers[i] - from_ns) / 1e6;
+    }
+  }
+  return 1e6;
+}
+
 std::vector<double> ms_until_run_again(const History& history, std::int64_t from_ns,
                                        std::int64_t until_ns) {
   std::unordered_map<std::int32_t, std::int64_t> killed_at;  // by process

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <random>
 
+#include "tests/chaos/figures.h"
 #include "tests/chaos/link_proxy.h"
 #include "tests/chaos/rig.h"
 #include "tests/chaos/scenario.h"
@@ -31,8 +32,9 @@ Outcome run_slow_redis(const Run& run) {
   Rig rig(options);
   std::mt19937_64 random(run.seed);
   const std::int64_t begun = Rig::now_ns();
-  rig.publish({.rate = 500,
-               .seconds = run.lengthy ? 40.0 : 6.0,
+  constexpr double kRate = 500;
+  rig.publish({.rate = kRate,
+               .seconds = 300,  // stopped when it has healed
                .seed = run.seed,
                .mix = {{"ok", 9}, {"sleep 5", 1}}});
   rig.run_for(500ms);
@@ -48,6 +50,8 @@ Outcome run_slow_redis(const Run& run) {
   }
   rig.redis_link().delay(0ms);
   const std::int64_t healed = Rig::now_ns();
+  rig.run_for(run.lengthy ? 6s : 1500ms);
+  rig.stop_publishing();
   rig.come_to_rest(40s);
   outcome.history = rig.collect();
   outcome.history.bounds.push_back(
@@ -56,11 +60,17 @@ Outcome run_slow_redis(const Run& run) {
        .value = 100.0 * static_cast<double>(outcome.history.executions.size()) /
                 static_cast<double>(outcome.history.submissions.size()),
        .at_most = 110});
+  const double recovered = ms_until_acknowledged(outcome.history, healed, 0.95 * kRate);
+  outcome.history.bounds.push_back({.of = Bounded::Of::kTime,
+                                    .what = "ms until 95 % of the rate were acknowledged again",
+                                    .value = recovered,
+                                    .at_most = 5000});
   outcome.figures = {{"acknowledged per s before",
                       acknowledged_per_s(outcome.history, begun, begun + 500'000'000)},
                      {"during", acknowledged_per_s(outcome.history, begun + 500'000'000, healed)},
                      {"in the second after it healed",
-                      acknowledged_per_s(outcome.history, healed, healed + 1'000'000'000)}};
+                      acknowledged_per_s(outcome.history, healed, healed + 1'000'000'000)},
+                     {"ms until 95 % of the rate were acknowledged again", recovered}};
   outcome.logs = rig.logs();
   return outcome;
 }

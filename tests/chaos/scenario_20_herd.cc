@@ -15,27 +15,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::int64_t kWindowNs = 500'000'000;
-
-// When, after `from_ns`, half a second first saw at least so many acknowledgements; in ms from
-// then.
-double ms_until_acknowledged(const History& history, std::int64_t from_ns, double at_least) {
-  std::vector<std::int64_t> answers;
-  for (const Submission& one : history.submissions) {
-    if (one.fate == Submission::Fate::kAccepted && one.answered_ns > from_ns) {
-      answers.push_back(one.answered_ns);
-    }
-  }
-  std::sort(answers.begin(), answers.end());
-  const auto enough = static_cast<std::size_t>(at_least);
-  for (std::size_t i = enough; i < answers.size(); ++i) {
-    if (answers[i] - answers[i - enough] <= kWindowNs) {
-      return static_cast<double>(answers[i] - from_ns) / 1e6;
-    }
-  }
-  return 1e6;
-}
-
 // The first acknowledgement of each client after `from_ns`, in ms.
 std::vector<double> ms_until_answered(const History& history, std::int64_t from_ns,
                                       std::uint64_t clients) {
@@ -84,12 +63,16 @@ Outcome run_herd(const Run& run) {
   outcome.times = rig.redis_link().lost_replies() > 0 ? 1 : 0;
   rig.come_to_rest(run.lengthy ? 120s : 40s);
   outcome.history = rig.collect();
-  const double back = ms_until_acknowledged(outcome.history, up, 0.9 * 0.5 * rate);
+  const double back = ms_until_acknowledged(outcome.history, up, 0.9 * rate);
   const auto first = ms_until_answered(outcome.history, up, clients);
   outcome.history.bounds.push_back({.of = Bounded::Of::kTime,
                                     .what = "ms until publishers were back at 90 % of their rate",
                                     .value = back,
                                     .at_most = 10'000});
+  outcome.history.bounds.push_back({.of = Bounded::Of::kTime,
+                                    .what = "ms until each had its first answer, p99",
+                                    .value = quantile(first, 0.99),
+                                    .at_most = run.lengthy ? 2000.0 : 10'000.0});
   outcome.history.bounds.push_back({.of = Bounded::Of::kTime,
                                     .what = "publishers that were not answered any more",
                                     .value = static_cast<double>(clients - first.size()),

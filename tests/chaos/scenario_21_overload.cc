@@ -1,7 +1,9 @@
 // Ten times as many events as can be run, and then no longer.
 #include <algorithm>
 #include <chrono>
+#include <unordered_map>
 
+#include "tests/chaos/figures.h"
 #include "tests/chaos/rig.h"
 #include "tests/chaos/scenario.h"
 
@@ -16,6 +18,21 @@ double ended_per_s(const History& history, std::int64_t from_ns, std::int64_t to
       history.executions.begin(), history.executions.end(),
       [&](const Execution& one) { return one.ended_ns >= from_ns && one.ended_ns < to_ns; });
   return static_cast<double>(count) / (static_cast<double>(to_ns - from_ns) / 1e9);
+}
+
+// From when each event that was taken between two instants was sent to its end.
+std::vector<double> ms_until_ended(const History& history, std::int64_t from_ns,
+                                   std::int64_t to_ns) {
+  std::unordered_map<Tag, std::int64_t> ended;
+  for (const Execution& one : history.executions) ended[one.tag] = one.ended_ns;
+  std::vector<double> waits;
+  for (const Submission& one : history.submissions) {
+    const auto found = ended.find(one.tag);
+    if (one.fate != Submission::Fate::kAccepted || found == ended.end()) continue;
+    if (one.answered_ns < from_ns || one.answered_ns >= to_ns) continue;
+    waits.push_back(static_cast<double>(found->second - one.invoked_ns) / 1e6);
+  }
+  return waits;
 }
 
 Outcome run_overload(const Run& run) {
@@ -57,9 +74,16 @@ Outcome run_overload(const Run& run) {
                                     .what = "goodput missing under overload, in percent of before",
                                     .value = std::max(0.0, 100 - 100 * during / before),
                                     .at_most = run.lengthy ? 20.0 : 85.0});
+  const auto waits = ms_until_ended(outcome.history, overloaded, over);
+  outcome.history.bounds.push_back({.of = Bounded::Of::kTime,
+                                    .what = "ms until what was taken under overload ended, p99",
+                                    .value = quantile(waits, 0.99),
+                                    .at_most = run.lengthy ? 2000.0 : 10'000.0});
   outcome.figures = {
       {"runs per s before", before},
       {"runs per s at ten times the load", during},
+      {"ms until what was taken ended, p50", quantile(waits, 0.5)},
+      {"p99", quantile(waits, 0.99)},
       {"s until the queue was short again", static_cast<double>(normal - over) / 1e9}};
   outcome.logs = rig.logs();
   return outcome;

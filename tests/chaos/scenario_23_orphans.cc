@@ -13,6 +13,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <random>
 #include <set>
@@ -49,6 +50,27 @@ void remove_cgroup(const fs::path& folder) {
     if (leaf.is_directory(error)) rmdir(leaf.path().c_str());
   }
   rmdir(folder.c_str());
+}
+
+// Sockets, and files that are shared by name, that a run has left: in its own directory, and among
+// the shared memory that a process of Fanfare would name.
+std::size_t files_left(const Rig& rig) {
+  std::size_t left = 0;
+  std::error_code error;
+  for (const auto& one : fs::directory_iterator(fs::path(rig.file("x")).parent_path(), error)) {
+    if (one.is_socket(error) && one.path() != rig.file("broker.ipc")) ++left;
+  }
+  for (const auto& one : fs::directory_iterator("/dev/shm", error)) {
+    if (one.path().filename().string().starts_with("fanfare")) ++left;
+  }
+  return left;
+}
+
+// What lies in a worker's cache, file by file.
+std::size_t files_cached(const Rig& rig) {
+  std::error_code error;
+  const fs::recursive_directory_iterator all(rig.file("cache-0"), error);
+  return static_cast<std::size_t>(std::distance(fs::begin(all), fs::end(all)));
 }
 
 // Who has been born, by what the probe has written down.
@@ -102,6 +124,7 @@ Outcome run_orphans(const Run& run) {
   Rig rig(options);
   rig.need_cgroups();
   Births births(rig);
+  const std::size_t cached = files_cached(rig), shared = files_left(rig);
   std::mt19937_64 random(run.seed);
 
   enum Victim { kWorker, kBroker, kZygote };
@@ -166,6 +189,14 @@ Outcome run_orphans(const Run& run) {
                                     .what = "cgroups that killed workers have left",
                                     .value = static_cast<double>(cgroups.size()),
                                     .at_most = 0});
+  outcome.history.bounds.push_back({.of = Bounded::Of::kResource,
+                                    .what = "sockets and shared memory that they have left",
+                                    .value = static_cast<double>(files_left(rig)),
+                                    .at_most = static_cast<double>(shared)});
+  outcome.history.bounds.push_back({.of = Bounded::Of::kResource,
+                                    .what = "files in the worker's cache",
+                                    .value = static_cast<double>(files_cached(rig)),
+                                    .at_most = static_cast<double>(cached)});
   outcome.figures = {{"processes that killed workers left behind", left},
                      {"ms until the last of them was gone, at most", slowest_ms}};
   for (const BirthRecord& one : births.living(killed)) kill(one.pid, SIGKILL);

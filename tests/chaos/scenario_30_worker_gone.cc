@@ -2,8 +2,10 @@
 // off from the broker.
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <random>
 #include <unordered_map>
+#include <utility>
 
 #include "tests/chaos/link_proxy.h"
 #include "tests/chaos/rig.h"
@@ -46,6 +48,21 @@ bool overtake(Rig& rig, Member& victim) {
     rig.run_for(20ms);
   }
   return false;
+}
+
+// Executions of one delivery that began between one fault and the next, at most. One that was cut
+// off may go on and begin what it had, and another worker has it once.
+std::size_t most_runs_after_a_fault(const History& history) {
+  std::vector<std::int64_t> faults;
+  for (const Fault& one : history.faults) faults.push_back(one.from_ns);
+  std::sort(faults.begin(), faults.end());
+  std::map<std::pair<std::ptrdiff_t, protocol::EventId>, std::size_t> runs;
+  std::size_t most = 0;
+  for (const Execution& one : history.executions) {
+    const auto after = std::ranges::upper_bound(faults, one.began_ns) - faults.begin();
+    if (after > 0) most = std::max(most, ++runs[{after, one.id}]);
+  }
+  return most;
 }
 
 Outcome run_worker_gone(const Run& run) {
@@ -100,7 +117,13 @@ Outcome run_worker_gone(const Run& run) {
   for (const Execution& one : outcome.history.executions) {
     most = std::max(most, ++runs[one.id]);
   }
-  outcome.figures = {{"executions of one delivery, at most", static_cast<double>(most)}};
+  const auto after_a_fault = static_cast<double>(most_runs_after_a_fault(outcome.history));
+  outcome.history.bounds.push_back({.of = Bounded::Of::kResource,
+                                    .what = "executions of one delivery after one fault",
+                                    .value = after_a_fault,
+                                    .at_most = 2});
+  outcome.figures = {{"executions of one delivery, at most", static_cast<double>(most)},
+                     {"of these after one fault", after_a_fault}};
   outcome.logs = rig.logs();
   return outcome;
 }
