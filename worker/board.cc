@@ -15,10 +15,26 @@
 namespace fanfare::worker {
 namespace {
 
-constexpr std::uint32_t kLayout = 0x46420001;  // "FB", version 1
+constexpr std::uint32_t kLayout = 0x46420002;  // "FB", version 2
 constexpr std::size_t kStateBytes = 4096;
 constexpr std::size_t kBoardBytes = kStateBytes + kSheets * kSheetBytes;
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+// Who may start what: the batch, how many of its items may be started, how many have been.
+struct Gate {
+  std::uint32_t batch = 0;  // the low bits of its number
+  std::uint16_t limit = 0, started = 0;
+
+  static Gate of(std::uint64_t word) {
+    return {static_cast<std::uint32_t>(word >> 32), static_cast<std::uint16_t>(word >> 16),
+            static_cast<std::uint16_t>(word)};
+  }
+  std::uint64_t word() const {
+    return std::uint64_t{batch} << 32 | std::uint64_t{limit} << 16 | started;
+  }
+  // Whether this one is of a younger batch.
+  bool is_behind(std::uint32_t other) const { return static_cast<std::int32_t>(batch - other) > 0; }
+};
 
 Error system_error(const char* doing) {
   return retry_later(std::string(doing) + ": " + std::strerror(errno));
@@ -32,6 +48,7 @@ struct Board::State {
     std::atomic<std::uint32_t> started;
     std::atomic<std::uint32_t> finished;
     std::atomic<std::int64_t> started_at_ns;
+    std::atomic<std::uint64_t> gate;  // a Gate
   };
   std::uint32_t layout;
   std::atomic<std::uint32_t> peak_memory_kb;
@@ -97,21 +114,47 @@ std::byte* Board::area(std::size_t sheet) const {
   return static_cast<std::byte*>(mapping_) + kStateBytes + sheet * kSheetBytes;
 }
 
-void Board::begin_batch(std::size_t sheet, std::uint64_t batch, std::uint32_t items) {
-  writing_[sheet] = {.items = items};
+bool Board::begin_batch(std::size_t sheet, std::uint64_t batch, std::uint32_t items) {
   State::Sheet& state = this->state().sheets[sheet];
+  const auto number = static_cast<std::uint32_t>(batch);
+  std::uint64_t word = state.gate.load();
+  do {
+    const Gate gate = Gate::of(word);
+    if (gate.is_behind(number) || (gate.batch == number && gate.limit == 0)) return false;
+  } while (!state.gate.compare_exchange_weak(
+      word, Gate{number, static_cast<std::uint16_t>(items), 0}.word()));
+  writing_[sheet] = {.items = items};
   state.batch.store(0, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_release);
   state.started.store(0, std::memory_order_relaxed);
   state.finished.store(0, std::memory_order_relaxed);
   // Last: whoever sees the number sees the zeros too.
   state.batch.store(batch, std::memory_order_release);
+  return true;
 }
 
-void Board::begin_item(std::size_t sheet, std::int64_t now_ns) {
+bool Board::begin_item(std::size_t sheet, std::int64_t now_ns) {
   State::Sheet& state = this->state().sheets[sheet];
+  std::uint64_t word = state.gate.load();
+  do {
+    const Gate gate = Gate::of(word);
+    if (gate.started >= gate.limit) return false;
+  } while (!state.gate.compare_exchange_weak(word, word + 1));
   state.started_at_ns.store(now_ns, std::memory_order_relaxed);
   state.started.store(++writing_[sheet].started, std::memory_order_release);
+  return true;
+}
+
+std::uint32_t Board::recall(std::size_t sheet, std::uint64_t batch) {
+  State::Sheet& state = this->state().sheets[sheet];
+  const auto number = static_cast<std::uint32_t>(batch);
+  std::uint64_t word = state.gate.load();
+  while (true) {
+    Gate gate = Gate::of(word);
+    if (gate.batch != number) gate = {.batch = number};  // it has not begun
+    gate.limit = gate.started;
+    if (state.gate.compare_exchange_weak(word, gate.word())) return gate.started;
+  }
 }
 
 bool Board::fits(std::size_t sheet, std::size_t payload_size) const {

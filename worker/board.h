@@ -5,6 +5,10 @@
 // instance: a crash ends only the item that was running. With two sheets the worker may hand over
 // the next batch while one runs.
 //
+// What a batch has not started yet the worker may recall, to have it done elsewhere: both say what
+// they do in one word of memory, by compare and swap, so that each item is started here or recalled
+// and never both.
+//
 // The instance runs foreign code and may scribble over all of this. So the worker copies first and
 // checks then, every time; nothing it reads here can lead it out of bounds.
 #pragma once
@@ -86,8 +90,10 @@ class Board {
 
   // ---- the instance writes ----
 
-  void begin_batch(std::size_t sheet, std::uint64_t batch, std::uint32_t items);
-  void begin_item(std::size_t sheet, std::int64_t now_ns);
+  // False: all of it was recalled; go on with the next one.
+  bool begin_batch(std::size_t sheet, std::uint64_t batch, std::uint32_t items);
+  // False: this item and those behind it were recalled.
+  bool begin_item(std::size_t sheet, std::int64_t now_ns);
   // Whether the texts fit beside what the items still to come need at least. If not, put them into
   // a memfd and set kInMemfd.
   bool fits(std::size_t sheet, std::size_t payload_size) const;
@@ -105,6 +111,9 @@ class Board {
   };
   // Nothing if the instance has not begun this batch.
   std::optional<Counts> counts(std::size_t sheet, std::uint64_t batch) const;
+  // ... and recalls: how many items of the batch, from the first, have been started. No others will
+  // be. Batches of one board have growing numbers.
+  std::uint32_t recall(std::size_t sheet, std::uint64_t batch);
 
   // Copies the entry at `offset` of the area and moves `offset` behind it. Rejects what a sound
   // instance never writes. With kInMemfd, `payload` stays empty.

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstring>
+#include <thread>
 
 namespace fanfare::worker {
 namespace {
@@ -29,6 +30,39 @@ TEST_F(BoardTest, ShowsNothingOfABatchThatHasNotBegun) {
   instance_.begin_batch(0, 1, 1);
   EXPECT_FALSE(worker_.counts(0, 2));
   EXPECT_TRUE(worker_.counts(0, 1));
+}
+
+TEST_F(BoardTest, WhatIsRecalledIsNotStartedAndWhatIsStartedNotRecalled) {
+  EXPECT_TRUE(instance_.begin_batch(0, 5, 3));
+  EXPECT_TRUE(instance_.begin_item(0, 1));
+  EXPECT_EQ(worker_.recall(0, 5), 1u);
+  EXPECT_FALSE(instance_.begin_item(0, 2));
+  EXPECT_EQ(worker_.counts(0, 5)->started, 1u);
+  EXPECT_TRUE(instance_.begin_batch(0, 6, 1)) << "the next one";
+  EXPECT_TRUE(instance_.begin_item(0, 3));
+}
+
+TEST_F(BoardTest, ABatchThatIsRecalledBeforeItBeginsNeverDoes) {
+  EXPECT_TRUE(instance_.begin_batch(0, 1, 1));
+  EXPECT_EQ(worker_.recall(1, 2), 0u);
+  EXPECT_EQ(worker_.recall(1, 4), 0u) << "a younger one on the same sheet";
+  EXPECT_FALSE(instance_.begin_batch(1, 2, 8));
+  EXPECT_FALSE(instance_.begin_batch(1, 4, 8));
+  EXPECT_TRUE(instance_.begin_batch(1, 6, 8));
+}
+
+TEST_F(BoardTest, EachItemIsStartedOrRecalledHoweverTheTwoMeet) {
+  constexpr std::uint32_t kItems = 200;
+  for (std::uint64_t batch = 1; batch <= 500; ++batch) {
+    ASSERT_TRUE(instance_.begin_batch(0, batch, kItems));
+    std::uint32_t started = 0;
+    std::thread instance([&] {
+      while (started < kItems && instance_.begin_item(0, 1)) ++started;
+    });
+    const std::uint32_t kept = worker_.recall(0, batch);
+    instance.join();
+    ASSERT_EQ(started, kept);
+  }
 }
 
 TEST_F(BoardTest, CarriesResultsInOrder) {

@@ -67,7 +67,10 @@ void Core::tick(Now now) {
     if (now.steady >= next_heartbeat_) send_heartbeat(now);
     due(next_heartbeat_);
   }
-  for (auto& [id, instance] : instances_) check_deadline(*instance, now);
+  for (auto& [id, instance] : instances_) {
+    check_deadline(*instance, now);
+    recall_what_waits(*instance, now);
+  }
   for (auto& [name, function] : functions_) {
     if (function->zygote_state == Function::ZygoteState::kStarted) {
       const TimePoint late_at = function->zygote_asked_at + options_.init_timeout;

@@ -275,6 +275,9 @@ class Core {
   void retire(Instance& instance, Now now);
   void stop(Instance& instance, StopReason why, Now now);
   void check_deadline(Instance& instance, Now now);
+  // core_recall.cc
+  void look_for_long_ones_soon(Now now);
+  void recall_what_waits(Instance& instance, Now now);
   void remove(Instance& instance);
   void finish_ended(std::span<Held* const> running, const Instance& instance, const End& end,
                     Now now);

@@ -53,6 +53,20 @@ class FakeEffects : public Effects {
     if (at == now_running.end()) return std::nullopt;
     return at->second;
   }
+  // All but what runs.
+  std::vector<InstanceHandle::Kept> recall(InstanceId instance) override {
+    std::vector<InstanceHandle::Kept> kept;
+    const auto running = now_running.find(instance);
+    for (Given& given : batches[instance]) {
+      const bool at_it = running != now_running.end() && running->second.batch == given.number;
+      const std::size_t items = at_it ? running->second.item + std::size_t{1} : given.taken;
+      if (items == given.ids.size()) continue;
+      given.ids.resize(items);
+      kept.push_back({given.number, items});
+    }
+    std::erase_if(batches[instance], [](const Given& given) { return given.ids.empty(); });
+    return kept;
+  }
   std::optional<Progress> progress(InstanceId instance) override {
     const auto at = reported.find(instance);
     if (at == reported.end()) return std::nullopt;

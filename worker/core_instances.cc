@@ -113,7 +113,7 @@ void Core::on_result(Instance& instance, Held& held, ItemResult& result, Now now
 void Core::settle_after_results(Instance& instance, Now now) {
   Function& function = *instance.function;
   function.failures_in_row = 0;
-  instance.full = false;
+  instance.full = instance.recalled = false;
   const double limit_kb = static_cast<double>(function.manifest.memory_bytes) / 1024;
   const bool worn =
       instance.uses >= options_.max_uses || row_.peak_memory_kb > kMemoryRecycleShare * limit_kb;

@@ -47,7 +47,8 @@ void Core::schedule(Function& function, Now now) {
     const bool quick = function.service_ns > 0 && function.service_ns < as_ns(options_.single_from);
     const auto with_room =
         std::find_if(function.instances.begin(), function.instances.end(), [](const Instance* one) {
-          return !one->retiring && !one->full && !one->gone && !one->batches[1].open();
+          return !one->retiring && !one->full && !one->gone && !one->recalled &&
+                 !one->batches[1].open();
         });
     if (quick && !function.gathers() && with_room != function.instances.end() &&
         feed(**with_room, now))
@@ -147,6 +148,7 @@ bool Core::feed(Instance& instance, Now now) {
   function.queue.erase(function.queue.begin(), end);
   instance.unfinished += sent->items;
   function.in_instances += sent->items;
+  if (instance.unfinished > 1 && !together) look_for_long_ones_soon(now);
   return true;
 }
 

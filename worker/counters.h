@@ -19,6 +19,7 @@ struct Counters {
   std::uint64_t attempts_throttled = 0;  // handed back: the machine gave no process to run it
   std::uint64_t results_too_large = 0;   // among attempts_failed
   std::uint64_t returned = 0;  // not begun when their instance died: another one took them
+  std::uint64_t recalled = 0;  // not begun for long: taken from their instance, for another one
 
   std::uint64_t committed = 0;
   std::uint64_t commits_duplicate = 0;  // a repeat whose first reply was lost

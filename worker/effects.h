@@ -76,6 +76,10 @@ class Effects {
   // What the instance is at right now, read from its board.
   virtual std::optional<InstanceHandle::Running> running(InstanceId instance) = 0;
 
+  // Takes back what the instance has not started, and says how many items of each batch that lost
+  // some it keeps.
+  virtual std::vector<InstanceHandle::Kept> recall(InstanceId instance) = 0;
+
   // What the item that runs there has reported, if it has.
   virtual std::optional<Progress> progress(InstanceId instance) = 0;
 

@@ -45,6 +45,7 @@ struct Instance {
   bool retiring = false;         // takes nothing more and is ended once it is idle
   bool full = false;             // its socket took no more; try after its next results
   bool gone = false;             // its socket is closed: the end is on its way
+  bool recalled = false;         // it is at something long, and gets nothing before that is done
   bool told_to_end = false;      // SIGTERM went out
   StopReason stop = StopReason::kNone;
   Held* late = nullptr;  // the item that was over its time, or cancelled, when SIGTERM went out

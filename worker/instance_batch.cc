@@ -78,9 +78,9 @@ struct InstanceRuntime::Together {
 
 void InstanceRuntime::run_together(ReceivedBatch& batch, std::span<const Fd> fds) {
   item_ = 0;
+  if (!parts_.board.begin_item(batch_.sheet, now_ns_)) return;
   forget_progress();
   if (store_.written()) store_.forget();
-  parts_.board.begin_item(batch_.sheet, now_ns_);
   Together together;
   together.items.resize(batch_.items);
   together.result_bytes_max = parts_.result_bytes_max;
@@ -149,7 +149,8 @@ void InstanceRuntime::write_together(Together& together) {
   for (item_ = 0; item_ < batch_.items; ++item_) {
     const Answered& answered = together.items[item_];
     const std::int64_t from_ns = began_ns + share_ns * item_;
-    if (item_ > 0) parts_.board.begin_item(batch_.sheet, from_ns);
+    // The call was theirs already when it began: nothing of it can be recalled.
+    if (item_ > 0) (void)parts_.board.begin_item(batch_.sheet, from_ns);
     ResultHeader header{.outcome = answered.outcome,
                         .flags = answered.flags,
                         .retry_after_ms = answered.retry_after_ms};

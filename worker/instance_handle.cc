@@ -293,6 +293,21 @@ Result<std::string> InstanceHandle::large_payload(std::uint64_t batch, const Res
   return payload;
 }
 
+std::vector<InstanceHandle::Kept> InstanceHandle::recall() {
+  std::vector<Kept> kept;
+  for (std::size_t sheet = 0; sheet < kSheets; ++sheet) {
+    OnSheet& on = sheets_[sheet];
+    if (!on.busy()) continue;
+    // What it says beyond what it was given means nothing; what was taken it has started.
+    const std::size_t started =
+        std::clamp<std::size_t>(board_.recall(sheet, on.batch), on.taken, on.items);
+    if (started == on.items) continue;
+    on.items = static_cast<std::uint32_t>(started);
+    kept.push_back({on.batch, started});
+  }
+  return kept;
+}
+
 std::optional<InstanceHandle::Running> InstanceHandle::running() const {
   for (std::size_t sheet = 0; sheet < kSheets; ++sheet) {
     if (!sheets_[sheet].busy()) continue;

@@ -81,6 +81,15 @@ class InstanceHandle {
   // instance broke the rules: kill it (results appended so far are good).
   Result<void> take_results(std::vector<ItemResult>& results);
 
+  // Takes back what it has not started: per batch that lost some, how many of its items, from the
+  // first, it keeps. A batch that keeps none is over.
+  struct Kept {
+    std::uint64_t batch = 0;
+    std::size_t items = 0;
+    bool operator==(const Kept&) const = default;
+  };
+  std::vector<Kept> recall();
+
   // The rows that its running item waits for, once for each request. Only one waits at a time.
   std::optional<RowRequest> take_row_request() { return std::exchange(row_request_, {}); }
   // Answers a request. kRetryLater: its socket is full; kReconnect: the instance is gone.

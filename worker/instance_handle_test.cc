@@ -77,6 +77,25 @@ TEST_F(InstanceHandleTest, TakesResultsInTheOrderOfTheirBatches) {
   EXPECT_EQ(results_[2].batch, 3u);
 }
 
+TEST_F(InstanceHandleTest, TakesBackWhatHasNotBegunAndThenHasRoom) {
+  send(3);
+  send(2);
+  board_.begin_batch(0, 1, 3);
+  finish(0, {.item = 0});
+  board_.begin_item(0, 5);
+  using Kept = InstanceHandle::Kept;
+  EXPECT_EQ(handle_.recall(), (std::vector<Kept>{{1, 2}, {2, 0}}));
+  EXPECT_EQ(handle_.recall(), std::vector<Kept>{});
+  EXPECT_EQ(handle_.unfinished_batches(), 1u);
+  ASSERT_EQ(handle_.running()->item, 1u);
+  board_.finish_item(0, {.item = 1}, {});
+  ASSERT_TRUE(take());
+  EXPECT_EQ(results_.size(), 2u);
+  EXPECT_EQ(handle_.unfinished_batches(), 0u);
+  EXPECT_FALSE(board_.begin_item(0, 6));
+  EXPECT_FALSE(board_.begin_batch(1, 2, 2));
+}
+
 TEST_F(InstanceHandleTest, KnowsWhichItemRuns) {
   EXPECT_FALSE(handle_.running());
   send(2);

@@ -99,11 +99,15 @@ void InstanceRuntime::run_batch(ReceivedBatch& batch, std::span<const Fd> fds) {
     look_at_log();  // what is still in a buffer goes, too
     if (::ftruncate(parts_.log.get(), 0) == 0) log_end_ = 0;
   }
-  parts_.board.begin_batch(batch_.sheet, batch_.number, batch_.items);
+  if (!parts_.board.begin_batch(batch_.sheet, batch_.number, batch_.items)) return;
   now_ns_ = last_bell_ns_ = last_look_ns_ = monotonic_ns();
   if (batch_.flags & BatchHeader::kTogether) return run_together(batch, fds);
   std::size_t next_fd = 0;
   for (item_ = 0; item_ < batch_.items; ++item_) {
+    if (!parts_.board.begin_item(batch_.sheet, now_ns_)) {
+      ring(Doorbell::Kind::kFinished, {});  // for those before it
+      return;
+    }
     const ReceivedItem& item = batch.items[item_];
     if (item.header.flags & ItemHeader::kInMemfd) {
       const int memfd = next_fd < fds.size() ? fds[next_fd++].get() : -1;
@@ -126,7 +130,6 @@ void InstanceRuntime::run_item(const ReceivedItem& item,
   forget_progress();
   forget_asked();
   if (store_.written()) store_.forget();
-  parts_.board.begin_item(batch_.sheet, now_ns_);
   if (!started_ && !run_start_hook()) return;
 
   if (!packed_event) {

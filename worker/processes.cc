@@ -186,6 +186,12 @@ std::optional<InstanceHandle::Running> Processes::running(InstanceId id) const {
   return at == instances_.end() ? std::nullopt : at->second->handle->running();
 }
 
+std::vector<InstanceHandle::Kept> Processes::recall(InstanceId id) {
+  const auto at = instances_.find(id);
+  return at == instances_.end() ? std::vector<InstanceHandle::Kept>{}
+                                : at->second->handle->recall();
+}
+
 std::optional<Progress> Processes::progress(InstanceId id) const {
   const auto at = instances_.find(id);
   return at == instances_.end() ? std::nullopt : at->second->handle->progress();

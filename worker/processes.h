@@ -36,6 +36,7 @@ class Processes {
   bool fork(ZygoteId zygote, InstanceId id);
   Result<InstanceHandle::Sent> run(InstanceId id, std::span<const Item> items);
   std::optional<InstanceHandle::Running> running(InstanceId id) const;
+  std::vector<InstanceHandle::Kept> recall(InstanceId id);
   void give_rows(InstanceId id, std::uint64_t number, const Result<store::Rows>& rows);
   std::optional<Progress> progress(InstanceId id) const;
   std::optional<InstanceHandle::Output> output(InstanceId id);

@@ -202,6 +202,10 @@ std::optional<InstanceHandle::Running> Shell::running(InstanceId instance) {
   return processes_->running(instance);
 }
 
+std::vector<InstanceHandle::Kept> Shell::recall(InstanceId instance) {
+  return processes_->recall(instance);
+}
+
 std::optional<Progress> Shell::progress(InstanceId instance) {
   return processes_->progress(instance);
 }

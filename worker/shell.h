@@ -49,6 +49,7 @@ class Shell : private Effects {
   bool fork(ZygoteId zygote, InstanceId instance) override;
   Result<InstanceHandle::Sent> run(InstanceId instance, std::span<const Item> items) override;
   std::optional<InstanceHandle::Running> running(InstanceId instance) override;
+  std::vector<InstanceHandle::Kept> recall(InstanceId instance) override;
   std::optional<Progress> progress(InstanceId instance) override;
   void kill(InstanceId instance, int signal) override;
   void commit(CommitId id, const store::Commit& call) override;

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <future>
+
 #include "tests/integration/audit.h"
 #include "tests/integration/installation.h"
 
@@ -79,6 +81,32 @@ TEST(Misbehaviour, AFunctionThatClosesAllItsDescriptorsKeepsWhatItAnsweredAndThe
     EXPECT_EQ(installation.result("crash", good).output, "survived nothing");
   }
   EXPECT_TRUE(installation.worker().running());
+}
+
+// Those behind it were handed to its instance already.
+TEST(Misbehaviour, OneThatTakesLongDoesNotHoldUpThoseBehindIt) {
+  Installation installation;
+  installation.deploy("functions-testing/sleepy", "timeout = \"60s\"\n");
+  const auto publish = [&](std::size_t count, const std::string& first) {
+    std::vector<std::future<Result<client::Receipt>>> futures;
+    for (std::size_t i = 0; i < count; ++i) {
+      protocol::Event event;
+      event.source = "/tests";
+      event.type = "sleepy";
+      event.content_type = "text/plain";
+      event.data = i == 0 ? first : "0";
+      futures.push_back(installation.client().publish(event));
+    }
+    std::vector<protocol::EventId> ids;
+    for (auto& future : futures) ids.push_back(future.get()->id);
+    return ids;
+  };
+  const auto redis = installation.redis().options();
+  const auto quick = publish(300, "0");  // the worker learns how quick they are
+  ASSERT_TRUE(eventually([&] { return audit(redis, "sleepy", quick).results == 300; }));
+  const auto behind = publish(300, "30000");
+  EXPECT_TRUE(eventually([&] { return audit(redis, "sleepy", behind).results == 299; }, 10s))
+      << audit(redis, "sleepy", behind).results;
 }
 
 }  // namespace

@@ -348,6 +348,24 @@ std::optional<worker::InstanceHandle::Running> WorkerNode::running(worker::Insta
   return instance ? instance->running : std::nullopt;
 }
 
+std::vector<worker::InstanceHandle::Kept> WorkerNode::recall(worker::InstanceId id) {
+  Instance* instance = find(id);
+  if (!instance) return {};
+  std::map<std::uint64_t, std::size_t> kept;
+  const std::size_t begun = instance->running ? 1 : 0;
+  while (instance->work.size() > begun) {
+    const Work& last = instance->work.back();
+    kept[last.batch] = last.item;
+    const auto open = std::ranges::find(instance->open, last.batch,
+                                        &std::pair<std::uint64_t, std::size_t>::first);
+    if (--open->second == 0) instance->open.erase(open);
+    instance->work.pop_back();
+  }
+  std::vector<worker::InstanceHandle::Kept> answer;
+  for (const auto& [batch, items] : kept) answer.push_back({batch, items});
+  return answer;
+}
+
 // Of every other item, as its number has it.
 std::optional<worker::Progress> WorkerNode::progress(worker::InstanceId id) {
   const Instance* instance = find(id);

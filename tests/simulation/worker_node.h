@@ -75,6 +75,7 @@ class WorkerNode final : public worker::Effects {
   Result<worker::InstanceHandle::Sent> run(worker::InstanceId instance,
                                            std::span<const worker::Item> items) override;
   std::optional<worker::InstanceHandle::Running> running(worker::InstanceId instance) override;
+  std::vector<worker::InstanceHandle::Kept> recall(worker::InstanceId instance) override;
   std::optional<worker::Progress> progress(worker::InstanceId instance) override;
   void kill(worker::InstanceId instance, int signal) override;
   void commit(worker::CommitId id, const store::Commit& call) override;
