@@ -69,34 +69,42 @@ Result<Checked> check_function(const std::string& given_folder) {
   const auto manifest =
       protocol::parse_manifest(*manifest_toml, file.string(), folder.filename().string());
   if (!manifest) return manifest.error();
-  if (manifest->runtime != "native") {
-    return reject(
-        fmt::format("{}: this version runs functions of runtime \"native\" only, not \"{}\"",
-                    file.string(), manifest->runtime));
-  }
   if (!fs::is_regular_file(folder / manifest->handler, error)) {
     return reject(fmt::format("{}: no such file; `handler` in {} names it{}",
                               (folder / manifest->handler).string(), file.string(),
                               build_first(folder)));
   }
-  if (auto loads = try_loading(folder, manifest->handler); !loads) return loads.error();
+  if (manifest->runtime == "native") {
+    if (auto loads = try_loading(folder, manifest->handler); !loads) return loads.error();
+  }
   auto package = protocol::pack_directory(folder.string());
   if (!package) return package.error();
   std::string digest = sha256_hex(*package);
-  return Checked{manifest->name, *std::move(manifest_toml), *std::move(package), std::move(digest),
-                 file.string(),  manifest->patterns};
+  return Checked{.name = manifest->name,
+                 .manifest_toml = *std::move(manifest_toml),
+                 .package = *std::move(package),
+                 .digest = std::move(digest),
+                 .manifest_file = file.string(),
+                 .runtime = manifest->runtime,
+                 .patterns = manifest->patterns};
 }
 
 std::vector<std::string> remarks(const Checked& checked) {
+  std::vector<std::string> lines;
+  if (checked.runtime != "native") {
+    lines.push_back(
+        fmt::format("{} has the runtime \"{}\", which fanfare-worker does not run: its events wait "
+                    "for a worker of yours, see docs/protocol.md",
+                    checked.name, checked.runtime));
+  }
   if (checked.patterns.empty()) {
-    return {
+    lines.push_back(
         fmt::format("no event reaches {}, whose manifest has no [[on]]: call it with `fanfare "
                     "invoke {}`",
-                    checked.name, checked.name)};
+                    checked.name, checked.name));
   }
   const std::vector<std::string> known{"type", "source",          "subject",    "id",
                                        "time", "datacontenttype", "dataschema", "data"};
-  std::vector<std::string> lines;
   for (const auto& text : checked.patterns) {
     const auto pattern = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (!pattern.is_object()) continue;  // the broker says what is wrong with it

@@ -23,16 +23,18 @@ struct Deployed {
 struct Checked {
   std::string name, manifest_toml, package, digest;
   std::string manifest_file;
+  std::string runtime = "native";
   std::vector<std::string> patterns;
 };
 
-// Reads function.toml, packs the folder, and loads the handler in a process of its own (what it
-// runs on loading cannot hurt this one). kReject with the file and the reason: bad manifest,
-// missing handler, wrong ABI, missing symbol, failed init, too large.
+// Reads function.toml, packs the folder, and loads a native handler in a process of its own (what
+// it runs on loading cannot hurt this one). A handler of runtime "provided" only has to be there.
+// kReject with the file and the reason: bad manifest, missing handler, wrong ABI, missing symbol,
+// failed init, too large.
 Result<Checked> check_function(const std::string& folder);
 
 // What its author should hear although it can be deployed, one line each: that no event reaches it,
-// that a pattern asks for an attribute that no event has.
+// that a pattern asks for an attribute that no event has, that it wants a worker of its own.
 std::vector<std::string> remarks(const Checked& checked);
 
 // Puts the package into Redis, then tells the broker, which checks the manifest again and hands the
