@@ -33,6 +33,12 @@ inline const Sabotage kNoFreeing{
 inline const Sabotage kNoDueTimes{
     {"if at > until_ms or i > 2 * (before + rows_max)", "if i > 2 * (before + rows_max)"},
 };
+// What waits for its retry is taken for one that has never been tried.
+inline const Sabotage kNoBudget{
+    {"    values[#values + 1] = id\n    values[#values + 1] = args[at + 1]",
+     "    values[#values + 1] = id\n    values[#values + 1] = sub(args[at + 1], 1, 4) .. "
+     "'\\0\\0\\0\\0' .. sub(args[at + 1], 9)"},
+};
 // A full Redis takes no commits either.
 inline const Sabotage kNoCommitWhenFull{
     {"register('commit', commit, {'allow-oom'})", "register('commit', commit, {})"},
