@@ -143,12 +143,7 @@ void Replay::apply(const Words& words) {
   } else if (verb == "XADD" && key->rest == "dead") {
     on_letter(key->function, words);
   } else if (verb == "XDEL" && key->rest == "dead") {
-    for (std::size_t i = 2; i < words.size(); ++i) {
-      const std::uint64_t entry = fingerprint(words[i]);
-      std::erase_if(now_, [&](const Change& change) {
-        return change.kind == Change::Kind::kLetter && change.fingerprint == entry;
-      });
-    }
+    on_letters_gone(key->function, words);
   } else if (verb == "HSET" && results) {
     on_results(key->function, key->rest.substr(kResults.size()), words);
   } else if (verb == "HDEL" && results) {
@@ -192,6 +187,36 @@ void Replay::on_journal(std::string_view function, const Words& words) {
     change.function = function;
     change.id = {*entry, *index};
     change.tag = tag_of_event(words[i + 1]);
+    // An event that tells how a delivery ended names that in its subject.
+    const auto event = protocol::view_event(words[i + 1]);
+    if (!event || !event->source.starts_with("/functions/")) continue;
+    if (const auto about = protocol::parse_event_id(event->subject)) change.about = *about;
+    change.failure = event->type == "function.failed";
+  }
+}
+
+// Taken back within its step, it never was; else its delivery goes on, or nobody wants it.
+void Replay::on_letters_gone(std::string_view function, const Words& words) {
+  for (std::size_t i = 2; i < words.size(); ++i) {
+    const std::uint64_t entry = fingerprint(words[i]);
+    const auto taken_back = std::erase_if(now_, [&](const Change& change) {
+      return change.kind == Change::Kind::kLetter && change.fingerprint == entry;
+    });
+    const auto letter = letters_.find(std::string(function) + ' ' + std::string(words[i]));
+    if (taken_back > 0 || letter == letters_.end()) continue;
+    const auto moved = std::find_if(now_.begin(), now_.end(), [&](const Change& change) {
+      return change.kind == Change::Kind::kPostponed && change.function == function &&
+             change.id == letter->second;
+    });
+    if (moved != now_.end()) {
+      moved->kind = Change::Kind::kRedriven;
+    } else {
+      Change& gone = now_.emplace_back();
+      gone.kind = Change::Kind::kPurged;
+      gone.function = function;
+      gone.id = letter->second;
+    }
+    letters_.erase(letter);
   }
 }
 
@@ -207,6 +232,7 @@ void Replay::on_letter(std::string_view function, const Words& words) {
     }
   }
   change.fingerprint = fingerprint(words[2]);  // the letter's own entry, should it be taken back
+  letters_[std::string(function) + ' ' + std::string(words[2])] = change.id;
   now_.push_back(std::move(change));
 }
 

@@ -9,6 +9,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "tests/chaos/history.h"
@@ -32,6 +33,7 @@ class Replay {
   void on_letter(std::string_view function, const std::vector<std::string_view>& words);
   void on_results(std::string_view function, std::string_view entry,
                   const std::vector<std::string_view>& words);
+  void on_letters_gone(std::string_view function, const std::vector<std::string_view>& words);
   void on_rows(std::string_view function, const std::vector<std::string_view>& words);
   void on_rows_gone(std::string_view function, const std::vector<std::string_view>& words);
   void take_back(const Change& what);
@@ -43,6 +45,7 @@ class Replay {
   std::vector<Change> now_;         // of this step
   std::vector<CountsSeen> counts_;  // by function, few; the running state
   std::vector<std::string> counted_now_;
+  std::unordered_map<std::string, protocol::EventId> letters_;  // of each function's letters
   std::vector<std::string> accepted_now_;  // functions that this step brings deliveries
 };
 

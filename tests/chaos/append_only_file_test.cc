@@ -103,6 +103,38 @@ TEST(AppendOnlyFile, KnowsThatADelayedEventIsAppendedToLater) {
   EXPECT_EQ(history.changes[2].kind, Change::Kind::kPostponed);
 }
 
+TEST(AppendOnlyFile, TellsALetterThatIsRedrivenFromOneThatIsPurged) {
+  const std::string row = store::pack(store::LaterRow{{4096}, 0, 5, {}, event(42)});
+  const History history = replay({
+      {"XADD", "fanfare:{probe}:dead", "20-0", "id", "17-0.3", "event", event(42)},
+      {"XADD", "fanfare:{probe}:dead", "21-0", "id", "17-0.4", "event", event(43)},
+      {"MULTI"},
+      {"ZADD", "fanfare:{probe}:later", "900", "17-0.3"},
+      {"HSET", "fanfare:{probe}:later:rows", "17-0.3", row},
+      {"HDEL", "fanfare:{probe}:results:17-0", "3"},
+      {"XDEL", "fanfare:{probe}:dead", "20-0"},
+      {"EXEC"},
+      {"XDEL", "fanfare:{probe}:dead", "21-0"},
+  });
+  ASSERT_EQ(history.changes.size(), 4u);
+  EXPECT_EQ(history.changes[2].kind, Change::Kind::kRedriven);
+  EXPECT_EQ(history.changes[2].id.index, 3);
+  EXPECT_EQ(history.changes[3].kind, Change::Kind::kPurged);
+  EXPECT_EQ(history.changes[3].id.index, 4);
+}
+
+TEST(AppendOnlyFile, KnowsWhatAnEventTellsOf) {
+  protocol::Event told;
+  told.source = "/functions/probe";
+  told.type = "function.failed";
+  told.subject = "17-0.3";
+  const History history =
+      replay({{"XADD", "fanfare:{told}:journal:4", "30-0", "0", protocol::pack(told)}});
+  ASSERT_EQ(history.changes.size(), 1u);
+  EXPECT_EQ(history.changes[0].about, (protocol::EventId{{17, 0}, 3}));
+  EXPECT_TRUE(history.changes[0].failure);
+}
+
 TEST(AppendOnlyFile, ForgetsWhatAStepTookBack) {
   const History history = replay({
       {"MULTI"},

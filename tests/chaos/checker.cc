@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <map>
 #include <set>
@@ -63,7 +64,10 @@ class Checker {
       if (one.ended_ns != 0 && !one.failed) ran_.insert(one.id);
     }
     for (const Change& one : history.changes) {
-      if (one.kind == Change::Kind::kAppended) appended_[one.tag].insert(one.id);
+      if (one.kind == Change::Kind::kRedriven) ++redriven_[one.id];
+      // What destinations are told nobody has sent: see told().
+      if (one.kind != Change::Kind::kAppended || is_destination(one.function)) continue;
+      appended_[one.tag].insert(one.id);
     }
     for (const Ended& one : history.ended) {
       if (one.tag != 0) appended_[one.tag].insert(one.id);
@@ -80,6 +84,9 @@ class Checker {
     one_at_a_time();
     one_of_a_token();
     in_order();
+    told();
+    rows();
+    cancelled();
     changes_in_sequence();
     conservation();
     bounds();
@@ -130,9 +137,13 @@ class Checker {
 
   void one_commit() {
     std::unordered_map<DeliveryKey, const Change*, DeliveryKeyHash> stored;
+    std::unordered_set<DeliveryKey, DeliveryKeyHash> purged;  // its letter is
     for (const Change& change : history_.changes) {
-      if (change.kind != Change::Kind::kStored) continue;
       const DeliveryKey key{change.function, change.id};
+      if (change.kind == Change::Kind::kPurged) purged.insert(key);
+      if (change.kind == Change::Kind::kLetter) purged.erase(key);
+      if (change.kind == Change::Kind::kRedriven) stored.erase(key);
+      if (change.kind != Change::Kind::kStored) continue;
       const auto [first, is_first] = stored.emplace(key, &change);
       if (is_first) continue;
       violate(Invariant::kOneCommit, "{} has a second result in step {}, after step {}",
@@ -142,7 +153,8 @@ class Checker {
       const DeliveryKey key{one.function, one.id};
       const bool buried =
           one.status == protocol::Status::kFailed || one.status == protocol::Status::kExpired;
-      if (one.has_result && one.letters != (buried ? 1u : 0u)) {
+      const std::size_t letters = buried && !purged.contains(key) ? 1 : 0;
+      if (one.has_result && one.letters != letters) {
         violate(Invariant::kOneCommit, "{} is {} and has {} dead letters", text_of(key),
                 protocol::to_string(one.status), one.letters);
       }
@@ -242,9 +254,12 @@ class Checker {
                   static_cast<double>(runs[i + 1]->began_ns - runs[i]->began_ns) / 1e6);
         }
       }
-      if (history_.attempts_max > 0 && failures > history_.attempts_max) {
+      // A letter that is redriven has its attempts anew.
+      const auto redriven = redriven_.find(id);
+      const std::size_t lives = 1 + (redriven == redriven_.end() ? 0 : redriven->second);
+      if (history_.attempts_max > 0 && failures > history_.attempts_max * lives) {
         violate(Invariant::kAccounted, "{} failed {} times; {} were allowed", to_string(id),
-                failures, history_.attempts_max);
+                failures, history_.attempts_max * lives);
       }
     }
     // Whatever was stored as a success was executed.
@@ -306,13 +321,93 @@ class Checker {
       if (change.kind != Change::Kind::kStored || change.tag == 0) continue;
       const auto sent = by_tag_.find(change.tag);
       if (sent == by_tag_.end() || sent->second->ordering_key.empty()) continue;
-      if (!seen.insert(change.id).second) continue;
+      // One that was redriven has taken the last place in its key.
+      if (!seen.insert(change.id).second || redriven_.contains(change.id)) continue;
       std::uint64_t& before = last[sent->second->ordering_key];
       if (sent->second->position < before) {
         violate(Invariant::kOrder, "key {}: number {} was committed after number {}",
                 sent->second->ordering_key, sent->second->position, before);
       }
       before = std::max(before, sent->second->position);
+    }
+  }
+
+  bool is_destination(const std::string& function) const {
+    return !function.empty() && function == history_.destination;
+  }
+
+  // Each success, and each dead letter, is told once, and nothing else is.
+  void told() {
+    if (history_.destination.empty()) return;
+    struct Ends {
+      std::size_t successes = 0, failures = 0;
+    };
+    std::map<EventId, Ends> were, told;
+    for (const Change& change : history_.changes) {
+      if (is_destination(change.function)) {
+        if (change.kind != Change::Kind::kAppended) continue;
+        Ends& ends = told[change.about];
+        ++(change.failure ? ends.failures : ends.successes);
+        were[change.about];
+        continue;
+      }
+      if (change.kind == Change::Kind::kLetter) ++were[change.id].failures;
+      const bool success =
+          change.kind == Change::Kind::kStored && change.status == protocol::Status::kSucceeded;
+      if (success) ++were[change.id].successes;
+    }
+    verdict_.told = told.size();
+    for (const auto& [id, ends] : were) {
+      const Ends& heard = told[id];
+      if (heard.successes < ends.successes || heard.failures < ends.failures) {
+        violate(Invariant::kNoLoss, "{} ended well {} times, badly {}; told were {} and {}",
+                to_string(id), ends.successes, ends.failures, heard.successes, heard.failures);
+      } else if (heard.successes > ends.successes || heard.failures > ends.failures) {
+        violate(Invariant::kOneCommit, "{} ended well {} times, badly {}; told were {} and {}",
+                to_string(id), ends.successes, ends.failures, heard.successes, heard.failures);
+      }
+    }
+  }
+
+  // Each attempt counts itself in the row "n/TAG" and leaves its nonce in "e/TAG".
+  void rows() {
+    if (!history_.writes_rows) return;
+    const auto row = [&](const char* kind, Tag tag) {
+      const auto found = history_.rows.find(kind + std::to_string(tag));
+      return found == history_.rows.end() ? std::string() : found->second;
+    };
+    std::set<Tag> committed;
+    for (const Ended& one : history_.ended) {
+      if (!one.has_result || one.status != protocol::Status::kSucceeded) continue;
+      committed.insert(one.tag);
+      const std::string count = row("n/", one.tag), nonce = row("e/", one.tag);
+      if (count == "1" && nonce == std::to_string(one.nonce)) continue;
+      violate(Invariant::kOneCommit, "{} succeeded by execution {}; its rows: '{}' times, '{}'",
+              to_string(one.id), one.nonce, count, nonce);
+    }
+    for (const auto& [key, value] : history_.rows) {
+      const Tag tag = std::strtoull(key.c_str() + 2, nullptr, 10);
+      if (committed.contains(tag)) continue;
+      violate(Invariant::kOneCommit, "row {} is {}, and tag {} has not succeeded", key, value, tag);
+    }
+    verdict_.rows = history_.rows.size();
+  }
+
+  void cancelled() {
+    std::map<EventId, std::int64_t> answered;
+    for (const Cancel& one : history_.cancels) answered.emplace(one.id, one.answered_ns);
+    verdict_.cancels = answered.size();
+    for (const Ended& one : history_.ended) {
+      if (!answered.contains(one.id)) continue;
+      if (one.has_result && one.status == protocol::Status::kCancelled) continue;
+      violate(Invariant::kOneCommit, "{} was cancelled, and {}", to_string(one.id),
+              one.has_result ? protocol::to_string(one.status) : "has no result");
+    }
+    for (const Execution& one : history_.executions) {
+      const auto found = answered.find(one.id);
+      if (found == answered.end() || one.began_ns <= found->second + kCancelTakesNs) continue;
+      violate(Invariant::kMonotone, "{} was cancelled, and ran {:.1f} ms after that was answered",
+              to_string(one.id), static_cast<double>(one.began_ns - found->second) / 1e6);
     }
   }
 
@@ -345,7 +440,12 @@ class Checker {
           }
           course.ended = true;
           break;
+        case Change::Kind::kRedriven:
+          if (!course.ended) violate(Invariant::kMonotone, "{} was redriven alive", text_of(key));
+          course = {.moved_by = change.token};
+          break;
         case Change::Kind::kLetter:
+        case Change::Kind::kPurged:
           break;
       }
     }
@@ -426,6 +526,7 @@ class Checker {
   std::unordered_set<EventId> ran_;                              // to a good end, once at least
   std::unordered_map<EventId, std::set<std::string>> not_lost_;  // functions that have it
   std::unordered_map<Tag, std::set<EventId>> appended_;
+  std::unordered_map<EventId, std::size_t> redriven_;  // how often
 };
 
 }  // namespace
@@ -481,6 +582,9 @@ std::string describe(const Verdict& v) {
       "dead letters {}, steps of Redis {}; lost {}\n",
       v.sent, v.acknowledged, v.unknown, v.refused, v.executions, v.repeated, v.tokens, v.committed,
       v.letters, v.steps, v.lost);
+  if (v.told + v.rows + v.cancels > 0) {
+    text += fmt::format("  ends told {}, rows {}, cancelled {}\n", v.told, v.rows, v.cancels);
+  }
   for (const Violation& violation : v.violations) {
     text += fmt::format("  {}: {}\n", name_of(violation.invariant), violation.text);
   }

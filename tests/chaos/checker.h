@@ -3,8 +3,10 @@
 //
 // The invariants, by the names under which they are reported:
 //   I1  no loss: what was acknowledged has ended, in each function that gets it, or still lies in
-//       Redis (then it is I9 that is broken)
-//   I2  one commit: each delivery has one result for ever, and at most one dead letter
+//       Redis (then it is I9 that is broken); a destination is told of each end
+//   I2  one commit: each delivery has one result for ever (until it is redriven) and at most one
+//       dead letter; its rows are written once, and only those of the attempt that counts; a
+//       destination is told once; what was answered as cancelled is cancelled
 //   I3  no phantom: whatever ended had been sent, and under the id that was acknowledged
 //   I4  a publication whose outcome is unknown is there once or not at all; a refused one is not
 //   I5  executions are accounted for: a repetition has a cause, failures stay within the budget,
@@ -15,7 +17,7 @@
 //   I9  liveness: after the last fault all comes to rest, and within the bounds of time
 //   I10 resources stay within their bounds, and processes hold at the end what they held before
 //   I11 status is monotone: what has ended never waits or runs again; the runs of one attempt token
-//       do not overlap
+//       do not overlap, and none begins kCancelTakesNs after the answer that it is cancelled
 #pragma once
 
 #include <array>
@@ -43,6 +45,10 @@ enum class Invariant : std::uint8_t {
 };
 std::string_view name_of(Invariant invariant);  // "I1 no loss"
 
+// Until everybody has heard of a cancellation: a worker that had the delivery may be on its way
+// back to a broker that has just begun.
+inline constexpr std::int64_t kCancelTakesNs = 1'500'000'000;
+
 struct Violation {
   Invariant invariant;
   std::string text;
@@ -56,6 +62,7 @@ struct Verdict {
   // What was looked at: a run that saw nothing proves nothing.
   std::size_t sent = 0, acknowledged = 0, unknown = 0, refused = 0;
   std::size_t executions = 0, repeated = 0, committed = 0, letters = 0, steps = 0;
+  std::size_t told = 0, rows = 0, cancels = 0;
   std::size_t tokens = 0;  // executions whose attempt token is known
   std::size_t lost = 0;    // acknowledged, and neither ended nor there any more
 

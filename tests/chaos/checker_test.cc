@@ -350,5 +350,115 @@ TEST(ChaosChecker, FindsWhatHadEndedAndWaitsAgain) {
   expect_only(Invariant::kMonotone, f.h);
 }
 
+// The first event dies, is redriven, and succeeds; a destination is told of both ends, and of the
+// others' successes. Each attempt writes its rows.
+class Told : public Faultless {
+ public:
+  Told() {
+    h.changes[1].status = h.changes[3].status = h.changes[5].status = protocol::Status::kSucceeded;
+    const Change success = h.changes[1];
+    Change died = success, letter = success, redriven = success;
+    died.status = protocol::Status::kFailed;
+    died.tag = died.nonce = 0;
+    died.fingerprint = 77;
+    letter.kind = Change::Kind::kLetter;
+    redriven.kind = Change::Kind::kRedriven;
+    redriven.token = {6};
+    h.changes.erase(h.changes.begin() + 1);
+    for (Change* const one : {&died, &letter}) one->step = 3;
+    redriven.step = 8;
+    h.changes.insert(h.changes.begin() + 1, {died, letter});
+    h.changes.push_back(redriven);
+    h.changes.push_back(success);
+    h.changes.back().step = 9;
+    h.changes.back().token = {7};
+    Execution first = again(0, -5, 999);
+    first.failed = true;
+    h.executions.insert(h.executions.begin(), first);
+    h.destination = "told";
+    tell(1, true);
+    for (Tag tag = 1; tag <= 3; ++tag) tell(tag, false);
+    h.at_rest.push_back({.accepted = 4, .succeeded = 4});
+    h.writes_rows = true;
+    for (Tag tag = 1; tag <= 3; ++tag) {
+      h.rows["n/" + std::to_string(tag)] = "1";
+      h.rows["e/" + std::to_string(tag)] = std::to_string(1000 + tag);
+    }
+  }
+  void tell(Tag tag, bool failure) {
+    Change told;
+    told.kind = Change::Kind::kAppended;
+    told.step = 10 + tag;
+    told.function = "told";
+    told.id = {{1'800'000'000'000 + h.changes.size(), 0}, 0};
+    told.about = id_of(tag);
+    told.failure = failure;
+    h.changes.push_back(told);
+  }
+};
+
+TEST(ChaosChecker, FindsNothingWrongWithALetterThatIsRedrivenAndToldOf) {
+  const Verdict verdict = check(Told().h);
+  EXPECT_TRUE(verdict.kept_all()) << describe(verdict);
+  EXPECT_EQ(verdict.told, 3u);
+  EXPECT_EQ(verdict.rows, 6u);
+}
+
+TEST(ChaosChecker, FindsAnEndThatNobodyWasToldOfOrTwice) {
+  Told none;
+  none.h.changes.pop_back();
+  none.h.at_rest[1] = {.accepted = 3, .succeeded = 3};
+  expect_only(Invariant::kNoLoss, none.h);
+  Told twice;
+  twice.tell(1, true);
+  twice.h.at_rest[1] = {.accepted = 5, .succeeded = 5};
+  expect_only(Invariant::kOneCommit, twice.h);
+}
+
+TEST(ChaosChecker, FindsRowsThatWereWrittenTwiceOrByAnAttemptThatDoesNotCount) {
+  Told twice;
+  twice.h.rows["n/2"] = "2";
+  expect_only(Invariant::kOneCommit, twice.h);
+  Told another;
+  another.h.rows["e/1"] = "999";
+  expect_only(Invariant::kOneCommit, another.h);
+  Told missing;
+  missing.h.rows.erase("n/3");
+  expect_only(Invariant::kOneCommit, missing.h);
+  Told stray;
+  stray.h.rows["n/9"] = "1";
+  expect_only(Invariant::kOneCommit, stray.h);
+}
+
+TEST(ChaosChecker, FindsALetterThatIsGoneWithoutHavingBeenPurged) {
+  Faultless f;
+  f.h.ended[0].status = protocol::Status::kFailed;
+  f.h.ended[0].nonce = 0;
+  expect_only(Invariant::kOneCommit, f.h);
+  f.h.changes.push_back(
+      {.kind = Change::Kind::kPurged, .step = 9, .function = "f", .id = id_of(1)});
+  EXPECT_TRUE(check(f.h).kept_all()) << describe(check(f.h));
+}
+
+TEST(ChaosChecker, FindsWhatIsRedrivenAlive) {
+  Faultless f;
+  f.h.changes.insert(
+      f.h.changes.begin() + 1,
+      {.kind = Change::Kind::kRedriven, .step = 2, .function = "f", .id = id_of(1), .token = {1}});
+  expect_only(Invariant::kMonotone, f.h);
+}
+
+TEST(ChaosChecker, FindsWhatWasCancelledAndRanOrEndedOtherwise) {
+  Faultless f;
+  f.h.cancels.push_back({id_of(1), f.h.executions[0].began_ns - kCancelTakesNs});
+  f.h.ended[0].status = protocol::Status::kCancelled;
+  EXPECT_TRUE(check(f.h).kept_all()) << describe(check(f.h));
+  --f.h.cancels[0].answered_ns;
+  expect_only(Invariant::kMonotone, f.h);
+  Faultless otherwise;
+  otherwise.h.cancels.push_back({id_of(1), otherwise.h.executions[0].began_ns});
+  expect_only(Invariant::kOneCommit, otherwise.h);
+}
+
 }  // namespace
 }  // namespace fanfare::chaos

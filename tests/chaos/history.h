@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -67,6 +68,8 @@ struct Change {
     kPostponed,  // into `later`
     kStored,     // a result
     kLetter,     // a dead letter
+    kRedriven,   // a dead letter has become a delivery again, in `later`
+    kPurged,     // a dead letter is gone, and its delivery has not moved
   };
   Kind kind = Kind::kAppended;
   std::uint64_t step = 0;
@@ -74,7 +77,9 @@ struct Change {
   protocol::EventId id;
   Tag tag = 0;                    // kAppended, kLetter; kStored of a success
   std::uint64_t nonce = 0;        // kStored of a success: the execution whose output it is
-  protocol::AttemptToken token;   // kPostponed, kStored; without the broker's own bit
+  protocol::EventId about;        // kAppended: the event of the function that caused it, if any
+  bool failure = false;           // kAppended with `about`: it tells of a failure
+  protocol::AttemptToken token;   // kPostponed, kRedriven, kStored; without the broker's own bit
   protocol::Status status{};      // kStored
   std::uint64_t fingerprint = 0;  // kStored: of all its bytes
 };
@@ -113,6 +118,12 @@ struct Fault {
   std::int64_t from_ns = 0, to_ns = 0;
 };
 
+// An operator was answered that a delivery is cancelled.
+struct Cancel {
+  protocol::EventId id;
+  std::int64_t answered_ns = 0;
+};
+
 // A figure that has a bound: how long something took, how much something grew.
 struct Bounded {
   enum class Of : std::uint8_t { kTime, kResource };
@@ -148,6 +159,12 @@ struct History {
   std::vector<Fault> faults;
   std::vector<Bounded> bounds;
   std::vector<Held> held;
+  std::vector<Cancel> cancels;
+  std::string destination;  // the function that is told how deliveries of the others end, if any
+  // What lies in the function's store, if each of its attempts writes there: see rows_of() in
+  // checker.cc.
+  std::map<std::string, std::string> rows;
+  bool writes_rows = false;
   bool results_kept = true;        // else what has run to its end has ended
   bool came_to_rest = true;        // within the scenario's time
   std::uint32_t attempts_max = 0;  // failures that a delivery may have; 0 = not looked at

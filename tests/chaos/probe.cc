@@ -21,7 +21,8 @@
 //                  seconds, deaf to SIGTERM
 //   fds            opens files until it fails, and fails with that
 //   print MIB      writes so much to its standard output
-// Answer: "<tag> <nonce>".
+// Answer: "<tag> <nonce>". With CHAOS_ROWS in its environment each attempt counts itself in the row
+// "n/<tag>" and leaves its nonce in "e/<tag>".
 
 #include <fanfare/function.h>
 #include <fcntl.h>
@@ -183,6 +184,12 @@ FANFARE_FUNCTION(const fanfare::Event& event, fanfare::Context& context) {
   const std::string_view verb = next_word(data);
   const std::uint64_t argument = number(next_word(data));
   write_down(record, ExecutionRecord::kBegan);
+
+  static const bool writes_rows = std::getenv("CHAOS_ROWS") != nullptr;
+  if (writes_rows) {
+    context.store().increment("n/" + std::to_string(record.tag));
+    context.store().put("e/" + std::to_string(record.tag), std::to_string(record.nonce));
+  }
 
   const bool still = context.attempt() <= argument;
   if (verb == "sleep") {

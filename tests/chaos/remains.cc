@@ -1,5 +1,6 @@
 #include "tests/chaos/remains.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <map>
@@ -92,6 +93,7 @@ Counts read_counts(RedisSync& redis, const std::string& function) {
 void read_ended(RedisSync& redis, const std::string& function, History& history) {
   std::map<protocol::EntryId, std::set<std::uint8_t>> entries;
   for (const Change& change : history.changes) {
+    if (change.function != function) continue;
     if (change.kind != Change::Kind::kLetter) entries[change.id.entry].insert(change.id.index);
   }
   for (const Submission& one : history.submissions) {
@@ -158,6 +160,23 @@ void read_unfinished(RedisSync& redis, const std::string& function, History& his
     history.unfinished.push_back(
         {function, read_or_throw(protocol::parse_event_id((*rows)[i].text()))});
   }
+}
+
+std::map<std::string, std::string> read_rows(RedisSync& redis, const std::string& function) {
+  constexpr std::size_t kExpiryBytes = 8;
+  const auto reply = ask(redis, {"HGETALL", store::store_key(function)});
+  std::map<std::string, std::string> rows;
+  for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {
+    const std::string_view row = (*reply)[i + 1].text();
+    rows[std::string((*reply)[i].text())] = row.substr(std::min(kExpiryBytes, row.size()));
+  }
+  return rows;
+}
+
+bool is_at_rest(RedisSync& redis, const std::string& function) {
+  const Counts counts = read_counts(redis, function);
+  const auto outbox = ask(redis, {"XLEN", store::outbox_key(function)});
+  return counts.open == 0 && counts.later == 0 && outbox->integer() == 0;
 }
 
 bool has_result(RedisSync& redis, const std::string& function, const protocol::EventId& id) {

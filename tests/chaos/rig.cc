@@ -82,6 +82,9 @@ Rig::Rig(RigOptions options)
   if (!run_until([this] { return answers(); }, 20s)) {
     throw std::runtime_error("the broker does not answer\n" + logs());
   }
+  if (options_.destination) {
+    deploy(kTold, fmt::format("[env]\n{} = \"{}\"\n", kExecutionLogVariable, file("told.log")));
+  }
   deploy_probe(options_.env);
   for (std::size_t i = 0; i < options_.workers; ++i) start(worker(i));
   warm_up();
@@ -91,6 +94,7 @@ Rig::~Rig() {
   ending_ = true;
   client_.reset();
   for (auto& publication : publications_) publication->child.reset();
+  for (auto& command : commands_) command->child.reset();
   // Workers first, and in peace, so that they take their memory cgroups along: without its broker a
   // worker would look for it for a while.
   for (std::size_t i = 0; i < workers(); ++i) {
@@ -290,6 +294,37 @@ Publication& Rig::publish(Load load) {
   return *publications_.back();
 }
 
+std::string Command::output() const {
+  std::ifstream in(output_file);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+Command& Rig::command(std::vector<std::string> words) {
+  Command& one = *commands_.emplace_back(std::make_unique<Command>());
+  one.words = std::move(words);
+  one.output_file = file(fmt::format("command-{}.log", commands_.size()));
+  std::vector<std::string> command{
+      FANFARE_BIN_DIR "/fanfare",       "--json", "--broker", endpoint(), "--redis",
+      "unix://" + redis_->socket_path()};
+  command.insert(command.end(), one.words.begin(), one.words.end());
+  one.child = value_or_throw(cli::Child::start(loop_,
+                                               {.name = "fanfare",
+                                                .command = std::move(command),
+                                                .environment = {},
+                                                .log_file = one.output_file},
+                                               [&one](const cli::ChildEnd& end) {
+                                                 one.exit_code = end.exit_code;
+                                                 one.ended_ns = now_ns();
+                                               }));
+  return one;
+}
+
+void Rig::kill(Command& command) {
+  if (!command.running()) return;
+  command.killed = true;
+  command.child->send_signal(SIGKILL);
+}
+
 void Rig::stop_publishing() {
   for (auto& publication : publications_) {
     if (publication->running()) publication->child->send_signal(SIGTERM);
@@ -408,7 +443,10 @@ bool Rig::come_to_rest(Duration at_most) {
   const auto ended = [&] {
     if (!published()) return false;
     const Counts now = counts();
-    return now.open == 0 && now.later == 0;
+    if (now.open != 0 || now.later != 0) return false;
+    if (!options_.destination) return true;
+    auto redis = connected();
+    return is_at_rest(redis, kProbe) && is_at_rest(redis, kTold);
   };
   came_to_rest_ = run_while_it_moves(ended, at_most);
   if (came_to_rest_) {
@@ -479,6 +517,11 @@ History Rig::collect() {
   read_ended(redis, kProbe, history);
   read_unfinished(redis, kProbe, history);
   history.at_rest.push_back(counts());
+  if (options_.destination) {
+    history.destination = kTold;
+    history.at_rest.push_back(read_counts(redis, kTold));
+  }
+  history.rows = read_rows(redis, kProbe);
   // After the results: should something still run, each result's execution is among them.
   history.executions = executions();
   read_tokens(file("tokens.log"), history.executions);
@@ -499,18 +542,26 @@ std::string Rig::logs() const {
 }
 
 void Rig::deploy_probe(const std::string& more_env) {
+  std::string manifest = options_.manifest;
+  if (options_.destination) {
+    manifest = fmt::format("on_success = \"{0}\"\non_failure = \"{0}\"\n{1}", kTold, manifest);
+  }
+  deploy(kProbe, fmt::format("{}\n[env]\n{} = \"{}\"\n{} = \"{}\"\n{}"
+                             "[[on]]\npattern = '{{\"type\": [\"{}\"]}}'\n",
+                             manifest, kExecutionLogVariable, file("executions.log"),
+                             kBirthLogVariable, file("births.log"), more_env, kProbe));
+  std::ofstream{file("executions.log"), std::ios::app};
+}
+
+void Rig::deploy(const std::string& name, const std::string& manifest) {
   cli::Checked checked;
-  checked.name = kProbe;
-  checked.manifest_toml = fmt::format(
-      "name = \"{0}\"\nhandler = \"{0}.so\"\n{1}\n[env]\n{2} = \"{3}\"\n{4} = \"{5}\"\n{6}"
-      "[[on]]\npattern = '{{\"type\": [\"{0}\"]}}'\n",
-      kProbe, options_.manifest, kExecutionLogVariable, file("executions.log"), kBirthLogVariable,
-      file("births.log"), more_env);
+  checked.name = name;
+  checked.manifest_toml =
+      fmt::format("name = \"{}\"\nhandler = \"{}.so\"\n{}", name, kProbe, manifest);
   checked.package = value_or_throw(protocol::pack_directory(FANFARE_BINARY_DIR "/chaos/probe"));
   checked.digest = sha256_hex(checked.package);
   auto redis = connected();
   value_or_throw(cli::deploy_function(checked, redis, *client_));
-  std::ofstream{file("executions.log"), std::ios::app};
 }
 
 }  // namespace fanfare::chaos

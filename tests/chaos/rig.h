@@ -46,6 +46,7 @@ struct RigOptions {
   // Of the probe. Retries come at once, so that a run need not wait for them.
   std::string manifest =
       "timeout = \"5s\"\n[retry]\nmax_attempts = 5\nbase = \"10ms\"\ncap = \"50ms\"\n";
+  bool destination = false;   // another function is told how the probe's deliveries end
   std::string env;            // of the probe: more lines of its manifest's [env]
   Sabotage sabotage;          // of Redis' function library
   bool proxy_redis = false;   // brokers and workers reach Redis through redis_link()
@@ -76,6 +77,18 @@ class Member {
   friend class Rig;
   std::unique_ptr<cli::Child> child;
   std::int64_t started_ns = 0;
+};
+
+// An operator's command: a process of the installed command line.
+struct Command {
+  std::vector<std::string> words;
+  std::string output_file;
+  std::int64_t ended_ns = 0;
+  int exit_code = -1;
+  bool killed = false;
+  std::unique_ptr<cli::Child> child;
+  bool running() const { return child && child->running(); }
+  std::string output() const;
 };
 
 // A publisher and its log.
@@ -120,6 +133,10 @@ class Rig {
   void note_fault(const std::string& what, std::int64_t from_ns, pid_t pid = 0);
   std::size_t faults() const { return faults_.size(); }
 
+  // `fanfare WORDS… --json`; ours until the end.
+  Command& command(std::vector<std::string> words);
+  void kill(Command& command);
+
   // Starts it, or again. The supervisor does so by itself.
   void start(Member& member);
   // The probe anew: a new generation of it, with such lines in its manifest's [env].
@@ -157,6 +174,7 @@ class Rig {
   Variables settings_of_worker(std::size_t number) const;
   std::string redis_url() const;
   void load_sabotaged_library();
+  void deploy(const std::string& name, const std::string& manifest);
   RedisSync connected() const;  // to Redis itself
   std::filesystem::path redis_dir() const;
   bool nobody_runs() const;
@@ -173,6 +191,7 @@ class Rig {
   std::vector<std::unique_ptr<LinkProxy>> broker_links_;  // by worker
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Publication>> publications_;
+  std::vector<std::unique_ptr<Command>> commands_;
   std::unique_ptr<client::BlockingClient> client_;
   std::vector<Fault> faults_;
   std::map<pid_t, std::size_t> stopped_;      // faults that have not ended, by process
@@ -195,5 +214,7 @@ inline constexpr const char* kKeepVariable = "CHAOS_KEEP";
 
 // The name of the probe, and the type of its events.
 inline constexpr const char* kProbe = "probe";
+// The function that is told, see RigOptions::destination: the probe again, under another name.
+inline constexpr const char* kTold = "told";
 
 }  // namespace fanfare::chaos

@@ -33,6 +33,11 @@ inline const Sabotage kNoFreeing{
 inline const Sabotage kNoDueTimes{
     {"if at > until_ms or i > 2 * (before + rows_max)", "if i > 2 * (before + rows_max)"},
 };
+// What is redriven is no dead letter any more, and nothing else either.
+inline const Sabotage kNoRedrive{
+    {"  call('HSET', rows, item.id, row)\n  item.filled = true", "  item.filled = true"},
+    {"  call('ZADD', later, due_ms, item.id)\n  item.placed = true", "  item.placed = true"},
+};
 // What waits for its retry is taken for one that has never been tried.
 inline const Sabotage kNoBudget{
     {"    values[#values + 1] = id\n    values[#values + 1] = args[at + 1]",

@@ -34,6 +34,7 @@ std::vector<Scenario> scenarios() {
       exhaustion(),
       restart(),
       tokens(),
+      everything(),
   };
   // clang-format on
 }
@@ -46,7 +47,7 @@ std::vector<Elsewhere> elsewhere() {
        "`WithoutProtection`"},
       {8, "errors within a function of Redis",
        "an error at each call to Redis of each function of the library, in turn",
-       "`store_redis_tests` (store/fault_test.cc)"},
+       "`store_redis_tests` (store/fault_test.cc); its own controls are the tests `FaultsControl`"},
   };
 }
 

@@ -100,5 +100,6 @@ Scenario stuck();         // 36
 Scenario exhaustion();    // 38
 Scenario restart();       // 41
 Scenario tokens();        // 42
+Scenario everything();    // 43
 
 }  // namespace fanfare::chaos
