@@ -503,7 +503,8 @@ class Checker {
   }
 
   void resources() {
-    const std::int64_t for_all = kKibKept + longest_backlog() * kBytesOfABacklog / 1024;
+    const std::int64_t for_all =
+        kKibKept + history_.kib_of_events + longest_backlog() * kBytesOfABacklog / 1024;
     for (const Held& one : history_.held) {
       const std::int64_t kib_kept = for_all + one.clients * kKibOfAClient;
       const Holding &before = one.before, &after = one.after;

@@ -159,6 +159,7 @@ struct History {
   std::vector<Fault> faults;
   std::vector<Bounded> bounds;
   std::vector<Held> held;
+  std::int64_t kib_of_events = 0;  // that a process may keep beyond the usual: of very large ones
   std::vector<Cancel> cancels;
   std::string destination;  // the function that is told how deliveries of the others end, if any
   // What lies in the function's store, if each of its attempts writes there: see rows_of() in
