@@ -55,6 +55,7 @@ struct Attempt {
 };
 
 enum class Place : std::uint8_t { kOpen, kLater, kSucceeded, kDead, kExpired, kCancelled };
+std::string_view to_string(Place place);
 
 struct DeliveryHistory {
   Tag tag = 0;
