@@ -77,21 +77,23 @@ bool DeliveryQueue::offer(protocol::Lane lane, protocol::EntryId entry,
   return true;
 }
 
+// Of its tenant or key, as far as is known, or for certain.
+bool DeliveryQueue::has_nothing_unread(const Window& window, const Pending& delivery) const {
+  return window.flows_unread.size() < limits_.flows_unread_max &&
+         !window.flows_unread.contains(delivery.flow) && !(delivery.ordered && window.more_unread);
+}
+
 bool DeliveryQueue::may_go_ahead(const Window& window, const Pending& delivery) const {
-  if (delivery.ordered || delivery.flow == 0 || window.ahead >= limits_.ahead_max) return false;
-  if (window.bytes >= 2 * limits_.bytes_max) return false;
-  if (window.tenants_unread.size() >= limits_.tenants_unread_max ||
-      window.tenants_unread.contains(delivery.flow)) {
-    return false;
-  }
+  if (delivery.flow == 0 || window.ahead >= limits_.ahead_max) return false;
+  if (window.bytes >= 2 * limits_.bytes_max || !has_nothing_unread(window, delivery)) return false;
   const auto waiting = window.ahead_waiting.find(delivery.flow);
-  return waiting == window.ahead_waiting.end() || waiting->second < limits_.ahead_of_tenant_max;
+  return waiting == window.ahead_waiting.end() || waiting->second < limits_.ahead_of_one_max;
 }
 
 void DeliveryQueue::note_unread(Window& window, const Pending& delivery) const {
-  if (delivery.ordered || delivery.flow == 0) return;
-  if (window.tenants_unread.size() < limits_.tenants_unread_max) {
-    window.tenants_unread.insert(delivery.flow);
+  if (delivery.flow == 0) return;
+  if (window.flows_unread.size() < limits_.flows_unread_max) {
+    window.flows_unread.insert(delivery.flow);
   }
 }
 
@@ -153,11 +155,12 @@ bool DeliveryQueue::will_be_read(const Pending& delivery) const {
 bool DeliveryQueue::is_read_up_to_due(const Pending& row) const {
   const auto lane = lanes_.find(row.lane);
   return lane == lanes_.end() || !lane->second.unread ||
-         static_cast<std::int64_t>(lane->second.read_to.ms) > row.due_ms;
+         static_cast<std::int64_t>(lane->second.read_to.ms) > row.due_ms ||
+         has_nothing_unread(lane->second, row);
 }
 
 void DeliveryQueue::mark_unread(protocol::Lane lane) {
-  lanes_[lane].unread = true;
+  lanes_[lane].unread = lanes_[lane].more_unread = true;
 }
 
 std::vector<Pending> DeliveryQueue::forget_journal() {
@@ -179,12 +182,12 @@ std::vector<Pending> DeliveryQueue::forget_journal() {
   for (const Pending& dropped : keys_.forget_journal()) forget(dropped, true);
   for (auto& [lane, window] : lanes_) {
     window.read_to = {};
-    window.unread = true;
+    window.unread = window.more_unread = true;
     window.paging = false;
     window.ahead = 0;
     window.ahead_waiting.clear();
     window.ahead_ended.clear();
-    window.tenants_unread.clear();
+    window.flows_unread.clear();
   }
   ahead_.clear();
   go_all(keys_.promote());
@@ -222,7 +225,8 @@ void DeliveryQueue::on_paged(protocol::Lane lane, protocol::EntryId last, bool m
     std::erase_if(ahead_, [&](const auto& one) { return one.second == lane; });
     window.ahead = 0;
     window.ahead_waiting.clear();
-    window.tenants_unread.clear();
+    window.flows_unread.clear();
+    window.more_unread = false;
   }
   for (Pending& delivery : deliveries) add(window, std::move(delivery));
   if (keys_.rows_wait()) go_all(keys_.promote());

@@ -7,14 +7,17 @@
 //
 // Who goes next: what came back, then higher priorities before lower ones, always; within a
 // priority tenants take turns (fair_queue.h). Deliveries with an ordering key go one at a time per
-// key (key_table.h); those that wait for their key fill the window of their lane, which stalls when
-// it is full of them. Other lanes go on.
+// key (key_table.h); those that wait for their key fill the window of their lane, which is read
+// no further when it is full of them. Other lanes go on.
 //
 // Tenants share lanes. So that one whose flood fills a window does not hold up the others of its
 // lane, an event of a tenant that has nothing unread there is taken although the window is full, or
 // older entries are unread: ahead of the lane's reading, which passes it over when it gets there. A
 // tenant has only so many taken ahead that wait; one that has more is read in its turn, like the
-// flood. What has an ordering key is never taken ahead.
+// flood. Likewise those of an ordering key, so that a key that is held up, and fills a window with
+// what waits for it, does not hold up the others of its lane. But order is a promise: nothing of a
+// key is taken ahead unless it is certain that nothing of it is unread, as it is not after a
+// restart until the lane has been read to its end.
 //
 // No I/O, no clock; not thread-safe: lives with the broker's core.
 #pragma once
@@ -40,11 +43,11 @@
 namespace fanfare::broker {
 
 struct WindowLimits {
-  std::size_t deliveries_max = 8192;      // per lane
-  std::size_t bytes_max = 4u << 20;       // per lane
-  std::size_t ahead_max = 2048;           // per lane, taken ahead and not ended; of twice bytes_max
-  std::size_t ahead_of_tenant_max = 256;  // of them, waiting
-  std::size_t tenants_unread_max = 1024;  // per lane; were there more, nothing is taken ahead
+  std::size_t deliveries_max = 8192;    // per lane
+  std::size_t bytes_max = 4u << 20;     // per lane
+  std::size_t ahead_max = 2048;         // per lane, taken ahead and not ended; of twice bytes_max
+  std::size_t ahead_of_one_max = 256;   // of them, waiting, of one tenant or ordering key
+  std::size_t flows_unread_max = 1024;  // per lane; were there more, nothing is taken ahead
 };
 
 class DeliveryQueue {
@@ -158,9 +161,10 @@ class DeliveryQueue {
     std::size_t ahead = 0;
     std::unordered_map<std::uint64_t, std::size_t> ahead_waiting;
     std::vector<protocol::EventId> ahead_ended;
-    // Of those that this broker has appended and not read. What lay there when it started is not
-    // known: newer ones of such a tenant may overtake it.
-    std::unordered_set<std::uint64_t> tenants_unread;
+    // Tenants and ordering keys of what this broker has appended and not read. What lay there when
+    // it started is not known: newer ones of such a tenant may overtake it, those of a key may not.
+    std::unordered_set<std::uint64_t> flows_unread;
+    bool more_unread = false;  // of others, too
   };
   // Higher priorities first; lanes of a priority in the order of their number.
   struct ByPriority {
@@ -177,6 +181,7 @@ class DeliveryQueue {
   }
   bool has_room(const Window& window) const;
   bool is_read_up_to_due(const Pending& row) const;
+  bool has_nothing_unread(const Window& window, const Pending& delivery) const;
   bool may_go_ahead(const Window& window, const Pending& delivery) const;
   void take_ahead(protocol::Lane lane, Window& window, std::vector<Pending>& deliveries);
   void note_unread(Window& window, const Pending& delivery) const;
