@@ -115,8 +115,13 @@ std::string format_status(const ordered_json& status, bool colour) {
                     fmt::format("{:.0f}", number(function, "done_per_s")),
                     number(function, "ready") > 0 ? human_ms(number(function, "oldest_ms")) : "-"});
   }
-  std::string outboxes;
+  std::string troubles, outboxes;
   for (const auto& function : status["functions"]) {
+    if (!text(function, "trouble").empty()) {
+      troubles += fmt::format("{} {}: {}\n", text(function, "name"),
+                              paint(Colour::kRed, "stands still", colour),
+                              printable(text(function, "trouble")));
+    }
     if (number(function, "outbox") == 0) continue;
     outboxes += fmt::format("outbox of {}: {} events it has published wait for room in a queue\n",
                             text(function, "name"), text(function, "outbox"));
@@ -125,7 +130,7 @@ std::string format_status(const ordered_json& status, bool colour) {
          format_table({"FUNCTION", "STATE", "READY", "RUNNING", "LATER", "DEAD", "SUCCEEDED",
                        "INSTANCES", "IN/S", "DONE/S", "OLDEST"},
                       rows, colour) +
-         outboxes;
+         troubles + outboxes;
 }
 
 }  // namespace
