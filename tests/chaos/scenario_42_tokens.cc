@@ -36,15 +36,15 @@ Outcome run_tokens(const Run& run) {
   const int rounds = run.lengthy ? 20 : 1;
   for (int round = 0; round < rounds; ++round) {
     const std::size_t before = rig.executions().size();
-    rig.publish({.rate = 100, .seconds = 0.04, .seed = run.seed, .mix = {{"sleep 2000", 1}}});
+    rig.publish({.rate = 100, .seconds = 0.04, .seed = run.seed, .mix = {{"sleep 4500", 1}}});
     rig.run_until([&] { return rig.executions().size() >= before + 4; }, 5s);
     // Both are cut off, one after the other is heard again: what either had goes to the other.
     const std::int64_t from = Rig::now_ns();
     rig.broker_link(0).half_open(true);
-    rig.run_until([&] { return rig.executions().size() >= before + 5; }, 1500ms);
+    rig.run_until([&] { return rig.executions().size() >= before + 5; }, 3500ms);
     rig.broker_link(0).half_open(false);
     rig.broker_link(1).half_open(true);
-    rig.run_until([&] { return rig.executions().size() >= before + 8; }, 1500ms);
+    rig.run_until([&] { return rig.executions().size() >= before + 8; }, 3500ms);
     rig.broker_link(1).half_open(false);
     rig.note_fault("links silent", from);
     rig.come_to_rest(30s);
