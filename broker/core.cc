@@ -97,7 +97,7 @@ struct Core::FrameHandler {
   Session* session;
   Now now;
 
-  void operator()(protocol::Invoke& m) { core.on_invoke(peer, m, now); }
+  void operator()(protocol::Invoke& m) { core.on_invoke(peer, session, m, now); }
   void operator()(protocol::Await& m) { core.on_await(peer, m, now); }
   void operator()(protocol::Admin& m) { core.on_admin(peer, m, now); }
   void operator()(protocol::Hello& m) { core.on_hello(peer, std::move(m), now); }

@@ -125,6 +125,7 @@ struct Session {
   std::uint64_t delivers_sent = 0;
   std::size_t suspects_lent = 0;
   std::vector<protocol::Heartbeat::Row> load;
+  std::uint32_t waiting = 0;  // of its instances, those that wait for what they invoked
   protocol::WorkerState state = protocol::WorkerState::kRunning;  // as it last said
   bool to_be_quiet = false;                                       // an operator wishes it
   // And was told so, and has not said since that it is: heartbeats that say something else, which
@@ -443,7 +444,8 @@ class Core {
   bool make_ready(FunctionState& function, Pending&& delivery, Now now);
   bool put_off(FunctionState& function, Pending& delivery, Now now);
   void read_on(FunctionState& function, Now now);
-  void on_invoke(const Peer& peer, const protocol::Invoke& invoke, Now now);
+  void on_invoke(const Peer& peer, const Session* worker, const protocol::Invoke& invoke, Now now);
+  static std::deque<Pending>::iterator behind_nested(std::deque<Pending>& invocations);
 
   // core_workers.cc: sessions, reports, losses
   void on_hello(const Peer& peer, protocol::Hello hello, Now now);

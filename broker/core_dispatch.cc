@@ -14,6 +14,12 @@ namespace {
 constexpr std::size_t kDeliverCountMax = 512;
 constexpr std::size_t kDeliverBytesMax = 512 * 1024;
 
+// Whether no more may run at once.
+bool all_run(const FunctionState& function) {
+  const std::size_t most = function.manifest.max_concurrency;
+  return most > 0 && function.running() >= most;
+}
+
 // For what workers run and this broker has not read: it appears, or its report comes, long before.
 constexpr Duration kUnknownKeysWait = std::chrono::seconds{1};
 
@@ -221,7 +227,14 @@ void Core::read_on(FunctionState& function, Now now) {
 
 // ---- synchronous invocations ----
 
-void Core::on_invoke(const Peer& peer, const protocol::Invoke& invoke, Now now) {
+// Invocations by functions come before those by clients: a slot waits for each, and credit that
+// workers give for them must not go to others.
+std::deque<Pending>::iterator Core::behind_nested(std::deque<Pending>& invocations) {
+  return std::ranges::find_if(invocations, [](const Pending& one) { return one.generation == 0; });
+}
+
+void Core::on_invoke(const Peer& peer, const Session* worker, const protocol::Invoke& invoke,
+                     Now now) {
   using protocol::Refusal;
   const auto no = [&](Refusal code, std::string message) {
     ++counters_.invocations_refused;
@@ -247,17 +260,30 @@ void Core::on_invoke(const Peer& peer, const protocol::Invoke& invoke, Now now) 
     return no(Refusal::kTooLarge, "the data is larger than max_event_bytes");
   }
   if (invoke.timeout_ms == 0) return no(Refusal::kInvalid, "the timeout must be at least 1 ms");
+  const auto options = protocol::unpack_options(event->packed_options);
+  if (!options) return no(Refusal::kMalformed, options.error().message);
+  if (options->generation != 0 && !worker) {
+    return no(Refusal::kInvalid,
+              "generation is for workers with a session to say; leave it out, or say Hello");
+  }
+  if (options->generation > protocol::kGenerationsMax) {
+    return no(Refusal::kInvalid, "too many deliveries and invocations led to this one");
+  }
 
   Pending pending;
   // The epoch makes it unlike those of former brokers, which workers may still name.
   pending.id = {{next_invocation_++, epoch_}, 0};
   pending.origin = protocol::Origin::kInvoke;
+  pending.generation = options->generation;
   pending.accepted_ms = to_ms(now.wall);
   pending.packed_event = invoke.packed_event;
   invocation_bytes_ += pending.packed_event.size();
   function->callers[pending.id] = {peer, invoke.request,
                                    now.steady + std::chrono::milliseconds{invoke.timeout_ms}};
-  function->invocations.push_back(std::move(pending));
+  const bool nested = pending.generation > 0;
+  function->invocations.insert(
+      nested ? behind_nested(function->invocations) : function->invocations.end(),
+      std::move(pending));
   ++counters_.invocations;
   touch(*function);
 }
@@ -271,6 +297,7 @@ void Core::expire_invocations(FunctionState& function, Now now) {
     refuse(invocation.caller, invocation.request, protocol::Refusal::kTimeout,
            function.leases.contains(id) ? "the function did not finish in time"
            : function.registered.paused ? "the function is paused; `fanfare functions resume` it"
+           : all_run(function)          ? "as many of it ran as its max_concurrency allows"
                                         : "no worker was free in time");
     return true;
   });

@@ -42,6 +42,7 @@ void Core::answer_workers(const AdminCall& admin) {
                        {"state", to_string(session.shown_state())},
                        {"instances", instances},
                        {"busy", busy},
+                       {"waiting", session.waiting},
                        {"held", held[id]},
                        {"heard_ms", to_ms(admin.now.steady - session.heard)}});
   }

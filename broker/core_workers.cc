@@ -232,6 +232,7 @@ void Core::on_credit(Session& session, const protocol::Credit& credit) {
 
 void Core::on_heartbeat(Session& session, protocol::Heartbeat& heartbeat, Now now) {
   session.load = std::move(heartbeat.rows);
+  session.waiting = heartbeat.waiting;
   session.running = std::move(heartbeat.running);
   if (session.running.size() > protocol::kRunningInHeartbeatMax) {
     session.running.resize(protocol::kRunningInHeartbeatMax);
@@ -385,7 +386,9 @@ void Core::take_back(FunctionState& function, Lease lease, Outcome why, Now now,
       return;
     }
     if (why != Outcome::kWorkerLost) {  // it had not run: somebody else may
-      function.invocations.push_front(std::move(delivery));
+      auto& invocations = function.invocations;
+      const auto place = delivery.generation > 0 ? invocations.begin() : behind_nested(invocations);
+      invocations.insert(place, std::move(delivery));
       return touch(function);
     }
     ++counters_.invocations_lost;

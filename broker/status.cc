@@ -108,6 +108,7 @@ std::string status_json(const Core& core, Now now) {
                        {"pid", session.hello.pid},
                        {"slots", session.hello.slots},
                        {"running", lent},
+                       {"waiting", session.waiting},
                        {"state", to_string(session.shown_state())},
                        {"heard_ms", to_ms(now.steady - session.heard)}});
   }

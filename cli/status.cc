@@ -99,9 +99,12 @@ std::string format_status(const ordered_json& status, bool colour) {
              : fmt::format("redis    {} {}\n", paint(Colour::kRed, "away:", colour),
                            text(redis, "error"));
   for (const auto& worker : status["workers"]) {
-    out += fmt::format("worker   {} pid {}, {} of {} slots running, heard {} ago\n",
+    // Those that wait for what they have invoked have lent their slots.
+    const std::string waiting =
+        number(worker, "waiting") == 0 ? "" : fmt::format(", {} waiting", text(worker, "waiting"));
+    out += fmt::format("worker   {} pid {}, {} of {} slots running{}, heard {} ago\n",
                        text(worker, "id"), text(worker, "pid"), text(worker, "running"),
-                       text(worker, "slots"), human_ms(number(worker, "heard_ms")));
+                       text(worker, "slots"), waiting, human_ms(number(worker, "heard_ms")));
   }
   if (status["workers"].empty()) {
     out += fmt::format("worker   {}\n", paint(Colour::kYellow, "none: deliveries wait", colour));

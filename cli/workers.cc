@@ -51,10 +51,11 @@ int run_workers_list(const Common& common) {
     rows.push_back({text_of(worker, "id"), text_of(worker, "host").substr(0, 8),
                     number_of(worker, "pid"), number_of(worker, "slots"), text_of(worker, "state"),
                     number_of(worker, "instances"), number_of(worker, "busy"),
-                    number_of(worker, "held"), human_ms(worker.value("heard_ms", 0.0))});
+                    number_of(worker, "waiting"), number_of(worker, "held"),
+                    human_ms(worker.value("heard_ms", 0.0))});
   }
   fmt::print("{}", format_table({"WORKER", "HOST", "PID", "SLOTS", "STATE", "INSTANCES", "BUSY",
-                                 "HELD", "HEARD"},
+                                 "WAITING", "HELD", "HEARD"},
                                 rows, common.output.colour_out));
   return kDone;
 }

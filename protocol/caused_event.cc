@@ -2,6 +2,8 @@
 
 #include <simdjson.h>
 
+#include <algorithm>
+
 #include "base/time.h"
 #include "protocol/base64.h"
 #include "protocol/json_text.h"
@@ -98,6 +100,12 @@ void inherit(Event& event, const EventView& cause) {
   event.options.tenant = options ? options->tenant : std::string{};
 }
 
+void inherit_trace(Event& event, const EventView& cause) {
+  for (const auto& [name, value] : view_extensions(cause)) {
+    if (name == "traceparent" || name == "tracestate") event.extensions.emplace_back(name, value);
+  }
+}
+
 }  // namespace
 
 CausedEvent destination_event(std::string_view destination, const EndedDelivery& ended) {
@@ -111,9 +119,7 @@ CausedEvent destination_event(std::string_view destination, const EndedDelivery&
   event.time = format_wall_time(wall_from_ms(ended.ended_ms));
   event.content_type = "application/json";
   event.data = record_json(ended, cause);
-  for (const auto& [name, value] : view_extensions(cause)) {
-    if (name == "traceparent" || name == "tracestate") event.extensions.emplace_back(name, value);
-  }
+  inherit_trace(event, cause);
   inherit(event, cause);
   return {to_function ? std::string{destination} : std::string{}, pack(event)};
 }
@@ -124,6 +130,30 @@ Result<CausedEvent> published_event(std::string_view packed_event, std::string_v
   const auto viewed = view_event(cause);
   inherit(*event, viewed ? *viewed : EventView{});
   return CausedEvent{{}, pack(*event)};
+}
+
+Result<std::string> invoking_event(std::string_view function, std::string data,
+                                   std::span<const Cause> causes) {
+  Event event;
+  event.type = "function.invoked";
+  event.source = "/functions/" + std::string{function};
+  event.subject = to_string(causes.front().id);
+  event.data = std::move(data);
+  std::uint32_t generation = 0;
+  for (std::size_t i = causes.size(); i-- > 0;) {  // the first has the last word on the tenant
+    const auto viewed = view_event(causes[i].packed_event);
+    const EventView cause = viewed ? *viewed : EventView{};
+    inherit(event, cause);
+    generation = std::max(generation, event.options.generation);
+    if (i == 0) inherit_trace(event, cause);
+  }
+  event.options.generation = generation;
+  if (generation > kGenerationsMax) {
+    return reject("this is the end of a chain of " + std::to_string(kGenerationsMax) +
+                  " deliveries and invocations, one from another: functions wait for each other "
+                  "in a circle");
+  }
+  return pack(event);
 }
 
 }  // namespace fanfare::protocol

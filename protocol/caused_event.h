@@ -1,5 +1,5 @@
-// The events that deliveries cause when they end: what a function published, and what its
-// destinations (`on_success`, `on_failure`) are told.
+// The events that deliveries cause: what a function published, what its destinations (`on_success`,
+// `on_failure`) are told, and what it invokes others with.
 //
 // Each says how many deliveries led to it (PublishOptions::generation), so that a loop of functions
 // ends, and stays with the tenant of the event that caused it.
@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -55,5 +56,16 @@ CausedEvent destination_event(std::string_view destination, const EndedDelivery&
 // function's own word on its generation counts for nothing. Rejects what view_event and
 // unpack_options reject.
 Result<CausedEvent> published_event(std::string_view packed_event, std::string_view cause);
+
+// The packed event with which a function invokes another while it handles `causes` (several, if it
+// takes batches; at least one): type "function.invoked", source "/functions/NAME", subject the id
+// of the first, whose tenant and trace it has. Rejects one that more than kGenerationsMax
+// deliveries led to.
+struct Cause {
+  EventId id;
+  std::string_view packed_event;
+};
+Result<std::string> invoking_event(std::string_view function, std::string data,
+                                   std::span<const Cause> causes);
 
 }  // namespace fanfare::protocol

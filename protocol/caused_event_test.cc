@@ -149,5 +149,40 @@ TEST(CausedEvent, IsRejectedIfAFunctionMadeItBadly) {
   EXPECT_FALSE(published_event("junk", pack(an_order())));
 }
 
+TEST(InvokingEvent, SaysWhoInvokesAndWhatLedToIt) {
+  Event order = an_order();
+  order.options.generation = 4;
+  order.options.tenant = "acme";
+  order.extensions = {{"traceparent", "00-1"}, {"other", "x"}};
+  Event later = an_order();
+  later.options.generation = 7;
+  later.options.tenant = "other";
+  const std::string first = pack(order), second = pack(later);
+  const std::vector<Cause> causes{{{{9, 1}, 2}, first}, {{{9, 1}, 3}, second}};
+  const auto packed = invoking_event("bill", "data", causes);
+  ASSERT_TRUE(packed);
+  Event expected;
+  expected.type = "function.invoked";
+  expected.source = "/functions/bill";
+  expected.subject = "9-1.2";
+  expected.extensions = {{"traceparent", "00-1"}};
+  expected.data = "data";
+  expected.options.generation = 8;
+  expected.options.tenant = "acme";
+  const auto event = unpack_event(*packed);
+  ASSERT_TRUE(event);
+  EXPECT_EQ(*event, expected);
+}
+
+TEST(InvokingEvent, IsRejectedAtTheEndOfAChain) {
+  Event order = an_order();
+  for (const std::uint32_t generation : {kGenerationsMax - 1, kGenerationsMax}) {
+    order.options.generation = generation;
+    const std::string cause = pack(order);
+    const std::vector<Cause> causes{{{{9, 1}, 2}, cause}};
+    EXPECT_EQ(invoking_event("bill", "", causes).has_value(), generation < kGenerationsMax);
+  }
+}
+
 }  // namespace
 }  // namespace fanfare::protocol

@@ -161,6 +161,7 @@ void body(auto& wire, Like<Heartbeat> auto& m) {
   wire.list("rows", m.rows, each_fields);
   if (wire.later()) wire.list("running", m.running, each_fields);
   if (wire.later()) wire.enumeration("state", m.state);
+  if (wire.later()) wire.number("waiting", m.waiting);
 }
 
 void body(auto& wire, Like<HeartbeatAck> auto& m) {

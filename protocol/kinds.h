@@ -49,7 +49,7 @@ inline constexpr KindInfo kKind<Deliver>{24, "Deliver", 2};
 template <>
 inline constexpr KindInfo kKind<Done>{25, "Done", 4, 1};
 template <>
-inline constexpr KindInfo kKind<Heartbeat>{26, "Heartbeat", 5, 2};
+inline constexpr KindInfo kKind<Heartbeat>{26, "Heartbeat", 6, 3};
 template <>
 inline constexpr KindInfo kKind<HeartbeatAck>{27, "HeartbeatAck", 2};
 template <>

@@ -81,7 +81,9 @@ struct Published {
   bool operator==(const Published&) const = default;
 };
 
-// Synchronous invocation: runs the function once, nothing is journaled. kind 3
+// Synchronous invocation: runs the function once, nothing is journaled. From a client, or from a
+// worker for a function that waits in an instance: then the event has a generation, and goes before
+// those of clients, because a slot waits for it. kind 3
 struct Invoke {
   std::uint64_t request = 0;
   std::string function;
@@ -295,6 +297,7 @@ struct Heartbeat {
   // those that have run longest.
   std::vector<RunningAttempt> running;
   WorkerState state = WorkerState::kRunning;
+  std::uint32_t waiting = 0;  // instances that wait for a function that they have invoked
   bool operator==(const Heartbeat&) const = default;
 };
 struct HeartbeatAck {

@@ -51,6 +51,18 @@ Event minimal_event() {
   return event;
 }
 
+// What an invocation of a function by another function carries.
+Event nested_event() {
+  Event event;
+  event.source = "/functions/store-form";
+  event.type = "function.invoked";
+  event.subject = to_string(kId);
+  event.data = "count me";
+  event.options.generation = 1;
+  event.options.tenant = "acme";
+  return event;
+}
+
 Event full_event() {
   Event event = minimal_event();
   event.subject = "contact/ü";
@@ -131,6 +143,7 @@ std::vector<std::pair<std::string, Message>> messages() {
                               {{"store-form", "wordcount"}},
                               {{Refusal::kTooLarge, "data is over 1048576 bytes"}}}},
       {"invoke", Invoke{7, "wordcount", 30000, pack(minimal_event())}},
+      {"invoke_nested", Invoke{(1ull << 63) + 7, "wordcount", 1500, pack(nested_event())}},
       {"invoked", Invoked{7, pack(failed_result())}},
       {"await", Await{8, kId, "wordcount", 30000}},
       {"awaited", Awaited{8, {"wordcount"}, {"store-form"}}},
@@ -153,7 +166,8 @@ std::vector<std::pair<std::string, Message>> messages() {
                               17,
                               {{"wordcount", 2, 1, 30}},
                               {{"wordcount", kId, kToken, 4200, 420000, "page 3 of 7"}},
-                              WorkerState::kQuiet}},
+                              WorkerState::kQuiet,
+                              1}},
       {"heartbeat_ack", HeartbeatAck{1, 9}},
       {"bye", Bye{1}},
       {"reset", Reset{}},

@@ -12,6 +12,7 @@
 namespace fanfare::protocol::samples {
 
 Event minimal_event();  // source, type and data only
+Event nested_event();   // a function's, with which it invokes another
 Event full_event();     // every attribute, two extensions, every option
 
 AttemptRow failed_row();
@@ -19,7 +20,7 @@ AttemptRow ok_row();
 ResultRecord succeeded_result();
 ResultRecord failed_result();
 
-// "publish" → a message of that kind, for every kind; in the order of the kinds.
+// "publish" → a message of that kind, at least one for every kind; in the order of the kinds.
 std::vector<std::pair<std::string, Message>> messages();
 
 // "publish", "event_minimal", "result_failed", … → its bytes on the wire or in Redis.
