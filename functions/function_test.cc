@@ -141,4 +141,73 @@ TEST(Function, DrawsADifferentSeedEachTime) {
   EXPECT_NE(fanfare::random_seed(), fanfare::random_seed());
 }
 
+// ---- invoking others ----
+
+// A host that answers as it is told, and notes what it was asked.
+struct Host {
+  std::string function, data;
+  std::int64_t timeout_ms = -1;
+  std::uint32_t flags = 0;
+  bool fails = false;
+
+  fanfare::abi::Context context() {
+    fanfare::abi::Context context{};
+    context.host = this;
+    context.invoke = [](void* host, fanfare::abi::Text name, fanfare::abi::Text bytes,
+                        std::int64_t wait_ms, const fanfare::abi::Answer* answer) {
+      auto& me = *static_cast<Host*>(host);
+      me.function.assign(name.data, name.size);
+      me.data.assign(bytes.data, bytes.size);
+      me.timeout_ms = wait_ms;
+      if (me.fails) return answer->failure(answer->host, {"Kind", 4}, {"why", 3}, me.flags, 0);
+      answer->output(answer->host, {"text/plain", 10}, {"out", 3});
+    };
+    return context;
+  }
+};
+
+TEST(Invoke, GivesTheOutput) {
+  Host host;
+  const auto abi_context = host.context();
+  const fanfare::Context context(abi_context, "1-0.0");
+  EXPECT_EQ(context.invoke("other", "data"), "out");
+  EXPECT_EQ(host.function, "other");
+  EXPECT_EQ(host.data, "data");
+  EXPECT_EQ(host.timeout_ms, 0);
+  EXPECT_EQ(context.invoke("other", "", 1500ms), "out");
+  EXPECT_EQ(host.timeout_ms, 1500);
+}
+
+TEST(Invoke, ThrowsWhatWentWrongAndByWhom) {
+  Host host;
+  host.fails = true;
+  const auto abi_context = host.context();
+  const fanfare::Context context(abi_context, "1-0.0");
+  for (const bool by_function : {true, false}) {
+    host.flags = by_function ? fanfare::abi::kByFunction : 0;
+    try {
+      context.invoke("other");
+      FAIL() << "it gave an output";
+    } catch (const fanfare::InvokeError& error) {
+      EXPECT_EQ(error.by_function(), by_function);
+      EXPECT_EQ(error.type(), "Kind");
+      EXPECT_STREQ(error.what(), by_function ? "other failed: Kind: why" : "Kind: why");
+    }
+  }
+}
+
+TEST(Invoke, RefusesATimeoutThatIsNone) {
+  Host host;
+  const auto abi_context = host.context();
+  const fanfare::Context context(abi_context, "1-0.0");
+  EXPECT_THROW(context.invoke("other", "", 0ms), fanfare::InvokeError);
+  EXPECT_EQ(host.timeout_ms, -1) << "nobody is asked";
+}
+
+TEST(Invoke, SaysWhereThereIsNobodyToAsk) {
+  const fanfare::abi::Context abi_context{};
+  const fanfare::Context context(abi_context, "1-0.0");
+  EXPECT_THROW(context.invoke("other"), fanfare::InvokeError);
+}
+
 }  // namespace

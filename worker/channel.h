@@ -25,10 +25,10 @@ inline constexpr std::size_t kInlineEventMax = 64 * 1024;
 struct BatchHeader {
   static constexpr std::uint32_t kTruncateLog = 1;  // all of the log was read: start it afresh
   static constexpr std::uint32_t kTogether = 2;     // one call of the function for all items
-  // No batch but the answer to a request for rows (row_channel.h): `number` is the request's, its
-  // bytes follow, or are in a memfd of `memfd_size` bytes.
-  static constexpr std::uint32_t kRows = 4;
-  static constexpr std::uint32_t kRowsInMemfd = 8;
+  // No batch but the answer to a request (row_channel.h, invoke_channel.h): `number` is the
+  // request's, its bytes follow, or are in a memfd of `memfd_size` bytes.
+  static constexpr std::uint32_t kAnswer = 4;
+  static constexpr std::uint32_t kAnswerInMemfd = 8;
   // With kTogether: nothing follows; the items are in a memfd of `memfd_size` bytes.
   static constexpr std::uint32_t kItemsInMemfd = 16;
 
@@ -61,13 +61,16 @@ struct Item {
 
 // Instance → worker.
 struct Doorbell {
-  // kReadRows begins a longer message, see row_channel.h.
-  enum class Kind : std::uint32_t { kFinished = 1, kResult = 2, kReadRows = 3 };
+  // kReadRows and kInvoke begin longer messages, see row_channel.h and invoke_channel.h.
+  enum class Kind : std::uint32_t { kFinished = 1, kResult = 2, kReadRows = 3, kInvoke = 4 };
 
   Kind kind = Kind::kFinished;
   std::uint32_t item = 0;   // kResult: whose texts the memfd beside this holds
-  std::uint64_t batch = 0;  // kReadRows: the request's number
+  std::uint64_t batch = 0;  // of a request: its number
 };
+
+// Of everything that an instance sends.
+inline constexpr std::size_t kInstanceMessageMax = 5 * 1024;
 
 // How many of `items`, from the first, make the next batch: at least one. Those of one call are not
 // torn apart: who puts them together sees to how much that is.

@@ -88,6 +88,7 @@ void Core::tick(Now now) {
       }
     }
     reap_idle(*function, now);
+    reap_spare(*function, now);
     if (function->paused_until && pause_is_over(*function, now)) touch(*function);
     if (!function->queue.empty() || function->uncommitted > 0 ||
         function->instances.size() < function->manifest.provisioned) {
@@ -98,6 +99,7 @@ void Core::tick(Now now) {
   say_left_out(now);
   send_usage(now);
   repeat_reads(now);
+  expire_invoking(now);
   if (draining_ && now.steady < drain_ends_at_) due(drain_ends_at_);
   if (draining_ && now.steady >= drain_ends_at_) {
     for (auto& [id, instance] : instances_) {
@@ -146,6 +148,7 @@ void Core::begin_drain(Now now) {
   for (auto& [name, function] : functions_) {
     touch(*function);
     while (!function->idle.empty()) retire(*function->idle.back(), now);
+    while (!function->spare.empty()) retire(*function->spare.back(), now);
   }
   due(drain_ends_at_);
 }

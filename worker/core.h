@@ -14,6 +14,9 @@
 //   Redis refuses stays a success: it waits here, and costs its function no attempt. Only rows that
 //   its function's store cannot take make a failure of it.
 // - What an instance had not begun when it died is no failure: it goes to another one at once.
+// - An instance that waits for a function that it has invoked lends its slot to invocations of that
+//   kind, and to nothing else: a worker has as many instances at work as slots, and no chain of
+//   functions waits for a slot that one of its own links holds.
 // - The broker's absence stops nothing that is here. Redis' absence stops new work, once
 //   CoreOptions::uncommitted_max results wait for it.
 #pragma once
@@ -31,6 +34,7 @@
 
 #include "base/failpoint.h"
 #include "base/time.h"
+#include "protocol/caused_event.h"
 #include "protocol/messages.h"
 #include "protocol/record.h"
 #include "store/calls.h"
@@ -132,6 +136,8 @@ class Core {
   void on_instance_broken(InstanceId instance, std::string_view why, Now now);
   // Its running item waits for rows of its function's store.
   void on_rows_asked(InstanceId instance, const RowRequest& request, Now now);
+  // Its running item waits for another function.
+  void on_invoke_asked(InstanceId instance, InvokeRequest request, Now now);
   // It is dead, and all its results were handed in.
   struct End {
     Ending ending;
@@ -347,6 +353,42 @@ class Core {
   void fail_writer(Flight& flight, Held& held, protocol::AttemptRow row, store::Verdict why,
                    Now now);
 
+  // core_invoke.cc: functions that wait for functions
+  struct Invoking {
+    InstanceId instance;
+    std::uint64_t number = 0;  // of the instance's request
+    std::string function;      // which it invokes
+    TimePoint ends_at;
+    TimePoint met_by;  // until then it waits for a broker
+    std::string packed_event;
+    bool sent = false;
+  };
+  std::vector<protocol::Cause> causes_of(const Instance& instance,
+                                         const InstanceHandle::Running& running) const;
+  void route(std::uint64_t request, Invoking& invoking, Now now);
+  void route_those_left(Now now);
+  void on_invoked(const protocol::Invoked& message);
+  bool on_invoke_refused(const protocol::Refused& message);
+  void answer_invoking(std::uint64_t request, const InvokeAnswer& answer);
+  void lose_invoking(std::string_view why);
+  void expire_invoking(Now now);
+  void forget_invoking(Instance& instance);
+  std::size_t slots_taken() const { return instances_.size() - borrowed_; }
+  std::size_t lent() const;
+  std::size_t nested_max() const;
+  std::size_t borrowers() const { return borrowed_ - spare_; }  // that are at work
+  static bool has_nested(const Function& function);
+  static std::size_t nested_in_front(const Function& function);
+  static bool is_nested(std::string_view packed_event);
+  static void put_nested_first(Function& function);
+  bool finds_no_slot(Function& function, Now now);
+  bool settle_borrowed(Instance& instance, Now now);
+  bool may_use_spare(const Function& function) const;
+  void move_in(Instance& instance);
+  void move_spare_in(Function& function, Now now);
+  void reap_spare(Function& function, Now now);
+  void not_idle(Instance& instance);
+
   // core_flights.cc: commits on their way
   void send_commit(Flight flight);
   void commit_invocation(Held& held, store::Effects effects,
@@ -392,8 +434,12 @@ class Core {
   Pool<Entry> entry_pool_;
   Pool<Frame> frame_pool_;
   std::map<CommitId, Flight> commits_;
-  std::map<ReadId, Read> reads_;  // at most one per instance
-  std::size_t uncommitted_ = 0;   // deliveries with a result that is not committed
+  std::map<ReadId, Read> reads_;                          // at most one per instance
+  std::map<std::uint64_t, Invoking> invoking_;            // by request; at most one per instance
+  std::uint64_t next_invoking_ = std::uint64_t{1} << 63;  // far from numbers of other things
+  std::size_t borrowed_ = 0;                              // instances in slots that were lent
+  std::size_t spare_ = 0;                                 // of these, idle ones
+  std::size_t uncommitted_ = 0;  // deliveries with a result that is not committed
   std::size_t uncommitted_bytes_ = 0;
   std::size_t failed_flights_ = 0;  // sent again, or about to be, and not answered yet
   std::size_t set_aside_ = 0;       // refused, alone; not among failed_flights_

@@ -85,6 +85,10 @@ class FakeEffects : public Effects {
                  const Result<store::Rows>& rows) override {
     given_rows.push_back({instance, number, rows});
   }
+  void give_invoked(InstanceId instance, std::uint64_t number,
+                    const InvokeAnswer& answer) override {
+    given_invoked.push_back({instance, number, answer});
+  }
   void report(const AttemptReport& report) override {
     reports.emplace_back(protocol::to_string(report.row.outcome));
   }
@@ -114,6 +118,12 @@ class FakeEffects : public Effects {
     Result<store::Rows> rows;
   };
   std::vector<GivenRows> given_rows;
+  struct GivenInvoked {
+    InstanceId instance;
+    std::uint64_t number;
+    InvokeAnswer answer;
+  };
+  std::vector<GivenInvoked> given_invoked;
   bool zygotes_start_at_once = true, forks_refused = false;
   std::optional<Error> run_error;
 

@@ -127,7 +127,9 @@ void Core::settle_after_results(Instance& instance, Now now) {
   } else {
     instance.check_at.reset();
     instance.idle_since = now.steady;
-    if (instance.retiring || draining_) {
+    if (instance.borrowed && !instance.retiring && settle_borrowed(instance, now)) {
+      // It goes on with the next one, or is spared for it.
+    } else if (instance.retiring || draining_ || instance.borrowed) {
       retire(instance, now);
     } else if (!give_way(instance, now)) {
       function.idle.push_back(&instance);
@@ -162,7 +164,7 @@ void Core::on_instance_broken(InstanceId id, std::string_view why, Now now) {
   effects_.warn("an instance of function " + instance->function->spec.name +
                 " is killed: " + std::string{why});
   instance->retiring = instance->told_to_end = instance->gone = true;
-  std::erase(instance->function->idle, instance);
+  not_idle(*instance);
   instance->kill_at.reset();
   instance->check_at.reset();
   effects_.kill(id, SIGKILL);
@@ -173,12 +175,12 @@ void Core::on_instance_broken(InstanceId id, std::string_view why, Now now) {
 // It takes nothing more and ends once it is idle.
 void Core::retire(Instance& instance, Now now) {
   instance.retiring = true;
-  std::erase(instance.function->idle, &instance);
+  not_idle(instance);
   if (instance.idle() && !instance.told_to_end) stop(instance, StopReason::kNone, now);
 }
 
 void Core::stop(Instance& instance, StopReason why, Now now) {
-  std::erase(instance.function->idle, &instance);
+  not_idle(instance);
   instance.retiring = instance.told_to_end = true;
   instance.stop = why;
   instance.kill_at = now.steady + options_.kill_grace;
@@ -264,6 +266,7 @@ void Core::take_back_items(Instance& instance, const End* end, Now now) {
   if (!end && !options_.protections.take_back_unborn) return;
   counters_.returned += untouched.size();
   function.queue.insert(function.queue.begin(), untouched.begin(), untouched.end());
+  if (!untouched.empty()) put_nested_first(function);
   if (running.empty()) return;
   if (!end->printed.empty()) print(*running.front(), end->printed, end->printed_cut, now);
   finish_ended(running, instance, *end, now);
@@ -324,7 +327,7 @@ void Core::on_instance_ended(InstanceId id, End end, Now now) {
 // A slot is free: for its own function, or for whoever waits.
 void Core::remove(Instance& instance) {
   Function& function = *instance.function;
-  std::erase(function.idle, &instance);
+  not_idle(instance);
   std::erase(function.instances, &instance);
   touch(function);
   for (auto& [name, other] : functions_) {
@@ -336,6 +339,8 @@ void Core::remove(Instance& instance) {
     if (!other->queue.empty()) touch(*other);
   }
   forget_reads(instance.id);
+  forget_invoking(instance);
+  if (instance.borrowed) --borrowed_;
   instances_.erase(instance.id);
 }
 

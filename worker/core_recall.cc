@@ -48,6 +48,7 @@ void Core::recall_what_waits(Instance& instance, Now now) {
     return true;
   });
   function.queue.insert(function.queue.begin(), waiting.begin(), waiting.end());
+  put_nested_first(function);
   touch(function);
   // What runs stays; only foul play lets it be taken, too.
   if (instance.idle()) on_instance_broken(instance.id, "it gave back what it was at", now);

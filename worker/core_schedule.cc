@@ -39,16 +39,21 @@ void Core::schedule(Function& function, Now now) {
       due(function.queue.front()->arrived + function.manifest.batch_window);
       break;
     }
+    if (!function.spare.empty()) move_spare_in(function, now);
     if (!function.idle.empty()) {
       if (!feed(*function.idle.back(), now)) break;
+      continue;
+    }
+    if (may_use_spare(function)) {
+      if (!feed(*function.spare.back(), now)) break;
       continue;
     }
     // Nobody is idle: a second batch for one that is quick, so that it never has to wait for us.
     const bool quick = function.service_ns > 0 && function.service_ns < as_ns(options_.single_from);
     const auto with_room =
         std::find_if(function.instances.begin(), function.instances.end(), [](const Instance* one) {
-          return !one->retiring && !one->full && !one->gone && !one->recalled &&
-                 !one->batches[1].open();
+          return !one->retiring && !one->full && !one->gone && !one->recalled && !one->waits &&
+                 !one->borrowed && !one->batches[1].open();
         });
     if (quick && !function.gathers() && with_room != function.instances.end() &&
         feed(**with_room, now))
@@ -106,8 +111,9 @@ bool Core::is_gathered(const Function& function, Now now) {
 bool Core::feed(Instance& instance, Now now) {
   Function& function = *instance.function;
   const bool together = function.gathers();
-  const std::size_t limit =
+  std::size_t limit =
       together ? next_together(function) : std::min(batch_limit(function), function.queue.size());
+  if (instance.borrowed) limit = std::min(limit, nested_in_front(function));
   items_.clear();
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < limit; ++i) {
@@ -127,14 +133,14 @@ bool Core::feed(Instance& instance, Now now) {
     (!sent && sent.error().kind == ErrorKind::kReconnect ? instance.gone : instance.full) = true;
     // Its next results, or its end, bring it back; an idle one has neither coming.
     if (instance.idle()) {
-      std::erase(function.idle, &instance);
+      not_idle(instance);
       instance.retiring = true;
       stop(instance, StopReason::kNone, now);
     }
     return false;
   }
   if (instance.idle()) {
-    std::erase(function.idle, &instance);
+    not_idle(instance);
     instance.check_at = now.steady + function.manifest.timeout;
     due(*instance.check_at);
     look_soon(now);
@@ -154,9 +160,14 @@ bool Core::feed(Instance& instance, Now now) {
 
 // Whether what waits would wait longer than a new instance takes to start.
 bool Core::wants_instance(const Function& function, Now now) const {
-  if (function.instances.size() >= instances_max(function)) return false;
-  const auto staying = std::count_if(function.instances.begin(), function.instances.end(),
-                                     [](const Instance* one) { return !one->retiring; });
+  const std::size_t cap = function.manifest.max_concurrency;
+  const std::size_t most = has_nested(function) && (cap == 0 || cap > options_.slots)
+                               ? instances_max(function) + lent()
+                               : instances_max(function);
+  if (function.instances.size() >= most) return false;
+  const auto staying =
+      std::count_if(function.instances.begin(), function.instances.end(),
+                    [](const Instance* one) { return !one->retiring && !one->waits; });
   if (staying == 0 || function.service_ns == 0) return true;
   const double wait_ns = static_cast<double>(function.queue.size()) * function.service_ns /
                          static_cast<double>(staying);
@@ -203,11 +214,8 @@ bool Core::has_zygote(Function& function, Now now) {
 
 // Asks for one more instance and gives it its first batch at once.
 bool Core::fork(Function& function, Now now) {
-  if (instances_.size() >= options_.slots) {
-    make_room_for(function, now);
-    return false;
-  }
-  if (someone_needs_the_slot(function, now)) return false;
+  const bool borrows = slots_taken() >= options_.slots || someone_needs_the_slot(function, now);
+  if (borrows && finds_no_slot(function, now)) return false;
   if (!has_zygote(function, now)) return false;
   const double refill =
       as_ns(now.steady - fork_tokens_at_) * 1e-9 * static_cast<double>(options_.forks_per_second);
@@ -233,6 +241,11 @@ bool Core::fork(Function& function, Now now) {
   instance.generation = function.spec.generation;
   instance.zygote = function.zygote;
   instance.asked_at = instance.idle_since = now.steady;
+  if (borrows) {
+    instance.borrowed = true;
+    ++borrowed_;
+    ++counters_.instances_borrowed;
+  }
   function.instances.push_back(&instance);
   function.room = nullptr;
   function.owed_a_slot = false;

@@ -25,6 +25,7 @@ void Core::on_connected(Now now) {
 void Core::on_disconnected(Now) {
   link_ = Link::kDown;
   session_ = 0;
+  lose_invoking("the connection to the broker broke; whether the function ran is unknown");
 }
 
 // Says Hello and names what is held, so that a new session continues the old one.
@@ -92,7 +93,10 @@ void Core::on_frame(std::string_view frame, Now now) {
           on_cancel(m, now);
         } else if constexpr (std::is_same_v<M, protocol::Quiet>) {
           set_quiet(m.quiet, now);
+        } else if constexpr (std::is_same_v<M, protocol::Invoked>) {
+          on_invoked(m);
         } else if constexpr (std::is_same_v<M, protocol::Refused>) {
+          if (on_invoke_refused(m)) return;
           ++counters_.refused_by_broker;
           if (link_ == Link::kGreeting) {
             greet_again_at_ = now.steady + kGreetRefused;
@@ -124,6 +128,7 @@ void Core::join(protocol::Welcome welcome, Now now) {
   credit_open_ = 0;
   for (auto& [name, function] : functions_) {
     function->received = function->credit_total = 0;
+    function->credit_promised = function->credit_beside = 0;
     function->told_credit = false;
     touch(*function);
   }
@@ -133,6 +138,7 @@ void Core::join(protocol::Welcome welcome, Now now) {
     sent_rows_ = 0;
   }
   for (const SentDone& sent : sent_done_) effects_.send(sent.frame);
+  route_those_left(now);
   options_.failpoint("worker.session.joined");
 }
 
@@ -250,6 +256,8 @@ void Core::on_deliver(std::string_view bytes, Now now) {
     held.accepted_ms = delivery.accepted_ms;
     held.packed_event = delivery.packed_event;
     held.packed_ledger = delivery.packed_ledger;
+    held.nested = delivery.origin == protocol::Origin::kInvoke && is_nested(delivery.packed_event);
+    if (held.nested && function->credit_beside > 0) --function->credit_beside;
     held.alone = function->gathers() && goes_alone(held);
     held.arrived = now.steady;
     held.function = function;
@@ -296,10 +304,12 @@ void Core::send_heartbeat(Now now) {
     heartbeat.rows.push_back(
         {.function = name,
          .instances = static_cast<std::uint32_t>(function->instances.size()),
-         .busy = static_cast<std::uint32_t>(function->instances.size() - function->idle.size()),
+         .busy = static_cast<std::uint32_t>(function->instances.size() - function->idle.size() -
+                                            function->spare.size()),
          .queued = static_cast<std::uint32_t>(function->queue.size())});
   }
   heartbeat.running = running_attempts(now);
+  heartbeat.waiting = static_cast<std::uint32_t>(invoking_.size());
   effects_.send(protocol::encode(heartbeat));
   options_.failpoint("worker.heartbeat.sent");
 }
@@ -338,8 +348,7 @@ std::size_t Core::window(const Function& function) const {
   for (const auto& [name, other] : functions_) {
     if (other.get() != &function) idle_elsewhere += other->idle.size();
   }
-  const std::size_t free =
-      options_.slots - std::min<std::size_t>(options_.slots, instances_.size());
+  const std::size_t free = options_.slots - std::min<std::size_t>(options_.slots, slots_taken());
   const std::size_t usable =
       std::clamp<std::size_t>(function.instances.size() + free + idle_elsewhere, 1,
                               std::max<std::size_t>(1, instances_max(function)));
@@ -366,6 +375,12 @@ void Core::send_credit() {
     const std::size_t outstanding = function->outstanding();
     const std::size_t open = function->credit_total - function->received;
     std::size_t grow = wanted > outstanding + open ? wanted - outstanding - open : 0;
+    const std::size_t promised = std::exchange(function->credit_promised, 0);
+    if (outstanding + open <= wanted) function->credit_beside = 0;
+    if (wanted > 0 && function->credit_beside + promised <= nested_max()) {
+      grow += promised;
+      function->credit_beside += promised;
+    }
     const std::size_t taken = pool_.in_use() + sent_rows_ + credit_open_;
     const std::size_t room = full || taken >= options_.held_max ? 0 : options_.held_max - taken;
     if (grow > room) {
@@ -373,7 +388,7 @@ void Core::send_credit() {
       credit_short_ = true;
     }
     // A Credit message costs the broker a look at its queues: small growth waits for more.
-    const bool noticeable = grow * 4 >= wanted || open + outstanding < wanted / 2;
+    const bool noticeable = grow * 4 >= wanted || open + outstanding < wanted / 2 || promised > 0;
     const bool warm = !function->instances.empty();
     const bool news = function->usable() && (warm != function->told_warm || !function->told_credit);
     if (!(grow > 0 && noticeable) && !news) continue;

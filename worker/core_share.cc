@@ -19,9 +19,12 @@ namespace {
 constexpr double kTurnNs = 20e6;
 constexpr Duration kLookAgain = std::chrono::milliseconds{1};
 
+bool stays(const Instance* instance) {
+  return !instance->retiring && !instance->borrowed;
+}
+
 std::size_t staying(const Function& function) {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      function.instances, [](const Instance* one) { return !one->retiring; }));
+  return static_cast<std::size_t>(std::ranges::count_if(function.instances, stays));
 }
 
 double per_weight(double amount, const Function& function) {
@@ -40,6 +43,11 @@ bool has_work(const Function& function) {
 // together; a lane has one in each turn.
 void Core::enqueue(Function& function, Held& held) {
   auto& queue = function.queue;
+  if (held.nested) {  // before all that nobody's slot waits for
+    held.turn = queue.empty() ? 0 : queue.front()->turn;
+    queue.insert(queue.begin() + static_cast<std::ptrdiff_t>(nested_in_front(function)), &held);
+    return;
+  }
   function.several_lanes = function.several_lanes || held.lane != protocol::kDefaultLane;
   if (!function.several_lanes || queue.empty()) {
     held.turn = queue.empty() ? 0 : queue.back()->turn;
@@ -104,7 +112,7 @@ bool Core::has_due_work(const Function& function, Now now) {
 // instance at all while this function has some.
 bool Core::someone_needs_the_slot(const Function& function, Now now) const {
   if (function.owed_a_slot) return false;
-  std::size_t free = options_.slots - instances_.size();
+  std::size_t free = options_.slots - slots_taken();
   for (const auto& [name, other] : functions_) {
     const bool has_none = !function.instances.empty() && other->instances.empty();
     const bool needs = other.get() != &function && other->usable() && !other->paused_until &&
@@ -152,8 +160,7 @@ void Core::make_room_for(Function& function, Now now) {
   }
   if (!from) return;
   if (!may_take_from(*from, function)) return due(now.steady + kLookAgain);
-  const auto victim = std::find_if(from->instances.begin(), from->instances.end(),
-                                   [](const Instance* one) { return !one->retiring; });
+  const auto victim = std::ranges::find_if(from->instances, stays);
   ++counters_.instances_reaped;
   function.room = *victim;
   retire(**victim, now);

@@ -33,9 +33,14 @@ struct Counters {
   std::uint64_t row_writes_full = 0;         // attempts that failed: their store would be too large
   std::uint64_t row_writes_not_numbers = 0;  // attempts that failed: increments of what is none
 
+  std::uint64_t invokes = 0;          // of functions by instances, passed to the broker
+  std::uint64_t invokes_refused = 0;  // told to the instance: not passed on, refused or too late
+  std::uint64_t invokes_left = 0;     // their instance had ended before the answer came
+
   std::uint64_t zygotes_started = 0;
   std::uint64_t zygotes_failed = 0;
   std::uint64_t instances_started = 0;
+  std::uint64_t instances_borrowed = 0;  // among them: in a slot that was lent
   std::uint64_t instances_failed = 0;    // could not be forked or set up
   std::uint64_t instances_crashed = 0;   // ended on their own
   std::uint64_t instances_recycled = 0;  // max_uses, memory, a new generation

@@ -103,6 +103,10 @@ class Effects {
   virtual void give_rows(InstanceId instance, std::uint64_t number,
                          const Result<store::Rows>& rows) = 0;
 
+  // The same for the end of a function that the instance has invoked.
+  virtual void give_invoked(InstanceId instance, std::uint64_t number,
+                            const InvokeAnswer& answer) = 0;
+
   // An attempt ended, and CoreOptions wants a line about it.
   virtual void report(const AttemptReport& report) = 0;
   // A function has printed.

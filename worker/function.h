@@ -46,6 +46,8 @@ struct Instance {
   bool full = false;             // its socket took no more; try after its next results
   bool gone = false;             // its socket is closed: the end is on its way
   bool recalled = false;         // it is at something long, and gets nothing before that is done
+  bool waits = false;            // for a function that it has invoked: its slot is lent
+  bool borrowed = false;         // it has no slot of its own but one that was lent
   bool told_to_end = false;      // SIGTERM went out
   StopReason stop = StopReason::kNone;
   Held* late = nullptr;  // the item that was over its time, or cancelled, when SIGTERM went out
@@ -93,6 +95,7 @@ struct Function {
   // ---- instances ----
   std::vector<Instance*> instances;  // all that are not dead
   std::vector<Instance*> idle;       // the warmest last; starting ones count as busy
+  std::vector<Instance*> spare;      // idle ones in borrowed slots, the warmest last
   Instance* room = nullptr;          // of another function, ends to free a slot for this one
   bool owed_a_slot = false;          // it has ended; until the fork
 
@@ -105,6 +108,9 @@ struct Function {
   // ---- credit of this session ----
   std::uint64_t received = 0;
   std::uint64_t credit_total = 0;
+  // Beside the usual, for what instances here have invoked: to be given; and given, not used by a
+  // nested invocation so far.
+  std::size_t credit_promised = 0, credit_beside = 0;
   bool told_warm = false;
   bool told_credit = false;
 

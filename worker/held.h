@@ -82,6 +82,7 @@ struct Held {
   protocol::Origin origin = protocol::Origin::kJournal;
   std::uint8_t returns = 0;  // instances that died with it before they began it
   bool cancelled = false;    // an operator has ended it: it is dropped as soon as that can be
+  bool nested = false;       // an invocation that an instance somewhere waits for, in a slot
   // Not to be handled in one call with others: an invocation, or what may have ended its process.
   bool alone = false;
   std::uint32_t attempt = 1;

@@ -3,7 +3,7 @@
 
 fanfare_library(fanfare_instance
   abi_event.cc asked.cc board.cc channel.cc ending.cc huge_pages.cc instance_batch.cc instance_handle.cc instance_runtime.cc
-  instance_store.cc log_buffer.cc
+  instance_invoke.cc instance_store.cc invoke_channel.cc log_buffer.cc
   loaded_function.cc memory_limiter.cc sandbox.cc zygote.cc zygote_client.cc zygote_wire.cc
   own_store.cc row_channel.cc
   DEPS fanfare_base fanfare_protocol fanfare_function)
@@ -18,7 +18,7 @@ install(TARGETS fanfare-instance RUNTIME DESTINATION bin)
 fanfare_test(instance_unit_test asked_test.cc board_test.cc channel_test.cc ending_test.cc log_buffer_test.cc
   instance_handle_test.cc memory_limiter_test.cc zygote_wire_test.cc DEPS fanfare_instance)
 if(FANFARE_TESTS)
-  fanfare_test(instance_test instance_publish_test.cc instance_rows_test.cc instance_test.cc
+  fanfare_test(instance_test instance_invoke_test.cc instance_publish_test.cc instance_rows_test.cc instance_test.cc
     DEPS fanfare_function_runner nlohmann_json::nlohmann_json LABELS integration)
   add_dependencies(instance_test fanfare_testing_functions)
 endif()

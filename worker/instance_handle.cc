@@ -150,8 +150,9 @@ Result<void> InstanceHandle::read_doorbells() {
     Doorbell bell;
     if (received->size < sizeof bell) return reject("the instance sent something strange");
     std::memcpy(&bell, message.data(), sizeof bell);
-    if (bell.kind == Doorbell::Kind::kReadRows) {
-      if (auto asked = note_row_request({message.data(), received->size}); !asked) return asked;
+    if (bell.kind == Doorbell::Kind::kReadRows || bell.kind == Doorbell::Kind::kInvoke) {
+      auto noted = note_request(bell, {message.data(), received->size}, std::move(received->fds));
+      if (!noted) return noted;
       continue;
     }
     if (received->size != sizeof bell) return reject("the instance sent something strange");
@@ -163,36 +164,56 @@ Result<void> InstanceHandle::read_doorbells() {
   }
 }
 
-Result<void> InstanceHandle::note_row_request(std::string_view message) {
-  if (waits_for_rows_) return reject("the instance asks for rows before it has those it asked for");
-  auto request = decode_row_request(message);
-  if (!request) return request.error();
-  waits_for_rows_ = true;
-  row_request_ = std::move(*request);
+Result<void> InstanceHandle::note_request(const Doorbell& bell, std::string_view message,
+                                          std::vector<Fd> fds) {
+  if (waits_for_answer_) return reject("the instance asks before it has what it asked for");
+  if (bell.kind == Doorbell::Kind::kReadRows) {
+    auto request = decode_row_request(message);
+    if (!request) return request.error();
+    row_request_ = std::move(*request);
+  } else {
+    auto request = decode_invoke_request(message, fds);
+    if (!request) return request.error();
+    invoke_request_ = std::move(*request);
+  }
+  waits_for_answer_ = true;
   return {};
 }
 
 Result<void> InstanceHandle::send_rows(std::uint64_t number, const Result<store::Rows>& answer) {
-  const std::string bytes = encode_rows(answer);
-  BatchHeader header{.number = number, .flags = BatchHeader::kRows};
+  auto sent = send_answer(number, encode_rows(answer));
+  if (sent || sent.error().kind != ErrorKind::kFatal) return sent;
+  return send_answer(number,
+                     encode_rows(reject("the rows cannot be passed on: " + sent.error().message)));
+}
+
+Result<void> InstanceHandle::send_invoked(std::uint64_t number, const InvokeAnswer& answer) {
+  auto sent = send_answer(number, encode_invoked(answer));
+  if (sent || sent.error().kind != ErrorKind::kFatal) return sent;
+  return send_answer(
+      number, encode_invoked(InvokeAnswer::refused(
+                  "unavailable", "the output cannot be passed on: " + sent.error().message)));
+}
+
+// kFatal: there is no memfd for it, which a shorter answer would not need.
+Result<void> InstanceHandle::send_answer(std::uint64_t number, std::string_view bytes) {
+  BatchHeader header{.number = number, .flags = BatchHeader::kAnswer};
   std::string frame(sizeof header, '\0');
   Fd memfd;
   std::vector<int> fds;
   if (bytes.size() > kInlineEventMax) {
-    auto made = make_sealed_memfd("fanfare-rows", std::array{std::string_view(bytes)});
-    if (!made) {
-      return send_rows(number, reject("the rows cannot be passed on: " + made.error().message));
-    }
+    auto made = make_sealed_memfd("fanfare-answer", std::array{bytes});
+    if (!made) return fatal(made.error().message);
     memfd = std::move(*made);
     fds.push_back(memfd.get());
-    header.flags |= BatchHeader::kRowsInMemfd;
+    header.flags |= BatchHeader::kAnswerInMemfd;
     header.memfd_size = static_cast<std::uint32_t>(bytes.size());
   } else {
     frame += bytes;
   }
   std::memcpy(frame.data(), &header, sizeof header);
   auto sent = send_message(channel_.get(), frame, fds, {.dont_wait = true});
-  if (sent) waits_for_rows_ = false;
+  if (sent) waits_for_answer_ = false;
   return sent;
 }
 

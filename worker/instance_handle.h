@@ -25,6 +25,7 @@
 #include "worker/channel.h"
 #include "worker/ending.h"
 #include "worker/fd.h"
+#include "worker/invoke_channel.h"
 #include "worker/log_buffer.h"
 #include "worker/row_channel.h"
 
@@ -90,10 +91,13 @@ class InstanceHandle {
   };
   std::vector<Kept> recall();
 
-  // The rows that its running item waits for, once for each request. Only one waits at a time.
+  // The rows, or the function's end, that its running item waits for; once for each request. Only
+  // one waits at a time.
   std::optional<RowRequest> take_row_request() { return std::exchange(row_request_, {}); }
+  std::optional<InvokeRequest> take_invoke_request() { return std::exchange(invoke_request_, {}); }
   // Answers a request. kRetryLater: its socket is full; kReconnect: the instance is gone.
   Result<void> send_rows(std::uint64_t number, const Result<store::Rows>& answer);
+  Result<void> send_invoked(std::uint64_t number, const InvokeAnswer& answer);
 
   // The item that runs now, or ran when the process ended.
   struct Running {
@@ -153,7 +157,8 @@ class InstanceHandle {
     Fd memfd;
   };
   Result<void> read_doorbells();
-  Result<void> note_row_request(std::string_view message);
+  Result<void> note_request(const Doorbell& bell, std::string_view message, std::vector<Fd> fds);
+  Result<void> send_answer(std::uint64_t number, std::string_view bytes);
   Result<void> take_from(std::size_t sheet, std::vector<ItemResult>& results);
   Result<ItemResult> make_result(std::uint64_t batch, Board::Entry entry);
   Output read_output(LogRange range);
@@ -174,7 +179,8 @@ class InstanceHandle {
   std::uint64_t log_read_to_ = 0;
   std::uint64_t handed_out_to_ = 0;  // of the log: what take_output() and results have told
   std::optional<RowRequest> row_request_;
-  bool waits_for_rows_ = false;
+  std::optional<InvokeRequest> invoke_request_;
+  bool waits_for_answer_ = false;
 };
 
 }  // namespace fanfare::worker

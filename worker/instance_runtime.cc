@@ -186,6 +186,7 @@ abi::Context InstanceRuntime::context_for(std::uint32_t attempt, std::int64_t ti
                              }
                            }};
   offer_store(context);
+  offer_invoke(context);
   return context;
 }
 

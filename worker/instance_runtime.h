@@ -18,6 +18,7 @@
 #include "worker/board.h"
 #include "worker/channel.h"
 #include "worker/fd.h"
+#include "worker/invoke_channel.h"
 #include "worker/loaded_function.h"
 #include "worker/own_store.h"
 #include "worker/row_channel.h"
@@ -64,14 +65,19 @@ class InstanceRuntime {
   void forget_asked();
   // Empty, or why it is not taken.
   std::string_view publish(const abi::NewEvent& event);
-  // The store: asks the worker and waits, however long that takes. Batches that come meanwhile
-  // are kept for later.
+  // The store: asks the worker and waits, however long that takes.
   static void offer_store(abi::Context& context);
   template <typename Call>
   abi::Text on_store(Call call);
   template <typename Call>
   abi::Text change_store(Call call);
   Result<store::Rows> read_rows(RowRequest request);
+  // Sends a request and waits for its answer's bytes, however long that takes. Batches that come
+  // meanwhile are kept for later.
+  Result<std::string> ask(std::uint64_t number, std::string_view request, std::span<const int> fds);
+  // instance_invoke.cc: other functions, through the worker.
+  static void offer_invoke(abi::Context& context);
+  InvokeAnswer invoke(std::string_view function, std::string_view data, std::int64_t timeout_ms);
   bool receive_next(std::span<char> buffer, std::span<const char>& frame, std::vector<Fd>& fds);
 
   const LoadedFunction& function_;
@@ -87,7 +93,7 @@ class InstanceRuntime {
   std::thread::id handler_thread_;
   std::uint64_t last_request_ = 0;
   std::string store_refusal_;
-  std::string row_frame_;  // room for what comes while a read waits; made by the first
+  std::string answer_frame_;  // room for what comes while a request waits; made by the first
   struct Kept {
     std::string frame;
     std::vector<Fd> fds;

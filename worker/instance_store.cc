@@ -90,30 +90,35 @@ void InstanceRuntime::offer_store(abi::Context& context) {
 }
 
 Result<store::Rows> InstanceRuntime::read_rows(RowRequest request) {
+  request.number = ++last_request_;
+  const auto answer = ask(request.number, encode(request), {});
+  if (!answer) return answer.error();
+  return decode_rows(*answer);
+}
+
+Result<std::string> InstanceRuntime::ask(std::uint64_t number, std::string_view request,
+                                         std::span<const int> fds) {
   // What is finished must not wait for what this waits for.
   if (item_ > 0) ring(Doorbell::Kind::kFinished, {});
-  request.number = ++last_request_;
-  if (auto sent = send_message(parts_.channel.get(), encode(request), {}, {}); !sent) ::_exit(0);
-  row_frame_.resize(kFrameBytesMax + 4096);
-  const std::string_view frame = row_frame_;
+  if (auto sent = send_message(parts_.channel.get(), request, fds, {}); !sent) ::_exit(0);
+  answer_frame_.resize(kFrameBytesMax + 4096);
+  const std::string_view frame = answer_frame_;
   while (true) {
-    auto received = receive_message(parts_.channel.get(), row_frame_, {});
+    auto received = receive_message(parts_.channel.get(), answer_frame_, {});
     if (!received) ::_exit(0);  // the worker has let go: nobody will hear of this attempt
     BatchHeader header;
     if (received->size < sizeof header) return reject("the worker sent something strange");
     std::memcpy(&header, frame.data(), sizeof header);
-    if (!(header.flags & BatchHeader::kRows)) {
+    if (!(header.flags & BatchHeader::kAnswer)) {
       kept_.push_back({std::string{frame.substr(0, received->size)}, std::move(received->fds)});
       continue;
     }
-    if (header.number != request.number) continue;
-    if (!(header.flags & BatchHeader::kRowsInMemfd)) {
-      return decode_rows(frame.substr(sizeof header, received->size - sizeof header));
+    if (header.number != number) continue;
+    if (!(header.flags & BatchHeader::kAnswerInMemfd)) {
+      return std::string{frame.substr(sizeof header, received->size - sizeof header)};
     }
-    if (received->fds.empty()) return reject("the worker sent rows without their bytes");
-    const auto bytes = read_sealed_memfd(received->fds[0].get(), header.memfd_size);
-    if (!bytes) return bytes.error();
-    return decode_rows(*bytes);
+    if (received->fds.empty()) return reject("the worker sent an answer without its bytes");
+    return read_sealed_memfd(received->fds[0].get(), header.memfd_size);
   }
 }
 

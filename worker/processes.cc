@@ -166,7 +166,7 @@ bool Processes::fork(ZygoteId zygote_id, InstanceId id) {
       [this, id] {
         const auto found = instances_.find(id);
         if (found == instances_.end()) return;
-        send_rows(*found->second);
+        send_answer(*found->second);
       });
   // It may answer before its zygote has told of its birth: its results are taken after that.
   instance->channel->want_read(false);
@@ -203,20 +203,31 @@ std::optional<InstanceHandle::Output> Processes::output(InstanceId id) {
 }
 
 void Processes::give_rows(InstanceId id, std::uint64_t number, const Result<store::Rows>& rows) {
-  const auto at = instances_.find(id);
-  if (at == instances_.end()) return;
-  at->second->rows.emplace(number, rows);
-  send_rows(*at->second);
+  give(id, {number, rows});
 }
 
-// Whoever waits for rows reads its socket, so there is room, or will be very soon.
-void Processes::send_rows(Instance& instance) {
-  if (!instance.rows) return;
-  const auto sent = instance.handle->send_rows(instance.rows->first, instance.rows->second);
+void Processes::give_invoked(InstanceId id, std::uint64_t number, const InvokeAnswer& answer) {
+  give(id, {number, answer});
+}
+
+void Processes::give(InstanceId id, Instance::Answer answer) {
+  const auto at = instances_.find(id);
+  if (at == instances_.end()) return;
+  at->second->answer = std::move(answer);
+  send_answer(*at->second);
+}
+
+// Whoever waits for an answer reads its socket, so there is room, or will be very soon.
+void Processes::send_answer(Instance& instance) {
+  if (!instance.answer) return;
+  const auto& [number, what] = *instance.answer;
+  const auto* rows = std::get_if<Result<store::Rows>>(&what);
+  const auto sent = rows ? instance.handle->send_rows(number, *rows)
+                         : instance.handle->send_invoked(number, std::get<InvokeAnswer>(what));
   if (!sent && sent.error().kind == ErrorKind::kRetryLater) {
     return instance.channel->want_write(true);
   }
-  instance.rows.reset();
+  instance.answer.reset();
   instance.channel->want_write(false);
 }
 
@@ -236,6 +247,9 @@ void Processes::take_results(InstanceId id, Instance& instance) {
   if (!results_.empty()) core_.on_results(id, results_, loop_.now());
   if (const auto request = instance.handle->take_row_request()) {
     core_.on_rows_asked(id, *request, loop_.now());
+  }
+  if (auto request = instance.handle->take_invoke_request()) {
+    core_.on_invoke_asked(id, std::move(*request), loop_.now());
   }
   if (taken) return;
   // A closed channel stays readable for ever; the pidfd tells the end.

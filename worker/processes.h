@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "base/loop.h"
@@ -38,6 +39,7 @@ class Processes {
   std::optional<InstanceHandle::Running> running(InstanceId id) const;
   std::vector<InstanceHandle::Kept> recall(InstanceId id);
   void give_rows(InstanceId id, std::uint64_t number, const Result<store::Rows>& rows);
+  void give_invoked(InstanceId id, std::uint64_t number, const InvokeAnswer& answer);
   std::optional<Progress> progress(InstanceId id) const;
   std::optional<InstanceHandle::Output> output(InstanceId id);
   void kill(InstanceId id, int signal);
@@ -56,7 +58,11 @@ class Processes {
     std::unique_ptr<PidWatch> end;
     int signal_when_born = 0;  // that came before the process did
     // An answer that its socket had no room for; kept until it has.
-    std::optional<std::pair<std::uint64_t, Result<store::Rows>>> rows;
+    struct Answer {
+      std::uint64_t number = 0;
+      std::variant<Result<store::Rows>, InvokeAnswer> what;
+    };
+    std::optional<Answer> answer;
   };
   struct Zygote {
     std::uint64_t memory_bytes = 0;
@@ -71,7 +77,8 @@ class Processes {
   void drop(ZygoteId id, const std::string& why);
   void on_channel(InstanceId id);
   void take_results(InstanceId id, Instance& instance);
-  void send_rows(Instance& instance);
+  void give(InstanceId id, Instance::Answer answer);
+  void send_answer(Instance& instance);
   void on_end(InstanceId id);
 
   Loop& loop_;

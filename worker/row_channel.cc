@@ -3,6 +3,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "worker/answer_fields.h"
 #include "worker/channel.h"
 
 namespace fanfare::worker {
@@ -18,47 +19,6 @@ struct RequestHead {
 static_assert(std::is_trivially_copyable_v<RequestHead>);
 static_assert(sizeof(RequestHead) + 2 * protocol::kRowKeyMax <= kInstanceMessageMax);
 
-template <typename T>
-void append(std::string& out, T value) {
-  out.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-// Takes values and texts off the front; what is missing leaves ok() false.
-class AnswerReader {
- public:
-  explicit AnswerReader(std::string_view bytes) : bytes_(bytes) {}
-
-  template <typename T>
-  T number() {
-    T value{};
-    const std::string_view taken = take(sizeof value);
-    if (ok_) std::memcpy(&value, taken.data(), sizeof value);
-    return value;
-  }
-  std::string text() {
-    const auto size = number<std::uint32_t>();
-    return std::string{take(size)};
-  }
-  bool ok() const { return ok_; }
-  bool at_end() const { return ok_ && bytes_.empty(); }
-
- private:
-  std::string_view take(std::size_t size) {
-    ok_ = ok_ && bytes_.size() >= size;
-    if (!ok_) return {};
-    const std::string_view taken = bytes_.substr(0, size);
-    bytes_.remove_prefix(size);
-    return taken;
-  }
-  std::string_view bytes_;
-  bool ok_ = true;
-};
-
-void append_text(std::string& out, std::string_view text) {
-  append(out, static_cast<std::uint32_t>(text.size()));
-  out.append(text);
-}
-
 }  // namespace
 
 std::string encode(const RowRequest& request) {
@@ -69,7 +29,7 @@ std::string encode(const RowRequest& request) {
       .key_size = static_cast<std::uint32_t>(request.key.size()),
       .after_size = static_cast<std::uint32_t>(request.after.size())};
   std::string message;
-  append(message, head);
+  append_number(message, head);
   return message.append(request.key).append(request.after);
 }
 
@@ -93,15 +53,15 @@ Result<RowRequest> decode_row_request(std::string_view message) {
 
 std::string encode_rows(const Result<store::Rows>& answer) {
   std::string bytes;
-  append(bytes, static_cast<std::uint32_t>(answer.has_value()));
+  append_number(bytes, static_cast<std::uint32_t>(answer.has_value()));
   if (!answer) {
     append_text(bytes, answer.error().message);
     return bytes;
   }
-  append(bytes, static_cast<std::uint32_t>(answer->rows.size()));
+  append_number(bytes, static_cast<std::uint32_t>(answer->rows.size()));
   append_text(bytes, answer->next);
   for (const store::StoredRow& row : answer->rows) {
-    append(bytes, row.expires_ms);
+    append_number(bytes, row.expires_ms);
     append_text(bytes, row.key);
     append_text(bytes, row.value);
   }

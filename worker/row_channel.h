@@ -24,9 +24,6 @@ struct RowRequest {
   std::string key;             // of a list: what the keys begin with
   std::string after;           // of a list
 };
-// Of everything that an instance sends: a doorbell, the sizes, two keys.
-inline constexpr std::size_t kInstanceMessageMax = 64 + 2 * protocol::kRowKeyMax;
-
 std::string encode(const RowRequest& request);
 // Rejects what no sound instance sends. Keys are the caller's to check.
 Result<RowRequest> decode_row_request(std::string_view message);

@@ -245,6 +245,10 @@ void Shell::give_rows(InstanceId instance, std::uint64_t number, const Result<st
   processes_->give_rows(instance, number, rows);
 }
 
+void Shell::give_invoked(InstanceId instance, std::uint64_t number, const InvokeAnswer& answer) {
+  processes_->give_invoked(instance, number, answer);
+}
+
 void Shell::report(const AttemptReport& report) {
   log_with_fields(report_line(report), log_takes_fields() ? report_fields(report) : std::string{});
 }

@@ -58,6 +58,7 @@ class Shell : private Effects {
   void read_rows(ReadId id, store::Call call) override;
   void give_rows(InstanceId instance, std::uint64_t number,
                  const Result<store::Rows>& rows) override;
+  void give_invoked(InstanceId instance, std::uint64_t number, const InvokeAnswer& answer) override;
   void report(const AttemptReport& report) override;
   void print(const OutputLine& line) override;
   void say_left_out(const LeftOut& left_out) override;

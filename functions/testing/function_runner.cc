@@ -64,6 +64,14 @@ void FunctionRunner::serve_store() {
   (void)instance_->send_rows(request->number, rows);
 }
 
+void FunctionRunner::serve_invocation() {
+  const auto request = instance_->take_invoke_request();
+  if (!request) return;
+  (void)instance_->send_invoked(
+      request->number,
+      invoked ? invoked(*request) : InvokeAnswer::refused("unavailable", "nobody answers here"));
+}
+
 void FunctionRunner::fork() {
   auto forked = zygote_->fork();
   if (!forked) return;
@@ -96,6 +104,7 @@ ItemResult FunctionRunner::run(const protocol::Event& event, std::uint32_t attem
     while (results.empty() && readable(instance_->channel_fd(), instance_->pidfd())) {
       if (!instance_->take_results(results)) break;
       serve_store();
+      serve_invocation();
     }
   }
   if (!results.empty()) {

@@ -2,6 +2,7 @@
 // time.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,9 @@ class FunctionRunner {
   // The function's store: what it reads, and where the writes of its successes go.
   store::ModelRows& store() { return store_; }
 
+  // Answers what the function invokes; until it is set that is refused.
+  std::function<worker::InvokeAnswer(const worker::InvokeRequest&)> invoked;
+
   worker::ZygoteClient& zygote() { return *zygote_; }
   worker::InstanceHandle* instance() { return instance_.get(); }
   // Waits for the next event of the zygote; nothing after half a minute.
@@ -40,6 +44,7 @@ class FunctionRunner {
 
  private:
   void serve_store();
+  void serve_invocation();
   explicit FunctionRunner(std::unique_ptr<worker::ZygoteClient> zygote)
       : zygote_(std::move(zygote)) {}
 

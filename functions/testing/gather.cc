@@ -1,6 +1,6 @@
 // Takes batches. Each event's data says what becomes of it: "fail" fails it alone, "throw" fails
-// its whole batch, "abort" ends the process, "row" reads the row "k" of the store and writes it;
-// everything else succeeds and says how many came together.
+// its whole batch, "abort" ends the process, "row" reads the row "k" of the store and writes it,
+// "call" invokes the function `calls`; everything else succeeds and says how many came together.
 
 #include <fanfare/batch.h>
 
@@ -16,6 +16,8 @@ FANFARE_BATCH_FUNCTION(std::span<const fanfare::Event> events, fanfare::Context&
     if (events[i].data == "row") {
       output.set(i, context.store().get("k").value_or("none"));
       context.store().put("k", "v");
+    } else if (events[i].data == "call") {
+      output.set(i, context.invoke("calls", "event"));
     } else if (events[i].data == "fail") {
       output.fail(i, fanfare::Failure{"Alone", "this one"}.retryable(false));
     } else if (events[i].data != "silent") {

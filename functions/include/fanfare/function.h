@@ -71,6 +71,8 @@ struct Rows {
   void (*cursor)(void* to, Text cursor);  // of a list that goes on
 };
 
+struct Answer;
+
 // Grows at its end only: a function that was built with a shorter one does not look there.
 struct Context {
   Text function;
@@ -87,10 +89,16 @@ struct Context {
   Text (*put_row)(void* host, Text key, Text value, std::int64_t ttl_ms);  // 0: for ever
   Text (*erase_row)(void* host, Text key);
   Text (*increment_row)(void* host, Text key, std::int64_t by);
+  // Runs another function and waits until that has ended. Makes one call on `answer`, with texts
+  // that are good during it; what failed by itself, and not by its caller's or the system's doing,
+  // has kByFunction. `timeout_ms` 0: the caller has not said.
+  void (*invoke)(void* host, Text function, Text data, std::int64_t timeout_ms,
+                 const Answer* answer);
 };
 
 // The flags of a failure.
-inline constexpr std::uint32_t kRetryable = 1, kHasRetryAfter = 2, kOutOfMemory = 4;
+inline constexpr std::uint32_t kRetryable = 1, kHasRetryAfter = 2, kOutOfMemory = 4,
+                               kByFunction = 8;
 
 // How the function answers: exactly one call, whose bytes are copied before it returns.
 struct Answer {
@@ -153,6 +161,24 @@ class PublishError : public std::runtime_error {
 class StoreError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+// Why Context::invoke has no output. Not caught it fails the caller, as "fanfare::InvokeError".
+class InvokeError : public std::runtime_error {
+ public:
+  InvokeError(std::string type, const std::string& message, bool by_function)
+      : std::runtime_error(message), type_(std::move(type)), by_function_(by_function) {}
+
+  // The function ran and failed. Else there is no result of it, and it may or may not have run.
+  bool by_function() const { return by_function_; }
+  // If it failed, the failure's type as it stands in a result: "ValidationError", "Timeout". Else
+  // what `fanfare invoke` would say: "no_such_function", "timeout", "queue_full", "too_large",
+  // "unavailable", "unreachable", "invalid"; or "recursion".
+  const std::string& type() const { return type_; }
+
+ private:
+  std::string type_;
+  bool by_function_;
 };
 
 struct Row {
@@ -300,6 +326,37 @@ class Context {
     if (refusal.size > 0) throw PublishError(std::string(refusal.data, refusal.size));
   }
 
+  // Runs another function once, now, and waits for what it returns: `fanfare invoke` from within a
+  // handler. Throws InvokeError if that failed, or if there is no result in time.
+  //
+  //   const std::string price = context.invoke("price", R"({"article": 7})", 2s);
+  //
+  // The wait ends after `timeout`, queueing included (30 s unless said), and never after this
+  // attempt's deadline. Data are bounded by the broker's max_event_bytes, the output by the other
+  // function's result.max_bytes. It gets an event of type "function.invoked", source
+  // "/functions/NAME" of this function, and the id of this event as its subject.
+  //
+  // Nothing of it is durable. If this attempt fails afterwards and is tried again it invokes again;
+  // if it is killed while it waits, the other function runs to its end and nobody hears of it. For
+  // what must happen once use publish().
+  //
+  // While it waits its slot is lent to functions that are invoked like this, so that a worker with
+  // one slot does not wait for itself; its place in max_concurrency it keeps. A function that waits
+  // for itself beyond its own max_concurrency waits until its time is up. A chain of functions that
+  // wait for each other has 16 links at most, events that led to it included; then "recursion".
+  //
+  // On the thread that runs the handler; one at a time. Also in calls for batches of events.
+  std::string invoke(std::string_view function, std::string_view data = {}) const {
+    return invoke_for(function, data, 0);
+  }
+  std::string invoke(std::string_view function, std::string_view data,
+                     std::chrono::milliseconds timeout) const {
+    if (timeout.count() <= 0) {
+      throw InvokeError("invalid", "invalid: the timeout must be at least 1 ms", false);
+    }
+    return invoke_for(function, data, timeout.count());
+  }
+
   // The function's own rows.
   //
   //   context.store().put("form/" + std::string(context.event_id()), json);
@@ -312,9 +369,44 @@ class Context {
   }
 
  private:
+  std::string invoke_for(std::string_view function, std::string_view data,
+                         std::int64_t timeout_ms) const;
+
   const abi::Context& context_;
   std::string_view event_id_;
 };
+
+inline std::string Context::invoke_for(std::string_view function, std::string_view data,
+                                       std::int64_t timeout_ms) const {
+  if (!context_.invoke) {
+    throw InvokeError("unavailable", "unavailable: nothing can be invoked where this runs", false);
+  }
+  struct Taken {
+    std::string output, type, message;
+    bool failed = false, by_function = false;
+  } taken;
+  const abi::Answer answer{
+      .host = &taken,
+      .output =
+          [](void* host, abi::Text, abi::Text output) {
+            static_cast<Taken*>(host)->output.assign(output.data, output.size);
+          },
+      .failure =
+          [](void* host, abi::Text type, abi::Text message, std::uint32_t flags, std::int64_t) {
+            auto& me = *static_cast<Taken*>(host);
+            me.failed = true;
+            me.by_function = (flags & abi::kByFunction) != 0;
+            me.type.assign(type.data, type.size);
+            me.message.assign(message.data, message.size);
+          }};
+  context_.invoke(context_.host, {function.data(), function.size()}, {data.data(), data.size()},
+                  timeout_ms, &answer);
+  if (!taken.failed) return std::move(taken.output);
+  const std::string what =
+      (taken.by_function ? std::string(function) + " failed: " : std::string{}) + taken.type +
+      ": " + taken.message;
+  throw InvokeError(std::move(taken.type), what, taken.by_function);
+}
 
 // Why an event could not be handled: thrown or returned.
 //
