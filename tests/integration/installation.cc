@@ -62,6 +62,7 @@ std::optional<int> Process::wait_end(Duration at_most) {
 Installation::Installation(InstallationOptions options)
     : durability_(std::move(options.durability)),
       broker_environment_(std::move(options.broker)),
+      worker_environment_(std::move(options.worker)),
       redis_(std::move(options.redis)) {
   client::ClientOptions client;
   client.broker = endpoint();
@@ -115,14 +116,18 @@ std::unique_ptr<Process> Installation::start_another_worker(const std::string& n
 }
 
 std::unique_ptr<Process> Installation::worker_process(const std::string& name) {
+  Process::Environment environment{{"FANFARE_WORKER_NAME", name},
+                                   {"FANFARE_WORKER_BROKER", endpoint()},
+                                   {"FANFARE_WORKER_REDIS", "unix://" + redis_.socket_path()},
+                                   {"FANFARE_WORKER_CACHE_DIR", file("cache-" + name)},
+                                   {"FANFARE_WORKER_GRACE", "1s"},
+                                   {"FANFARE_WORKER_SLOTS", "4"}};
+  for (const auto& [variable, value] : worker_environment_) {
+    std::erase_if(environment, [&](const auto& one) { return one.first == variable; });
+    environment.emplace_back(variable, value);
+  }
   return std::make_unique<Process>(
-      std::vector<std::string>{FANFARE_BIN_DIR "/fanfare-worker"},
-      Process::Environment{{"FANFARE_WORKER_NAME", name},
-                           {"FANFARE_WORKER_BROKER", endpoint()},
-                           {"FANFARE_WORKER_REDIS", "unix://" + redis_.socket_path()},
-                           {"FANFARE_WORKER_CACHE_DIR", file("cache-" + name)},
-                           {"FANFARE_WORKER_GRACE", "1s"},
-                           {"FANFARE_WORKER_SLOTS", "4"}},
+      std::vector<std::string>{FANFARE_BIN_DIR "/fanfare-worker"}, std::move(environment),
       file(name == "tested" ? "worker.log" : "worker-" + name + ".log"));
 }
 

@@ -41,7 +41,8 @@ bool eventually(const std::function<bool()>& done, Duration at_most = std::chron
 
 struct InstallationOptions {
   std::string durability = "fsync";
-  Process::Environment broker = {};  // FANFARE_BROKER_… beside what the installation says itself
+  // FANFARE_BROKER_… and FANFARE_WORKER_… beside, or instead of, what the installation says itself
+  Process::Environment broker = {}, worker = {};
   RedisServerOptions redis;
 };
 
@@ -81,7 +82,7 @@ class Installation {
 
   TempDir dir_;
   std::string durability_;
-  Process::Environment broker_environment_;
+  Process::Environment broker_environment_, worker_environment_;
   RedisServer redis_;
   std::unique_ptr<Process> broker_, worker_;
   std::unique_ptr<client::BlockingClient> client_;
