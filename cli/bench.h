@@ -37,7 +37,7 @@ Result<BenchRun> measure_delayed(BenchInstallation& bench, const BenchCommand& c
 // Events at a steady rate, however long each takes; latency from publish to the handler's first
 // line.
 Result<BenchRun> measure_latency(BenchInstallation& bench, const BenchCommand& command);
-// Synchronous calls, one after the other; latency of the round trip.
+// Synchronous calls, one after the other, by a client or by a function; latency of the round trip.
 Result<BenchRun> measure_invoke(BenchInstallation& bench, const BenchCommand& command);
 // Events so far apart that each finds no instance; latency from arrival at the worker to the
 // handler.

@@ -42,11 +42,12 @@ Error durability_of_a_named_one(const Address& address) {
                   named));
 }
 
-Result<std::string> noop_folder() {
+Result<std::string> folder_of(const std::string& builtin) {
   for (const auto& folder : shipped_functions("builtin")) {
-    if (fs::path(folder).filename() == "noop") return folder;
+    if (fs::path(folder).filename() == builtin) return folder;
   }
-  return fatal("the built-in function `noop` is missing; it belongs to this package");
+  return fatal(
+      fmt::format("the built-in function `{}` is missing; it belongs to this package", builtin));
 }
 
 }  // namespace
@@ -115,9 +116,9 @@ Result<void> BenchInstallation::connect(const Address& address) {
 }
 
 BenchInstallation::~BenchInstallation() {
-  if (client_ && deployed_) {
+  for (const std::string& name : deployed_) {
     // Nothing to do about a failure: the installation may be gone already.
-    static_cast<void>(client_->admin("remove", nlohmann::json{{"name", kBenchFunction}}.dump()));
+    static_cast<void>(client_->admin("remove", nlohmann::json{{"name", name}}.dump()));
   }
   if (up_) {
     up_->send_signal(SIGTERM);
@@ -128,18 +129,28 @@ BenchInstallation::~BenchInstallation() {
 }
 
 Result<void> BenchInstallation::deploy(const std::string& more_manifest) {
-  const auto folder = noop_folder();
+  return deploy_builtin(
+      "noop", kBenchFunction,
+      fmt::format("{}\n[[on]]\npattern = '{{\"type\": [\"{}\"]}}'\n[result]\nttl = \"10m\"\n",
+                  more_manifest, kBenchType));
+}
+
+Result<void> BenchInstallation::deploy_caller() {
+  return deploy_builtin("relay", kBenchCaller, "");
+}
+
+Result<void> BenchInstallation::deploy_builtin(const std::string& builtin, const std::string& name,
+                                               const std::string& more_manifest) {
+  const auto folder = folder_of(builtin);
   if (!folder) return folder.error();
   auto checked = check_function(*folder);
   if (!checked) return checked.error();
-  checked->name = kBenchFunction;
-  checked->manifest_toml = fmt::format(
-      "name = \"{}\"\nhandler = \"noop.so\"\n{}\n[[on]]\npattern = '{{\"type\": [\"{}\"]}}'\n"
-      "[result]\nttl = \"10m\"\n",
-      kBenchFunction, more_manifest, kBenchType);
+  checked->name = name;
+  checked->manifest_toml =
+      fmt::format("name = \"{}\"\nhandler = \"{}.so\"\n{}", name, builtin, more_manifest);
   const auto deployed = deploy_function(*checked, *redis_, *client_);
   if (!deployed) return deployed.error();
-  deployed_ = true;
+  deployed_.push_back(name);
   return {};
 }
 

@@ -17,6 +17,8 @@ namespace fanfare::cli {
 // The type of the events that benchmarks publish, and the function that gets them.
 inline constexpr const char* kBenchType = "fanfare.bench";
 inline constexpr const char* kBenchFunction = "fanfare-bench";
+// Invokes that one.
+inline constexpr const char* kBenchCaller = "fanfare-bench-caller";
 
 class BenchInstallation {
  public:
@@ -34,6 +36,8 @@ class BenchInstallation {
 
   // Deploys the no-op function, with lines added to its manifest.
   Result<void> deploy(const std::string& more_manifest);
+  // Deploys the function that invokes it.
+  Result<void> deploy_caller();
   // How many deliveries of it have succeeded so far.
   Result<std::int64_t> succeeded();
   // Waits until that many have; kRetryLater if nothing moves for 20 s.
@@ -43,6 +47,8 @@ class BenchInstallation {
   BenchInstallation() = default;
   Result<void> start_temporary(const std::string& durability);
   Result<void> connect(const Address& address);
+  Result<void> deploy_builtin(const std::string& builtin, const std::string& name,
+                              const std::string& more_manifest);
 
   Loop loop_;
   std::string temporary_;  // its directory; empty if the installation was named
@@ -50,7 +56,7 @@ class BenchInstallation {
   std::string broker_, durability_;
   std::unique_ptr<client::BlockingClient> client_;
   std::unique_ptr<RedisSync> redis_;
-  bool deployed_ = false;
+  std::vector<std::string> deployed_;  // functions' names
 };
 
 }  // namespace fanfare::cli

@@ -436,6 +436,8 @@ void add_bench(CLI::App& app, Parsed& parsed) {
   verb->add_option("--ahead", parsed.ahead,
                    "How far ahead those of `delayed` are due; else by their number")
       ->check(duration_like());
+  verb->add_flag("--from-function", command.from_function,
+                 "Of `invoke`: from within a function, to another one");
   verb->add_option("--runs", command.runs, "The median of so many")
       ->check(CLI::Range(1, 99))
       ->capture_default_str();
@@ -443,6 +445,9 @@ void add_bench(CLI::App& app, Parsed& parsed) {
       ->check(CLI::IsMember({"fsync", "everysec", "memory"}));
   verb->callback([&parsed] {
     if (!parsed.ahead.empty()) parsed.bench.ahead = *parse_duration(parsed.ahead);
+    if (parsed.bench.from_function && parsed.bench.mode != "invoke") {
+      throw CLI::ValidationError("--from-function is for `bench invoke`");
+    }
     parsed.run = [&parsed](const Common& common) { return run_bench(common, parsed.bench); };
   });
 }

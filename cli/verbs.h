@@ -155,8 +155,9 @@ struct BenchCommand {
   std::uint64_t events = 0;         // 0 = the mode's own
   std::uint64_t size = 200;         // bytes of data
   std::uint32_t publishers = 2;
-  double rate = 500;  // events per second, of latency
-  Duration ahead{};   // until those of delayed are due; 0 = by their number
+  double rate = 500;           // events per second, of latency
+  bool from_function = false;  // of invoke: a function invokes the other
+  Duration ahead{};            // until those of delayed are due; 0 = by their number
   std::uint32_t runs = 3;
   std::string durability;  // of a temporary installation; empty = fsync
 };
