@@ -25,6 +25,7 @@ constexpr std::int64_t kChildrenKept = 8, kThreadsKept = 2, kDescriptorsKept = 1
 // Memory: what is held anyway grows in steps, and what had room for a queue or a connection keeps
 // it for the next one.
 constexpr std::int64_t kKibKept = 2048, kBytesOfABacklog = 640, kKibOfAClient = 32;
+constexpr std::int64_t kBytesOfAnEvent = 16;  // what allocators lose over 100,000s of them
 
 struct DeliveryKey {
   std::string function;
@@ -503,8 +504,11 @@ class Checker {
   }
 
   void resources() {
-    const std::int64_t for_all =
-        kKibKept + history_.kib_of_events + longest_backlog() * kBytesOfABacklog / 1024;
+    std::int64_t events = 0;
+    for (const Counts& c : history_.at_rest) events += c.accepted;
+    const std::int64_t for_all = kKibKept + history_.kib_of_events +
+                                 longest_backlog() * kBytesOfABacklog / 1024 +
+                                 events * kBytesOfAnEvent / 1024;
     for (const Held& one : history_.held) {
       const std::int64_t kib_kept = for_all + one.clients * kKibOfAClient;
       const Holding &before = one.before, &after = one.after;

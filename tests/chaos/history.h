@@ -144,7 +144,7 @@ struct Holding {
 // when all had come to rest.
 struct Held {
   std::string process;
-  std::int64_t clients = 0;  // of a broker: publishers that were connected at one time, at most
+  std::int64_t clients = 0;  // of a broker: publishers at one time, at most; see the rig
   Holding before, after;
 };
 
