@@ -97,7 +97,7 @@ end
 
 -- Who keeps an ordering key in `later`, from a cursor on: the next cursor, and id, key, due ms, ….
 local function list_held(later, held, cursor)
-  local slice, list = look('HSCAN', held, cursor, 'COUNT', kItemsMax), {}
+  local slice, list = look('HSCAN', held, cursor, 'COUNT', kItemsMax / 2), {}
   local rows = slice[2]
   for i = 1, #rows, 2 do
     local due_ms = look('ZSCORE', later, rows[i])
@@ -112,7 +112,7 @@ end
 
 -- KEYS counts, later, held, rows, then the journal of every lane, then the states of every lane · ARGV
 -- cursor. Answers the counts, the earliest due ms (or false), the positions (from 0) of the journals
--- that are not empty, and who keeps an ordering key, a slice of about 256: as many in all as there are
+-- that are not empty, and who keeps an ordering key, a slice of about 128: as many in all as there are
 -- keys whose first delivery waits for its retry; last the cursor to go on with, 0 = that was all. Goes
 -- on with holders alone. Fails, and says which it is, if any of these keys holds the wrong kind of value.
 local function survey(keys, args)
