@@ -327,7 +327,7 @@ void Core::on_zygote_failed(ZygoteId zygote, protocol::Failure failure, std::str
     function->no_room = false;
     lose_unborn(*function, zygote, now);
     effects_.warn("function " + name + " does not start: " + failure.type + ": " + failure.message);
-    note_start_failure(*function, std::move(failure), std::move(log_tail), now);
+    return note_start_failure(*function, std::move(failure), std::move(log_tail), now);
   }
 }
 

@@ -128,7 +128,7 @@ Result<InstanceHandle::Sent> InstanceHandle::send(std::span<const Item> items) {
 
 Result<void> InstanceHandle::take_results(std::vector<ItemResult>& results) {
   // An instance that closed its end, or is dead, may still have finished something.
-  const auto doorbells = read_doorbells();
+  auto doorbells = read_doorbells();
   std::array<std::size_t, kSheets> order{0, 1};
   if (sheets_[0].batch > sheets_[1].batch) std::swap(order[0], order[1]);
   for (const std::size_t sheet : order) {

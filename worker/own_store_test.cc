@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "store/model_rows.h"
+#include "worker/channel.h"
 #include "worker/row_channel.h"
 
 namespace fanfare::worker {

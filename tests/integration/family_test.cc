@@ -39,7 +39,7 @@ TEST_P(Family, DiesWithTheAttempt) {
   installation.deploy("functions-testing/family",
                       "timeout = \"500ms\"\n[retry]\nprofile = \"none\"\n");
   const std::string file = installation.file("pids");
-  std::ofstream{file};
+  std::ofstream(file).close();
   namespace fs = std::filesystem;  // instances run as somebody else
   fs::permissions(file, fs::perms::all);
   fs::permissions(fs::path(file).parent_path(), fs::perms::all);

@@ -31,7 +31,7 @@ class Letters : public ::testing::Test {
                          fmt::format("[env]\nMOODY_FILE = \"{}\"\n", repaired_));
   }
   void repair() {
-    std::ofstream{repaired_};
+    std::ofstream(repaired_).close();
     namespace fs = std::filesystem;  // for instances, which run as somebody else
     fs::permissions(fs::path(repaired_).parent_path(), fs::perms::all);
   }

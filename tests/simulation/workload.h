@@ -13,6 +13,7 @@
 
 #include "base/time.h"
 #include "protocol/event.h"
+#include "protocol/ids.h"
 #include "tests/simulation/random.h"
 
 namespace fanfare::simulation {
