@@ -41,6 +41,13 @@ void let_everything_fail(TroubleOrders& orders, std::int32_t common, std::int32_
   orders.fork_per_mille = orders.epoll_per_mille = rare;
 }
 
+// For the control: so many that some of them were a publisher's.
+void lose_answers(Rig& rig, TroubleOrders& orders, std::mt19937_64& random) {
+  const std::uint64_t before = orders.failed_sends;
+  orders.send_per_mille = 200;
+  for (int i = 0; i < 40 && orders.failed_sends < before + 60; ++i) storm(rig, random, 100ms);
+}
+
 struct Deaths {
   double all = 0, out_of_memory = 0, wild = 0;
 };
@@ -78,7 +85,7 @@ Outcome run_exhaustion(const Run& run) {
   const auto lasts = run.lengthy ? 30s : 2s;
   for (std::uint64_t publisher = 0; publisher < 3; ++publisher) {
     rig.publish({.rate = 150,
-                 .seconds = static_cast<double>(lasts.count()) + 1,
+                 .seconds = static_cast<double>(lasts.count()) + (run.control ? 4 : 1),
                  .seed = run.seed * 10 + publisher,
                  .mix = {{"ok", 85}, {"sleep 3", 10}, {"fail 1", 5}}});
   }
@@ -88,8 +95,12 @@ Outcome run_exhaustion(const Run& run) {
   storm(rig, random, lasts - 1s);
   // Answers that are lost on their way: what was taken is published again.
   let_everything_fail(orders, 0, 0);
-  orders.send_per_mille = 50;
-  storm(rig, random, 1s);
+  if (run.control) {
+    lose_answers(rig, orders, random);
+  } else {
+    orders.send_per_mille = 50;
+    storm(rig, random, 1s);
+  }
   orders.send_per_mille = 0;
   rig.note_fault("calls failed", from);
   const std::int64_t healed = Rig::now_ns();
