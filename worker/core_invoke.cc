@@ -20,7 +20,7 @@ namespace fanfare::worker {
 namespace {
 
 // Both as a client outside has them.
-constexpr Duration kInvokeTimeout = std::chrono::milliseconds{protocol::Invoke{}.timeout_ms};
+const Duration kInvokeTimeout = std::chrono::milliseconds{protocol::Invoke{}.timeout_ms};
 constexpr Duration kBrokerPatience = std::chrono::seconds{3};
 constexpr std::int64_t kInvokeTimeoutMaxMs = 86'400'000;
 // The broker says when the time is up, and why nothing came of it; this is for its word to arrive.
