@@ -482,7 +482,8 @@ int run_command_line(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(
       "Exit codes: 0 done, 1 the function or event failed, 2 usage, 3 broker or Redis\n"
-      "unreachable, 4 refused. All verbs take --data, --broker, --redis, --output and --json.");
+      "unreachable, 4 refused. All verbs take --broker, --redis, --output, --json and, for the\n"
+      "installation, --data; behind publish and invoke --data is the event's.");
   add_common_flags(app, parsed);
   add_up(app, parsed);
   add_publish(app, parsed);

@@ -80,8 +80,8 @@ Scenario churn() {
       .number = 29,
       .name = "connection churn",
       .injected =
-          "publishers connect and leave by the hundred (long: 10,000); links of workers, and to "
-          "Redis, are reset or silent for a moment",
+          "publishers connect and leave by the hundred (long: 10,000); a worker's link is reset or "
+          "silent for a moment, links to Redis are reset",
       .without =
           "giving back what a delivery took (a worker keeps a descriptor, or 1 KiB, of "
           "each)",

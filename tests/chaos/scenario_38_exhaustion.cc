@@ -143,6 +143,7 @@ Scenario exhaustion() {
               "epoll_ctl, one in a hundred of recv, send and malloc; a storm of signals",
           .without = "the repeat guard",
           .bites = {Invariant::kUnknownOnce},
+          .own_faults = true,
           .run = run_exhaustion};
 }
 

@@ -173,7 +173,8 @@ class InvokeError : public std::runtime_error {
   bool by_function() const { return by_function_; }
   // If it failed, the failure's type as it stands in a result: "ValidationError", "Timeout". Else
   // what `fanfare invoke` would say: "no_such_function", "timeout", "queue_full", "too_large",
-  // "unavailable", "unreachable", "invalid"; or "recursion".
+  // "unavailable", "unreachable", "invalid"; or "recursion"; rarely "internal", or another word of
+  // the broker's.
   const std::string& type() const { return type_; }
 
  private:
@@ -274,7 +275,8 @@ class Store {
 enum class Level : std::uint32_t { kDebug, kInfo, kWarning, kError };
 
 // What a handler knows about its own run. Valid while the handler runs; its members may be called
-// from threads that the handler started.
+// from threads that the handler started, but for store() and invoke(), whose calls wait in the
+// handler's own thread.
 class Context {
  public:
   Context(const abi::Context& context, std::string_view event_id)
