@@ -2,8 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <future>
-
 #include "tests/integration/audit.h"
 #include "tests/integration/installation.h"
 
@@ -23,18 +21,7 @@ class Gather : public ::testing::Test {
                          "[batch]\n" + batch + "\n[retry]\nbase = \"10ms\"\nmax_attempts = 3\n");
   }
   std::vector<protocol::EventId> publish(const std::vector<std::string>& all) {
-    std::vector<std::future<Result<client::Receipt>>> futures;
-    for (const auto& data : all) {
-      protocol::Event event;
-      event.source = "/tests";
-      event.type = "gather";
-      event.content_type = "text/plain";
-      event.data = data;
-      futures.push_back(installation_.client().publish(event));
-    }
-    std::vector<protocol::EventId> ids;
-    for (auto& future : futures) ids.push_back(future.get()->id);
-    return ids;
+    return installation_.publish_all("gather", all);
   }
   protocol::ResultRecord result(const protocol::EventId& id) {
     return installation_.result("gather", id);
@@ -114,14 +101,7 @@ TEST_F(Gather, AnInvocationIsABatchOfOne) {
 TEST(GatherMany, TwoThousandEventsEndOnceEach) {
   Installation installation;
   installation.deploy("functions-testing/gather", "[batch]\nsize = 100\nwindow = \"20ms\"\n");
-  protocol::Event event;
-  event.source = "/tests";
-  event.type = "gather";
-  event.data = "x";
-  std::vector<std::future<Result<client::Receipt>>> futures;
-  for (int i = 0; i < 2000; ++i) futures.push_back(installation.client().publish(event));
-  std::vector<protocol::EventId> ids;
-  for (auto& future : futures) ids.push_back(future.get()->id);
+  const auto ids = installation.publish_all("gather", std::vector<std::string>(2000, "x"));
   const auto redis = installation.redis().options();
   ASSERT_TRUE(eventually([&] { return all_ended(redis, "gather"); }, 60s)) << installation.logs();
   const auto counted = audit(redis, "gather", ids);

@@ -2,8 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <future>
-
 #include "store/keys.h"
 #include "tests/integration/audit.h"
 #include "tests/integration/installation.h"
@@ -15,27 +13,10 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-std::vector<protocol::EventId> publish_many(Installation& installation, std::size_t count) {
-  protocol::Event event;
-  event.source = "/tests";
-  event.type = "noop";
-  std::vector<std::future<Result<client::Receipt>>> futures;
-  for (std::size_t i = 0; i < count; ++i) {
-    futures.push_back(installation.client().publish(event));
-  }
-  std::vector<protocol::EventId> ids;
-  for (auto& future : futures) {
-    const auto receipt = future.get();
-    EXPECT_TRUE(receipt) << receipt.error().message;
-    if (receipt) ids.push_back(receipt->id);
-  }
-  return ids;
-}
-
 TEST(Delivery, GivesEachOfAThousandEventsItsResult) {
   Installation installation;
   installation.deploy("builtin/noop");
-  const auto ids = publish_many(installation, 1000);
+  const auto ids = installation.publish_all("noop", std::vector<std::string>(1000));
   const auto redis = installation.redis().options();
   EXPECT_TRUE(eventually([&] { return all_ended(redis, "noop"); })) << installation.logs();
 
@@ -51,7 +32,7 @@ TEST(Delivery, GivesEachOfAThousandEventsItsResult) {
 TEST(Audit, NoticesOneLostResultAndOneLostCount) {
   Installation installation;
   installation.deploy("builtin/noop");
-  const auto ids = publish_many(installation, 20);
+  const auto ids = installation.publish_all("noop", std::vector<std::string>(20));
   const auto redis = installation.redis().options();
   ASSERT_TRUE(eventually([&] { return all_ended(redis, "noop"); })) << installation.logs();
   ASSERT_THAT(audit(redis, "noop", ids).violations, IsEmpty());

@@ -1,6 +1,7 @@
 #include "tests/integration/installation.h"
 
 #include <fmt/format.h>
+#include <future>
 
 #include <chrono>
 #include <csignal>
@@ -153,12 +154,23 @@ void Installation::deploy(const std::string& folder, const std::string& more_man
 }
 
 protocol::EventId Installation::publish(const std::string& type, const std::string& data) {
+  return publish_all(type, {data}).front();
+}
+
+std::vector<protocol::EventId> Installation::publish_all(const std::string& type,
+                                                         const std::vector<std::string>& data) {
   protocol::Event event;
   event.source = "/tests";
   event.type = type;
   event.content_type = "text/plain";
-  event.data = data;
-  return value_or_throw(client_->publish(event).get()).id;
+  std::vector<std::future<Result<client::Receipt>>> futures;
+  for (const std::string& one : data) {
+    event.data = one;
+    futures.push_back(client_->publish(event));
+  }
+  std::vector<protocol::EventId> ids;
+  for (auto& future : futures) ids.push_back(value_or_throw(future.get()).id);
+  return ids;
 }
 
 protocol::ResultRecord Installation::result(const std::string& function,

@@ -64,6 +64,9 @@ class Installation {
 
   // Publishes one event and waits for the acknowledgement; throws if it is refused.
   protocol::EventId publish(const std::string& type, const std::string& data);
+  // One for each data, without waiting in between; the ids are in their order.
+  std::vector<protocol::EventId> publish_all(const std::string& type,
+                                             const std::vector<std::string>& data);
   // The stored result, once it is there; throws after `at_most`.
   protocol::ResultRecord result(const std::string& function, const protocol::EventId& id,
                                 Duration at_most = std::chrono::seconds{15});

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <array>
-#include <future>
+#include <string>
+#include <vector>
 
 #include "store/keys.h"
 #include "tests/integration/audit.h"
@@ -22,19 +22,10 @@ class InMemory : public ::testing::Test {
     installation_.deploy("functions-testing/flaky", "[retry]\nbase = \"10ms\"\ncap = \"50ms\"\n");
   }
   std::vector<protocol::EventId> publish(std::size_t count) {
-    static constexpr std::array kData{"1", "2", "never"};
-    std::vector<std::future<Result<client::Receipt>>> futures;
-    for (std::size_t i = 0; i < count; ++i) {
-      protocol::Event event;
-      event.source = "/tests";
-      event.type = "flaky";
-      event.content_type = "text/plain";
-      event.data = kData[i % kData.size()];
-      futures.push_back(installation_.client().publish(event));
-    }
-    std::vector<protocol::EventId> ids;
-    for (auto& future : futures) ids.push_back(future.get()->id);
-    return ids;
+    const std::vector<std::string> kinds{"1", "2", "never"};
+    std::vector<std::string> data;
+    for (std::size_t i = 0; i < count; ++i) data.push_back(kinds[i % kinds.size()]);
+    return installation_.publish_all("flaky", data);
   }
   RedisOptions redis() { return installation_.redis().options(); }
   std::size_t later() {

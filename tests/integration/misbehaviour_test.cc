@@ -2,8 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <future>
-
 #include "tests/integration/audit.h"
 #include "tests/integration/installation.h"
 
@@ -87,24 +85,13 @@ TEST(Misbehaviour, AFunctionThatClosesAllItsDescriptorsKeepsWhatItAnsweredAndThe
 TEST(Misbehaviour, OneThatTakesLongDoesNotHoldUpThoseBehindIt) {
   Installation installation;
   installation.deploy("functions-testing/sleepy", "timeout = \"60s\"\n");
-  const auto publish = [&](std::size_t count, const std::string& first) {
-    std::vector<std::future<Result<client::Receipt>>> futures;
-    for (std::size_t i = 0; i < count; ++i) {
-      protocol::Event event;
-      event.source = "/tests";
-      event.type = "sleepy";
-      event.content_type = "text/plain";
-      event.data = i == 0 ? first : "0";
-      futures.push_back(installation.client().publish(event));
-    }
-    std::vector<protocol::EventId> ids;
-    for (auto& future : futures) ids.push_back(future.get()->id);
-    return ids;
-  };
   const auto redis = installation.redis().options();
-  const auto quick = publish(300, "0");  // the worker learns how quick they are
+  std::vector<std::string> data(300, "0");
+  const auto quick =
+      installation.publish_all("sleepy", data);  // the worker learns how quick they are
   ASSERT_TRUE(eventually([&] { return audit(redis, "sleepy", quick).results == 300; }));
-  const auto behind = publish(300, "30000");
+  data.front() = "30000";
+  const auto behind = installation.publish_all("sleepy", data);
   EXPECT_TRUE(eventually([&] { return audit(redis, "sleepy", behind).results == 299; }, 10s))
       << audit(redis, "sleepy", behind).results;
 }
