@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <system_error>
+#include <thread>
 
 #include "base/loop.h"
 
@@ -37,6 +38,10 @@ bool loop_stands_though_refused(int addition) {
     Timer timer(loop, [&] { rang = true; });
     timer.start_after(std::chrono::milliseconds{1});
     EXPECT_TRUE(loop.run_until([&] { return rang; }, std::chrono::seconds{10}));
+    bool woken = false;  // by another thread, while it waits
+    std::thread other([&] { loop.post_from_any_thread([&] { woken = true; }); });
+    EXPECT_TRUE(loop.run_until([&] { return woken; }, std::chrono::seconds{10}));
+    other.join();
     return true;
   } catch (const std::exception& refusal) {
     refuse_after = -1;

@@ -74,7 +74,7 @@ std::string of_last(const PendingDelivery& pending) {
 }
 
 std::string running_text(const PendingDelivery& pending) {
-  if (pending.worker.empty()) return "running, has ended, and how is being written";
+  if (pending.worker.empty()) return "running: its attempt has ended, and how is being written";
   std::string out = "running on " + pending.worker;
   if (pending.running_ms) {
     out += " for " + human_ms(static_cast<double>(*pending.running_ms));
