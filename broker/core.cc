@@ -184,7 +184,7 @@ struct Core::AnswerHandler {
   void operator()(ForLetters& p) { core.on_letters(p, answer, now); }
   void operator()(ForRedrive& p) { core.on_redriven(p, answer); }
   void operator()(ForPurgeLetters& p) { core.on_letters_purged(p, answer); }
-  void operator()(ForRecall& p) { core.on_recalled(p.peer, p.frame, answer, now); }
+  void operator()(ForRecall& p) { core.on_recalled(p.peer, p.frame, answer); }
   void operator()(ForLookup& p) { core.on_looked_up(p, answer, now); }
   void operator()(ForDeploy& p) { core.on_deployed(p, answer, now); }
   void operator()(ForRemove& p) { core.on_removed(p, answer); }
@@ -196,7 +196,7 @@ struct Core::AnswerHandler {
 
 void Core::on_frame(const Peer& peer, std::string_view frame, Now now) {
   // The one message whose volume matters is read in place.
-  if (protocol::peek_kind(frame) == 1) return on_publish(peer, frame, now);
+  if (protocol::peek_kind(frame) == 1) return on_publish(peer, frame);
 
   auto message = protocol::decode(frame);
   if (!message) return refuse_unreadable(peer, frame, message.error());
@@ -318,6 +318,7 @@ void Core::note_rates(Now now) {
 
 void Core::flush(Now now) {
   if (ended_) return;
+  admit_in_turns(now);
   look_up_claims();
   cut_chunks(now);
   read_outboxes(now);
@@ -358,8 +359,9 @@ Duration Core::until_next_tick(Now now) const {
 }
 
 bool Core::settled() const {
-  return purposes_.empty() && incoming_.empty() && looking_up_.empty() && caused_.empty() &&
-         endings_.empty() && std::ranges::all_of(repeat_later_, [](const Postponed& repeat) {
+  return purposes_.empty() && arrived_.empty() && begun_.empty() && incoming_.empty() &&
+         looking_up_.empty() && caused_.empty() && endings_.empty() &&
+         std::ranges::all_of(repeat_later_, [](const Postponed& repeat) {
            return std::holds_alternative<ForSurvey>(repeat.purpose);
          });
 }

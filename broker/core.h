@@ -86,7 +86,7 @@ struct CoreOptions {
   std::size_t waits_max = 100'000;               // Await requests at once
   std::size_t cancellations_max = 1000;          // under way at once
   std::size_t purged_at_once = 1024;  // deliveries of a purge whose end Redis has not answered
-  std::uint32_t appends_in_flight_max = 32;  // full chunks; a partial one waits until none is
+  std::uint32_t appends_in_flight_max = 8;  // full chunks; a partial one waits until none is
   WindowLimits window;
   LaterLimits later;
   // How long the same (source, id) or idempotency key is the same event; 0 = ids are not looked at.
@@ -158,7 +158,9 @@ class Core {
   void on_worker_died(SessionId session, Now now);
   void tick(Now now);   // leases, timeouts, due retries
   void flush(Now now);  // the end of a turn
-  void begin_drain();   // no new events or invocations; what is journaled stays there
+  // Whether flush() has left something that needs no news: another turn is to follow at once.
+  bool wants_turn() const { return (!arrived_.empty() || !begun_.empty()) && may_admit(); }
+  void begin_drain();  // no new events or invocations; what is journaled stays there
 
   // ---- out ----
   std::vector<OutgoingFrame> take_frames() { return std::exchange(frames_, {}); }
@@ -198,9 +200,17 @@ class Core {
     protocol::Published answer;
     std::size_t cut = 0;  // events that were recalled or are in chunks
   };
+  // What is not admitted yet of a batch.
+  struct Arrived {
+    BatchId batch;
+    std::vector<SharedBytes> events;
+    std::size_t next = 0;
+    bool looks_up = false;  // some of it are among LookingUp, or were
+  };
   // One event on its way into the journal, or a refusal keeping its place in the answer.
   struct Incoming {
     BatchId batch;
+    std::size_t run = 1;  // events of its batch that follow it without a gap, itself included
     SharedBytes packed_event;
     std::shared_ptr<const Target> target;
     Place place;
@@ -370,19 +380,22 @@ class Core {
   void touch(FunctionState& function);
 
   // core_publish.cc: from a publisher's batch to journaled deliveries
-  void on_publish(const Peer& peer, std::string_view frame, Now now);
+  void on_publish(const Peer& peer, std::string_view frame);
   bool answer_repeat(const Peer& peer, const protocol::PublishView& publish);
   bool has_gone_on(const protocol::PublishView& publish) const;
-  void on_recalled(const Peer& peer, std::string_view frame, Result<store::Answer>& answer,
-                   Now now);
+  void on_recalled(const Peer& peer, std::string_view frame, Result<store::Answer>& answer);
   void take_batch(const Peer& peer, const protocol::PublishView& publish,
-                  protocol::Published so_far, Now now);
+                  protocol::Published so_far);
   void refuse_batch(const Peer& peer, const protocol::PublishView& publish, protocol::Refusal code,
                     const std::string& message);
-  Incoming admit(std::string_view packed, BatchId batch);
+  bool may_admit() const { return incoming_.size() < kIncomingMax; }
+  void admit_in_turns(Now now);
+  std::size_t admit_some(Arrived& arrived, Now now);
+  Incoming admit(SharedBytes packed, BatchId batch);
   void apply_options(Incoming& incoming, const protocol::PublishOptions& options) const;
   void count_refused(protocol::Refusal code, std::uint64_t events);
   std::shared_ptr<const Target> target_of(const protocol::EventView& event);
+  std::uint32_t appends_at_once() const;
   void cut_chunks(Now now);
   std::unique_ptr<Chunk> cut_chunk(Now now, store::Append& append);
   void add_to_offers(Chunk& chunk, store::Append& append, const Incoming& incoming,
@@ -437,8 +450,11 @@ class Core {
   void dispatch(FunctionState& function, Now now);
   bool all_are_back(Now now) const;
   void maybe_open_keys(FunctionState& function, Now now);
-  CreditLine* choose_worker(FunctionState& function, bool for_suspect, Now now);
-  bool take_next(FunctionState& function, Session& session, Now now, Pending& out);
+  // What is to be lent next.
+  enum class Next : std::uint8_t { kAny, kSuspect, kFresh };
+  std::size_t room_of(const FunctionState& function, const CreditLine& line, Next next) const;
+  CreditLine* choose_worker(FunctionState& function, Next next, Now now);
+  bool take_next(FunctionState& function, Session& session, Next kind, Now now, Pending& out);
   bool renew_numbers(FunctionState& function, Pending delivery, Now now);
   void lend(FunctionState& function, Session& session, std::vector<Pending> deliveries, Now now);
   bool make_ready(FunctionState& function, Pending&& delivery, Now now);
@@ -655,6 +671,10 @@ class Core {
   std::deque<LookingUp> looking_up_;  // in the order of `after`
   std::size_t looking_up_bytes_ = 0;
 
+  static constexpr std::size_t kIncomingMax = 2 * protocol::kChunkEventsMax;
+  std::deque<Arrived> arrived_, begun_;  // of whose events none, and some, are admitted
+  bool newcomer_goes_ = false;           // the last ones that were admitted were a batch's first
+  std::size_t arrived_bytes_ = 0;
   std::deque<Incoming> incoming_;
   std::size_t incoming_bytes_ = 0;
   std::size_t memory_bytes_ = 0;

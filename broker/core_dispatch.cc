@@ -76,13 +76,27 @@ bool Core::make_ready(FunctionState& function, Pending&& delivery, Now now) {
   return true;
 }
 
+// How many deliveries a worker may be sent now.
+//
+// What a worker is given ahead of its slots goes to whoever has much waiting. A part of that, half
+// a delivery for each slot, is kept for tenants that had nothing here: theirs need not wait until
+// the worker has got through some of what it has.
+std::size_t Core::room_of(const FunctionState& function, const CreditLine& line, Next next) const {
+  const std::size_t available = line.available();
+  if (next == Next::kFresh || !function.queue.knows_tenants()) return available;
+  const std::size_t slots = sessions_.at(line.session).hello.slots;
+  const std::size_t window = function.leases.held_by(line.session) + available;
+  const std::size_t kept = window > slots ? std::min(slots / 2, (window - slots) / 2) : 0;
+  return available - std::min(available, kept);
+}
+
 // Warm workers first: a start costs more than anything else here. Among equals the one that may be
 // sent most, which spreads bursts over the workers.
-CreditLine* Core::choose_worker(FunctionState& function, bool for_suspect, Now now) {
+CreditLine* Core::choose_worker(FunctionState& function, Next next, Now now) {
   CreditLine* best = nullptr;
   for (CreditLine& line : function.credit) {
-    if (line.available() == 0 || now.steady < line.rests_until) continue;
-    if (for_suspect && sessions_.at(line.session).suspects_lent > 0) continue;
+    if (now.steady < line.rests_until || room_of(function, line, next) == 0) continue;
+    if (next == Next::kSuspect && sessions_.at(line.session).suspects_lent > 0) continue;
     if (!best || (line.warm && !best->warm) ||
         (line.warm == best->warm && line.available() > best->available())) {
       best = &line;
@@ -91,7 +105,7 @@ CreditLine* Core::choose_worker(FunctionState& function, bool for_suspect, Now n
   return best;
 }
 
-bool Core::take_next(FunctionState& function, Session& session, Now now, Pending& out) {
+bool Core::take_next(FunctionState& function, Session& session, Next kind, Now now, Pending& out) {
   const std::int64_t now_ms = to_ms(now.wall);
   const auto max_age_ms = static_cast<std::int64_t>(to_ms(function.manifest.retry.max_age));
   if (!function.invocations.empty()) {
@@ -100,7 +114,9 @@ bool Core::take_next(FunctionState& function, Session& session, Now now, Pending
     return true;
   }
   while (true) {
-    if (!function.suspects.empty() && session.suspects_lent == 0) {
+    if (kind == Next::kFresh) {
+      if (!function.queue.take_fresh(out)) return false;
+    } else if (!function.suspects.empty() && session.suspects_lent == 0) {
       out = std::move(function.suspects.front());
       function.suspects.pop_front();
     } else if (!function.queue.take(out)) {
@@ -146,18 +162,24 @@ void Core::dispatch(FunctionState& function, Now now) {
   std::vector<Pending> batch;
   while (function.lendable() > 0 && function.running() < running_max) {
     const bool only_suspects = function.queue.ready() == 0 && function.invocations.empty();
-    CreditLine* line = choose_worker(function, only_suspects, now);
+    Next kind = only_suspects ? Next::kSuspect : Next::kAny;
+    CreditLine* line = choose_worker(function, kind, now);
+    if (!line && (function.queue.has_fresh() || !function.invocations.empty())) {
+      kind = Next::kFresh;
+      line = choose_worker(function, kind, now);
+    }
     if (!line) return;
     const std::size_t may_start = function.rate.allowed(now.steady);
     if (may_start == 0) return;
     Session& session = sessions_.at(line->session);
-    const std::size_t room = std::min<std::size_t>(
-        {line->available(), kDeliverCountMax, running_max - function.running(), may_start});
+    const std::size_t room =
+        std::min<std::size_t>({room_of(function, *line, kind), kDeliverCountMax,
+                               running_max - function.running(), may_start});
     std::size_t bytes = 0;
     batch.reserve(std::min(room, function.lendable()) + 1);
     while (batch.size() < room && bytes < kDeliverBytesMax) {
       Pending& next = batch.emplace_back();
-      if (!take_next(function, session, now, next)) {
+      if (!take_next(function, session, kind, now, next)) {
         batch.pop_back();
         break;
       }

@@ -138,7 +138,8 @@ class CoreHarness {
     turn();
   }
   void turn() {
-    core.flush(now);
+    do core.flush(now);
+    while (core.wants_turn());
     collect();
   }
   void collect() {
@@ -209,7 +210,8 @@ class CoreHarness {
         continue;
       }
       core.on_answer(call.ticket, yes(call.call), now);
-      core.flush(now);
+      do core.flush(now);
+      while (core.wants_turn());
       collect();
     }
     calls_ = std::move(pages);

@@ -80,6 +80,38 @@ TEST(Lanes, AQuietTenantDoesNotWaitBehindTheFloodOfItsNeighbour) {
   EXPECT_EQ(world.function().unfinished(), 0u);
 }
 
+// Four slots, and as many deliveries ahead of them: half of a slot's each is kept.
+TEST(Lanes, WhoComesAnewIsLentBesideAFloodThatHasAllItMayHave) {
+  LaneWorld world;
+  const std::string quiet = neighbour_of("flood");
+  world.join("w", {}, 0);
+  world.flood(50);
+  world.credit(8);
+  EXPECT_EQ(world.delivered().size(), 6u);
+  world.publish({of("flood")});
+  EXPECT_TRUE(world.delivered().empty());
+  world.publish({of(quiet), of(quiet)});
+  auto lent = world.delivered();
+  ASSERT_EQ(lent.size(), 1u) << "its second one has its turn among the others";
+  EXPECT_EQ(world.tenant_of(lent[0]), quiet);
+  world.publish({of("one that shares no lane")});
+  EXPECT_EQ(world.delivered().size(), 1u);
+  world.publish({of("yet another")});
+  EXPECT_TRUE(world.delivered().empty()) << "no more than the worker takes";
+}
+
+TEST(Lanes, NothingIsKeptOfAWorkersSlotsOrWithoutTenants) {
+  LaneWorld one_each, plain;
+  one_each.join("w", {}, 0);
+  one_each.flood(50);
+  one_each.credit(4);
+  EXPECT_EQ(one_each.delivered().size(), 4u);
+  plain.join("w", {}, 0);
+  plain.flood(50, "");
+  plain.credit(8);
+  EXPECT_EQ(plain.delivered().size(), 8u);
+}
+
 TEST(Lanes, WhatWasTakenAheadRunsOnceAlsoWhenItsWorkerDiesOrRedisIsRestarted) {
   for (const bool restart : {false, true}) {
     LaneWorld world;
@@ -87,9 +119,9 @@ TEST(Lanes, WhatWasTakenAheadRunsOnceAlsoWhenItsWorkerDiesOrRedisIsRestarted) {
     world.join("w", {}, 0);
     world.flood(300);
     world.publish({of(quiet), of(quiet), of(quiet)});
-    world.credit(6);
+    world.credit(8);
     world.credit_ = 0;
-    ASSERT_EQ(world.delivered().size(), 6u);
+    ASSERT_EQ(world.delivered().size(), 6u) << "two are kept for tenants that come anew";
     if (restart) {
       world.core->on_store_restarted();
       world.run();

@@ -103,6 +103,28 @@ TEST(Publishing, AFullIntakeRefusesTheBatchAndKeepsTheRest) {
   EXPECT_EQ(h.answers("a").size(), 1u);
 }
 
+TEST(Publishing, ABatchOfOneIsJournaledBesideOneOfThousands) {
+  CoreHarness h(CoreHarness::one());
+  h.core.on_frame(
+      "pub-c",
+      protocol::encode(protocol::Publish{"c", 1, false, std::vector<std::string>(4096, h.event())}),
+      h.now);
+  h.core.on_frame("pub-d", protocol::encode(protocol::Publish{"d", 1, false, {h.event()}}), h.now);
+  h.core.flush(h.now);
+  h.collect();
+  EXPECT_LE(h.core.counters().chunks_appended, 3u) << "a turn of the loop takes some hundred";
+  h.turn();
+  h.answer_all();
+  const auto small = h.answers("d"), large = h.answers("c");
+  ASSERT_EQ(small.size(), 1u);
+  ASSERT_EQ(large.size(), 1u);
+  std::size_t accepted = 0;
+  for (const auto& run : large[0].runs) accepted += run.count;
+  EXPECT_EQ(accepted, 4096u);
+  EXPECT_LT(small[0].runs.at(0).first, large[0].runs.back().first)
+      << "it was cut before the rest of the large one";
+}
+
 TEST(Publishing, AFullQueueRefusesEventsAloneAndCountsThoseOnTheirWay) {
   CoreOptions options;
   options.queue_max = 3;

@@ -326,6 +326,7 @@ TEST(Starting, TakesNoEventsBeforeItKnowsHowFullTheQueuesAre) {
   const auto publish = [&](std::uint64_t sequence) {
     starting.on_frame("c", protocol::encode(protocol::Publish{"c", sequence, false, {h.event()}}),
                       h.now);
+    starting.flush(h.now);
   };
   answer_next([](const store::Call&) { return store::Answer{store::Begun{1, {}}}; });
   answer_next([](const store::Call& call) {

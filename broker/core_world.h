@@ -48,7 +48,8 @@ class CoreWorld {
   // Everything that follows from what has been said, Redis' answers included.
   void run() {
     for (bool busy = true; busy;) {
-      core->flush(now);
+      do core->flush(now);
+      while (core->wants_turn());
       for (auto& out : core->take_frames()) {
         auto message = protocol::decode(out.frame);
         ASSERT_TRUE(message) << message.error().message;

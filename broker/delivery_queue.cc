@@ -42,6 +42,7 @@ void DeliveryQueue::add(Window& window, Pending&& delivery) {
 }
 
 void DeliveryQueue::go(Pending&& delivery) {
+  knows_tenants_ = knows_tenants_ || (delivery.flow != 0 && !delivery.ordered);
   ready_[priority_of(delivery.lane)].push(std::move(delivery));
 }
 
@@ -252,6 +253,22 @@ bool DeliveryQueue::take(Pending& out) {
     return true;
   }
   return false;
+}
+
+bool DeliveryQueue::has_fresh() const {
+  if (!returned_.empty()) return false;
+  const auto first =
+      std::ranges::find_if(ready_, [](const auto& ready) { return !ready.second.empty(); });
+  return first != ready_.end() && first->second.has_fresh();
+}
+
+bool DeliveryQueue::take_fresh(Pending& out) {
+  if (!has_fresh()) return false;
+  const auto first =
+      std::ranges::find_if(ready_, [](const auto& ready) { return !ready.second.empty(); });
+  out = first->second.take_fresh();
+  uncount(out, &lanes_.find(out.lane)->second);
+  return true;
 }
 
 std::optional<Pending> DeliveryQueue::take_by_id(const protocol::EventId& id) {

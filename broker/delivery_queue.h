@@ -97,6 +97,11 @@ class DeliveryQueue {
 
   // The next delivery to lend; false when none may go.
   bool take(Pending& out);
+  // The next one if it is of a tenant that had nothing here, while others have; else false.
+  bool has_fresh() const;
+  bool take_fresh(Pending& out);
+  // Some delivery had a tenant.
+  bool knows_tenants() const { return knows_tenants_; }
 
   // Removes and returns those that are wanted, at most `most` of them, in one pass.
   template <typename Wanted>
@@ -143,7 +148,9 @@ class DeliveryQueue {
   std::size_t ready() const { return size_ - blocked(); }  // the rest
   std::size_t bytes() const { return bytes_; }
   bool has_unread() const;  // the journal has more
-  bool is_paging() const;   // a page has been asked for
+  // More waits, for a worker alone, than a quarter of a window, and all of it is here.
+  bool fills() const { return ready() > limits_.deliveries_max / 4 && !has_unread(); }
+  bool is_paging() const;  // a page has been asked for
   // The journal has more, perhaps up to this entry.
   bool has_unread_up_to(protocol::EntryId entry) const;
   std::int64_t oldest_ms() const;  // of the deliveries here, 0 if none
@@ -198,6 +205,7 @@ class DeliveryQueue {
   KeyTable keys_;
   std::deque<Pending> returned_;
   std::unordered_map<protocol::EventId, protocol::Lane> ahead_;
+  bool knows_tenants_ = false;
   std::size_t size_ = 0;
   std::size_t bytes_ = 0;
 };

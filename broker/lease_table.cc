@@ -13,6 +13,18 @@ LeaseTable::Entry* LeaseTable::entry_of(const protocol::EntryId& id) const {
   return last_ = at->second.get();
 }
 
+LeaseTable::Holder& LeaseTable::holder(SessionId session) {
+  const auto at = std::ranges::find(holders_, session, &Holder::session);
+  if (at == holders_.end()) return *holders_.insert(holders_.begin(), Holder{session});
+  if (at != holders_.begin()) std::iter_swap(at, holders_.begin());
+  return holders_.front();
+}
+
+std::size_t LeaseTable::held_by(SessionId session) const {
+  const auto at = std::ranges::find(holders_, session, &Holder::session);
+  return at == holders_.end() ? 0 : at->held;
+}
+
 void LeaseTable::grant(Lease lease) {
   const protocol::EventId id = lease.delivery.id;
   Entry* entry = entry_of(id.entry);
@@ -28,10 +40,13 @@ void LeaseTable::grant(Lease lease) {
     place = static_cast<std::uint16_t>(entry->leases.size());
     entry->leases.emplace_back();
   }
-  if (!entry->leases[place]) {
+  if (auto& former = entry->leases[place]) {
+    --holder(former->session).held;
+  } else {
     ++entry->held;
     ++size_;
   }
+  ++holder(lease.session).held;
   entry->leases[place] = std::move(lease);
 }
 
@@ -52,6 +67,7 @@ Lease LeaseTable::remove(Entry& entry, std::optional<Lease>& place) {
   place.reset();
   --entry.held;
   --size_;
+  --holder(lease.session).held;
   return lease;
 }
 
@@ -74,6 +90,7 @@ std::vector<Lease> LeaseTable::take_all_of(SessionId session) {
     }
     return entry.second->held == 0;
   });
+  std::erase_if(holders_, [&](const Holder& one) { return one.session == session; });
   std::ranges::sort(taken, {}, [](const Lease& lease) { return lease.delivery.id; });
   return taken;
 }

@@ -49,6 +49,7 @@ class LeaseTable {
 
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  std::size_t held_by(SessionId session) const;
   // In no order.
   template <typename Each>
   void for_each(Each each) const {
@@ -76,6 +77,12 @@ class LeaseTable {
     std::vector<std::optional<Lease>> leases;
     std::size_t held = 0;
   };
+  // Few sessions hold deliveries of one function, and neighbours in time have the same.
+  struct Holder {
+    SessionId session;
+    std::size_t held = 0;
+  };
+  Holder& holder(SessionId session);
   Entry* entry_of(const protocol::EntryId& id) const;
   Lease remove(Entry& entry, std::optional<Lease>& place);
 
@@ -84,6 +91,7 @@ class LeaseTable {
   mutable protocol::EntryId last_id_;  // neighbours come one after another
   mutable Entry* last_ = nullptr;
   std::size_t size_ = 0;
+  std::vector<Holder> holders_;  // that of the last lease first
 };
 
 }  // namespace fanfare::broker

@@ -50,6 +50,19 @@ TEST(LeaseTable, ReplacesALeaseOfTheSameDelivery) {
   EXPECT_EQ(leases.find({{1, 7}, 1})->token.value, 6u);
 }
 
+TEST(LeaseTable, KnowsHowManyASessionHolds) {
+  LeaseTable leases;
+  EXPECT_EQ(leases.held_by(SessionId{1}), 0u);
+  for (std::uint8_t index = 0; index < 6; ++index) leases.grant(lease(7, index, 1 + index % 2));
+  leases.grant(lease(7, 0, 2));
+  leases.take({{1, 7}, 1});
+  EXPECT_EQ(leases.held_by(SessionId{1}), 2u);
+  EXPECT_EQ(leases.held_by(SessionId{2}), 3u);
+  leases.take_all_of(SessionId{2});
+  EXPECT_EQ(leases.held_by(SessionId{1}), 2u);
+  EXPECT_EQ(leases.held_by(SessionId{2}), 0u);
+}
+
 TEST(LeaseTable, GivesBackAllOfASessionInTheOrderOfTheirIds) {
   LeaseTable leases;
   leases.grant(lease(9, 3, 1));

@@ -137,6 +137,7 @@ void Shell::turn() {
   core_->flush(now());
   config_.failpoint("broker.turn.flushed");
   carry_out();
+  if (core_->wants_turn()) loop_.post([] {});
   if (!announced_ready_ && core_->accepting()) {
     announced_ready_ = true;
     service_.ready(fmt::format("taking events on {}", config_.endpoint));

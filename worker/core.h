@@ -71,7 +71,7 @@ struct CoreOptions {
   std::uint64_t max_uses = 10'000'000;  // attempts per instance
 
   // How far ahead of the instances deliveries are fetched.
-  Duration prefetch = std::chrono::milliseconds{4};        // of work per slot
+  Duration prefetch = std::chrono::milliseconds{1};        // of work per slot
   std::size_t prefetch_deliveries_max = 4096;              // per function
   std::size_t prefetch_bytes_max = 4u << 20;               // per function
   Duration one_each_from = std::chrono::milliseconds{20};  // service time: no prefetch above
@@ -264,6 +264,7 @@ class Core {
 
   // core_share.cc: who goes next
   void enqueue(Function& function, Held& held);
+  static void forget_old_turns(Function& function);
   void note_work(Function& function);
   static void note_use(Function& function, std::span<const ItemResult> results);
   double share_of(const Function& function) const;

@@ -150,6 +150,7 @@ bool Core::feed(Instance& instance, Now now) {
   batch.taken = 0;
   batch.together = together;
   const auto end = function.queue.begin() + static_cast<std::ptrdiff_t>(sent->items);
+  function.turn = std::max(function.turn, (*std::prev(end))->turn);
   batch.items.assign(function.queue.begin(), end);
   function.queue.erase(function.queue.begin(), end);
   instance.unfinished += sent->items;

@@ -139,7 +139,16 @@ TEST(WorkerCredit, GrowsDeepForAQuickFunction) {
   w.deliver_entries(1, 1);
   w.finish(w.effects.forked[0], 1, 2us);
   w.answer_commits();
-  // 4 ms of 2 µs each per slot, and never above 4,096.
+  // 1 ms of 2 µs each for each of four slots.
+  EXPECT_EQ(w.credit(), 1u + 2000u);
+}
+
+TEST(WorkerCredit, IsNeverAboveItsBound) {
+  Worker w;
+  w.join();
+  w.deliver_entries(1, 1);
+  w.finish(w.effects.forked[0], 1, 500ns);
+  w.answer_commits();
   EXPECT_EQ(w.credit(), 1u + 4096u);
 }
 

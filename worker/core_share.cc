@@ -8,7 +8,9 @@
 //
 // Nobody is stopped at work: an instance leaves when it has finished what it holds.
 #include <algorithm>
+#include <functional>
 
+#include "protocol/event.h"
 #include "worker/core.h"
 
 namespace fanfare::worker {
@@ -18,6 +20,16 @@ namespace {
 // change costs a fork and an end.
 constexpr double kTurnNs = 20e6;
 constexpr Duration kLookAgain = std::chrono::milliseconds{1};
+constexpr std::size_t kTurnsKept = 64;  // of tenants that have nothing here
+
+// Events without a tenant are told apart by their priority and ordering key, as far as their lanes
+// are.
+std::uint64_t tenant_of(const Held& held) {
+  const std::string_view tenant = held.lane.is_plain() && held.origin != protocol::Origin::kInvoke
+                                      ? std::string_view{}
+                                      : protocol::tenant_of(held.packed_event);
+  return tenant.empty() ? held.lane.number : std::hash<std::string_view>{}(tenant);
+}
 
 bool stays(const Instance* instance) {
   return !instance->retiring && !instance->borrowed;
@@ -37,10 +49,10 @@ bool has_work(const Function& function) {
 
 }  // namespace
 
-// Lanes take turns here as tenants do at the broker: what was fetched ahead of one's events does
-// not delay another's. A tenant's deliveries come from one lane, which it may share with others by
-// its hash: good enough for the few milliseconds of work that lie here. Deliveries of one turn lie
-// together; a lane has one in each turn.
+// Tenants take turns here as they do at the broker: what was fetched ahead of one's events does not
+// delay another's. Deliveries of one turn lie together, and a tenant has one in each. One that had
+// nothing here comes into the turn that was handed out last, so it goes next; it does not get two
+// in that turn by coming anew. (Start-time fair queueing: Goyal, Vin and Cheng, SIGCOMM 1996.)
 void Core::enqueue(Function& function, Held& held) {
   auto& queue = function.queue;
   if (held.nested) {  // before all that nobody's slot waits for
@@ -48,19 +60,26 @@ void Core::enqueue(Function& function, Held& held) {
     queue.insert(queue.begin() + static_cast<std::ptrdiff_t>(nested_in_front(function)), &held);
     return;
   }
-  function.several_lanes = function.several_lanes || held.lane != protocol::kDefaultLane;
-  if (!function.several_lanes || queue.empty()) {
-    held.turn = queue.empty() ? 0 : queue.back()->turn;
+  function.several_tenants = function.several_tenants || held.lane != protocol::kDefaultLane;
+  if (!function.several_tenants) {
+    held.turn = 0;
     queue.push_back(&held);
     return;
   }
-  const auto before = std::find_if(queue.rbegin(), queue.rend(),
-                                   [&](const Held* one) { return one->lane == held.lane; });
-  held.turn = before == queue.rend() ? queue.front()->turn : (*before)->turn + 1;
+  forget_old_turns(function);
+  const auto [last, is_new] = function.turns.try_emplace(tenant_of(held), function.turn);
+  if (!is_new) last->second = std::max(last->second + 1, function.turn);
+  held.turn = last->second;
   const auto place =
       std::upper_bound(queue.begin(), queue.end(), held.turn,
                        [](std::uint64_t turn, const Held* one) { return turn < one->turn; });
   queue.insert(place, &held);
+}
+
+// Whoever has nothing here may at worst get two in the turn of now.
+void Core::forget_old_turns(Function& function) {
+  if (function.turns.size() < kTurnsKept + 2 * function.queue.size()) return;
+  std::erase_if(function.turns, [&](const auto& one) { return one.second <= function.turn; });
 }
 
 // A function that has had nothing to do has saved up nothing.

@@ -121,26 +121,68 @@ TEST(WorkerShare, SettlesWithoutEndingInstancesForEver) {
   EXPECT_LE(killed, 4u);
 }
 
+// All tenants here share a lane, as one in sixteen does.
+protocol::Delivery of_tenant(const std::string& tenant, std::uint64_t entry) {
+  auto delivery = Worker::delivery(entry);
+  protocol::Event event;
+  event.source = "/tests";
+  event.type = "t";
+  event.options.tenant = tenant;
+  delivery.packed_event = protocol::pack(event);
+  delivery.lane = protocol::lane_of(4, "one");
+  return delivery;
+}
+
+std::uint64_t run_next(Worker& worker) {
+  const InstanceId instance = worker.effects.forked.at(0);
+  const std::uint64_t entry = worker.effects.batches[instance].front().ids.front().entry.ms;
+  worker.finish(instance, 1, 2ms);
+  return entry;
+}
+
+void flood(Worker& worker, std::uint64_t entries) {
+  std::vector<protocol::Delivery> flood;
+  for (std::uint64_t entry = 1; entry <= entries; ++entry) {
+    flood.push_back(of_tenant("flood", entry));
+  }
+  worker.deliver(flood);
+}
+
 TEST(WorkerShare, TenantsTakeTurnsAheadOfTheInstances) {
   Worker worker({.name = "w1", .slots = 1});
   worker.join();
-  std::vector<protocol::Delivery> flood;
-  for (std::uint64_t entry = 1; entry <= 40; ++entry) {
-    flood.push_back(Worker::delivery(entry));
-    flood.back().lane = protocol::lane_of(4, "flood");
-  }
-  worker.deliver(flood);
-  auto other = Worker::delivery(100), another = Worker::delivery(101);
-  other.lane = another.lane = protocol::lane_of(4, "other");
-  worker.deliver({other, another});
+  flood(worker, 40);
+  EXPECT_EQ(run_next(worker), 1u);  // 2 is with the instance now
+  worker.deliver({of_tenant("other", 100), of_tenant("other", 101)});
   worker.deliver({Worker::delivery(200)});  // of no tenant
-  std::vector<std::uint64_t> order;
-  for (int i = 0; i < 8; ++i) {
-    const InstanceId instance = worker.effects.forked.at(0);
-    order.push_back(worker.effects.batches[instance].front().ids.front().entry.ms);
-    worker.finish(instance, 1, 2ms);
+  std::vector<std::uint64_t> order(7);
+  for (std::uint64_t& entry : order) entry = run_next(worker);
+  EXPECT_EQ(order, (std::vector<std::uint64_t>{2, 100, 200, 3, 101, 4, 5}));
+}
+
+TEST(WorkerShare, ATenantThatComesAnewEachTimeGetsNoMoreThanItsTurns) {
+  Worker worker({.name = "w1", .slots = 1});
+  worker.join();
+  flood(worker, 400);
+  int of_other = 0;
+  bool waits = false;
+  for (std::uint64_t entry = 1000; entry < 1200; ++entry) {
+    if (!std::exchange(waits, true)) worker.deliver({of_tenant("other", entry)});
+    if (run_next(worker) < 1000) continue;
+    ++of_other;
+    waits = false;
   }
-  EXPECT_EQ(order, (std::vector<std::uint64_t>{1, 2, 100, 200, 3, 101, 4, 5}));
+  EXPECT_NEAR(of_other, 100, 2);
+}
+
+TEST(WorkerShare, TenantsThatAreGoneAreForgotten) {
+  Worker worker({.name = "w1", .slots = 1});
+  worker.join();
+  for (std::uint64_t entry = 1; entry <= 2000; ++entry) {
+    worker.deliver({of_tenant("tenant " + std::to_string(entry), entry)});
+    if (entry > 10) run_next(worker);
+  }
+  EXPECT_LT(worker.core->functions().find("f")->second->turns.size(), 200u);
 }
 
 TEST(WorkerShare, WithoutTenantsFirstInIsFirstOut) {

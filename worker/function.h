@@ -85,8 +85,10 @@ struct Function {
   std::string last_failure_log;
 
   // ---- deliveries ----
-  std::deque<Held*> queue;     // in the order of their turns
-  bool several_lanes = false;  // some delivery came from another lane than the default one
+  std::deque<Held*> queue;       // in the order of their turns
+  bool several_tenants = false;  // or priorities, or ordering keys: some delivery had one
+  std::unordered_map<std::uint64_t, std::uint64_t> turns;  // by tenant: the last one that it got
+  std::uint64_t turn = 0;                                  // handed out last
   std::size_t in_instances = 0;
   std::unordered_map<EntryKey, Entry*, EntryKeyHash> entries;  // those of several deliveries
   std::vector<Entry*> done_entries;  // with something to commit, the oldest first

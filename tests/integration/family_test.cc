@@ -37,7 +37,7 @@ TEST_P(Family, DiesWithTheAttempt) {
   const auto& [how, outcome] = GetParam();
   Installation installation;
   installation.deploy("functions-testing/family",
-                      "timeout = \"500ms\"\n[retry]\nprofile = \"none\"\n");
+                      "timeout = \"2s\"\n[retry]\nprofile = \"none\"\n");
   const std::string file = installation.file("pids");
   std::ofstream(file).close();
   namespace fs = std::filesystem;  // instances run as somebody else

@@ -280,11 +280,16 @@ std::string neighbour_of_the_flood() {
   return name;
 }
 
-// The 99th percentile of the time from publish to the handler, of 500 events at 50 per second,
-// beside `flood` 1 ms events of another tenant of the same lane that are published all at once by
-// somebody else.
-double p99_ms_beside(std::size_t flood) {
-  Installation installation;
+// Another tenant's flood of 1 ms events, many more than the four slots can run meanwhile.
+struct Flood {
+  std::size_t events = 0;
+  std::size_t per_second = 0;  // 0 = all at once
+};
+
+// The 99th percentile of the time from publish to the end of the handler, of 500 events of 1 ms at
+// 50 per second, beside a flood of another tenant of the same lane that somebody else publishes.
+double p99_ms_beside(Flood flood, const std::string& durability) {
+  Installation installation({.durability = durability});
   Scribe scribe(installation);
   installation.deploy("functions-testing/scribe");
   if (!scribe.publish("warm", 0, 1000).get()) throw std::runtime_error("nothing is accepted");
@@ -293,17 +298,20 @@ double p99_ms_beside(std::size_t flood) {
   auto other = client::BlockingClient::open(of_other);
   if (!other) throw std::runtime_error(other.error().message);
   std::vector<Scribe::Published> published;
+  const auto start = std::chrono::steady_clock::now();
   std::thread publisher([&] {
     protocol::PublishOptions options;
     options.tenant = "flood";
-    for (std::size_t i = 0; i < flood; ++i) {
+    for (std::size_t i = 0; i < flood.events; ++i) {
+      if (flood.per_second != 0 && i % 100 == 0) {
+        std::this_thread::sleep_until(start + i * 1s / flood.per_second);
+      }
       published.push_back(scribe.publish("flood", i, 1000, options));
     }
   });
   const std::string tenant = neighbour_of_the_flood();
   std::map<long, std::int64_t> sent;
   std::vector<Scribe::Published> own;
-  const auto start = std::chrono::steady_clock::now();
   for (long i = 0; i < 500; ++i) {
     std::this_thread::sleep_until(start + i * 20ms);
     protocol::Event event;
@@ -318,28 +326,36 @@ double p99_ms_beside(std::size_t flood) {
   expect_accepted(own);
   expect_accepted(published);
   scribe.wait_for_the_end(120s);
-  std::vector<double> waits;
+  std::vector<double> times;
   for (const Line& line : scribe.lines()) {
-    if (line.begins && line.name == "other") {
-      waits.push_back(static_cast<double>(line.at_ns - sent.at(line.number)) * 1e-6);
+    if (!line.begins && line.name == "other") {
+      times.push_back(static_cast<double>(line.at_ns - sent.at(line.number)) * 1e-6);
     }
   }
-  std::ranges::sort(waits);
-  return waits.at(waits.size() * 99 / 100);
+  std::ranges::sort(times);
+  return times.at(times.size() * 99 / 100);
 }
 
-// It says something on an idle machine only: `ops/test --full` runs it, alone
-// (--gtest_also_run_disabled_tests).
-TEST(Tenants, DISABLED_TheirTailBesideAFloodOfFiftyThousand) {
+double median_ratio_beside(Flood flood, const std::string& durability) {
   std::vector<double> ratios;
   for (int run = 1; run <= 5; ++run) {
-    const double alone = p99_ms_beside(0), beside = p99_ms_beside(50'000);
+    const double alone = p99_ms_beside({}, durability), beside = p99_ms_beside(flood, durability);
     ratios.push_back(beside / alone);
     fmt::print("run {}: p99 {:.2f} ms alone, {:.2f} ms beside the flood, ratio {:.2f}\n", run,
                alone, beside, ratios.back());
   }
   std::ranges::sort(ratios);
-  EXPECT_LE(ratios[2], 2.0) << "the median of five";
+  return ratios[2];
+}
+
+// They say something on an idle machine only: `ops/test --full` runs them, alone
+// (--gtest_also_run_disabled_tests).
+TEST(Tenants, DISABLED_TheirTailBesideAFloodAtFiveTimesWhatTheSlotsCanRun) {
+  EXPECT_LE(median_ratio_beside({.events = 50'000, .per_second = 20'000}, "memory"), 2.0);
+}
+
+TEST(Tenants, DISABLED_TheirTailBesideAFloodAllAtOnce) {
+  EXPECT_LE(median_ratio_beside({.events = 50'000}, "fsync"), 2.0);
 }
 
 }  // namespace

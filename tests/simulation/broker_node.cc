@@ -125,7 +125,9 @@ void BrokerNode::on_tick() {
 }
 
 void BrokerNode::arm_tick() {
-  const Duration pause = std::max<Duration>(100us, core_->until_next_tick(now()));
+  const Duration pause = core_->wants_turn()
+                             ? Duration{1us}
+                             : std::max<Duration>(100us, core_->until_next_tick(now()));
   world_.schedule.after(pause, life_, [this, tick = ++tick_] {
     if (tick == tick_) on_tick();
   });
