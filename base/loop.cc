@@ -136,6 +136,7 @@ void Loop::Impl::turn(bool may_wait) {
   if (may_wait && posted.empty()) io.run_one();
   io.poll();
   run_posted();
+  now_is_stale = true;
   run_hooks();
   rearm_all();
 }

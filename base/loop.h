@@ -27,7 +27,8 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // Both clocks, read once per turn.
+  // Both clocks, read when first asked for in a turn, and once more for its hooks: what they see is
+  // not before anything that the turn's handlers have received.
   const Now& now() const;
 
   // Runs `fn` once, later in this turn or in the next one, before the loop waits again. Work posted

@@ -168,6 +168,21 @@ TEST(Loop, ReadsTheClockOncePerTurn) {
   EXPECT_LT(second, later);
 }
 
+TEST(Loop, HooksSeeATimeThatIsNotBeforeWhatTheTurnReceived) {
+  Loop loop;
+  TimePoint received, seen;
+  const auto hook = loop.before_wait([&] { seen = loop.now().steady; });
+  loop.post([&] {
+    const TimePoint first = loop.now().steady;
+    while (std::chrono::steady_clock::now() == first) {
+    }
+    received = std::chrono::steady_clock::now();
+    loop.stop();
+  });
+  loop.run();
+  EXPECT_GE(seen, received);
+}
+
 TEST(Loop, GivesUpWhenTheTimeIsOver) {
   Loop loop;
   EXPECT_FALSE(loop.run_until([] { return false; }, 1ms));

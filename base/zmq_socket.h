@@ -49,7 +49,7 @@ struct ZmqOptions {
   int receive_messages_max = 1000;
   Duration handshake_timeout = std::chrono::seconds{5};
   Duration reconnect_min = std::chrono::milliseconds{50};  // plus a random part of the same size
-  Duration reconnect_max = std::chrono::seconds{2};        // doubling up to here
+  Duration reconnect_max = std::chrono::seconds{1};        // doubling up to here
   bool immediate = true;  // queue only on finished connections: send is kRetryLater until connected
 };
 

@@ -84,6 +84,14 @@ class Operator {
       rig_.command({"workers", "resume", worker});
     }
   }
+  // For certain: commands may have met no broker, or no such worker.
+  void resume_all() {
+    std::vector<Command*> commands;
+    for (std::size_t i = 0; i < rig_.workers(); ++i) {
+      commands.push_back(&rig_.command({"workers", "resume", rig_.worker(i).name}));
+    }
+    rig_.run_until([&] { return std::ranges::none_of(commands, &Command::running); }, 10s);
+  }
   void wait_for_all(Duration at_most) {
     rig_.run_until(
         [&] {
@@ -270,6 +278,7 @@ Outcome run_everything(const Run& run) {
   // A control never comes to rest.
   const auto patience = run.without() ? 2s : 40s;
   rig.come_to_rest(patience);
+  by.resume_all();
   const auto at_once = cancel_on_all_workers(rig, by, run.seed);
   by.wait_for_all(15s);
   rig.come_to_rest(patience);
