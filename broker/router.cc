@@ -13,13 +13,13 @@ namespace fanfare::broker {
 namespace {
 
 using protocol::Alternative;
+using protocol::Branch;
 using protocol::FieldTest;
-using protocol::Pattern;
 
 struct Subscription {
   std::uint32_t function = 0;
-  Pattern pattern;
-  bool only_type = false;  // the pattern says nothing but what types it wants
+  Branch branch;           // of a pattern
+  bool only_type = false;  // it says nothing but what types it wants
 };
 
 // The event's data as JSON, parsed when first asked for and at most once.
@@ -63,18 +63,19 @@ std::optional<std::string_view> attribute(const protocol::EventView& event, std:
   return std::nullopt;
 }
 
-bool holds(const Pattern& pattern, const protocol::EventView& event, LazyData& data) {
-  for (const FieldTest& test : pattern.tests) {
-    if (test.path.front() == "data") {
-      if (!protocol::matches(test, data.root(), 1)) return false;
-      continue;
-    }
+bool holds(const Branch& branch, const protocol::EventView& event, LazyData& data) {
+  for (const FieldTest& test : branch.attributes) {
     const auto value = attribute(event, test.path.front());
     if (!(value ? protocol::text_matches(test, *value) : protocol::absence_matches(test))) {
       return false;
     }
   }
-  return true;
+  return branch.fields.empty() || protocol::fields_match(branch, data.root());
+}
+
+// One of the types that it names, as it is written.
+bool is_exact(const Alternative& type) {
+  return type.kind == Alternative::Kind::kString && !type.any_case;
 }
 
 struct TextHash {
@@ -111,13 +112,31 @@ struct Router::Impl {
     return *route;
   }
 
+  void subscribe(std::uint32_t function, Branch branch) {
+    const auto number = static_cast<std::uint32_t>(subscriptions.size());
+    Subscription& subscription =
+        subscriptions.emplace_back(Subscription{function, std::move(branch), false});
+    const FieldTest* type = subscription.branch.test_of("type");
+    subscription.only_type =
+        type && subscription.branch.attributes.size() == 1 && subscription.branch.fields.empty();
+    if (!type) {
+      any_type.push_back(number);
+    } else if (!std::ranges::all_of(type->alternatives, is_exact)) {
+      by_type_rule.push_back(number);
+    } else {
+      for (const Alternative& alternative : type->alternatives) {
+        by_type[alternative.text].push_back(number);
+      }
+    }
+  }
+
   void collect_candidates(std::string_view type) {
     candidates = any_type;
     if (const auto exact = by_type.find(type); exact != by_type.end()) {
       candidates.insert(candidates.end(), exact->second.begin(), exact->second.end());
     }
     for (const auto number : by_type_rule) {
-      if (protocol::text_matches(*subscriptions[number].pattern.test_of("type"), type)) {
+      if (protocol::text_matches(*subscriptions[number].branch.test_of("type"), type)) {
         candidates.push_back(number);
       }
     }
@@ -129,27 +148,12 @@ Router::~Router() = default;
 Router::Router(Router&&) noexcept = default;
 Router& Router::operator=(Router&&) noexcept = default;
 
-void Router::subscribe(const std::string& function, Pattern pattern) {
+void Router::subscribe(const std::string& function, protocol::Pattern pattern) {
   Impl& me = *impl_;
   const auto known = std::find(me.functions.begin(), me.functions.end(), function);
-  const auto function_number = static_cast<std::uint32_t>(known - me.functions.begin());
+  const auto number = static_cast<std::uint32_t>(known - me.functions.begin());
   if (known == me.functions.end()) me.functions.push_back(function);
-
-  const auto number = static_cast<std::uint32_t>(me.subscriptions.size());
-  Subscription subscription{function_number, std::move(pattern), false};
-  const FieldTest* type = subscription.pattern.test_of("type");
-  subscription.only_type = type && subscription.pattern.tests.size() == 1;
-  if (!type) {
-    me.any_type.push_back(number);
-  } else if (std::any_of(type->alternatives.begin(), type->alternatives.end(),
-                         [](const auto& a) { return a.kind != Alternative::Kind::kString; })) {
-    me.by_type_rule.push_back(number);
-  } else {
-    for (const Alternative& alternative : type->alternatives) {
-      me.by_type[alternative.text].push_back(number);
-    }
-  }
-  me.subscriptions.push_back(std::move(subscription));
+  for (Branch& branch : pattern.branches) me.subscribe(number, std::move(branch));
   me.remembered.clear();
 }
 
@@ -165,7 +169,7 @@ const Route& Router::route(const protocol::EventView& event) {
   for (const auto number : me.candidates) {
     const Subscription& subscription = me.subscriptions[number];
     only_type = only_type && subscription.only_type;
-    if (holds(subscription.pattern, event, data)) me.matched.push_back(subscription.function);
+    if (holds(subscription.branch, event, data)) me.matched.push_back(subscription.function);
   }
   std::sort(me.matched.begin(), me.matched.end());
   me.matched.erase(std::unique(me.matched.begin(), me.matched.end()), me.matched.end());

@@ -53,6 +53,32 @@ TEST(Router, FieldsOfTheDataMustAllHold) {
   EXPECT_TRUE(router.route(event_of("ticket", R"({"level":"2","team":"ops"})")).functions.empty());
 }
 
+TEST(Router, AnyBranchOfAPatternIsEnoughAndCountsOnce) {
+  Router router;
+  router.subscribe("f", pattern(R"({"$or":[{"type":["a","b"]},{"type":["b"],"data":{"n":[1]}},
+                                           {"type":[{"suffix":".png"}]},{"subject":["x"]}]})"));
+  EXPECT_EQ(router.route(event_of("a")).functions, (Names{"f"}));
+  EXPECT_EQ(router.route(event_of("b", R"({"n":1})")).functions, (Names{"f"}));
+  EXPECT_EQ(router.route(event_of("x.png")).functions, (Names{"f"}));
+  EXPECT_TRUE(router.route(event_of("c")).functions.empty());
+  auto event = event_of("c");
+  event.subject = "x";
+  EXPECT_EQ(router.route(event).functions, (Names{"f"}));
+}
+
+TEST(Router, TypesWhoseCaseIsIgnoredAreFound) {
+  Router router;
+  router.subscribe("f", pattern(R"({"type":[{"equals-ignore-case":"Order"}]})"));
+  EXPECT_EQ(router.route(event_of("ORDER")).functions, (Names{"f"}));
+}
+
+TEST(Router, FieldsOfAnArrayMatchInOneElement) {
+  Router router;
+  router.subscribe("f", pattern(R"({"data":{"rows":{"a":[1],"b":[2]}}})"));
+  EXPECT_EQ(router.route(event_of("x", R"({"rows":[{"a":1,"b":2}]})")).functions, (Names{"f"}));
+  EXPECT_TRUE(router.route(event_of("x", R"({"rows":[{"a":1},{"b":2}]})")).functions.empty());
+}
+
 TEST(Router, AnArrayInTheEventMatchesIfOneElementDoes) {
   Router router;
   router.subscribe("red", pattern(R"({"data.tags":["red"]})"));

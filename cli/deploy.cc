@@ -9,6 +9,7 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/nearest.h"
 #include "base/sha256.h"
@@ -16,6 +17,7 @@
 #include "cli/installation.h"
 #include "protocol/manifest.h"
 #include "protocol/package.h"
+#include "protocol/pattern.h"
 #include "store/keys.h"
 
 namespace fanfare::cli {
@@ -103,13 +105,16 @@ std::vector<std::string> remarks(const Checked& checked) {
                     "invoke {}`",
                     checked.name, checked.name));
   }
-  const std::vector<std::string> known{"type", "source",          "subject",    "id",
-                                       "time", "datacontenttype", "dataschema", "data"};
+  const std::vector<std::string> known{"type", "source",          "subject",   "id",
+                                       "time", "datacontenttype", "dataschema"};
   for (const auto& text : checked.patterns) {
-    const auto pattern = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (!pattern.is_object()) continue;  // the broker says what is wrong with it
-    for (const auto& [key, value] : pattern.items()) {
-      const std::string field = key.substr(0, key.find('.'));
+    const auto pattern = protocol::compile_pattern(text);
+    if (!pattern) continue;  // the broker says what is wrong with it
+    std::set<std::string> fields;
+    for (const auto& branch : pattern->branches) {
+      for (const auto& test : branch.attributes) fields.insert(test.path.front());
+    }
+    for (const std::string& field : fields) {
       if (std::find(known.begin(), known.end(), field) != known.end()) continue;
       const std::string meant = nearest(field, known);
       lines.push_back(fmt::format(

@@ -1,13 +1,16 @@
 #include "protocol/pattern_match.h"
 
 #include <algorithm>
-#include <optional>
+#include <span>
+
+#include "protocol/fold_case.h"
 
 namespace fanfare::protocol {
 namespace {
 
 using Kind = Alternative::Kind;
 using simdjson::dom::element;
+using Tests = std::vector<const FieldTest*>;
 
 bool in_range(const Alternative& range, double number) {
   const bool above = range.min_inside ? number >= range.number : number > range.number;
@@ -15,13 +18,28 @@ bool in_range(const Alternative& range, double number) {
   return above && below;
 }
 
+// The first piece where the text begins, the last one where it ends, the others as early as can be:
+// if they can be found at all, they can be found so.
+bool wildcard_matches(const std::vector<std::string>& pieces, std::string_view text) {
+  const std::string& first = pieces.front();
+  const std::string& last = pieces.back();
+  if (pieces.size() == 1) return text == first;
+  if (text.size() < first.size() + last.size() || !text.starts_with(first) ||
+      !text.ends_with(last)) {
+    return false;
+  }
+  text.remove_prefix(first.size());
+  text.remove_suffix(last.size());
+  for (std::size_t i = 1; i + 1 < pieces.size(); ++i) {
+    const std::size_t at = text.find(pieces[i]);
+    if (at == std::string_view::npos) return false;
+    text.remove_prefix(at + pieces[i].size());
+  }
+  return true;
+}
+
 bool leaf_matches(const Alternative& alternative, const element& leaf) {
   switch (alternative.kind) {
-    case Kind::kString:
-    case Kind::kPrefix: {
-      std::string_view text;
-      return leaf.get(text) == simdjson::SUCCESS && matches(alternative, text);
-    }
     case Kind::kNumber:
     case Kind::kNumeric: {
       double number = 0;
@@ -40,8 +58,11 @@ bool leaf_matches(const Alternative& alternative, const element& leaf) {
     case Kind::kAnythingBut:
       return std::ranges::none_of(alternative.excluded,
                                   [&](const Alternative& a) { return leaf_matches(a, leaf); });
+    default: {
+      std::string_view text;
+      return leaf.get(text) == simdjson::SUCCESS && matches(alternative, text);
+    }
   }
-  return false;
 }
 
 bool any_matches(const FieldTest& test, const element& leaf) {
@@ -49,30 +70,75 @@ bool any_matches(const FieldTest& test, const element& leaf) {
                              [&](const Alternative& a) { return leaf_matches(a, leaf); });
 }
 
-bool is_leaf(const element& value) {
-  return !value.is_array() && !value.is_object();
+// Whether the path, from its element `depth` on, leads to a value somewhere in `at`.
+bool is_there(const std::vector<std::string>& path, std::size_t depth, const element& at) {
+  simdjson::dom::array elements;
+  if (at.get(elements) == simdjson::SUCCESS) {
+    for (const element one : elements) {
+      if (is_there(path, depth, one)) return true;
+    }
+    return false;
+  }
+  simdjson::dom::object object;
+  const bool is_object = at.get(object) == simdjson::SUCCESS;
+  if (depth == path.size()) return !is_object;
+  element inner;
+  return is_object && object.at_key(path[depth]).get(inner) == simdjson::SUCCESS &&
+         is_there(path, depth + 1, inner);
 }
 
-// What the path leads to, if there is something.
-std::optional<element> find(const element& root, const std::vector<std::string>& path,
-                            std::size_t from) {
-  element at = root;
-  for (std::size_t i = from; i < path.size(); ++i) {
-    simdjson::dom::object object;
-    if (at.get(object) != simdjson::SUCCESS) return std::nullopt;
-    if (object.at_key(path[i]).get(at) != simdjson::SUCCESS) return std::nullopt;
+// Whether all of the tests, which have the first `depth` elements of their paths in common, hold
+// for `at`. In an array it is one element for which they all do.
+bool all_hold(std::span<const FieldTest* const> tests, std::size_t depth, const element& at) {
+  simdjson::dom::array elements;
+  if (at.get(elements) == simdjson::SUCCESS) {
+    for (const element one : elements) {
+      if (all_hold(tests, depth, one)) return true;
+    }
+    return false;
   }
-  return at;
+  simdjson::dom::object object;
+  const bool is_object = at.get(object) == simdjson::SUCCESS;
+  while (!tests.empty()) {
+    const FieldTest& test = *tests.front();
+    if (test.path.size() == depth) {
+      if (is_object || !any_matches(test, at)) return false;
+      tests = tests.subspan(1);
+      continue;
+    }
+    const std::string& key = test.path[depth];
+    const auto others =
+        std::ranges::find_if(tests, [&](const FieldTest* one) { return one->path[depth] != key; });
+    const auto count = static_cast<std::size_t>(others - tests.begin());
+    element inner;
+    if (!is_object || object.at_key(key).get(inner) != simdjson::SUCCESS ||
+        !all_hold(tests.first(count), depth + 1, inner)) {
+      return false;
+    }
+    tests = tests.subspan(count);
+  }
+  return true;
 }
 
 }  // namespace
 
 bool matches(const Alternative& alternative, std::string_view text) {
+  if (alternative.any_case) {
+    Alternative exact = alternative;
+    exact.any_case = false;
+    return matches(exact, fold_case(text));
+  }
   switch (alternative.kind) {
     case Kind::kString:
       return text == alternative.text;
     case Kind::kPrefix:
       return text.starts_with(alternative.text);
+    case Kind::kSuffix:
+      return text.ends_with(alternative.text);
+    case Kind::kWildcard:
+      return wildcard_matches(alternative.pieces, text);
+    case Kind::kCidr:
+      return alternative.cidr.contains(text);
     case Kind::kExists:
       return alternative.flag;
     case Kind::kAnythingBut:
@@ -93,30 +159,37 @@ bool absence_matches(const FieldTest& test) {
       test.alternatives, [](const Alternative& a) { return a.kind == Kind::kExists && !a.flag; });
 }
 
-bool matches(const FieldTest& test, const element* root, std::size_t from) {
-  const auto value = root ? find(*root, test.path, from) : std::nullopt;
-  if (!value) return absence_matches(test);
-  if (is_leaf(*value)) return any_matches(test, *value);
-  // An object, and an array without values, is as good as nothing there.
-  bool some = false;
-  simdjson::dom::array elements;
-  if (value->get(elements) == simdjson::SUCCESS) {
-    for (const element entry : elements) {
-      if (!is_leaf(entry)) continue;
-      if (any_matches(test, entry)) return true;
-      some = true;
+bool fields_match(const Branch& branch, const element* root) {
+  Tests wanted;  // where there is something
+  wanted.reserve(branch.fields.size());
+  for (const FieldTest& test : branch.fields) {
+    if (root && is_there(test.path, 0, *root)) {
+      wanted.push_back(&test);
+    } else if (!absence_matches(test)) {
+      return false;
     }
   }
-  return !some && absence_matches(test);
+  return wanted.empty() || all_hold(wanted, 0, *root);
 }
 
 bool matches(const Pattern& pattern, std::string_view json) {
   simdjson::dom::parser parser;
-  element root;
+  element root, data;
   if (parser.parse(json.data(), json.size()).get(root) != simdjson::SUCCESS) return false;
   if (!root.is_object()) return false;
-  return std::ranges::all_of(pattern.tests,
-                             [&](const FieldTest& test) { return matches(test, &root, 0); });
+  const element* fields_of = &root;
+  if (pattern.over_events) {
+    fields_of = root.at_key("data").get(data) == simdjson::SUCCESS ? &data : nullptr;
+  }
+  return std::ranges::any_of(pattern.branches, [&](const Branch& branch) {
+    const bool attributes = std::ranges::all_of(branch.attributes, [&](const FieldTest& test) {
+      std::string_view text;
+      return root.at_key(test.path.front()).get(text) == simdjson::SUCCESS
+                 ? text_matches(test, text)
+                 : absence_matches(test);
+    });
+    return attributes && fields_match(branch, fields_of);
+  });
 }
 
 }  // namespace fanfare::protocol

@@ -1,4 +1,4 @@
-// How a pattern's tests are held against parsed JSON. Apart from pattern.h because simdjson's
+// How a branch's tests are held against parsed JSON. Apart from pattern.h because simdjson's
 // header is expensive to read: for what matches only, the router and pattern_match.cc.
 #pragma once
 
@@ -8,8 +8,8 @@
 
 namespace fanfare::protocol {
 
-// Does the test hold for the field that the rest of its path, from element `from` on, leads to
-// within `root`? Null stands for a document that is not there: then only {"exists": false} does.
-bool matches(const FieldTest& test, const simdjson::dom::element* root, std::size_t from);
+// Do all `fields` of the branch hold for `root`? Null stands for a document that is not there: then
+// only {"exists": false} does.
+bool fields_match(const Branch& branch, const simdjson::dom::element* root);
 
 }  // namespace fanfare::protocol

@@ -21,10 +21,10 @@ TEST(Pattern, RefusesWhatNoAttributeCouldEverBe) {
 
 TEST(Pattern, RefusesWhatItCannotKeepAndNamesTheField) {
   for (const std::string_view bad :
-       {R"({"data":{"n":[{"suffix":"x"}]}})", R"({"data":{"n":[]}})", R"({"data":{"n":5}})",
+       {R"({"data":{"n":[{"regex":"x"}]}})", R"({"data":{"n":[]}})", R"({"data":{"n":5}})",
         R"({"data":{"n":[[1]]}})", R"({"data":{"n":[{"prefix":"a","exists":true}]}})",
         R"({"data":{"n":[{"exists":"yes"}]}})", R"({"data":{"n":[{"anything-but":[]}]}})",
-        R"({"data":{"n":[{"anything-but":[{"prefix":"a"}]}]}})",
+        R"({"data":{"n":[{"anything-but":[{"prefix":"a"}]}]}})", R"({"data":{"n":[{"suffix":5}]}})",
         R"({"data":{"n":[{"numeric":["=","1"]}]}})", R"({"data":{"n":[{"numeric":["!=",1]}]}})",
         R"({"data":{"n":[{"numeric":["<",1,">",5]}]}})",
         R"({"data":{"n":[{"numeric":[">",5,"<=",5]}]}})",
