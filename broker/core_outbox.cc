@@ -15,11 +15,11 @@ namespace fanfare::broker {
 namespace {
 
 constexpr Duration kLookPause = std::chrono::seconds{1};
-constexpr Duration kRest = std::chrono::seconds{1};  // after an error of Redis
-constexpr std::size_t kInHandMax = 1024;             // entries, per function
-constexpr std::uint64_t kLeftMax = 1024;             // entries that a pass may step over
+constexpr Duration kOutboxRest = std::chrono::seconds{1};  // after an error of Redis
+constexpr std::size_t kInHandMax = 1024;                   // entries, per function
+constexpr std::uint64_t kLeftMax = 1024;                   // entries that a pass may step over
 constexpr std::size_t kOutboxesPerCall = 1024;
-constexpr std::uint32_t kEntriesPerPage = 256;
+constexpr std::uint32_t kEntriesPerRead = 256;
 
 }  // namespace
 
@@ -74,14 +74,14 @@ void Core::read_outbox(FunctionState& function, Now now) {
   if (outbox.in_hand.size() >= kInHandMax || caused_bytes_ >= options_.intake_bytes_max) return;
   outbox.reading = true;
   outbox.unread = false;
-  call(store::ReadOutbox{function.name, outbox.read_to, kEntriesPerPage}, ForOutbox{&function});
+  call(store::ReadOutbox{function.name, outbox.read_to, kEntriesPerRead}, ForOutbox{&function});
 }
 
 void Core::on_outbox_page(FunctionState& function, Result<store::Answer>& answer, Now now) {
   OutboxState& outbox = function.outbox;
   outbox.reading = false;
   auto* page = answer ? std::get_if<store::OutboxPage>(&*answer) : nullptr;
-  if (!page) return outbox.begin_anew(now.steady + kRest);
+  if (!page) return outbox.begin_anew(now.steady + kOutboxRest);
   for (auto& entry : page->entries) {
     outbox.read_to = entry.id;
     if (outbox.in_hand.contains(entry.id)) continue;
@@ -199,7 +199,7 @@ void Core::on_republished(Chunk& chunk, const Result<store::Answer>& answer, Now
   for (const auto& one : chunk.delayed) check_readable(*one.function, answer.error());
   chunk.will_not_arrive();
   for (const auto& [source, entry] : chunk.caused) {
-    source->outbox.begin_anew(now.steady + kRest);
+    source->outbox.begin_anew(now.steady + kOutboxRest);
   }
 }
 

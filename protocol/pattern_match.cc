@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <span>
+#include <vector>
 
 #include "protocol/fold_case.h"
 
@@ -10,7 +11,6 @@ namespace {
 
 using Kind = Alternative::Kind;
 using simdjson::dom::element;
-using Tests = std::vector<const FieldTest*>;
 
 bool in_range(const Alternative& range, double number) {
   const bool above = range.min_inside ? number >= range.number : number > range.number;
@@ -160,7 +160,7 @@ bool absence_matches(const FieldTest& test) {
 }
 
 bool fields_match(const Branch& branch, const element* root) {
-  Tests wanted;  // where there is something
+  std::vector<const FieldTest*> wanted;  // where there is something
   wanted.reserve(branch.fields.size());
   for (const FieldTest& test : branch.fields) {
     if (root && is_there(test.path, 0, *root)) {
