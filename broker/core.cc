@@ -320,6 +320,7 @@ void Core::flush(Now now) {
   if (ended_) return;
   admit_in_turns(now);
   look_up_claims();
+  take_looked_up();  // what was set aside behind keys that are known by now
   cut_chunks(now);
   read_outboxes(now);
   cut_caused(now);

@@ -67,6 +67,20 @@ class Duplicates : public ::testing::Test {
   CoreHarness h;
 };
 
+TEST_F(Duplicates, WhatIsAdmittedOfABatchAfterItsKeysAreKnownIsNotForgotten) {
+  std::vector<std::string> events(1200, h.event());
+  events.front() = keyed("k");
+  h.core.on_frame("pub-c", protocol::encode(protocol::Publish{"c", 1, false, events}), h.now);
+  h.core.flush(h.now);  // some hundred of them, of which the first one's key is looked up
+  h.collect();
+  find_nothing();
+  h.turn();
+  h.answer_all();
+  const auto answers = h.answers("c");
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(fates(answers[0]).size(), 1200u);
+}
+
 TEST_F(Duplicates, EventsWithoutIdOrKeyAreNotLookedUp) {
   publish("a", {h.event()});
   EXPECT_EQ(h.waiting_calls<store::Lookup>(), 0u);
