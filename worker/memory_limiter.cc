@@ -97,6 +97,15 @@ bool remove_orphan(const fs::path& folder) {
   return ::rmdir(folder.c_str()) == 0 || errno == ENOENT;
 }
 
+// Whether there is a folder of this name now, for us alone: one that stands there already is what a
+// killed worker has left that had our pid.
+bool make_own(const std::string& folder) {
+  if (::mkdir(folder.c_str(), 0755) == 0) return true;
+  if (errno != EEXIST) return false;
+  remove_orphan(folder);
+  return ::mkdir(folder.c_str(), 0755) == 0 || errno == EEXIST;
+}
+
 // cgroup v2 lets processes live in leaves only, so the worker moves into one of its own first: that
 // needs a cgroup that was delegated to it (systemd: Delegate=yes).
 Result<std::string> prepare_v2(const MemoryLimiter::Places& places, const std::string& name) {
@@ -107,9 +116,8 @@ Result<std::string> prepare_v2(const MemoryLimiter::Places& places, const std::s
     return reject("its memory controller is not available in " + folder);
   }
   const std::string mine = folder + "/" + name;
-  for (const std::string& made : {folder + "/" + name + "-self", mine}) {
-    if (::mkdir(made.c_str(), 0755) != 0 && errno != EEXIST)
-      return reject(because("making " + made));
+  for (const std::string& made : {mine + "-self", mine}) {
+    if (!make_own(made)) return reject(because("making " + made));
   }
   if (!write_file(mine + "-self/cgroup.procs", "0"))
     return reject(because("moving into " + mine + "-self"));
@@ -126,7 +134,7 @@ Result<std::string> prepare_v1(const MemoryLimiter::Places& places, const std::s
   if (!own) return reject("no memory hierarchy");
   const std::string folder = places.cgroup_root + "/memory" + *own;
   const std::string mine = folder + "/" + name;
-  if (::mkdir(mine.c_str(), 0755) != 0 && errno != EEXIST) return reject(because("making " + mine));
+  if (!make_own(mine)) return reject(because("making " + mine));
   return mine;
 }
 
@@ -265,8 +273,13 @@ Result<std::unique_ptr<MemoryLeaf>> MemoryLimiter::make_leaf(std::uint64_t bytes
 
 Result<std::unique_ptr<MemoryLeaf::Group>> MemoryLimiter::make_group(std::uint64_t bytes) {
   auto group = std::make_unique<MemoryLeaf::Group>();
-  const std::string folder = groups_->folder + "/" + std::to_string(groups_->next++);
-  if (::mkdir(folder.c_str(), 0755) != 0) return retry_later(because("making " + folder));
+  std::string folder;
+  int made = 0;
+  do {  // one that exists is a predecessor's, with somebody in it who still dies
+    folder = groups_->folder + "/" + std::to_string(groups_->next++);
+    made = ::mkdir(folder.c_str(), 0755);
+  } while (made != 0 && errno == EEXIST);
+  if (made != 0) return retry_later(because("making " + folder));
 
   const bool v2 = means_ == Means::kCgroupV2;
   group->folder = folder;

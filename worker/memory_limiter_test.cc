@@ -200,6 +200,44 @@ TEST(MemoryLimiter, KillsWhatInstancesOfAKilledWorkerLeftRunning) {
   EXPECT_FALSE(has_folder_of(worker));
 }
 
+// Pids come round: a new worker may have that of one that was killed, and finds its folder.
+TEST(MemoryLimiter, TakesOverTheFolderOfAKilledWorkerThatHadItsPid) {
+  const std::string name = "fanfare-test-same-pid";
+  int pipe[2];
+  ASSERT_EQ(::pipe(pipe), 0);
+  const pid_t left = ::fork();
+  if (left == 0) {
+    auto limiter = MemoryLimiter::detect({.name = name});
+    auto leaf = limiter.make_leaf(32 << 20);
+    const bool there = leaf && enter(**leaf);
+    (void)!::write(pipe[1], &there, sizeof there);
+    while (true) ::pause();
+  }
+  bool there = false;
+  ASSERT_EQ(::read(pipe[0], &there, sizeof there), static_cast<ssize_t>(sizeof there));
+  ::close(pipe[0]);
+  ::close(pipe[1]);
+  if (there) {
+    auto limiter = MemoryLimiter::detect({.name = name});
+    EXPECT_NE(limiter.means(), MemoryLimiter::Means::kRlimit) << limiter.reasons().back();
+    EXPECT_TRUE(limiter.make_leaf(32 << 20));
+  }
+  int status = 0;
+  pid_t ended = 0;
+  for (int i = 0; there && ended == 0 && i < 100; ++i) {
+    ended = ::waitpid(left, &status, WNOHANG);
+    ::usleep(10'000);
+  }
+  EXPECT_TRUE(!there || ended == left) << "what a killed worker left lives on";
+  if (ended == 0) {
+    ::kill(left, SIGKILL);
+    ::waitpid(left, &status, 0);
+  }
+  if (!there) GTEST_SKIP() << "no writable memory cgroup here";
+  const auto next =
+      MemoryLimiter::detect({.name = name});  // removes the leaf that was still in use
+}
+
 TEST(MemoryLimiter, FallsBackToRlimitsAndSaysWhy) {
   const Folder empty;
   empty.write("own", "0::/\n");

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <map>
 #include <random>
@@ -29,9 +30,11 @@ namespace {
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
-// Folders of cgroups that workers with these numbers have made.
-std::vector<fs::path> cgroups_of(const std::set<pid_t>& workers) {
-  std::vector<fs::path> folders;
+// Folders of cgroups that workers with these numbers have made, but for `others`: pids come round,
+// and what lay there before is nobody's of ours.
+std::set<fs::path> cgroups_of(const std::function<bool(pid_t)>& worker,
+                              const std::set<fs::path>& others = {}) {
+  std::set<fs::path> folders;
   std::error_code error;
   const auto options = fs::directory_options::skip_permission_denied;
   for (auto at = fs::recursive_directory_iterator("/sys/fs/cgroup", options, error);
@@ -39,7 +42,9 @@ std::vector<fs::path> cgroups_of(const std::set<pid_t>& workers) {
     const std::string name = at->path().filename();
     if (!name.starts_with("fanfare-")) continue;
     at.disable_recursion_pending();
-    if (workers.contains(std::atoi(name.c_str() + 8))) folders.push_back(at->path());
+    if (worker(std::atoi(name.c_str() + 8)) && !others.contains(at->path())) {
+      folders.insert(at->path());
+    }
   }
   return folders;
 }
@@ -125,6 +130,7 @@ Outcome run_orphans(const Run& run) {
   rig.need_cgroups();
   Births births(rig);
   const std::size_t cached = files_cached(rig), shared = files_left(rig);
+  const auto cgroups_before = cgroups_of([](pid_t) { return true; });
   std::mt19937_64 random(run.seed);
 
   enum Victim { kWorker, kBroker, kZygote };
@@ -177,10 +183,14 @@ Outcome run_orphans(const Run& run) {
   rig.stop_publishing();
   rig.come_to_rest(20s);
   // Cgroups go a moment after those who were in them.
-  rig.run_until([&] { return survivors > 0 || cgroups_of(killed).empty(); }, 3s);
-  const auto cgroups = cgroups_of(killed);
+  const auto left_cgroups = [&] {
+    return cgroups_of([&](pid_t pid) { return killed.contains(pid); }, cgroups_before);
+  };
+  rig.run_until([&] { return survivors > 0 || left_cgroups().empty(); }, 3s);
+  const auto cgroups = left_cgroups();
   outcome.history = rig.collect();
   outcome.logs = rig.logs();
+  for (const fs::path& folder : cgroups) outcome.logs += fmt::format("left: {}\n", folder.string());
   outcome.history.bounds.push_back({.of = Bounded::Of::kResource,
                                     .what = "processes that outlived their worker",
                                     .value = survivors,
