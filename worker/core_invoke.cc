@@ -72,15 +72,19 @@ void Core::on_invoke_asked(InstanceId id, InvokeRequest request, Now now) {
       request.timeout_ms > 0
           ? std::chrono::milliseconds{std::min(request.timeout_ms, kInvokeTimeoutMaxMs)}
           : kInvokeTimeout;
+  // An attempt that has no more time than this is ended for it, rather than told that its time is
+  // up a moment before: the broker's word would come when it may or may not run any more.
+  const Duration longest = left + kWordIsOnItsWay;
   const std::uint64_t number = next_invoking_++;
-  Invoking& invoking = invoking_
-                           .emplace(number, Invoking{.instance = id,
-                                                     .number = request.number,
-                                                     .function = std::move(request.function),
-                                                     .ends_at = now.steady + std::min(wanted, left),
-                                                     .met_by = now.steady + kBrokerPatience,
-                                                     .packed_event = *std::move(event)})
-                           .first->second;
+  Invoking& invoking =
+      invoking_
+          .emplace(number, Invoking{.instance = id,
+                                    .number = request.number,
+                                    .function = std::move(request.function),
+                                    .ends_at = now.steady + std::min(wanted, longest),
+                                    .met_by = now.steady + kBrokerPatience,
+                                    .packed_event = *std::move(event)})
+          .first->second;
   ++counters_.invokes;
   instance->waits = true;
   for (auto& [name, function] : functions_) {

@@ -185,6 +185,22 @@ TEST(Invoking, LeavesNothingBehindWhenTheCallersTimeIsUp) {
   EXPECT_EQ(calling.said("call sleepy 1"), "slept 1 ms") << "its slot is there again";
 }
 
+// It cannot begin: its package is in Redis, and Redis stands still.
+TEST(Invoking, OfWhatDoesNotEvenBeginEndsWithTheCallersTimeAsWell) {
+  Calling calling("1", "timeout = \"500ms\"\n[retry]\nprofile = \"none\"\n");
+  const std::string began = calling.open_file("began"), ended = calling.open_file("ended");
+  const auto id =
+      calling.installation.publish("calls", "mark " + began + "\ncall sleepy 1\nmark " + ended);
+  ASSERT_TRUE(eventually([&] { return calling.marks(began) == 1; }));
+  ::kill(calling.installation.redis().pid(), SIGSTOP);
+  std::this_thread::sleep_for(1s);
+  EXPECT_EQ(calling.marks(ended), 0u) << "it went on with an answer in its last millisecond";
+  ::kill(calling.installation.redis().pid(), SIGCONT);
+  EXPECT_EQ(calling.installation.result("calls", id).error_type, "Timeout");
+  EXPECT_TRUE(calling.all_is_quiet()) << calling.worker().dump();
+  EXPECT_EQ(calling.marks(ended), 0u);
+}
+
 TEST(Invoking, LeavesNothingBehindWhenTheCallerIsCancelledOrKilled) {
   Calling calling("1", "[retry]\nprofile = \"none\"\n");
   const std::string ended = calling.open_file("ended");

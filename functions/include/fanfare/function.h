@@ -333,10 +333,11 @@ class Context {
   //
   //   const std::string price = context.invoke("price", R"({"article": 7})", 2s);
   //
-  // The wait ends after `timeout`, queueing included (30 s unless said), and never after this
-  // attempt's deadline. Data are bounded by the broker's max_event_bytes, the output by the other
-  // function's result.max_bytes. It gets an event of type "function.invoked", source
-  // "/functions/NAME" of this function, and the id of this event as its subject.
+  // The wait ends after `timeout`, queueing included (30 s unless said). At this attempt's
+  // deadline, if that comes first, the attempt is ended as any other that is late: nothing is
+  // thrown. Data are bounded by the broker's max_event_bytes, the output by the other function's
+  // result.max_bytes. It gets an event of type "function.invoked", source "/functions/NAME" of this
+  // function, and the id of this event as its subject.
   //
   // Nothing of it is durable. If this attempt fails afterwards and is tried again it invokes again;
   // if it is killed while it waits, the other function runs to its end and nobody hears of it. For
