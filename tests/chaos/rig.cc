@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 
@@ -40,10 +41,15 @@ T value_or_throw(Result<T> result) {
 // Of the events that come before the load; above those of all others.
 constexpr Tag kFirstWarmTag = 2'000'000'000'000;
 
+// What Redis keeps of its waits for the disk starts with these.
+constexpr int kDiskWaitToldMs = 200;
+
 // The history needs the file as it was written.
 test::RedisServerOptions redis_options(const RigOptions& options) {
   test::RedisServerOptions redis = options.redis;
-  redis.more.insert(redis.more.end(), {"--auto-aof-rewrite-percentage", "0"});
+  redis.more.insert(redis.more.end(),
+                    {"--auto-aof-rewrite-percentage", "0", "--latency-monitor-threshold",
+                     std::to_string(kDiskWaitToldMs)});
   if (!options.redis_dir.empty()) {
     redis.more.insert(redis.more.end(), {"--dir", options.redis_dir});
   }
@@ -543,7 +549,22 @@ std::string Rig::logs() const {
     text +=
         fmt::format("--- {}\n{}\n", member->name, cli::last_lines(file(member->name + ".log"), 12));
   }
+  if (const double waited = disk_wait_ms(); waited > 0) {
+    text += fmt::format("--- Redis waited for its disk, {} ms at most\n", waited);
+  }
   return text + unrest_;
+}
+
+// https://redis.io/docs/latest/operate/oss_and_stack/management/optimization/latency-monitor
+double Rig::disk_wait_ms() const {
+  if (!redis_->running()) return 0;
+  double longest = 0;
+  for (const char* cause : {"aof-fsync-always", "aof-write-pending-fsync"}) {
+    // Pairs of a second and a length.
+    std::istringstream lines(redis_->command({"LATENCY", "HISTORY", cause}));
+    for (double second = 0, ms = 0; lines >> second >> ms;) longest = std::max(longest, ms);
+  }
+  return longest;
 }
 
 void Rig::deploy_probe(const std::string& more_env) {

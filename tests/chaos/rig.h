@@ -162,7 +162,11 @@ class Rig {
   // Reads everything. What has not come to rest is killed first, so that all witnesses speak of one
   // instant.
   History collect();
-  std::string logs() const;  // the last lines of each process
+  // The last lines of each process, and when Redis waited long for its disk.
+  std::string logs() const;
+  // The longest time since Redis was started last for which it answered nobody, as it waited for
+  // its disk. The machine's doing: no bound on what others take can hold meanwhile.
+  double disk_wait_ms() const;
 
   static std::int64_t now_ns();
 

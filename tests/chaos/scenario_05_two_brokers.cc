@@ -60,7 +60,7 @@ Outcome run_two_brokers(const Run& run) {
     rig.run_for(100ms);
     const std::int64_t from = Rig::now_ns();
     if (stopped) rig.go_on(*acting);
-    const bool ended = rig.run_until([&] { return !acting->running(); }, 2s);
+    const bool ended = rig.run_until([&] { return !acting->running(); }, 5s);
     slowest_ms = std::max(slowest_ms, static_cast<double>(Rig::now_ns() - from) / 1e6);
     ++outcome.times;
     std::swap(acting, other);
@@ -68,12 +68,14 @@ Outcome run_two_brokers(const Run& run) {
     rig.run_for(300ms);
   }
   rig.come_to_rest(30s);
+  const double disk_wait_ms = rig.disk_wait_ms();
   outcome.history = rig.collect();
-  // It asks once a second whether it is still in office; the rest is a busy machine's.
+  // It asks once a second whether it is still in office; the rest is a busy machine's. It has no
+  // answer as long as Redis waits for its disk.
   outcome.history.bounds.push_back({.of = Bounded::Of::kTime,
                                     .what = "ms until a replaced broker ended",
                                     .value = slowest_ms,
-                                    .at_most = run.lengthy ? 1100.0 : 1900.0});
+                                    .at_most = (run.lengthy ? 1100.0 : 1900.0) + disk_wait_ms});
   outcome.figures = {{"ms until a replaced broker ended, at most", slowest_ms}};
   outcome.logs = rig.logs();
   return outcome;
