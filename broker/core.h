@@ -86,6 +86,8 @@ struct CoreOptions {
   std::size_t waits_max = 100'000;               // Await requests at once
   std::size_t cancellations_max = 1000;          // under way at once
   std::size_t purged_at_once = 1024;  // deliveries of a purge whose end Redis has not answered
+  std::size_t admitted_at_once =
+      protocol::kChunkEventsMax;            // of one publisher; twice that in a turn
   std::uint32_t appends_in_flight_max = 8;  // full chunks; a partial one waits until none is
   WindowLimits window;
   LaterLimits later;
@@ -160,6 +162,11 @@ class Core {
   void flush(Now now);  // the end of a turn
   // Whether flush() has left something that needs no news: another turn is to follow at once.
   bool wants_turn() const { return (!arrived_.empty() || !begun_.empty()) && may_admit(); }
+  // Batches that nothing will take up again: Redis was asked nothing, and no turn is wanted. None,
+  // after any turn; for tests.
+  std::size_t batches_forgotten() const {
+    return purposes_.empty() && !wants_turn() && !ended_ ? batches_.size() : 0;
+  }
   void begin_drain();  // no new events or invocations; what is journaled stays there
 
   // ---- out ----
@@ -397,6 +404,7 @@ class Core {
   std::shared_ptr<const Target> target_of(const protocol::EventView& event);
   std::uint32_t appends_at_once() const;
   void cut_chunks(Now now);
+  static store::Append::Guard& guard_of(const Batch& batch, store::Append& append);
   std::unique_ptr<Chunk> cut_chunk(Now now, store::Append& append);
   void add_to_offers(Chunk& chunk, store::Append& append, const Incoming& incoming,
                      const protocol::EventId& id, Now now) const;

@@ -13,9 +13,6 @@ namespace {
 using protocol::Refusal;
 
 constexpr std::size_t kBatchEventsMax = 4096;
-// Admitting one event takes about half a microsecond, what follows in the same turn as long again.
-constexpr std::size_t kAdmittedAtOnce = protocol::kChunkEventsMax;  // of one publisher
-constexpr std::size_t kAdmittedPerTurn = 2 * kAdmittedAtOnce;
 
 std::uint64_t& refusal_counter(Counters& counters, Refusal code) {
   switch (code) {
@@ -152,9 +149,11 @@ void Core::take_batch(const Peer& peer, const protocol::PublishView& publish,
 // they came, so that the first publisher has its answer, and sends more, while the next is served.
 //
 // No turn of the broker's loop is so long that everybody else waits for it, and no more is admitted
-// than the journal takes soon.
+// than the journal takes soon. Admitting one event takes about half a microsecond, what follows in
+// the same turn as long again.
 void Core::admit_in_turns(Now now) {
-  for (std::size_t admitted = 0; wants_turn() && admitted < kAdmittedPerTurn;) {
+  const std::size_t admitted_max = 2 * options_.admitted_at_once;
+  for (std::size_t admitted = 0; wants_turn() && admitted < admitted_max;) {
     newcomer_goes_ = begun_.empty() || (!newcomer_goes_ && !arrived_.empty());
     if (newcomer_goes_) {
       begun_.push_back(std::move(arrived_.front()));
@@ -168,7 +167,8 @@ void Core::admit_in_turns(Now now) {
 
 std::size_t Core::admit_some(Arrived& arrived, Now now) {
   const std::size_t before = incoming_.size();
-  const std::size_t events = std::min(kAdmittedAtOnce, arrived.events.size() - arrived.next);
+  const std::size_t events =
+      std::min(options_.admitted_at_once, arrived.events.size() - arrived.next);
   for (const std::size_t end = arrived.next + events; arrived.next < end; ++arrived.next) {
     SharedBytes& packed = arrived.events[arrived.next];
     arrived_bytes_ -= packed.size();

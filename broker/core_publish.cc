@@ -120,12 +120,23 @@ std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
   if (!memory) {
     for (std::size_t i = 0; i < chunk->shares.size(); ++i) {
       Batch& batch = batches_.at(chunk->shares[i].first);
-      append.guards.push_back(
-          {batch.client, batch.sequence, pack_guard_part(chunk->parts[i], batch.cut)});
+      guard_of(batch, append).packed_runs += pack_guard_part(chunk->parts[i], batch.cut);
       batch.cut += chunk->shares[i].second;
     }
   }
   return chunk;
+}
+
+// The guard keeps one value for each entry: slices of one batch, with others between them, share
+// it.
+store::Append::Guard& Core::guard_of(const Batch& batch, store::Append& append) {
+  if (batch.cut > 0) {
+    const auto earlier = std::ranges::find_if(append.guards, [&](const auto& guard) {
+      return guard.sequence == batch.sequence && guard.client == batch.client;
+    });
+    if (earlier != append.guards.end()) return *earlier;
+  }
+  return append.guards.emplace_back(store::Append::Guard{batch.client, batch.sequence, {}});
 }
 
 // What the event brings each of its functions, and what that writes to Redis.

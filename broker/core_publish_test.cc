@@ -255,6 +255,36 @@ TEST(RepeatGuard, RemembersWhichEventsWereRefusedBetweenThoseThatWereTaken) {
   EXPECT_EQ(answers[0].runs[2].count, 8u);
 }
 
+// The guard has one value for a batch in an entry of the journal.
+TEST(RepeatGuard, KeepsAllSlicesOfABatchThatShareAnEntryWithOthersBetweenThem) {
+  CoreOptions options;
+  options.admitted_at_once = 2;
+  CoreHarness h(CoreHarness::one(), options);
+  h.publish(1, {h.event()}, false, "earlier");
+  const auto first = h.take_call<store::Append>().first;
+  for (const auto& [client, events] : {std::pair{"a", 6}, std::pair{"b", 3}}) {  // in one turn
+    h.core.on_frame(client,
+                    protocol::encode(protocol::Publish{
+                        client, 7, false,
+                        std::vector<std::string>(static_cast<std::size_t>(events), h.event())}),
+                    h.now);
+  }
+  h.turn();
+  h.answer(first, store::Answer{store::Appended{}});
+  const auto append = h.take_call<store::Append>().second;
+  ASSERT_EQ(append.streams[0].items.size(), 9u);
+  for (const auto& [client, events] : {std::pair{"a", 6u}, std::pair{"b", 3u}}) {
+    const auto guard = std::ranges::find(append.guards, client, &store::Append::Guard::client);
+    ASSERT_NE(guard, append.guards.end());
+    const auto kept = unpack_guard_parts(7, guard->packed_runs);
+    ASSERT_TRUE(kept);
+    EXPECT_EQ(events_answered(*kept), events);
+    EXPECT_TRUE(std::ranges::none_of(kept->runs,
+                                     [](const auto& run) { return run.fate == Fate::kRefused; }));
+  }
+  EXPECT_EQ(append.guards.size(), 2u);
+}
+
 TEST(RepeatGuard, ABatchThatWasRefusedForGoodIsNotTakenByARepeatUnderWay) {
   CoreOptions options;
   options.intake_bytes_max = 1000;

@@ -146,6 +146,9 @@ void BrokerNode::turn() {
     world_.trace.say("broker {} ends: {}", number_, core_->ended()->message);
     return;
   }
+  if (const std::size_t forgotten = core_->batches_forgotten(); forgotten > 0) {
+    world_.history.violate("broker {} has forgotten {} batches", number_, forgotten);
+  }
   arm_tick();
 }
 

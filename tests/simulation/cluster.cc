@@ -50,6 +50,9 @@ broker::CoreOptions Cluster::broker_options() {
   options.announce_grace = random.between(50ms, 200ms);
   static constexpr std::size_t kWindows[] = {4, 16, 64, 8192};
   options.window.deliveries_max = kWindows[random.below(4)];
+  // Batches have hundreds of events: with the first of these they are admitted in many turns.
+  static constexpr std::size_t kAdmitted[] = {2, 5, 20, 256};
+  options.admitted_at_once = kAdmitted[random.below(4)];
   static constexpr std::uint32_t kPages[] = {1, 3, 16, 256};
   options.later.page_rows = kPages[random.below(4)];
   if (random.chance(0.3)) options.later.rows_max = 64;
