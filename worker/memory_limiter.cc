@@ -73,25 +73,34 @@ bool sweep_group(const std::string& folder) {
   return empty;
 }
 
+// The folders in this one. Others may sweep the same ones at the same time: what is gone while it
+// is looked at is not there.
+std::vector<fs::path> folders_in(const fs::path& folder) {
+  std::vector<fs::path> folders;
+  std::error_code error, none;
+  fs::directory_iterator at(folder, error);
+  for (; !error && at != fs::directory_iterator{}; at.increment(error)) {
+    if (at->is_directory(none)) folders.push_back(at->path());
+  }
+  return folders;
+}
+
 // The folders of workers that were killed: their names end in the pid.
 void find_orphans(const fs::path& folder, std::vector<std::string>& orphans) {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename();
+  for (const fs::path& each : folders_in(folder)) {
+    const std::string name = each.filename();
     if (!name.starts_with(kNamePrefix)) continue;
     const pid_t pid = std::atoi(name.c_str() + kNamePrefix.size());
     if (pid <= 0 || ::kill(pid, 0) == 0 || errno != ESRCH) continue;
-    orphans.push_back(entry.path());
+    orphans.push_back(each);
   }
 }
 
 // Whether it could be removed, with its leaves.
 bool remove_orphan(const fs::path& folder) {
-  std::error_code error;
-  for (const auto& leaf : fs::directory_iterator(folder, error)) {
-    if (!leaf.is_directory(error)) continue;
-    sweep_group(leaf.path());
-    ::rmdir(leaf.path().c_str());
+  for (const fs::path& leaf : folders_in(folder)) {
+    sweep_group(leaf);
+    ::rmdir(leaf.c_str());
   }
   sweep_group(folder);
   return ::rmdir(folder.c_str()) == 0 || errno == ENOENT;

@@ -62,12 +62,22 @@ int status_of_child_taking(const MemoryLeaf& leaf, std::size_t bytes) {
   return status;
 }
 
-bool has_folder_of(pid_t worker) {
-  for (const auto& entry : fs::recursive_directory_iterator(
-           "/sys/fs/cgroup", fs::directory_options::skip_permission_denied)) {
-    if (entry.path().filename() == "fanfare-" + std::to_string(worker)) return true;
+// Empty if there is none. Other tests make and remove folders meanwhile.
+fs::path folder_named(const std::string& name) {
+  std::error_code error;
+  const auto options = fs::directory_options::skip_permission_denied;
+  for (int tries = 0; tries < 100; ++tries) {
+    fs::recursive_directory_iterator at("/sys/fs/cgroup", options, error);
+    for (; !error && at != fs::recursive_directory_iterator{}; at.increment(error)) {
+      if (at->path().filename() == name) return at->path();
+    }
+    if (!error) break;
   }
-  return false;
+  return {};
+}
+
+bool has_folder_of(pid_t worker) {
+  return !folder_named("fanfare-" + std::to_string(worker)).empty();
 }
 
 TEST(MemoryLimiter, EndsAProcessThatOutgrowsItsLeafAndCountsIt) {
@@ -91,10 +101,7 @@ TEST(MemoryLimiter, LeavesNothingBehind) {
     auto limiter = MemoryLimiter::detect({.name = "fanfare-test-leaves-nothing"});
     if (limiter.means() == MemoryLimiter::Means::kRlimit) GTEST_SKIP() << limiter.reasons().back();
     ASSERT_TRUE(limiter.make_leaf(32 << 20));
-    for (const auto& entry : fs::recursive_directory_iterator(
-             "/sys/fs/cgroup", fs::directory_options::skip_permission_denied)) {
-      if (entry.path().filename() == "fanfare-test-leaves-nothing") folder = entry.path();
-    }
+    folder = folder_named("fanfare-test-leaves-nothing");
     ASSERT_FALSE(folder.empty());
   }
   EXPECT_FALSE(fs::exists(folder));

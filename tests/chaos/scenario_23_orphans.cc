@@ -37,13 +37,16 @@ std::set<fs::path> cgroups_of(const std::function<bool(pid_t)>& worker,
   std::set<fs::path> folders;
   std::error_code error;
   const auto options = fs::directory_options::skip_permission_denied;
-  for (auto at = fs::recursive_directory_iterator("/sys/fs/cgroup", options, error);
-       at != fs::recursive_directory_iterator{}; at.increment(error)) {
-    const std::string name = at->path().filename();
-    if (!name.starts_with("fanfare-")) continue;
-    at.disable_recursion_pending();
-    if (worker(std::atoi(name.c_str() + 8)) && !others.contains(at->path())) {
-      folders.insert(at->path());
+  // Those of others come and go meanwhile: then it ends early, with an error.
+  for (int tries = 0; tries < 100 && (tries == 0 || error); ++tries) {
+    for (auto at = fs::recursive_directory_iterator("/sys/fs/cgroup", options, error);
+         at != fs::recursive_directory_iterator{}; at.increment(error)) {
+      const std::string name = at->path().filename();
+      if (!name.starts_with("fanfare-")) continue;
+      at.disable_recursion_pending();
+      if (worker(std::atoi(name.c_str() + 8)) && !others.contains(at->path())) {
+        folders.insert(at->path());
+      }
     }
   }
   return folders;

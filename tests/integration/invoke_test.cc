@@ -190,7 +190,7 @@ TEST(Invoking, OfWhatDoesNotEvenBeginEndsWithTheCallersTimeAsWell) {
   Calling calling("1", "timeout = \"500ms\"\n[retry]\nprofile = \"none\"\n");
   const std::string began = calling.open_file("began"), ended = calling.open_file("ended");
   const auto id =
-      calling.installation.publish("calls", "mark " + began + "\ncall sleepy 1\nmark " + ended);
+      calling.installation.publish("calls", "mark " + began + "\ncall sleepy 1500\nmark " + ended);
   ASSERT_TRUE(eventually([&] { return calling.marks(began) == 1; }));
   ::kill(calling.installation.redis().pid(), SIGSTOP);
   std::this_thread::sleep_for(1s);

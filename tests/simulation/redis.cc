@@ -175,10 +175,13 @@ void Redis::apply(Arrived& arrived) {
 void Redis::apply_append(Arrived& arrived) {
   RedisLink::Era& era = *arrived.era;
   if (era.refused || !era.behind_gap.empty()) {
-    era.behind_gap.push_back([this, arrived] {
-      auto repeated = arrived;
-      if (!repeated.era->broken) apply(repeated);
-    });
+    // It is kept by its era, and must not keep that in turn.
+    const auto its = std::exchange(arrived.era, {});
+    its->behind_gap.push_back(
+        [this, of = std::weak_ptr(its), waiting = std::move(arrived)]() mutable {
+          waiting.era = of.lock();
+          if (waiting.era && !waiting.era->broken) apply(waiting);
+        });
     return;
   }
   auto said = apply(arrived.call);
