@@ -82,6 +82,11 @@ FunctionState* Core::find_function(std::string_view name) {
   return at == functions_.end() ? nullptr : at->second.get();
 }
 
+bool Core::is_deployed(const std::string& name) const {
+  const auto at = functions_.find(name);
+  return at != functions_.end() && at->second->deployed;
+}
+
 void Core::touch(FunctionState& function) {
   if (std::find(touched_.begin(), touched_.end(), &function) == touched_.end()) {
     touched_.push_back(&function);

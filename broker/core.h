@@ -384,6 +384,7 @@ class Core {
   void check_office(Now now);
   void note_rates(Now now);
   FunctionState* find_function(std::string_view name);
+  bool is_deployed(const std::string& name) const;
   void touch(FunctionState& function);
 
   // core_publish.cc: from a publisher's batch to journaled deliveries

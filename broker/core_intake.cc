@@ -24,6 +24,8 @@ std::uint64_t& refusal_counter(Counters& counters, Refusal code) {
       return counters.events_refused_unavailable;
     case Refusal::kUnsupported:
       return counters.events_refused_unsupported;
+    case Refusal::kNoSuchFunction:
+      return counters.events_refused_no_such_function;
     default:
       return counters.events_refused_malformed;
   }
@@ -214,7 +216,7 @@ Core::Incoming Core::admit(SharedBytes packed, BatchId batch) {
 
   Incoming incoming;
   incoming.batch = batch;
-  std::string idempotency_key;
+  std::string idempotency_key, to;
   if (!event->packed_options.empty()) {
     auto options = protocol::unpack_options(event->packed_options);
     if (!options) return refused(Refusal::kMalformed, options.error().message);
@@ -230,9 +232,13 @@ Core::Incoming Core::admit(SharedBytes packed, BatchId batch) {
     }
     apply_options(incoming, *options);
     idempotency_key = std::move(options->idempotency_key);
+    to = std::move(options->to);
+  }
+  if (!to.empty() && !is_deployed(to)) {
+    return refused(Refusal::kNoSuchFunction, fmt::format("there is no function {}", to));
   }
   if (looks_at_claims()) incoming.claims = claims_of(*event, idempotency_key);
-  incoming.target = target_of(*event);
+  incoming.target = to.empty() ? target_of(*event) : target_named(to);
   for (const FunctionState* function : incoming.target->functions) {
     if (!function->trouble.empty()) {
       return refused(Refusal::kUnavailable, fmt::format("function {} takes no events: {}",

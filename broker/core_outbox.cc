@@ -108,7 +108,8 @@ bool Core::take_caused(FunctionState& source, store::OutboxPage::Entry& entry) {
   Caused caused{{}, &source, entry.id};
   Incoming& incoming = caused.incoming;
   apply_options(incoming, *options);
-  incoming.target = entry.to.empty() ? target_of(*event) : target_named(entry.to);
+  const std::string& to = entry.to.empty() ? options->to : entry.to;
+  incoming.target = to.empty() ? target_of(*event) : target_named(to);
   const bool full = std::ranges::any_of(incoming.target->functions, [&](const FunctionState* f) {
     return f->taken() >= options_.queue_max && options_.protections.bound_queues;
   });

@@ -33,6 +33,27 @@ TEST(Publishing, WithoutTheProtectionAcknowledgesTooEarly) {
   EXPECT_EQ(h.answers().size(), 1u);
 }
 
+TEST(Publishing, ToAFunctionByNameReachesThatOneAlone) {
+  CoreHarness h({{"f", "[[on]]\npattern = '{\"type\":[\"t\"]}'\n"}, {"g", ""}});
+  protocol::PublishOptions to;
+  to.to = "g";
+  h.publish(1, {h.event(to)});
+  const auto [ticket, append] = h.take_call<store::Append>();
+  ASSERT_EQ(append.streams.size(), 1u);
+  EXPECT_EQ(append.streams[0].function, "g");
+  h.answer(ticket, store::Answer{store::Appended{}});
+  EXPECT_EQ(h.answers().at(0).routes.at(0), std::vector<std::string>{"g"});
+
+  to.to = "nobody";
+  h.publish(2, {h.event(to)});
+  h.answer_all();
+  const auto answers = h.answers();
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].runs.at(0).fate, Fate::kRefused);
+  EXPECT_EQ(answers[0].errors.at(0).code, protocol::Refusal::kNoSuchFunction);
+  EXPECT_EQ(h.core.counters().events_refused_no_such_function, 1u);
+}
+
 TEST(Publishing, GroupsWhatArrivesWhileAnAppendIsUnderWay) {
   CoreHarness h;
   h.publish(1, {h.event()}, false, "a");

@@ -14,10 +14,11 @@ struct Counters {
   std::uint64_t events_refused_queue_full = 0;
   std::uint64_t events_refused_unavailable = 0;
   std::uint64_t events_refused_unsupported = 0;
-  std::uint64_t events_refused_mismatch = 0;  // their key stands for another payload
-  std::uint64_t lookups_failed = 0;           // of claims; asked again
-  std::uint64_t batches_repeated = 0;         // answered from the repeat guard
-  std::uint64_t repeats_stale = 0;            // their publisher had gone on: dropped
+  std::uint64_t events_refused_no_such_function = 0;  // of their option `to`
+  std::uint64_t events_refused_mismatch = 0;          // their key stands for another payload
+  std::uint64_t lookups_failed = 0;                   // of claims; asked again
+  std::uint64_t batches_repeated = 0;                 // answered from the repeat guard
+  std::uint64_t repeats_stale = 0;                    // their publisher had gone on: dropped
   std::uint64_t frames_malformed = 0;
   std::uint64_t frames_wrong_version = 0;
 

@@ -158,6 +158,7 @@ std::string metrics_text(const Core& core) {
            {{{"reason", "queue_full"}}, c.events_refused_queue_full},
            {{{"reason", "unavailable"}}, c.events_refused_unavailable},
            {{{"reason", "unsupported"}}, c.events_refused_unsupported},
+           {{{"reason", "no_such_function"}}, c.events_refused_no_such_function},
            {{{"reason", "mismatch"}}, c.events_refused_mismatch}});
   counter("fanfare_events_caused_total", "Events that deliveries published when they ended.",
           {{{}, c.events_caused}});

@@ -118,6 +118,7 @@ void add_delivery_flags(CLI::App& verb, EventFlags& event) {
   verb.add_option("--ordering-key", event.ordering_key, "In order, one at a time per key");
   verb.add_option("--idempotency-key", event.idempotency_key,
                   "The same key is the same event: published again it is a duplicate");
+  verb.add_option("--to", event.to, "The function that gets it, alone, whatever it subscribes to");
   verb.add_option("--tenant", event.tenant, "Tenants take turns, however much each has queued");
 }
 

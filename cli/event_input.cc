@@ -99,6 +99,7 @@ Result<protocol::Event> make_event(const EventFlags& flags) {
   event.options.ordering_key = flags.ordering_key;
   event.options.idempotency_key = flags.idempotency_key;
   event.options.tenant = flags.tenant;
+  event.options.to = flags.to;
   return event;
 }
 

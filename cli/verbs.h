@@ -30,7 +30,7 @@ struct EventFlags {
   std::string delay, max_age;       // durations
   std::string deliver_at, expires_at;  // instants
   std::optional<int> priority;
-  std::string ordering_key, idempotency_key, tenant;
+  std::string ordering_key, idempotency_key, tenant, to;
 };
 
 struct PublishCommand {

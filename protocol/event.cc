@@ -19,11 +19,11 @@ constexpr std::uint32_t kExtensionsMax = 64;
 
 std::uint32_t options_given(const PublishOptions& options) {
   const PublishOptions defaults;
-  return static_cast<std::uint32_t>(options.deliver_at.has_value() + options.delay.has_value() +
-                                    options.expires_at.has_value() + options.max_age.has_value() +
-                                    (options.priority != defaults.priority) +
-                                    !options.ordering_key.empty() + !options.tenant.empty() +
-                                    !options.idempotency_key.empty() + (options.generation != 0));
+  return static_cast<std::uint32_t>(
+      options.deliver_at.has_value() + options.delay.has_value() + options.expires_at.has_value() +
+      options.max_age.has_value() + (options.priority != defaults.priority) +
+      !options.ordering_key.empty() + !options.tenant.empty() + !options.idempotency_key.empty() +
+      !options.to.empty() + (options.generation != 0));
 }
 
 void pack_options(Packer& packer, const PublishOptions& options) {
@@ -51,6 +51,7 @@ void pack_options(Packer& packer, const PublishOptions& options) {
   text("ordering_key", options.ordering_key);
   text("tenant", options.tenant);
   text("idempotency_key", options.idempotency_key);
+  text("to", options.to);
   if (options.generation != 0) {
     packer.str("generation");
     packer.unsigned_integer(options.generation);
@@ -160,6 +161,7 @@ constexpr OptionReader kOptionReaders[] = {
     {"ordering_key", [](Cursor& c, PublishOptions& o) { o.ordering_key = key_text(c); }},
     {"tenant", [](Cursor& c, PublishOptions& o) { o.tenant = key_text(c); }},
     {"idempotency_key", [](Cursor& c, PublishOptions& o) { o.idempotency_key = key_text(c); }},
+    {"to", [](Cursor& c, PublishOptions& o) { o.to = key_text(c); }},
     {"generation",
      [](Cursor& c, PublishOptions& o) {
        o.generation = static_cast<std::uint32_t>(c.unsigned_integer(1'000'000));

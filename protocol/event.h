@@ -31,6 +31,7 @@ struct PublishOptions {
   std::string ordering_key;                // FIFO, one in flight per key
   std::string tenant;                      // fairness key
   std::string idempotency_key;
+  std::string to;  // the function that gets it, whatever others subscribe to; empty = subscribers
   // How many deliveries led to this event: 0 unless a function published it, or it is a
   // destination's. Set by worker and broker alone; of publishers it is refused.
   std::uint32_t generation = 0;

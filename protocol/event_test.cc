@@ -169,6 +169,16 @@ TEST(Options, RefuseValuesOutOfRange) {
   EXPECT_EQ(wrong.error().message, "event: option priority: integer out of range at byte 11");
 }
 
+TEST(EventOptions, MayNameTheFunctionThatGetsIt) {
+  Event event;
+  event.source = "/s";
+  event.type = "t";
+  event.options.to = "thumbnail";
+  const auto read = unpack_event(pack(event));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->options.to, "thumbnail");
+}
+
 TEST(TenantOf, IsFoundAmongTheOptionsAndNothingElseIsNeeded) {
   Event event;
   event.source = "/s";

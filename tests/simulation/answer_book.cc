@@ -19,6 +19,8 @@ AnswerBook::Reason AnswerBook::reason_of(Refusal code) {
       return kUnavailable;
     case Refusal::kUnsupported:
       return kUnsupported;
+    case Refusal::kNoSuchFunction:
+      return kNoSuchFunction;
     default:
       return kMalformed;
   }
@@ -186,6 +188,8 @@ std::string AnswerBook::check(const broker::Counters& c, Now now) {
   compare("events refused as unavailable", c.events_refused_unavailable,
           events_.refused[kUnavailable]);
   compare("unsupported events", c.events_refused_unsupported, events_.refused[kUnsupported]);
+  compare("events to functions that are not there", c.events_refused_no_such_function,
+          events_.refused[kNoSuchFunction]);
   return complaint_;
 }
 

@@ -43,7 +43,15 @@ class AnswerBook {
   std::string check(const broker::Counters& counters, Now now);
 
  private:
-  enum Reason : std::size_t { kMalformed, kTooLarge, kQueueFull, kUnavailable, kUnsupported, kAll };
+  enum Reason : std::size_t {
+    kMalformed,
+    kTooLarge,
+    kQueueFull,
+    kUnavailable,
+    kUnsupported,
+    kNoSuchFunction,
+    kAll
+  };
   struct Events {
     std::uint64_t accepted = 0, unmatched = 0, deliveries = 0, duplicates = 0;
     std::array<std::uint64_t, kAll> refused{};
