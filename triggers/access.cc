@@ -1,0 +1,80 @@
+#include "triggers/access.h"
+
+#include <openssl/crypto.h>
+
+#include "triggers/problem.h"
+
+namespace fanfare::triggers {
+namespace {
+
+bool starts_with_any_case(std::string_view text, std::string_view lower) {
+  if (text.size() < lower.size()) return false;
+  for (std::size_t i = 0; i < lower.size(); ++i) {
+    const char byte = text[i];
+    if ((byte >= 'A' && byte <= 'Z' ? byte + 32 : byte) != lower[i]) return false;
+  }
+  return true;
+}
+
+// Of "example.org:80", "[::1]:80" and the same without a port.
+std::string_view host_name(std::string_view host) {
+  if (host.starts_with('[')) return host.substr(0, host.find(']') + 1);
+  return host.substr(0, host.find(':'));
+}
+
+bool is_loopback_name(std::string_view host) {
+  const std::string_view name = host_name(host);
+  return name == "localhost" || name == "[::1]" || name.starts_with("127.");
+}
+
+std::string_view token_of(const HttpExchange& exchange) {
+  if (const auto token = exchange.header("X-Fanfare-Token"); !token.empty()) return token;
+  std::string_view authorization = exchange.header("Authorization");
+  constexpr std::string_view kBearer = "bearer ", kAws = "aws4-hmac-sha256 ",
+                             kCredential = "Credential=";
+  if (starts_with_any_case(authorization, kBearer)) return authorization.substr(kBearer.size());
+  if (!starts_with_any_case(authorization, kAws)) return {};
+  const std::size_t at = authorization.find(kCredential);
+  if (at == authorization.npos) return {};
+  authorization.remove_prefix(at + kCredential.size());
+  return authorization.substr(0, authorization.find('/'));
+}
+
+bool is_trusted_loopback(const HttpExchange& exchange) {
+  if (!exchange.peer().loopback || !is_loopback_name(exchange.header("Host"))) return false;
+  return exchange.header("Forwarded").empty() && exchange.header("X-Forwarded-For").empty() &&
+         exchange.header("X-Real-IP").empty();
+}
+
+bool is_of_another_origin(const HttpExchange& exchange) {
+  const std::string_view origin = exchange.header("Origin");
+  if (origin.empty()) return false;
+  const std::size_t scheme = origin.find("://");
+  return scheme == origin.npos || origin.substr(scheme + 3) != exchange.header("Host");
+}
+
+}  // namespace
+
+bool is_token(const std::vector<std::string>& tokens, std::string_view text) {
+  bool known = false;
+  for (const std::string& token : tokens) {
+    const bool same = token.size() == text.size() && !token.empty() &&
+                      CRYPTO_memcmp(token.data(), text.data(), token.size()) == 0;
+    known = known || same;
+  }
+  return known;
+}
+
+std::optional<HttpResponse> refusal_of(const AccessOptions& options, const HttpExchange& exchange) {
+  if (is_token(options.tokens, token_of(exchange))) return std::nullopt;
+  if (options.trust_loopback && is_trusted_loopback(exchange)) {
+    if (!is_of_another_origin(exchange)) return std::nullopt;
+    return problem(403, "pages of other origins may only use forms; send a token otherwise");
+  }
+  HttpResponse response =
+      problem(401, "a token is needed: Authorization: Bearer TOKEN, one of [triggers] tokens");
+  response.headers.push_back({"WWW-Authenticate", "Bearer"});
+  return response;
+}
+
+}  // namespace fanfare::triggers

@@ -1,0 +1,169 @@
+#include "triggers/cloudevents_http.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "protocol/json_text.h"
+
+namespace fanfare::triggers {
+namespace {
+
+using protocol::Event;
+
+constexpr std::string_view kPrefix = "ce-";
+constexpr std::string_view kStructured = "application/cloudevents";
+constexpr std::string_view kBatched = "application/cloudevents-batch";
+
+char lower(char byte) {
+  return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte + 32) : byte;
+}
+
+std::string lower(std::string_view text) {
+  std::string all{text};
+  for (char& byte : all) byte = lower(byte);
+  return all;
+}
+
+// Without parameters, in lower case.
+std::string media_type(std::string_view content_type) {
+  content_type = content_type.substr(0, content_type.find(';'));
+  while (content_type.ends_with(' ')) content_type.remove_suffix(1);
+  return lower(content_type);
+}
+
+int hex(char byte) {
+  if (byte >= '0' && byte <= '9') return byte - '0';
+  byte = lower(byte);
+  return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+}
+
+// Section 3.1.3.2: what is not printable ASCII comes as %XX.
+std::string decode(std::string_view value) {
+  std::string decoded;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    const int high = value[i] == '%' && i + 2 < value.size() ? hex(value[i + 1]) : -1;
+    const int low = high >= 0 ? hex(value[i + 2]) : -1;
+    if (low < 0) {
+      decoded.push_back(value[i]);
+    } else {
+      decoded.push_back(static_cast<char>(high * 16 + low));
+      i += 2;
+    }
+  }
+  return decoded;
+}
+
+std::string encode(std::string_view value) {
+  std::string encoded;
+  for (const char byte : value) {
+    if (byte <= 0x20 || byte >= 0x7f || byte == '"' || byte == '%') {
+      encoded += fmt::format("%{:02X}", static_cast<unsigned char>(byte));
+    } else {
+      encoded.push_back(byte);
+    }
+  }
+  return encoded;
+}
+
+std::string* attribute_of(Event& event, std::string_view name) {
+  if (name == "id") return &event.id;
+  if (name == "source") return &event.source;
+  if (name == "type") return &event.type;
+  if (name == "subject") return &event.subject;
+  if (name == "time") return &event.time;
+  if (name == "dataschema") return &event.data_schema;
+  return nullptr;
+}
+
+Result<void> check_required(const Event& event) {
+  if (event.id.empty()) return reject("CloudEvents: id is missing");
+  if (event.source.empty()) return reject("CloudEvents: source is missing");
+  if (event.type.empty()) return reject("CloudEvents: type is missing");
+  return {};
+}
+
+Result<CloudEvents> binary(const HttpExchange& exchange) {
+  if (exchange.header("ce-specversion") != "1.0") {
+    return reject("CloudEvents: ce-specversion must be 1.0");
+  }
+  Event event;
+  for (const auto& [field, value] : exchange.headers()) {
+    const std::string name = lower(field);
+    if (!name.starts_with(kPrefix)) continue;
+    const std::string attribute = name.substr(kPrefix.size());
+    if (attribute == "specversion") continue;
+    if (std::string* const known = attribute_of(event, attribute)) {
+      *known = decode(value);
+    } else {
+      event.extensions.emplace_back(attribute, decode(value));
+    }
+  }
+  event.content_type = exchange.header("Content-Type");
+  event.data = exchange.body();
+  if (const auto checked = check_required(event); !checked) return checked.error();
+  // What travels is what the readers of packed events take.
+  if (auto whole = protocol::view_event(protocol::pack(event)); !whole) return whole.error();
+  return CloudEvents{{std::move(event)}, false};
+}
+
+Result<Event> structured(std::string_view json) {
+  auto event = protocol::from_cloudevents_json(json);
+  if (!event) return event;
+  if (const auto checked = check_required(*event); !checked) return checked.error();
+  return event;
+}
+
+Result<CloudEvents> batched(std::string_view body) {
+  using Json = nlohmann::ordered_json;
+  const Json list = protocol::nests_within_bounds(body) ? Json::parse(body, nullptr, false)
+                                                        : Json(Json::value_t::discarded);
+  if (!list.is_array()) return reject("CloudEvents: a batch is a JSON array of events");
+  CloudEvents all{{}, true};
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    auto event = structured(list[i].dump());
+    if (!event) return reject(fmt::format("event {}: {}", i, event.error().message));
+    all.events.push_back(*std::move(event));
+  }
+  return all;
+}
+
+}  // namespace
+
+bool is_cloud_event(const HttpExchange& exchange) {
+  return media_type(exchange.header("Content-Type")).starts_with(kStructured) ||
+         !exchange.header("ce-specversion").empty();
+}
+
+Result<CloudEvents> cloud_events_of(const HttpExchange& exchange) {
+  const std::string type = media_type(exchange.header("Content-Type"));
+  if (type.starts_with(kStructured) && !type.ends_with("+json")) {
+    return reject("CloudEvents: of its event formats JSON is understood here, not " + type);
+  }
+  if (type.starts_with(kBatched)) return batched(exchange.body());
+  if (!type.starts_with(kStructured)) return binary(exchange);
+  auto event = structured(exchange.body());
+  if (!event) return event.error();
+  return CloudEvents{{*std::move(event)}, false};
+}
+
+BinaryCloudEvent to_binary(const Event& event) {
+  BinaryCloudEvent out;
+  out.headers.push_back({"ce-specversion", "1.0"});
+  const auto put = [&](std::string name, const std::string& value) {
+    if (!value.empty()) out.headers.push_back({"ce-" + std::move(name), encode(value)});
+  };
+  put("id", event.id);
+  put("source", event.source);
+  put("type", event.type);
+  put("subject", event.subject);
+  put("time", event.time);
+  put("dataschema", event.data_schema);
+  for (const auto& [name, value] : event.extensions) put(name, value);
+  out.headers.push_back(
+      {"Content-Type", event.content_type.empty() ? "application/json" : event.content_type});
+  out.body = event.data;
+  return out;
+}
+
+}  // namespace fanfare::triggers

@@ -1,0 +1,40 @@
+// Settings of fanfare-triggers: section [triggers] of fanfare.toml, FANFARE_TRIGGERS_<KEY> in the
+// environment. What becomes events is defined apart, in triggers.toml (definitions.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "triggers/access.h"
+#include "triggers/http_server.h"
+
+namespace fanfare::triggers {
+
+struct Config {
+  std::string listen;         // host:port
+  std::string broker, redis;  // as in [worker]
+  std::string definitions;    // triggers.toml; empty or absent: none
+  std::string certificate;    // PEM; with `tls_key`
+  std::string tls_key;        // PEM file
+  std::vector<std::string> tokens;
+  bool trust_loopback = true;
+  bool is_public = false;
+  std::uint64_t max_body_bytes = 0;
+  std::uint32_t connections_max = 0;
+  Duration request_timeout{}, idle_timeout{}, drain{};
+  std::string log_level, log_format;
+};
+
+// Rows bound to `config`, which must stay where it is.
+ConfigSpec config_spec(Config& config);
+
+// Beyond loopback it takes TLS and a token, or `public = true`: else anybody could publish, and
+// read what others have published.
+Result<void> check_exposure(const Config& config);
+
+HttpServerOptions http_options(const Config& config);
+AccessOptions access_options(const Config& config);
+
+}  // namespace fanfare::triggers

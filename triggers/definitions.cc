@@ -1,0 +1,200 @@
+#include "triggers/definitions.h"
+
+#include <fmt/format.h>
+
+#include <toml++/toml.h>
+#include <fstream>
+#include <sstream>
+
+#include "base/nearest.h"
+#include "base/size.h"
+#include "protocol/ids.h"
+
+namespace fanfare::triggers {
+namespace {
+
+// ---- values; an error is the reason only ----
+
+Result<void> read_text(const toml::node& node, std::string& target) {
+  const auto text = node.value_exact<std::string>();
+  if (!text) return reject("must be a text");
+  target = *text;
+  return {};
+}
+
+Result<void> read_texts(const toml::node& node, std::vector<std::string>& target) {
+  const toml::array* const list = node.as_array();
+  target.clear();
+  for (std::size_t i = 0; list && i < list->size(); ++i) {
+    const auto text = (*list)[i].value_exact<std::string>();
+    if (!text) return reject("must be a list of texts");
+    target.push_back(*text);
+  }
+  if (!list) return reject("must be a list of texts");
+  return {};
+}
+
+Result<void> read_bytes(const toml::node& node, std::size_t& target, std::size_t max) {
+  const auto number = node.value_exact<std::int64_t>();
+  const auto text = node.value_exact<std::string>();
+  if (!number && !text) return reject("must be a size like \"256KiB\"");
+  const auto size = parse_size(number ? std::to_string(*number) : *text);
+  if (!size) return size.error();
+  if (*size < 1 || *size > max)
+    return reject(fmt::format("must be from 1 to {}", format_size(max)));
+  target = *size;
+  return {};
+}
+
+Result<void> read_count(const toml::node& node, std::uint32_t& target, std::uint32_t max) {
+  const auto number = node.value_exact<std::int64_t>();
+  if (!number || *number < 0 || *number > max) {
+    return reject(fmt::format("must be a whole number from 0 to {}", max));
+  }
+  target = static_cast<std::uint32_t>(*number);
+  return {};
+}
+
+// ---- the keys of each kind, in the sample's order ----
+
+template <typename Definition>
+struct Key {
+  const char* name;
+  Result<void> (*read)(const toml::node& node, Definition& into);
+  const char* sample;  // the default, as TOML
+  const char* doc;
+};
+
+constexpr Key<FormDefinition> kFormKeys[] = {
+    {"max_bytes",
+     [](const toml::node& node, FormDefinition& form) {
+       return read_bytes(node, form.bytes_max, 6u << 20);
+     },
+     "\"256KiB\"", "Largest submission; more is answered with 413."},
+    {"per_minute",
+     [](const toml::node& node, FormDefinition& form) {
+       return read_count(node, form.per_minute_max, 1'000'000);
+     },
+     "60", "Submissions that one address may send in a minute; then 429. 0 = no limit."},
+    {"origins",
+     [](const toml::node& node, FormDefinition& form) { return read_texts(node, form.origins); },
+     "[]",
+     "Pages that may submit and read the answer, as \"https://example.org\"; \"*\" = all. Empty:\n"
+     "any page may submit, and no page's script reads the answer."},
+    {"next",
+     [](const toml::node& node, FormDefinition& form) { return read_texts(node, form.next); }, "[]",
+     "Where the field _next may lead a browser afterwards: beginnings of addresses, as\n"
+     "\"https://example.org/\"."},
+    {"honeypot",
+     [](const toml::node& node, FormDefinition& form) { return read_text(node, form.honeypot); },
+     "\"_gotcha\"",
+     "A field that people leave empty: whoever fills it in is answered, and nothing is published."},
+    {"tenant",
+     [](const toml::node& node, FormDefinition& form) { return read_text(node, form.tenant); },
+     "\"\"", "Whose the events are, for fairness and usage."},
+};
+
+class Reader {
+ public:
+  Reader(const toml::table& root, std::string_view file) : root_(root), file_(file) {}
+
+  Result<Definitions> read() {
+    for (const auto& [name, node] : root_) {
+      if (name.str() == "forms") {
+        const auto read = read_kind(node, "forms", std::span<const Key<FormDefinition>>{kFormKeys},
+                                    definitions_.forms);
+        if (!read) return read.error();
+      } else {
+        return unknown(std::string{name.str()}, name.source(), {"forms"});
+      }
+    }
+    return std::move(definitions_);
+  }
+
+ private:
+  Error wrong(const toml::source_region& where, const std::string& what) const {
+    return reject(fmt::format("{}:{}:{}: {}", file_, where.begin.line, where.begin.column, what));
+  }
+  Error unknown(const std::string& key, const toml::source_region& where,
+                const std::vector<std::string>& known) const {
+    const std::string near = nearest(key, known);
+    return wrong(where, "unknown key " + key +
+                            (near.empty() ? std::string{} : "; did you mean " + near + "?"));
+  }
+
+  template <typename Definition, typename Map>
+  Result<void> read_kind(const toml::node& node, const std::string& kind,
+                         std::span<const Key<Definition>> keys, Map& into) {
+    const toml::table* const all = node.as_table();
+    if (!all) return wrong(node.source(), fmt::format("write [{}.NAME]", kind));
+    for (const auto& [name, each] : *all) {
+      const std::string called{name.str()};
+      const toml::table* const table = each.as_table();
+      if (!table) return wrong(name.source(), fmt::format("write [{}.{}]", kind, called));
+      if (called != "*" && !protocol::is_function_name(called)) {
+        return wrong(name.source(), fmt::format("the name \"{}\" must be 1 to 64 of a-z, A-Z, 0-9, "
+                                                "- and _, or \"*\"",
+                                                called));
+      }
+      Definition definition;
+      for (const auto& [key, value] : *table) {
+        const auto row = std::ranges::find_if(
+            keys, [&key = key](const Key<Definition>& known) { return key.str() == known.name; });
+        if (row == keys.end()) {
+          std::vector<std::string> known;
+          for (const auto& one : keys) known.emplace_back(one.name);
+          return unknown(std::string{key.str()}, key.source(), known);
+        }
+        if (const auto read = row->read(value, definition); !read) {
+          return wrong(value.source(), fmt::format("{} {}", row->name, read.error().message));
+        }
+      }
+      into.emplace(called, std::move(definition));
+    }
+    return {};
+  }
+
+  const toml::table& root_;
+  std::string file_;
+  Definitions definitions_;
+};
+
+template <typename Definition>
+void append_sample(std::string& text, std::span<const Key<Definition>> keys) {
+  for (const auto& key : keys) {
+    std::istringstream lines(key.doc);
+    for (std::string line; std::getline(lines, line);) text += "# " + line + "\n";
+    text += fmt::format("{} = {}\n", key.name, key.sample);
+  }
+}
+
+}  // namespace
+
+Result<Definitions> parse_definitions(std::string_view text, std::string_view file) {
+  try {
+    const toml::table root = toml::parse(text, file);
+    return Reader(root, file).read();
+  } catch (const toml::parse_error& error) {
+    const auto& at = error.source().begin;
+    return reject(fmt::format("{}:{}:{}: {}", file, at.line, at.column, error.description()));
+  }
+}
+
+Result<Definitions> read_definitions(const std::string& file) {
+  std::ifstream in(file);
+  if (!in) return reject(fmt::format("{} cannot be read", file));
+  std::ostringstream text;
+  text << in.rdbuf();
+  return parse_definitions(text.str(), file);
+}
+
+std::string sample_definitions() {
+  std::string text =
+      "# What becomes events, and how: read by fanfare-triggers when it starts.\n\n"
+      "# POST /forms/contact; [forms.\"*\"] stands for all forms that are not named.\n"
+      "[forms.contact]\n";
+  append_sample(text, std::span<const Key<FormDefinition>>{kFormKeys});
+  return text;
+}
+
+}  // namespace fanfare::triggers

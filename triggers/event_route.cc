@@ -1,0 +1,33 @@
+#include "triggers/event_route.h"
+
+#include "triggers/cloudevents_http.h"
+#include "triggers/problem.h"
+
+namespace fanfare::triggers {
+
+BodyPlan EventRoute::plan(const HttpExchange& exchange, const Path& path) {
+  if (path.size() != 1) return refuse(problem(404, "events are sent to /events"));
+  if (exchange.method() != "POST") return refuse(method_not_allowed("POST"));
+  if (!is_cloud_event(exchange)) {
+    HttpResponse response =
+        problem(415,
+                "CloudEvents are taken here: application/cloudevents+json, "
+                "application/cloudevents-batch+json, or ce-specversion and the other ce- fields");
+    response.headers.push_back({"Accept", "application/cloudevents+json"});
+    return refuse(std::move(response));
+  }
+  return {.bytes_max = body_bytes_max_, .sink = {}, .refusal = {}};
+}
+
+void EventRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path&) {
+  auto events = cloud_events_of(*exchange);
+  if (!events) return exchange->respond(problem_of(events.error()));
+  if (events->batch) return publish_all(client_, counters_, exchange, events->events);
+  auto& event = events->events.front();
+  if (const auto read = read_options(*exchange, event.options); !read) {
+    return exchange->respond(problem_of(read.error()));
+  }
+  publish_one(client_, counters_, exchange, event);
+}
+
+}  // namespace fanfare::triggers

@@ -1,0 +1,165 @@
+#include "triggers/form_route.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "protocol/json_text.h"
+#include "triggers/problem.h"
+
+namespace fanfare::triggers {
+namespace {
+
+constexpr std::string_view kUrlencoded = "application/x-www-form-urlencoded";
+
+bool may_submit(const FormDefinition& form, std::string_view origin) {
+  if (form.origins.empty() || origin.empty()) return true;
+  return std::ranges::any_of(form.origins,
+                             [&](const std::string& one) { return one == "*" || one == origin; });
+}
+
+// The Fetch standard, section 3.2: pages may read the response if they are named.
+void allow_origin(const FormDefinition& form, const HttpExchange& exchange,
+                  HttpResponse& response) {
+  const std::string_view origin = exchange.header("Origin");
+  if (origin.empty() || form.origins.empty()) return;
+  response.headers.push_back({"Access-Control-Allow-Origin", std::string{origin}});
+  response.headers.push_back({"Vary", "Origin"});
+}
+
+HttpResponse preflight(const FormDefinition& form, const HttpExchange& exchange) {
+  HttpResponse response{.status = 204, .headers = {{"Allow", "POST, OPTIONS"}}, .body = {}};
+  allow_origin(form, exchange, response);
+  response.headers.push_back({"Access-Control-Allow-Methods", "POST"});
+  response.headers.push_back({"Access-Control-Allow-Headers", "Content-Type, Idempotency-Key"});
+  response.headers.push_back({"Access-Control-Max-Age", "3600"});
+  return response;
+}
+
+bool is_of_type(std::string_view content_type, std::string_view type) {
+  content_type = content_type.substr(0, content_type.find(';'));
+  while (content_type.ends_with(' ')) content_type.remove_suffix(1);
+  return std::ranges::equal(
+      content_type, type, [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; });
+}
+
+// The texts of a JSON object's members, for those that steer the gateway.
+Result<FormFields> json_fields(std::string_view body, std::string& data) {
+  using Json = nlohmann::ordered_json;
+  Json json = protocol::nests_within_bounds(body) ? Json::parse(body, nullptr, false)
+                                                  : Json(Json::value_t::discarded);
+  if (!json.is_object()) return reject("a form's JSON is an object of its fields");
+  FormFields fields;
+  for (auto member = json.begin(); member != json.end();) {
+    if (!member.key().starts_with('_')) {
+      ++member;
+      continue;
+    }
+    fields.emplace_back(member.key(), member->is_string() ? member->get<std::string>() : "");
+    member = json.erase(member);
+  }
+  data = fields.empty() ? std::string{body} : json.dump();
+  return fields;
+}
+
+// A person's browser shows what comes back.
+bool wants_page(const HttpExchange& exchange) {
+  return exchange.header("Accept").find("text/html") != std::string_view::npos;
+}
+
+HttpResponse thanks() {
+  return {.status = 202,
+          .headers = {{"Content-Type", "text/html; charset=utf-8"}},
+          .body =
+              "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Sent</title>"
+              "<p>Thank you. Your message has been sent.</p></html>\n"};
+}
+
+}  // namespace
+
+const FormDefinition* FormRoute::find(const Path& path) const {
+  if (path.size() != 2 || path[1].empty()) return nullptr;
+  auto form = forms_.find(path[1]);
+  if (form == forms_.end()) form = forms_.find("*");
+  return form == forms_.end() ? nullptr : &form->second;
+}
+
+BodyPlan FormRoute::plan(const HttpExchange& exchange, const Path& path) {
+  const FormDefinition* const form = find(path);
+  if (!form) {
+    ++counters_.unknown;
+    return refuse(problem(404, "there is no such form; forms are defined in triggers.toml"));
+  }
+  if (!may_submit(*form, exchange.header("Origin"))) {
+    ++counters_.wrong_origin;
+    return refuse(problem(403, "pages of this origin may not submit this form"));
+  }
+  if (exchange.method() == "OPTIONS") return refuse(preflight(*form, exchange));
+  if (exchange.method() != "POST") return refuse(method_not_allowed("POST, OPTIONS"));
+  if (form->per_minute_max > 0 &&
+      !visits_.admit(exchange.peer().address, form->per_minute_max, loop_.now().steady)) {
+    ++counters_.too_many;
+    HttpResponse response = problem(429, "too many submissions; try again in a minute");
+    response.headers.push_back({"Retry-After", "60"});
+    return refuse(std::move(response));
+  }
+  const std::string_view type = exchange.header("Content-Type");
+  if (!is_of_type(type, kUrlencoded) && !is_of_type(type, "application/json")) {
+    ++counters_.malformed;
+    return refuse(problem(415, "a form is application/x-www-form-urlencoded or application/json"));
+  }
+  return {.bytes_max = form->bytes_max, .sink = {}, .refusal = {}};
+}
+
+void FormRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) {
+  const FormDefinition& form = *find(path);
+  protocol::Event event;
+  event.type = "form.submitted";
+  event.source = "/forms/" + path[1];
+  event.content_type = "application/json";
+  event.options.tenant = form.tenant;
+  event.options.idempotency_key = exchange->header("Idempotency-Key");
+  const bool urlencoded = is_of_type(exchange->header("Content-Type"), kUrlencoded);
+  const auto fields =
+      urlencoded ? urlencoded_fields(exchange->body()) : json_fields(exchange->body(), event.data);
+  if (!fields) {
+    ++counters_.malformed;
+    return exchange->respond(problem_of(fields.error()));
+  }
+  if (urlencoded) event.data = to_json(*fields);
+  accept(exchange, form, std::move(event), *fields);
+}
+
+void FormRoute::accept(const std::shared_ptr<HttpExchange>& exchange, const FormDefinition& form,
+                       protocol::Event event, const FormFields& fields) {
+  std::string next;
+  if (const std::string* const wanted = find_field(fields, "_next")) {
+    const bool allowed = std::ranges::any_of(
+        form.next, [&](const std::string& beginning) { return wanted->starts_with(beginning); });
+    const bool one_line = wanted->find_first_of("\r\n") == wanted->npos;
+    if (allowed && one_line) next = *wanted;
+  }
+  auto accepted = [&form, exchange, next](const client::Receipt& receipt) {
+    HttpResponse response{.status = 202,
+                          .headers = {{"Content-Type", "application/json"}},
+                          .body = to_json(receipt) + "\n"};
+    if (!next.empty()) {
+      response = {.status = 303, .headers = {{"Location", next}}, .body = {}};
+    } else if (wants_page(*exchange)) {
+      response = thanks();
+    }
+    allow_origin(form, *exchange, response);
+    return response;
+  };
+  const std::string* const bait = find_field(fields, form.honeypot);
+  if (bait && !bait->empty()) {
+    ++counters_.honeypot;  // and whoever fills it in is none the wiser
+    static const auto kNobody = std::make_shared<const std::vector<std::string>>();
+    return exchange->respond(accepted({.id = {}, .functions = kNobody}));
+  }
+  publish_one(client_, published_, exchange, event, std::move(accepted));
+}
+
+}  // namespace fanfare::triggers

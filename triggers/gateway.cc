@@ -1,0 +1,50 @@
+#include "triggers/gateway.h"
+
+#include <fmt/format.h>
+
+#include "triggers/problem.h"
+
+namespace fanfare::triggers {
+
+void Gateway::add(std::string first_segment, std::unique_ptr<Route> route) {
+  routes_[std::move(first_segment)] = std::move(route);
+}
+
+BodyPlan Gateway::on_head(const HttpExchange& exchange) {
+  const auto path = path_of(exchange.target());
+  const auto route = path && !path->empty() ? routes_.find(path->front()) : routes_.end();
+  BodyPlan plan;
+  if (route == routes_.end()) {
+    ++counters_.unknown_path;
+    std::string known;
+    for (const auto& [name, each] : routes_) known += fmt::format(" /{}", name);
+    plan = refuse(problem(404, "nothing is here; there are" + known));
+  } else if (auto refusal =
+                 route->second->is_public() ? std::nullopt : refusal_of(access_, exchange)) {
+    ++counters_.unauthorised;
+    plan = refuse(*std::move(refusal));
+  } else {
+    plan = route->second->plan(exchange, *path);
+  }
+  if (plan.refusal) ++counters_.refused[plan.refusal->status];
+  return plan;
+}
+
+void Gateway::on_request(const std::shared_ptr<HttpExchange>& exchange) {
+  const auto path = path_of(exchange->target());
+  routes_.find(path->front())->second->handle(exchange, *path);
+}
+
+BodyPlan refuse(HttpResponse response) {
+  BodyPlan plan;
+  plan.refusal = std::move(response);
+  return plan;
+}
+
+HttpResponse method_not_allowed(std::string_view allowed) {
+  HttpResponse response = problem(405, fmt::format("use {}", allowed));
+  response.headers.push_back({"Allow", std::string{allowed}});
+  return response;
+}
+
+}  // namespace fanfare::triggers

@@ -1,0 +1,56 @@
+// From a request to its route: which one it is for, and who may.
+//
+// Routes are told apart by the first segment of the path. Each decides when the head is there what
+// it wants of the body, and answers once that has come.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "triggers/access.h"
+#include "triggers/http.h"
+
+namespace fanfare::triggers {
+
+using Path = std::vector<std::string>;
+
+class Route {
+ public:
+  virtual ~Route() = default;
+  // Made for everybody: access is not asked.
+  virtual bool is_public() const { return false; }
+  // `path` is the whole of it, decoded; its first segment is the route's own.
+  virtual BodyPlan plan(const HttpExchange& exchange, const Path& path) = 0;
+  virtual void handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) = 0;
+};
+
+struct GatewayCounters {
+  std::uint64_t unknown_path = 0, unauthorised = 0;
+  std::map<unsigned, std::uint64_t> refused;  // by status, before a body was read
+};
+
+class Gateway {
+ public:
+  explicit Gateway(AccessOptions access) : access_(std::move(access)) {}
+
+  void add(std::string first_segment, std::unique_ptr<Route> route);
+
+  BodyPlan on_head(const HttpExchange& exchange);
+  void on_request(const std::shared_ptr<HttpExchange>& exchange);
+  const GatewayCounters& counters() const { return counters_; }
+
+ private:
+  AccessOptions access_;
+  std::map<std::string, std::unique_ptr<Route>, std::less<>> routes_;
+  GatewayCounters counters_;
+};
+
+// For plan(): the body is not wanted.
+BodyPlan refuse(HttpResponse response);
+// 405, naming what is allowed: "POST, OPTIONS".
+HttpResponse method_not_allowed(std::string_view allowed);
+
+}  // namespace fanfare::triggers

@@ -1,0 +1,298 @@
+#include "triggers/gateway.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "triggers/cloudevents_http.h"
+#include "triggers/config.h"
+#include "triggers/definitions.h"
+#include "triggers/fake_exchange.h"
+#include "triggers/form_fields.h"
+#include "triggers/health_route.h"
+#include "triggers/invoke_route.h"
+#include "triggers/problem.h"
+#include "triggers/visits.h"
+
+namespace fanfare::triggers {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+using ::testing::StartsWith;
+
+const std::string kToken = "0123456789abcdef";
+const AccessOptions kAccess{.tokens = {kToken, "another of sixteen"}, .trust_loopback = true};
+
+unsigned status_for(std::vector<HttpHeader> headers, const HttpPeer& peer = {"127.0.0.1", true},
+                    const AccessOptions& access = kAccess) {
+  FakeExchange exchange("POST", "/events", std::move(headers));
+  exchange.from = peer;
+  const auto refusal = refusal_of(access, exchange);
+  return refusal ? refusal->status : 200;
+}
+
+TEST(Access, IsForTokensAndForThisMachine) {
+  const HttpPeer far{.address = "192.0.2.1", .loopback = false, .encrypted = true};
+  EXPECT_EQ(status_for({{"Host", "localhost:8080"}}), 200u);
+  EXPECT_EQ(status_for({{"Host", "[::1]:8080"}}), 200u);
+  EXPECT_EQ(status_for({{"Host", "example.org"}}, far), 401u);
+  EXPECT_EQ(status_for({{"Authorization", "Bearer " + kToken}}, far), 200u);
+  EXPECT_EQ(status_for({{"authorization", "bearer another of sixteen"}}, far), 200u);
+  EXPECT_EQ(status_for({{"X-Fanfare-Token", kToken}}, far), 200u);
+  EXPECT_EQ(status_for({{"Authorization", "AWS4-HMAC-SHA256 Credential=" + kToken +
+                                              "/20261128/us-east-1/lambda/aws4_request, "
+                                              "SignedHeaders=host, Signature=00"}},
+                       far),
+            200u);
+  for (const char* wrong : {"Bearer 0123456789abcdeF", "Bearer ", "Bearer 0123456789abcdef0",
+                            "Basic MDEyMzQ1Njc4OWFiY2RlZg==", "0123456789abcdef"}) {
+    EXPECT_EQ(status_for({{"Authorization", wrong}}, far), 401u) << wrong;
+  }
+  EXPECT_EQ(status_for({{"Host", "localhost"}}, {"127.0.0.1", true}, {{}, false}), 401u);
+}
+
+// A page may ask a browser for anything on its own machine; a proxy may ask for anybody.
+TEST(Access, IsNotLentByThisMachinesBrowserOrProxy) {
+  EXPECT_EQ(status_for({{"Host", "rebound.example.org"}}), 401u);
+  EXPECT_EQ(status_for({{"Host", "localhost:8080"}, {"Origin", "https://example.org"}}), 403u);
+  EXPECT_EQ(status_for({{"Host", "localhost:8080"}, {"Origin", "null"}}), 403u);
+  EXPECT_EQ(status_for({{"Host", "localhost:8080"}, {"Origin", "http://localhost:8080"}}), 200u);
+  EXPECT_EQ(status_for({{"Host", "127.0.0.1:8080"}, {"X-Forwarded-For", "192.0.2.1"}}), 401u);
+  EXPECT_EQ(status_for({{"Host", "127.0.0.1:8080"}, {"Forwarded", "for=192.0.2.1"}}), 401u);
+}
+
+TEST(Gateway, FindsTheRouteAndNamesWhatThereIs) {
+  Gateway gateway(kAccess);
+  gateway.add("healthz", std::make_unique<HealthRoute>(
+                             true, [] { return HealthRoute::Word{.text = "ok\n"}; }));
+  gateway.add("metrics", std::make_unique<HealthRoute>(
+                             false, [] { return HealthRoute::Word{.good = false}; }));
+  const auto status = [&](const char* method, const char* target) {
+    const auto exchange =
+        std::make_shared<FakeExchange>(method, target, std::vector<HttpHeader>{{"Host", "::1"}});
+    exchange->from.loopback = false;
+    const auto plan = gateway.on_head(*exchange);
+    if (plan.refusal) return plan.refusal->status;
+    gateway.on_request(exchange);
+    return exchange->said->status;
+  };
+  EXPECT_EQ(status("GET", "/healthz"), 200u);
+  EXPECT_EQ(status("GET", "/healthz?x"), 200u);
+  EXPECT_EQ(status("POST", "/healthz"), 405u);
+  EXPECT_EQ(status("GET", "/healthz/x"), 404u);
+  EXPECT_EQ(status("GET", "/metrics"), 401u);
+  EXPECT_EQ(status("GET", "/"), 404u);
+  EXPECT_EQ(status("GET", "/%zz"), 404u);
+  EXPECT_EQ(gateway.counters().unknown_path, 2u);
+  EXPECT_EQ(gateway.counters().unauthorised, 1u);
+  const auto plan = gateway.on_head(FakeExchange("GET", "/nowhere"));
+  EXPECT_EQ(plan.refusal->body,
+            "{\"title\":\"Not Found\",\"status\":404,\"detail\":\"nothing is here; there are "
+            "/healthz /metrics\"}\n");
+}
+
+TEST(Problem, SaysWhatMayBeDoneAboutAnError) {
+  EXPECT_EQ(problem_of(reject("too_large: 7 bytes")).status, 413u);
+  EXPECT_EQ(problem_of(reject("malformed: no")).status, 400u);
+  const auto full = problem_of(retry_later("queue_full: f has 10"));
+  EXPECT_EQ(full.status, 429u);
+  EXPECT_EQ(full.headers.back().name, "Retry-After");
+  EXPECT_EQ(problem_of(retry_later("unavailable")).status, 503u);
+  EXPECT_EQ(problem_of(reconnect("no broker")).status, 503u);
+  EXPECT_EQ(problem(400, "\"\xff\n").body,
+            "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"\\\"\xEF\xBF\xBD\\u000a\"}\n");
+}
+
+TEST(FormFields, AreReadAsTheUrlStandardHasIt) {
+  const auto fields = urlencoded_fields("a=1&b=x+y%21&&c&a=2&d=%&e=%zz&f=a=b&%C3%BC=%E2%82%AC");
+  ASSERT_TRUE(fields);
+  EXPECT_THAT(*fields,
+              ElementsAre(Pair("a", "1"), Pair("b", "x y!"), Pair("c", ""), Pair("a", "2"),
+                          Pair("d", "%"), Pair("e", "%zz"), Pair("f", "a=b"), Pair("ü", "€")));
+  EXPECT_EQ(to_json(*fields),
+            "{\"a\":[\"1\",\"2\"],\"b\":\"x y!\",\"c\":\"\",\"d\":\"%\",\"e\":\"%zz\","
+            "\"f\":\"a=b\",\"ü\":\"€\"}");
+  EXPECT_EQ(to_json({{"_next", "x"}, {"a", "\"\n"}}), "{\"a\":\"\\\"\\u000a\"}");
+  EXPECT_FALSE(urlencoded_fields("a=%ff"));
+  std::string many;
+  for (std::size_t i = 0; i <= kFormFieldsMax; ++i) many += "a&";
+  EXPECT_FALSE(urlencoded_fields(many));
+}
+
+TEST(CloudEventsOverHttp, ComeInBinaryModeWithTheirAttributesAsFields) {
+  const FakeExchange exchange("POST", "/events",
+                              {{"ce-specversion", "1.0"},
+                               {"CE-Id", "7"},
+                               {"ce-source", "/shop"},
+                               {"ce-type", "order.placed"},
+                               {"ce-subject", "%E2%82%AC%20and%20more"},
+                               {"ce-region", "north"},
+                               {"Content-Type", "application/json"},
+                               {"Host", "x"}},
+                              "{\"a\":1}");
+  ASSERT_TRUE(is_cloud_event(exchange));
+  const auto read = cloud_events_of(exchange);
+  ASSERT_TRUE(read) << read.error().message;
+  ASSERT_EQ(read->events.size(), 1u);
+  const auto& event = read->events[0];
+  EXPECT_EQ(event.id, "7");
+  EXPECT_EQ(event.source, "/shop");
+  EXPECT_EQ(event.type, "order.placed");
+  EXPECT_EQ(event.subject, "€ and more");
+  EXPECT_THAT(event.extensions, ElementsAre(Pair("region", "north")));
+  EXPECT_EQ(event.content_type, "application/json");
+  EXPECT_EQ(event.data, "{\"a\":1}");
+
+  const auto back = to_binary(event);
+  EXPECT_EQ(back.body, event.data);
+  std::vector<HttpHeader> headers = back.headers;
+  const auto again = cloud_events_of(FakeExchange("POST", "/", headers, back.body));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->events[0], event);
+}
+
+TEST(CloudEventsOverHttp, ComeStructuredAndInBatches) {
+  const std::string one =
+      R"({"specversion":"1.0","id":"1","source":"/s","type":"t","data":{"n":1}})";
+  const auto structured = cloud_events_of(FakeExchange(
+      "POST", "/events", {{"Content-Type", "application/cloudevents+json; charset=utf-8"}}, one));
+  ASSERT_TRUE(structured);
+  EXPECT_FALSE(structured->batch);
+  EXPECT_EQ(structured->events[0].data, "{\"n\":1}");
+  const auto batch = cloud_events_of(
+      FakeExchange("POST", "/events", {{"Content-Type", "application/cloudevents-batch+json"}},
+                   "[" + one + "," + one + "]"));
+  ASSERT_TRUE(batch);
+  EXPECT_TRUE(batch->batch);
+  EXPECT_EQ(batch->events.size(), 2u);
+}
+
+TEST(CloudEventsOverHttp, AreRefusedWithWhatIsMissing) {
+  const auto complaint = [](std::string type, std::string body, std::vector<HttpHeader> more = {}) {
+    more.push_back({"Content-Type", std::move(type)});
+    const auto read = cloud_events_of(FakeExchange("POST", "/events", std::move(more), body));
+    return read ? "" : read.error().message;
+  };
+  const std::string structured = "application/cloudevents+json";
+  EXPECT_EQ(complaint(structured, R"({"specversion":"1.0","source":"/s","type":"t"})"),
+            "CloudEvents: id is missing");
+  EXPECT_THAT(complaint(structured, "[]"), HasSubstr("not a JSON object"));
+  EXPECT_THAT(complaint("application/cloudevents-batch+json", "{}"), HasSubstr("is a JSON array"));
+  EXPECT_THAT(complaint("application/cloudevents-batch+json", "[{}]"), StartsWith("event 0: "));
+  EXPECT_THAT(complaint("application/cloudevents+avro", ""), HasSubstr("JSON is understood here"));
+  EXPECT_EQ(complaint("text/plain", "", {{"ce-specversion", "1.0"}, {"ce-id", "1"}}),
+            "CloudEvents: source is missing");
+  EXPECT_EQ(complaint("text/plain", "", {{"ce-specversion", "0.3"}}),
+            "CloudEvents: ce-specversion must be 1.0");
+  EXPECT_NE(complaint("text/plain", "",
+                      {{"ce-specversion", "1.0"},
+                       {"ce-id", "1"},
+                       {"ce-source", "/"},
+                       {"ce-type", "t"},
+                       {"ce-data", "x"}}),
+            "");
+}
+
+TEST(LambdaInvoke, KnowsAFunctionByItsNameOrItsArn) {
+  EXPECT_EQ(function_of("wordcount"), "wordcount");
+  EXPECT_EQ(function_of("wordcount:$LATEST"), "wordcount");
+  EXPECT_EQ(function_of("arn:aws:lambda:eu-north-1:000000000000:function:wordcount"), "wordcount");
+  EXPECT_FALSE(function_of("wordcount:7"));
+  EXPECT_FALSE(function_of("a/b"));
+  EXPECT_FALSE(function_of(""));
+}
+
+TEST(LambdaInvoke, TypesItsErrorsAsTheSdksKnowThem) {
+  const auto type = [](const Error& error) {
+    const auto response = lambda_error(error, "f");
+    return std::to_string(response.status) + " " + response.headers.at(1).value;
+  };
+  EXPECT_EQ(type(reject("no_such_function: f")), "404 ResourceNotFoundException");
+  EXPECT_EQ(type(reject("too_large: no")), "413 RequestTooLargeException");
+  EXPECT_EQ(type(retry_later("queue_full: f")), "429 TooManyRequestsException");
+  EXPECT_EQ(type(retry_later("unavailable: x")), "503 ServiceException");
+  EXPECT_EQ(type(reject("invalid: x")), "400 InvalidRequestContentException");
+}
+
+TEST(Visits, FillUpAgainEvenlyAndAreCountedByName) {
+  Visits visits;
+  TimePoint now{};
+  for (int i = 0; i < 60; ++i) EXPECT_TRUE(visits.admit("a", 60, now)) << i;
+  EXPECT_FALSE(visits.admit("a", 60, now));
+  EXPECT_TRUE(visits.admit("b", 60, now));
+  EXPECT_FALSE(visits.admit("a", 60, now += 900ms));
+  EXPECT_TRUE(visits.admit("a", 60, now += 200ms));
+  EXPECT_FALSE(visits.admit("a", 60, now));
+  now += 1h;
+  for (int i = 0; i < 60; ++i) EXPECT_TRUE(visits.admit("a", 60, now)) << i;
+  EXPECT_FALSE(visits.admit("a", 60, now));
+}
+
+TEST(Visits, AreBounded) {
+  Visits visits;
+  for (std::size_t i = 0; i < Visits::kNamesMax + 10; ++i) {
+    EXPECT_TRUE(visits.admit(std::to_string(i), 1, TimePoint{}));
+  }
+  EXPECT_TRUE(visits.admit("0", 1, TimePoint{})) << "it was forgotten";
+  EXPECT_FALSE(visits.admit("100009", 1, TimePoint{}));
+}
+
+TEST(Definitions, TheSampleIsTheDefaults) {
+  const auto sample = parse_definitions(sample_definitions(), "sample");
+  ASSERT_TRUE(sample) << sample.error().message;
+  ASSERT_TRUE(sample->forms.contains("contact"));
+  const auto& form = sample->forms.at("contact");
+  const FormDefinition by_default;
+  EXPECT_EQ(form.bytes_max, by_default.bytes_max);
+  EXPECT_EQ(form.per_minute_max, by_default.per_minute_max);
+  EXPECT_EQ(form.origins, by_default.origins);
+  EXPECT_EQ(form.next, by_default.next);
+  EXPECT_EQ(form.honeypot, by_default.honeypot);
+  EXPECT_EQ(form.tenant, by_default.tenant);
+}
+
+TEST(Definitions, SayWhereTheyAreWrong) {
+  const auto complaint = [](const char* toml) {
+    const auto read = parse_definitions(toml, "t.toml");
+    return read ? "" : read.error().message;
+  };
+  EXPECT_EQ(complaint("[form.a]\n"), "t.toml:1:2: unknown key form; did you mean forms?");
+  EXPECT_EQ(complaint("[forms.a]\norigin = []\n"),
+            "t.toml:2:1: unknown key origin; did you mean origins?");
+  EXPECT_EQ(complaint("[forms.a]\norigins = [1]\n"),
+            "t.toml:2:11: origins must be a list of texts");
+  EXPECT_THAT(complaint("[forms.a]\nmax_bytes = \"7 parsec\"\n"), StartsWith("t.toml:2:13: "));
+  EXPECT_EQ(complaint("[forms.a]\nmax_bytes = \"1GiB\"\n"),
+            "t.toml:2:13: max_bytes must be from 1 to 6MiB");
+  EXPECT_THAT(complaint("[forms.\"a b\"]\n"), HasSubstr("must be 1 to 64 of"));
+  EXPECT_THAT(complaint("[forms\n"), StartsWith("t.toml:1:"));
+}
+
+TEST(Exposure, BeyondThisMachineTakesTlsAndTokens) {
+  Config config;
+  config.listen = "127.0.0.1:80";
+  EXPECT_TRUE(check_exposure(config));
+  config.listen = "[::1]:80";
+  EXPECT_TRUE(check_exposure(config));
+  for (const char* listen : {"0.0.0.0:80", "[::]:80", "192.0.2.1:80"}) {
+    config.listen = listen;
+    EXPECT_THAT(check_exposure(config).error().message,
+                HasSubstr("set a certificate and tls_key, and tokens, or public = true"));
+  }
+  config.tokens = {kToken};
+  EXPECT_THAT(check_exposure(config).error().message,
+              HasSubstr("set a certificate and tls_key, or"));
+  config.certificate = config.tls_key = "x.pem";
+  EXPECT_TRUE(check_exposure(config));
+  config.tokens.clear();
+  EXPECT_THAT(check_exposure(config).error().message, HasSubstr("set tokens, or"));
+  config.is_public = true;
+  EXPECT_TRUE(check_exposure(config));
+  config.tokens = {"short"};
+  EXPECT_FALSE(check_exposure(config));
+}
+
+}  // namespace
+}  // namespace fanfare::triggers

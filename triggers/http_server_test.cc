@@ -1,0 +1,393 @@
+#include "triggers/http_server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <future>
+#include <thread>
+
+namespace fanfare::triggers {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+// Echoes method, target and body; what begins with /later is answered when the test says so.
+class Serving {
+ public:
+  explicit Serving(HttpServerOptions options = {}) {
+    options.listen = "127.0.0.1:0";
+    auto started = HttpServer::start(
+        loop, std::move(options),
+        {.on_head = [this](const HttpExchange& exchange) { return plan(exchange); },
+         .on_request =
+             [this](const std::shared_ptr<HttpExchange>& exchange) { handle(exchange); }});
+    if (!started) throw std::runtime_error(started.error().message);
+    server = *std::move(started);
+    port = server->port();
+    thread_ = std::thread([this] { loop.run(); });
+  }
+  ~Serving() {
+    loop.stop();
+    thread_.join();
+    held_.clear();
+    server.reset();
+  }
+  // On the loop's thread, and waits for it.
+  template <typename Fn>
+  auto on_loop(Fn fn) {
+    std::promise<decltype(fn())> done;
+    loop.post_from_any_thread([&] {
+      if constexpr (std::is_void_v<decltype(fn())>) {
+        fn();
+        done.set_value();
+      } else {
+        done.set_value(fn());
+      }
+    });
+    return done.get_future().get();
+  }
+  std::size_t held() {
+    return on_loop([this] { return held_.size(); });
+  }
+  void answer_held() {
+    on_loop([this] {
+      for (const auto& exchange : std::exchange(held_, {})) {
+        exchange->respond({.status = 200, .headers = {}, .body = "at last"});
+      }
+    });
+  }
+  HttpServerCounters counters() {
+    return on_loop([this] { return server->counters(); });
+  }
+
+  Loop loop;
+  std::unique_ptr<HttpServer> server;
+  std::uint16_t port = 0;
+  std::string sunk;
+
+ private:
+  struct Sink : BodySink {
+    explicit Sink(std::string& into) : all(into) {}
+    Result<void> take(std::string_view bytes) override {
+      all += bytes;
+      if (all.find("poison") != all.npos) return reject("there is poison in it");
+      return {};
+    }
+    std::string& all;
+  };
+
+  BodyPlan plan(const HttpExchange& exchange) {
+    BodyPlan plan{.bytes_max = 1000, .sink = {}, .refusal = {}};
+    if (exchange.target().starts_with("/refused")) {
+      plan.refusal = HttpResponse{.status = 403, .headers = {}, .body = "no"};
+    }
+    if (exchange.target().starts_with("/sink")) {
+      sunk.clear();
+      plan.bytes_max = 1 << 20;
+      plan.sink = std::make_unique<Sink>(sunk);
+    }
+    return plan;
+  }
+  void handle(const std::shared_ptr<HttpExchange>& exchange) {
+    if (exchange->target().starts_with("/later")) return held_.push_back(exchange);
+    std::string body = std::string{exchange->method()} + " " + std::string{exchange->target()} +
+                       " " + std::string{exchange->sink() ? "sunk" : exchange->body()};
+    exchange->respond({.status = 200, .headers = {{"X-Test", "yes"}}, .body = std::move(body)});
+  }
+
+  std::vector<std::shared_ptr<HttpExchange>> held_;
+  std::thread thread_;
+};
+
+class RawClient {
+ public:
+  explicit RawClient(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected = ::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+  }
+  ~RawClient() { ::close(fd_); }
+  RawClient& send(std::string_view text) {
+    while (!text.empty()) {
+      const ssize_t sent = ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
+      if (sent <= 0) break;
+      text.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    return *this;
+  }
+  // Until the peer closes, or for so long.
+  std::string rest(Duration at_most = 5s) {
+    const auto until = std::chrono::steady_clock::now() + at_most;
+    while (read_some(until)) {
+    }
+    return std::exchange(buffer_, {});
+  }
+  // One response with a length.
+  std::string response(Duration at_most = 5s) {
+    const auto until = std::chrono::steady_clock::now() + at_most;
+    for (;;) {
+      const std::size_t head = buffer_.find("\r\n\r\n");
+      if (head != buffer_.npos) {
+        const std::size_t length = buffer_.find("Content-Length: ");
+        const std::size_t size =
+            length < head ? std::stoul(buffer_.substr(length + 16)) : std::size_t{0};
+        if (buffer_.size() >= head + 4 + size) {
+          std::string one = buffer_.substr(0, head + 4 + size);
+          buffer_.erase(0, one.size());
+          return one;
+        }
+      }
+      if (!read_some(until)) return std::exchange(buffer_, {});
+    }
+  }
+  bool closed() {
+    rest();
+    char byte = 0;
+    return ::recv(fd_, &byte, 1, MSG_DONTWAIT) == 0;
+  }
+  bool connected = false;
+
+ private:
+  bool read_some(std::chrono::steady_clock::time_point until) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        until - std::chrono::steady_clock::now());
+    pollfd ready{.fd = fd_, .events = POLLIN, .revents = 0};
+    if (left <= 0ms || ::poll(&ready, 1, static_cast<int>(left.count())) <= 0) return false;
+    char bytes[65536];
+    const ssize_t got = ::recv(fd_, bytes, sizeof bytes, 0);
+    if (got <= 0) return false;
+    buffer_.append(bytes, static_cast<std::size_t>(got));
+    return true;
+  }
+  int fd_;
+  std::string buffer_;
+};
+
+std::string get(std::string_view target) {
+  return "GET " + std::string{target} + " HTTP/1.1\r\nHost: x\r\n\r\n";
+}
+std::string post(std::string_view target, std::string_view body) {
+  return "POST " + std::string{target} +
+         " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+         std::string{body};
+}
+
+TEST(HttpServer, AnswersOneRequestAfterTheOtherOnOneConnection) {
+  Serving serving;
+  RawClient client(serving.port);
+  const std::string first = client.send(post("/a?b=c", "hello")).response();
+  EXPECT_THAT(first, StartsWith("HTTP/1.1 200 OK\r\nDate: "));
+  EXPECT_THAT(first, HasSubstr("\r\nX-Test: yes\r\nContent-Length: 17\r\n\r\n"));
+  EXPECT_THAT(first, EndsWith("\r\n\r\nPOST /a?b=c hello"));
+  EXPECT_THAT(client.send(get("/second")).response(), EndsWith("GET /second "));
+  const std::string last =
+      client.send("GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").rest();
+  EXPECT_THAT(last, HasSubstr("Connection: close\r\n"));
+  EXPECT_TRUE(client.closed());
+  EXPECT_EQ(serving.counters().requests, 3u);
+}
+
+TEST(HttpServer, AnswersWhatIsPipelinedInItsOrder) {
+  Serving serving;
+  RawClient client(serving.port);
+  std::string all;
+  for (int i = 0; i < 50; ++i) all += post("/" + std::to_string(i), std::string(i, 'x'));
+  client.send(all);
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_THAT(client.response(),
+                EndsWith("POST /" + std::to_string(i) + " " + std::string(i, 'x')));
+  }
+  client.send(get("/later") + get("/after it"));
+  while (serving.held() == 0) std::this_thread::sleep_for(1ms);
+  EXPECT_THAT(client.response(50ms), IsEmpty());
+  serving.answer_held();
+  EXPECT_THAT(client.response(), EndsWith("at last"));
+}
+
+TEST(HttpServer, TakesARequestByteByByteAndInChunks) {
+  Serving serving;
+  RawClient client(serving.port);
+  for (const char byte : post("/slow", "body")) client.send({&byte, 1});
+  EXPECT_THAT(client.response(), EndsWith("POST /slow body"));
+  client.send("POST /chunks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  client.send("3\r\nabc\r\n").send("1\r\nd\r\n").send("0\r\n\r\n");
+  EXPECT_THAT(client.response(), EndsWith("POST /chunks abcd"));
+}
+
+TEST(HttpServer, SaysWhetherABodyIsWantedBeforeItComes) {
+  Serving serving;
+  RawClient client(serving.port);
+  const std::string head =
+      " HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n";
+  client.send("POST /a" + head);
+  EXPECT_EQ(client.response(), "HTTP/1.1 100 Continue\r\n\r\n");
+  EXPECT_THAT(client.send("abc").response(), EndsWith("POST /a abc"));
+  client.send("POST /refused" + head);
+  EXPECT_THAT(client.rest(), StartsWith("HTTP/1.1 403 Forbidden\r\n"));
+}
+
+TEST(HttpServer, HandsABodyToItsSinkPieceByPiece) {
+  Serving serving;
+  RawClient client(serving.port);
+  const std::string large(900'000, 'z');
+  EXPECT_THAT(client.send(post("/sink", large)).response(), EndsWith("POST /sink sunk"));
+  EXPECT_TRUE(serving.sunk == large) << serving.sunk.size();
+  EXPECT_THAT(client.send(post("/sink", "some poison")).rest(),
+              StartsWith("HTTP/1.1 400 Bad Request\r\n"));
+}
+
+TEST(HttpServer, RefusesBodiesThatAreTooLong) {
+  Serving serving;
+  RawClient by_length(serving.port), in_chunks(serving.port);
+  EXPECT_THAT(by_length.send(post("/", std::string(1001, 'x'))).rest(),
+              StartsWith("HTTP/1.1 413 Content Too Large\r\n"));
+  in_chunks.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  in_chunks.send("3e9\r\n" + std::string(1001, 'x') + "\r\n0\r\n\r\n");
+  EXPECT_THAT(in_chunks.rest(), StartsWith("HTTP/1.1 413 Content Too Large\r\n"));
+  EXPECT_TRUE(in_chunks.closed());
+  EXPECT_EQ(serving.counters().too_large, 2u);
+}
+
+TEST(HttpServer, RefusesHeadsThatAreTooLong) {
+  Serving serving({.head_bytes_max = 1024});
+  RawClient client(serving.port);
+  client.send("GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(2000, 'x') + "\r\n\r\n");
+  EXPECT_THAT(client.rest(), StartsWith("HTTP/1.1 431 "));
+}
+
+// Where two readers could see different ends of a request, one of them can be led astray.
+TEST(HttpServer, RefusesWhatCouldBeReadInTwoWays) {
+  Serving serving;
+  for (const std::string& request : {
+           std::string{"GET / HTTP/1.1\r\n\r\n"},
+           std::string{"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
+           std::string{
+               "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"},
+           std::string{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
+                       "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+           std::string{"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+           std::string{"GET / HTTP/1.1\r\nHost : a\r\n\r\n"},
+           std::string{"GET  / HTTP/1.1\r\nHost: a\r\n\r\n"},
+           std::string{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a handshake of TLS\r\n\r\n"},
+       }) {
+    RawClient client(serving.port);
+    EXPECT_THAT(client.send(request).rest(), StartsWith("HTTP/1.1 400 Bad Request\r\n")) << request;
+    EXPECT_TRUE(client.closed());
+  }
+  EXPECT_EQ(serving.counters().malformed, 8u);
+  RawClient old(serving.port);
+  EXPECT_THAT(old.send("GET /old HTTP/1.0\r\n\r\n").rest(), EndsWith("GET /old "));
+}
+
+TEST(HttpServer, CutsOffWhoIsTooSlow) {
+  Serving serving(
+      {.head_timeout = 300ms, .idle_timeout = 400ms, .body_bytes_per_s_min = 1'000'000});
+  RawClient idle(serving.port), head(serving.port), body(serving.port);
+  head.send("GET / HTTP/1.1\r\nHo");
+  body.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc");
+  EXPECT_THAT(head.rest(), StartsWith("HTTP/1.1 408 Request Timeout\r\n"));
+  EXPECT_THAT(body.rest(), StartsWith("HTTP/1.1 408 Request Timeout\r\n"));
+  EXPECT_THAT(idle.rest(), IsEmpty());
+  EXPECT_TRUE(idle.closed());
+  EXPECT_EQ(serving.counters().too_slow, 2u);
+}
+
+TEST(HttpServer, CutsOffWhoDoesNotReadItsResponse) {
+  Serving serving({.write_timeout = 300ms});
+  RawClient client(serving.port);
+  std::string many;
+  for (int i = 0; i < 20'000; ++i) many += post("/", std::string(900, 'x'));
+  std::thread sending([&] { client.send(many); });
+  while (serving.counters().too_slow == 0) std::this_thread::sleep_for(20ms);
+  sending.join();
+  EXPECT_EQ(serving.on_loop([&] { return serving.server->connections(); }), 0u);
+}
+
+TEST(HttpServer, TurnsAwayOneConnectionTooMany) {
+  Serving serving({.connections_max = 2});
+  RawClient one(serving.port), two(serving.port);
+  EXPECT_THAT(one.send(get("/1")).response(), EndsWith("GET /1 "));
+  EXPECT_THAT(two.send(get("/2")).response(), EndsWith("GET /2 "));
+  RawClient three(serving.port);
+  EXPECT_THAT(three.rest(), StartsWith("HTTP/1.1 503 Service Unavailable\r\n"));
+  EXPECT_EQ(serving.counters().connections_refused, 1u);
+  EXPECT_THAT(one.send(get("/3")).response(), EndsWith("GET /3 "));
+}
+
+TEST(HttpServer, AnswersHeadWithoutABody) {
+  Serving serving;
+  RawClient client(serving.port);
+  client.send("HEAD /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const std::string response = client.rest();
+  EXPECT_THAT(response, HasSubstr("Content-Length: 8\r\n"));
+  EXPECT_THAT(response, EndsWith("\r\n\r\n"));
+}
+
+TEST(HttpServer, DrainsWhatIsUnderWayAndClosesWhatIsIdle) {
+  Serving serving;
+  RawClient idle(serving.port), busy(serving.port);
+  EXPECT_THAT(idle.send(get("/1")).response(), EndsWith("GET /1 "));
+  busy.send(get("/later"));
+  while (serving.held() == 0) std::this_thread::sleep_for(1ms);
+  serving.on_loop([&] { serving.server->begin_drain(); });
+  EXPECT_TRUE(idle.closed());
+  EXPECT_FALSE(RawClient(serving.port).connected);
+  EXPECT_EQ(serving.on_loop([&] { return serving.server->connections(); }), 1u);
+  serving.answer_held();
+  EXPECT_THAT(busy.rest(), AllOf(HasSubstr("Connection: close\r\n"), EndsWith("at last")));
+  EXPECT_TRUE(busy.closed());
+}
+
+TEST(HttpServer, ForgetsAResponseToWhoHasLeft) {
+  Serving serving;
+  {
+    RawClient client(serving.port);
+    client.send(get("/later"));
+    while (serving.held() == 0) std::this_thread::sleep_for(1ms);
+  }
+  serving.answer_held();
+  RawClient next(serving.port);
+  EXPECT_THAT(next.send(get("/next")).response(), EndsWith("GET /next "));
+}
+
+TEST(HttpServer, SaysWhatIsWrongWithAnAddressOrACertificate) {
+  Loop loop;
+  const auto start = [&](HttpServerOptions options) {
+    const auto server = HttpServer::start(loop, std::move(options), {});
+    return server ? "" : server.error().message;
+  };
+  EXPECT_EQ(start({.listen = "8080"}), "cannot listen on '8080': it is not host:port");
+  EXPECT_THAT(start({.listen = "example.org:80"}), HasSubstr("the host must be an IP address"));
+  EXPECT_THAT(start({.listen = "127.0.0.1:99999"}), HasSubstr("a number up to 65535"));
+  EXPECT_THAT(start({.listen = "127.0.0.1:0", .certificate = "/nowhere", .key = "/nowhere"}),
+              HasSubstr("the certificate /nowhere cannot be used"));
+  EXPECT_THAT(start({.listen = "127.0.0.1:0", .certificate = "/nowhere"}),
+              HasSubstr("both a certificate and its key"));
+}
+
+TEST(HttpPath, IsDecodedAndCutAtItsSlashes) {
+  using Segments = std::vector<std::string>;
+  EXPECT_EQ(path_of("/a/b%2Fc?x=/y"), (Segments{"a", "b/c"}));
+  EXPECT_EQ(path_of("/"), Segments{""});
+  EXPECT_EQ(path_of("/a/"), (Segments{"a", ""}));
+  EXPECT_EQ(path_of("/gr%C3%BC%C3%9Fe"), Segments{"grüße"});
+  for (const char* bad : {"", "a", "*", "http://x/", "/%", "/%4", "/%zz", "/%00", "/%ff", "/a/../b",
+                          "/%2e%2e/x", "/."}) {
+    EXPECT_FALSE(path_of(bad)) << bad;
+  }
+  EXPECT_EQ(query_of("/a?b=c?d"), "b=c?d");
+  EXPECT_EQ(query_of("/a"), "");
+}
+
+}  // namespace
+}  // namespace fanfare::triggers

@@ -1,0 +1,5 @@
+#include "triggers/daemon.h"
+
+int main(int argc, char** argv) {
+  return fanfare::triggers::run_daemon(argc, argv);
+}

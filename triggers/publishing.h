@@ -1,0 +1,39 @@
+// What routes do with the events they have made: publish them, and answer once they are journaled.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "client/client.h"
+#include "protocol/event.h"
+#include "triggers/http.h"
+
+namespace fanfare::triggers {
+
+struct PublishCounters {
+  std::uint64_t accepted = 0, duplicate = 0, refused = 0;
+};
+
+// {"id":"…","functions":[…]}, with "duplicate":true where it was known already.
+std::string to_json(const client::Receipt& receipt);
+
+// A publisher's wishes in the head of a request, for any route that makes one event of it:
+// Idempotency-Key, Fanfare-Delay ("30s"), Fanfare-Max-Age, Fanfare-Priority (0-9),
+// Fanfare-Ordering-Key, Fanfare-Tenant. kReject names the field.
+Result<void> read_options(const HttpExchange& exchange, protocol::PublishOptions& options);
+
+using Accepted = std::function<HttpResponse(const client::Receipt&)>;
+
+// Publishes one event; 202 with its receipt, or what `accepted` makes of it, once the broker has
+// it. The client must outlive what it was asked.
+void publish_one(client::Client& client, PublishCounters& counters,
+                 const std::shared_ptr<HttpExchange>& exchange, const protocol::Event& event,
+                 Accepted accepted = {});
+
+// Several: 202 with an array of receipts in their order. If one was refused, its status, and the
+// same array with the reason in its place: those that are in it with an id are published.
+void publish_all(client::Client& client, PublishCounters& counters,
+                 const std::shared_ptr<HttpExchange>& exchange,
+                 const std::vector<protocol::Event>& events);
+
+}  // namespace fanfare::triggers

@@ -1,0 +1,134 @@
+#include "triggers/shell.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include "triggers/event_route.h"
+#include "triggers/health_route.h"
+#include "triggers/invoke_route.h"
+#include "triggers/result_route.h"
+
+namespace fanfare::triggers {
+
+using namespace std::chrono_literals;
+
+Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config,
+                                            Definitions definitions) {
+  if (const auto fine = check_exposure(config); !fine) return fine.error();
+  auto redis = parse_redis_url(config.redis);
+  if (!redis) return redis.error();
+  std::unique_ptr<Shell> shell(new Shell(loop, config));
+  client::ClientOptions options{.broker = config.broker};
+  options.publish.event_data_bytes_max = config.max_body_bytes;
+  auto client = client::Client::open(loop, shell->context_, std::move(options));
+  if (!client) return client.error();
+  shell->client_ = *std::move(client);
+  shell->results_ = std::make_unique<ResultReader>(loop, *redis, *shell->client_);
+  shell->redis_ = *std::move(redis);
+  shell->add_routes(std::move(definitions));
+  auto server = HttpServer::start(
+      loop, http_options(config),
+      {.on_head = [gateway = &shell->gateway_](
+                      const HttpExchange& exchange) { return gateway->on_head(exchange); },
+       .on_request =
+           [gateway = &shell->gateway_](const std::shared_ptr<HttpExchange>& exchange) {
+             gateway->on_request(exchange);
+           }});
+  if (!server) return server.error();
+  shell->server_ = *std::move(server);
+  shell->service_.keep_watchdog(loop);
+  spdlog::info("listening on {} ({})", config.listen,
+               config.certificate.empty() ? "http" : "https");
+  shell->service_.ready(fmt::format("listening on {}", config.listen));
+  return shell;
+}
+
+Shell::Shell(Loop& loop, const Config& config)
+    : loop_(loop),
+      config_(config),
+      gateway_(access_options(config)),
+      drain_(loop, [this] { look_whether_drained(); }) {}
+
+Shell::~Shell() = default;
+
+void Shell::add_routes(Definitions definitions) {
+  gateway_.add("events",
+               std::make_unique<EventRoute>(*client_, published_, config_.max_body_bytes));
+  auto forms =
+      std::make_unique<FormRoute>(loop_, *client_, published_, std::move(definitions.forms));
+  forms_ = &forms->counters();
+  gateway_.add("forms", std::move(forms));
+  gateway_.add("2015-03-31", std::make_unique<InvokeRoute>(loop_, redis_, *client_, published_,
+                                                           config_.max_body_bytes));
+  gateway_.add("results", std::make_unique<ResultRoute>(*results_));
+  using Word = HealthRoute::Word;
+  gateway_.add("healthz", std::make_unique<HealthRoute>(true, [] { return Word{.text = "ok\n"}; }));
+  gateway_.add("readyz", std::make_unique<HealthRoute>(true, [this] {
+                 const bool ready = client_->connected() && !draining_;
+                 return Word{.good = ready, .text = ready ? "ready\n" : "not ready\n"};
+               }));
+  gateway_.add("metrics", std::make_unique<HealthRoute>(false, [this] {
+                 return Word{.text = metrics(),
+                             .content_type = "text/plain; version=0.0.4; charset=utf-8"};
+               }));
+}
+
+std::string Shell::metrics() const {
+  std::string text;
+  const auto counter = [&](std::string_view name, std::string_view help,
+                           std::initializer_list<std::pair<std::string_view, std::uint64_t>> rows) {
+    fmt::format_to(std::back_inserter(text),
+                   "# HELP fanfare_triggers_{0} {1}\n"
+                   "# TYPE fanfare_triggers_{0} counter\n",
+                   name, help);
+    for (const auto& [labels, value] : rows) {
+      fmt::format_to(std::back_inserter(text), "fanfare_triggers_{}{} {}\n", name, labels, value);
+    }
+  };
+  const HttpServerCounters& http = server_->counters();
+  const GatewayCounters& gateway = gateway_.counters();
+  fmt::format_to(std::back_inserter(text),
+                 "# HELP fanfare_triggers_connections Open connections.\n"
+                 "# TYPE fanfare_triggers_connections gauge\nfanfare_triggers_connections {}\n",
+                 server_->connections());
+  counter("connections_total", "Connections, by what became of them.",
+          {{"{state=\"accepted\"}", http.connections_accepted},
+           {"{state=\"refused\"}", http.connections_refused}});
+  counter("requests_total", "Requests whose head was read.", {{"", http.requests}});
+  counter("requests_refused_total", "Requests that no route has handled, by reason.",
+          {{"{reason=\"malformed\"}", http.malformed},
+           {"{reason=\"too_large\"}", http.too_large},
+           {"{reason=\"too_slow\"}", http.too_slow},
+           {"{reason=\"unknown_path\"}", gateway.unknown_path},
+           {"{reason=\"unauthorised\"}", gateway.unauthorised}});
+  counter("events_total", "Events, by what became of them.",
+          {{"{result=\"accepted\"}", published_.accepted},
+           {"{result=\"duplicate\"}", published_.duplicate},
+           {"{result=\"refused\"}", published_.refused}});
+  counter("forms_refused_total", "Submissions of forms that were not published, by reason.",
+          {{"{reason=\"unknown\"}", forms_->unknown},
+           {"{reason=\"wrong_origin\"}", forms_->wrong_origin},
+           {"{reason=\"too_many\"}", forms_->too_many},
+           {"{reason=\"honeypot\"}", forms_->honeypot},
+           {"{reason=\"malformed\"}", forms_->malformed}});
+  return text;
+}
+
+void Shell::on_signal(int) {
+  if (draining_) return loop_.stop();
+  draining_ = true;
+  drain_ends_at_ = loop_.now().steady + config_.drain;
+  service_.stopping("answering what is under way");
+  spdlog::info("stopping: {} connections are open", server_->connections());
+  server_->begin_drain();
+  drain_.start_every(10ms);
+}
+
+void Shell::look_whether_drained() {
+  const bool late = loop_.now().steady >= drain_ends_at_;
+  if (server_->connections() > 0 && !late) return;
+  if (late) spdlog::warn("{} connections are cut off", server_->connections());
+  loop_.stop();
+}
+
+}  // namespace fanfare::triggers

@@ -1,0 +1,54 @@
+// The I/O of fanfare-triggers: the HTTP server, the broker, Redis, signals.
+//
+// Requests become events as they arrive; at the end of the loop's turn all events of that turn go
+// to the broker as one batch, whatever connections they came from. Each request is answered when
+// the broker has its event.
+#pragma once
+
+#include <memory>
+
+#include "base/daemon.h"
+#include "base/loop.h"
+#include "base/zmq_socket.h"
+#include "client/client.h"
+#include "triggers/config.h"
+#include "triggers/definitions.h"
+#include "triggers/gateway.h"
+#include "triggers/publishing.h"
+#include "triggers/result_reader.h"
+
+namespace fanfare::triggers {
+
+class Shell {
+ public:
+  static Result<std::unique_ptr<Shell>> start(Loop& loop, const Config& config,
+                                              Definitions definitions);
+  ~Shell();
+
+  // The first one drains: no new connections, requests under way are answered. The second one ends
+  // the loop at once.
+  void on_signal(int signal);
+
+ private:
+  Shell(Loop& loop, const Config& config);
+  void add_routes(Definitions definitions);
+  std::string metrics() const;
+  void look_whether_drained();
+
+  Loop& loop_;
+  Config config_;
+  ServiceManager service_;
+  ZmqContext context_;
+  RedisOptions redis_;
+  std::unique_ptr<client::Client> client_;
+  std::unique_ptr<ResultReader> results_;
+  PublishCounters published_;
+  const FormCounters* forms_ = nullptr;
+  Gateway gateway_;
+  std::unique_ptr<HttpServer> server_;
+  Timer drain_;
+  TimePoint drain_ends_at_;
+  bool draining_ = false;
+};
+
+}  // namespace fanfare::triggers
