@@ -37,9 +37,10 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config,
   if (!server) return server.error();
   shell->server_ = *std::move(server);
   shell->service_.keep_watchdog(loop);
-  spdlog::info("listening on {} ({})", config.listen,
-               config.certificate.empty() ? "http" : "https");
-  shell->service_.ready(fmt::format("listening on {}", config.listen));
+  const std::string at = fmt::format("{}:{}", config.listen.substr(0, config.listen.rfind(':')),
+                                     shell->server_->port());
+  spdlog::info("listening on {}://{}", config.certificate.empty() ? "http" : "https", at);
+  shell->service_.ready("listening on " + at);
   return shell;
 }
 

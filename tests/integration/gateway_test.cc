@@ -1,0 +1,366 @@
+// fanfare-triggers as its users have it: real clients, a real broker, real Redis.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <atomic>
+#include <fstream>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+#include <thread>
+
+#include "tests/integration/audit.h"
+#include "tests/integration/http_client.h"
+#include "tests/integration/installation.h"
+
+namespace fanfare::test {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+using Json = nlohmann::json;
+
+const std::string kForms =
+    "[[on]]\npattern = '{\"type\": [\"form.submitted\", \"order.placed\"]}'\n";
+const std::vector<std::string> kUrlencoded{"Content-Type: application/x-www-form-urlencoded"};
+
+std::string content_of(const std::string& file) {
+  std::ifstream in{file};
+  return {std::istreambuf_iterator<char>{in}, {}};
+}
+
+class Gateway {
+ public:
+  explicit Gateway(Process::Environment settings = {}, const std::string& definitions = "") {
+    std::ofstream{installation.file("triggers.toml")}
+        << (definitions.empty() ? "[forms.\"*\"]\nper_minute = 0\n" : definitions);
+    settings_ = {{"FANFARE_TRIGGERS_LISTEN", "127.0.0.1:0"},
+                 {"FANFARE_TRIGGERS_BROKER", installation.endpoint()},
+                 {"FANFARE_TRIGGERS_REDIS", "unix://" + installation.redis().socket_path()},
+                 {"FANFARE_TRIGGERS_DEFINITIONS", installation.file("triggers.toml")}};
+    for (const auto& [name, value] : settings) {
+      std::erase_if(settings_, [&name = name](const auto& each) { return each.first == name; });
+      settings_.emplace_back(name, value);
+    }
+    start();
+  }
+  void start() {
+    const std::string log = installation.file("triggers.log");
+    std::ofstream{log}.close();
+    process = std::make_unique<Process>(
+        std::vector<std::string>{FANFARE_BIN_DIR "/fanfare-triggers"}, settings_, log);
+    const std::regex listening{"listening on (https?://[^ \n]*)"};
+    std::smatch found;
+    std::string text;
+    const bool there = eventually([&] {
+      text = content_of(log);
+      return std::regex_search(text, found, listening) || process->wait_end(1ms);
+    });
+    if (!there || found.empty()) throw std::runtime_error("no gateway: " + text);
+    url = found[1];
+    HttpClient client(url);
+    if (url.starts_with("https")) return;
+    if (!eventually([&] { return client.get("/readyz").status == 200; })) {
+      throw std::runtime_error("not ready: " + content_of(log));
+    }
+  }
+  std::string log() const { return content_of(installation.file("triggers.log")); }
+
+  Installation installation;
+  std::unique_ptr<Process> process;
+  std::string url;
+
+ private:
+  Process::Environment settings_;
+};
+
+// "printed" and "rc" of a program of somebody else's.
+std::pair<std::string, int> run(Gateway& gateway, std::vector<std::string> command) {
+  const std::string log = gateway.installation.file("client.log");
+  std::ofstream{log}.close();
+  Process process(std::move(command),
+                  {{"AWS_ACCESS_KEY_ID", "any"},
+                   {"AWS_SECRET_ACCESS_KEY", "thing"},
+                   {"AWS_DEFAULT_REGION", "eu-north-1"},
+                   {"AWS_PAGER", ""},
+                   {"AWS_MAX_ATTEMPTS", "1"}},
+                  log);
+  const auto code = process.wait_end(60s);
+  return {content_of(log), code.value_or(-1)};
+}
+
+TEST(Gateway, AFormReachesItsFunctionAndItsResultIsThere) {
+  Gateway gateway;
+  gateway.installation.deploy("functions-testing/introspect", kForms);
+  HttpClient client(gateway.url);
+  const auto accepted =
+      client.post("/forms/contact", "name=Ada+L&tag=a&tag=b&_next=x", kUrlencoded);
+  ASSERT_EQ(accepted.status, 202) << accepted.body;
+  const Json receipt = Json::parse(accepted.body);
+  EXPECT_EQ(receipt["functions"], Json{"introspect"});
+  const std::string id = receipt["id"];
+  const auto result = client.get("/results/" + id + "/introspect?wait=20s");
+  ASSERT_EQ(result.status, 200) << result.body;
+  const Json record = Json::parse(result.body);
+  EXPECT_EQ(record["status"], "succeeded");
+  EXPECT_EQ(record["output"]["type"], "form.submitted");
+  EXPECT_EQ(record["output"]["source"], "/forms/contact");
+  EXPECT_EQ(record["output"]["content_type"], "application/json");
+  EXPECT_EQ(Json::parse(std::string{record["output"]["data"]}),
+            (Json{{"name", "Ada L"}, {"tag", {"a", "b"}}}));
+  EXPECT_EQ(Json::parse(client.get("/results/" + id).body).size(), 1u);
+  EXPECT_EQ(Json::parse(client.get("/results/" + id + "?wait=10s").body).size(), 1u);
+
+  const auto as_json = client.post("/forms/other", R"({"name":"Zoë","n":7,"_gotcha":""})",
+                                   {"Content-Type: application/json"});
+  ASSERT_EQ(as_json.status, 202) << as_json.body;
+  const std::string second = Json::parse(as_json.body)["id"];
+  const Json other =
+      Json::parse(client.get("/results/" + second + "/introspect?wait=20s").body)["output"];
+  EXPECT_EQ(Json::parse(std::string{other["data"]}), (Json{{"name", "Zoë"}, {"n", 7}}));
+}
+
+TEST(Gateway, AFormsOwnBoundsHold) {
+  Gateway gateway({}, R"(
+[forms.contact]
+max_bytes = "1KiB"
+per_minute = 5
+origins = ["https://example.org"]
+next = ["https://example.org/"]
+)");
+  gateway.installation.deploy("functions-testing/introspect", kForms);
+  HttpClient client(gateway.url);
+  const auto from = [](const std::string& origin) {
+    return std::vector<std::string>{kUrlencoded[0], "Origin: " + origin};
+  };
+  EXPECT_EQ(client.post("/forms/unknown", "a=b", kUrlencoded).status, 404);
+  EXPECT_EQ(client.post("/forms/contact", "a=b", from("https://elsewhere.org")).status, 403);
+  EXPECT_EQ(client.post("/forms/contact", "a=b", {"Content-Type: text/plain"}).status, 415);
+  const auto preflight =
+      client.send("OPTIONS", "/forms/contact", nullptr, from("https://example.org"));
+  EXPECT_EQ(preflight.status, 204);
+  EXPECT_EQ(preflight.headers.at("access-control-allow-origin"), "https://example.org");
+  EXPECT_EQ(client.post("/forms/contact", std::string(1100, 'a'), kUrlencoded).status, 413);
+
+  const auto read = client.post("/forms/contact", "a=b", from("https://example.org"));
+  EXPECT_EQ(read.status, 202);
+  EXPECT_EQ(read.headers.at("access-control-allow-origin"), "https://example.org");
+  const auto next =
+      client.post("/forms/contact", "a=b&_next=https%3A%2F%2Fexample.org%2Fthanks", kUrlencoded);
+  EXPECT_EQ(next.status, 303);
+  EXPECT_EQ(next.headers.at("location"), "https://example.org/thanks");
+  // Five in a minute: a body of the wrong type and one that was too long have counted.
+  EXPECT_EQ(
+      client.post("/forms/contact", "a=b&_next=https%3A%2F%2Fevil.org%2F", kUrlencoded).status,
+      202);
+  const auto too_many = client.post("/forms/contact", "a=b", kUrlencoded);
+  EXPECT_EQ(too_many.status, 429);
+  EXPECT_EQ(too_many.headers.at("content-type"), "application/problem+json");
+  const auto counts = audit(gateway.installation.redis().options(), "introspect", {}).counts;
+  EXPECT_EQ(counts.at("accepted"), 3);
+}
+
+TEST(Gateway, WhoFillsInTheHoneypotIsAnsweredAndNothingIsPublished) {
+  Gateway gateway;
+  gateway.installation.deploy("functions-testing/introspect", kForms);
+  HttpClient client(gateway.url);
+  EXPECT_EQ(client.post("/forms/contact", "a=b&_gotcha=spam", kUrlencoded).status, 202);
+  EXPECT_THAT(client.get("/metrics").body,
+              HasSubstr("fanfare_triggers_forms_refused_total{reason=\"honeypot\"} 1\n"));
+  EXPECT_THAT(client.get("/metrics").body,
+              HasSubstr("fanfare_triggers_events_total{result=\"accepted\"} 0\n"));
+}
+
+TEST(Gateway, CloudEventsComeInAllTheirFormsAndOnceEach) {
+  Gateway gateway;
+  gateway.installation.deploy("functions-testing/introspect", kForms);
+  HttpClient client(gateway.url);
+  const std::vector<std::string> binary{"ce-specversion: 1.0",   "ce-id: 1",
+                                        "ce-source: /shop",      "ce-type: order.placed",
+                                        "ce-subject: caf%C3%A9", "Content-Type: text/plain"};
+  const auto first = client.post("/events", "seven", binary);
+  ASSERT_EQ(first.status, 202) << first.body;
+  const std::string id = Json::parse(first.body)["id"];
+  const Json output =
+      Json::parse(client.get("/results/" + id + "/introspect?wait=20s").body)["output"];
+  EXPECT_EQ(output["ce_id"], "1");
+  EXPECT_EQ(output["subject"], "café");
+  EXPECT_EQ(output["data"], "seven");
+  const Json again = Json::parse(client.post("/events", "seven", binary).body);
+  EXPECT_EQ(again["id"], id);
+  EXPECT_EQ(again["duplicate"], true);
+
+  const auto batch = client.post(
+      "/events",
+      R"([{"specversion":"1.0","id":"2","source":"/shop","type":"order.placed","data":{"n":2}},
+          {"specversion":"1.0","id":"1","source":"/shop","type":"order.placed","data":"seven"}])",
+      {"Content-Type: application/cloudevents-batch+json"});
+  ASSERT_EQ(batch.status, 202) << batch.body;
+  const Json receipts = Json::parse(batch.body);
+  ASSERT_EQ(receipts.size(), 2u);
+  EXPECT_FALSE(receipts[0].contains("duplicate"));
+  EXPECT_EQ(receipts[1]["id"], id);
+  const auto delayed = client.post("/events", "later",
+                                   {"ce-specversion: 1.0", "ce-id: 3", "ce-source: /shop",
+                                    "ce-type: order.placed", "Fanfare-Delay: 300ms"});
+  ASSERT_EQ(delayed.status, 202);
+  const Json record = Json::parse(
+      client
+          .get("/results/" + std::string{Json::parse(delayed.body)["id"]} + "/introspect?wait=20s")
+          .body);
+  EXPECT_GE(record["total_ms"], 300);
+
+  EXPECT_EQ(client.post("/events", "{}", {"Content-Type: application/json"}).status, 415);
+  EXPECT_EQ(client.post("/events", "{}", {"Content-Type: application/cloudevents+json"}).status,
+            400);
+  EXPECT_EQ(client.get("/events").status, 405);
+  EXPECT_EQ(client.get("/results/nonsense").status, 400);
+  EXPECT_EQ(client.get("/results/" + id + "/introspect?wait=soon").status, 400);
+  EXPECT_EQ(client.get("/results/1795444620000-9.9?wait=1s").body, "[]\n");
+}
+
+TEST(Gateway, BotoInvokesFunctionsAsItDoesAtAws) {
+  if (std::system("python3 -c 'import boto3' 2>/dev/null") != 0) GTEST_SKIP() << "boto3 is missing";
+  Gateway gateway;
+  for (const char* function : {"calls", "chatty", "crash"}) {
+    gateway.installation.deploy(std::string{"functions-testing/"} + function,
+                                "[retry]\nprofile = \"none\"\n");
+  }
+  const auto [printed, code] =
+      run(gateway, {"/usr/bin/env", "python3", FANFARE_SOURCE_DIR "/tests/clients/lambda_boto3.py",
+                    gateway.url});
+  ASSERT_EQ(code, 0) << printed << gateway.log();
+  const std::string id = printed.substr(0, printed.find('\n'));
+  HttpClient client(gateway.url);
+  const Json record = Json::parse(client.get("/results/" + id + "/calls?wait=20s").body);
+  EXPECT_EQ(record["output"], "later");
+}
+
+TEST(Gateway, TheAwsCommandLineInvokesFunctions) {
+  if (std::system("aws --version >/dev/null 2>&1") != 0) GTEST_SKIP() << "aws is missing";
+  Gateway gateway;
+  gateway.installation.deploy("functions-testing/calls");
+  const std::string out = gateway.installation.file("out");
+  const auto [printed, code] =
+      run(gateway, {"/usr/bin/env", "aws", "--endpoint-url", gateway.url, "lambda", "invoke",
+                    "--function-name", "calls", "--payload", "echo hello", "--cli-binary-format",
+                    "raw-in-base64-out", out});
+  ASSERT_TRUE(code == 0 || printed.find("cli-binary-format") != printed.npos) << printed;
+  if (code != 0) {  // version 1 takes a payload as it is
+    const auto [older, rc] =
+        run(gateway, {"/usr/bin/env", "aws", "--endpoint-url", gateway.url, "lambda", "invoke",
+                      "--function-name", "calls", "--payload", "echo hello", out});
+    ASSERT_EQ(rc, 0) << older;
+  }
+  EXPECT_EQ(content_of(out), "hello");
+}
+
+// A 202 is a promise: whatever is killed afterwards, the event has its end.
+TEST(Gateway, WhatItHasAcceptedIsNotLostWhenBrokerAndGatewayAreKilled) {
+  Gateway gateway;
+  gateway.installation.deploy("functions-testing/introspect", kForms);
+  std::mutex mutex;
+  std::set<std::string> accepted;
+  std::atomic<bool> over{false};
+  std::string url = gateway.url;
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.emplace_back([&] {
+      auto client = std::make_unique<HttpClient>(url);
+      while (!over) {
+        const auto answer = client->post("/forms/contact", "name=Ada", kUrlencoded);
+        const std::lock_guard lock(mutex);
+        if (answer.status == 202) {
+          EXPECT_TRUE(accepted.insert(Json::parse(answer.body)["id"]).second);
+        }
+        if (answer.status == 0) client = std::make_unique<HttpClient>(url);
+      }
+    });
+  }
+  const auto count = [&] {
+    const std::lock_guard lock(mutex);
+    return accepted.size();
+  };
+  EXPECT_TRUE(eventually([&] { return count() > 200; }));
+  gateway.installation.broker().kill_hard();
+  gateway.installation.start_broker();
+  const std::size_t before = count();
+  EXPECT_TRUE(eventually([&] { return count() > before + 200; }));
+  gateway.process->kill_hard();
+  gateway.start();
+  {
+    const std::lock_guard lock(mutex);
+    url = gateway.url;
+  }
+  const std::size_t between = count();
+  EXPECT_TRUE(eventually([&] { return count() > between + 200; }));
+  over = true;
+  for (auto& client : clients) client.join();
+  const auto redis = gateway.installation.redis().options();
+  ASSERT_TRUE(eventually([&] { return all_ended(redis, "introspect"); }, 60s));
+  std::vector<protocol::EventId> ids;
+  for (const auto& id : accepted) ids.push_back(protocol::parse_event_id(id).value());
+  EXPECT_THAT(audit(redis, "introspect", ids).violations, IsEmpty());
+}
+
+TEST(Gateway, TellsWhoPublishesWhileThereIsNoBroker) {
+  Gateway gateway;
+  HttpClient client(gateway.url);
+  gateway.installation.broker().kill_hard();
+  EXPECT_TRUE(eventually([&] { return client.get("/readyz").status == 503; }));
+  EXPECT_EQ(client.get("/healthz").status, 200);
+  const auto invoked =
+      client.post("/2015-03-31/functions/calls/invocations", "x", {"Content-Type: text/plain"});
+  EXPECT_EQ(invoked.status, 503) << invoked.body;
+}
+
+TEST(Gateway, EndsWhatIsUnderWayBeforeItEnds) {
+  Gateway gateway;
+  gateway.installation.deploy("functions-testing/sleepy");
+  HttpAnswer answer;
+  std::thread client([&] {
+    answer = HttpClient(gateway.url).post("/2015-03-31/functions/sleepy/invocations", "800");
+  });
+  std::this_thread::sleep_for(300ms);
+  ::kill(gateway.process->pid(), SIGTERM);
+  client.join();
+  EXPECT_EQ(answer.body, "slept 800 ms") << answer.error;
+  EXPECT_EQ(gateway.process->wait_end(5s), 0);
+}
+
+TEST(Gateway, SpeaksTlsAndAsksForATokenBeyondThisMachine) {
+  TempDir dir;
+  const std::string key = dir.file("key.pem"), certificate = dir.file("certificate.pem");
+  const std::string make =
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
+      "-nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 "
+      "-keyout " +
+      key + " -out " + certificate + " 2>/dev/null";
+  ASSERT_EQ(std::system(make.c_str()), 0);
+  Gateway gateway({{"FANFARE_TRIGGERS_LISTEN", "0.0.0.0:0"},
+                   {"FANFARE_TRIGGERS_CERTIFICATE", certificate},
+                   {"FANFARE_TRIGGERS_TLS_KEY", key},
+                   {"FANFARE_TRIGGERS_TRUST_LOOPBACK", "false"},
+                   {"FANFARE_TRIGGERS_TOKENS", "a token of this test"}});
+  ASSERT_THAT(gateway.url, StartsWith("https://0.0.0.0:"));
+  HttpClient client("https://127.0.0.1" + gateway.url.substr(15));
+  EXPECT_EQ(client.get("/healthz").status, 0) << "nobody has signed it";
+  client.trust(certificate);
+  EXPECT_EQ(client.get("/healthz").status, 200);
+  EXPECT_EQ(client.get("/metrics").status, 401);
+  EXPECT_EQ(client.get("/metrics", {"Authorization: Bearer a token of this test"}).status, 200);
+  EXPECT_EQ(client.get("/metrics", {"Authorization: Bearer a token of that test"}).status, 401);
+  EXPECT_EQ(HttpClient("http://127.0.0.1" + gateway.url.substr(15)).get("/healthz").status, 0);
+}
+
+TEST(Gateway, RefusesToServeTheWorldWithoutTlsAndTokens) {
+  const Process::Environment everywhere{{"FANFARE_TRIGGERS_LISTEN", "0.0.0.0:0"}};
+  EXPECT_THROW(Gateway{everywhere}, std::runtime_error);
+}
+
+}  // namespace
+}  // namespace fanfare::test
