@@ -94,6 +94,21 @@ constexpr Key<FormDefinition> kFormKeys[] = {
      "\"\"", "Whose the events are, for fairness and usage."},
 };
 
+constexpr Key<UrlDefinition> kUrlKeys[] = {
+    {"public",
+     [](const toml::node& node, UrlDefinition& url) {
+       const auto flag = node.value_exact<bool>();
+       if (!flag) return Result<void>{reject("must be true or false")};
+       url.is_public = *flag;
+       return Result<void>{};
+     },
+     "false", "Whether everybody may call it, without a token."},
+    {"origins",
+     [](const toml::node& node, UrlDefinition& url) { return read_texts(node, url.origins); }, "[]",
+     "Pages whose scripts may call it and read the answer, as \"https://example.org\"; \"*\" = "
+     "all."},
+};
+
 class Reader {
  public:
   Reader(const toml::table& root, std::string_view file) : root_(root), file_(file) {}
@@ -104,8 +119,12 @@ class Reader {
         const auto read = read_kind(node, "forms", std::span<const Key<FormDefinition>>{kFormKeys},
                                     definitions_.forms);
         if (!read) return read.error();
+      } else if (name.str() == "urls") {
+        const auto read = read_kind(node, "urls", std::span<const Key<UrlDefinition>>{kUrlKeys},
+                                    definitions_.urls);
+        if (!read) return read.error();
       } else {
-        return unknown(std::string{name.str()}, name.source(), {"forms"});
+        return unknown(std::string{name.str()}, name.source(), {"forms", "urls"});
       }
     }
     return std::move(definitions_);
@@ -194,6 +213,10 @@ std::string sample_definitions() {
       "# POST /forms/contact; [forms.\"*\"] stands for all forms that are not named.\n"
       "[forms.contact]\n";
   append_sample(text, std::span<const Key<FormDefinition>>{kFormKeys});
+  text +=
+      "\n# /functions/wordcount and what is below it: the function answers HTTP requests itself.\n"
+      "# [urls.\"*\"] stands for all functions that are not named.\n[urls.wordcount]\n";
+  append_sample(text, std::span<const Key<UrlDefinition>>{kUrlKeys});
   return text;
 }
 

@@ -59,6 +59,9 @@ void Shell::add_routes(Definitions definitions) {
       std::make_unique<FormRoute>(loop_, *client_, published_, std::move(definitions.forms));
   forms_ = &forms->counters();
   gateway_.add("forms", std::move(forms));
+  gateway_.add("functions", std::make_unique<FunctionRoute>(
+                                loop_, *client_, access_options(config_),
+                                std::move(definitions.urls), config_.max_body_bytes));
   gateway_.add("2015-03-31", std::make_unique<InvokeRoute>(loop_, redis_, *client_, published_,
                                                            config_.max_body_bytes));
   gateway_.add("results", std::make_unique<ResultRoute>(*results_));

@@ -259,6 +259,38 @@ TEST(Gateway, TheAwsCommandLineInvokesFunctions) {
   EXPECT_EQ(content_of(out), "hello");
 }
 
+TEST(Gateway, AFunctionAnswersAtItsUrl) {
+  Gateway gateway({}, "[urls.web]\norigins = [\"https://example.org\"]\n");
+  gateway.installation.deploy("functions-testing/web", "[retry]\nprofile = \"none\"\n");
+  HttpClient client(gateway.url);
+  const auto echo = client.post("/functions/web/a/b?c=d", "\xff", {"Cookie: x=y"});
+  ASSERT_EQ(echo.status, 200) << echo.body;
+  const Json payload = Json::parse(echo.body);
+  EXPECT_EQ(payload["rawPath"], "/a/b");
+  EXPECT_EQ(payload["queryStringParameters"]["c"], "d");
+  EXPECT_EQ(payload["cookies"], Json{"x=y"});
+  EXPECT_EQ(payload["body"], "/w==");
+  EXPECT_EQ(payload["requestContext"]["http"]["sourceIp"], "127.0.0.1");
+  const auto teapot = client.get("/functions/web/teapot");
+  EXPECT_EQ(teapot.status, 418);
+  EXPECT_EQ(teapot.body, "short");
+  EXPECT_EQ(teapot.headers.at("x-pot"), "tea");
+  EXPECT_EQ(teapot.headers.at("set-cookie"), "c=d; Secure");
+  const auto bytes = client.get("/functions/web/bytes", {"Origin: https://example.org"});
+  EXPECT_EQ(bytes.headers.at("content-type"), "image/png");
+  EXPECT_EQ(bytes.body, "\x89PNG");
+  EXPECT_EQ(bytes.headers.at("access-control-allow-origin"), "https://example.org");
+  EXPECT_EQ(client.get("/functions/web/bytes", {"Origin: https://evil.org"}).status, 403);
+  const auto failed = client.get("/functions/web/fail");
+  EXPECT_EQ(failed.status, 502);
+  EXPECT_THAT(failed.body, Not(HasSubstr("not told")));
+  EXPECT_EQ(client.get("/functions/web/nonsense").status, 502);
+  EXPECT_EQ(client.get("/functions/nobody").status, 404);
+
+  gateway.installation.deploy("functions-testing/sleepy");
+  EXPECT_EQ(client.post("/functions/sleepy", "x", {"Prefer: wait=0"}).status, 429);
+}
+
 // A 202 is a promise: whatever is killed afterwards, the event has its end.
 TEST(Gateway, WhatItHasAcceptedIsNotLostWhenBrokerAndGatewayAreKilled) {
   Gateway gateway;

@@ -1,0 +1,182 @@
+#include "triggers/function_url.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <map>
+
+#include <nlohmann/json.hpp>
+
+#include "base/utf8.h"
+#include "protocol/base64.h"
+#include "protocol/json_text.h"
+#include "protocol/utf8.h"
+#include "triggers/form_fields.h"
+
+namespace fanfare::triggers {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string lower(std::string_view text) {
+  std::string all{text};
+  for (char& byte : all) byte = static_cast<char>(byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
+  return all;
+}
+
+bool is_text(std::string_view content_type) {
+  const std::string type = lower(content_type.substr(0, content_type.find(';')));
+  return type.starts_with("text/") || protocol::is_json_type(type) || type.ends_with("+xml") ||
+         type == "application/xml" || type == "application/javascript";
+}
+
+std::string text_of(std::string_view bytes) {
+  return protocol::to_utf8(bytes, bytes.size() * 3);
+}
+
+// Several fields of one name are one, with commas between their values; cookies stand apart.
+void put_headers(Json& payload, const HttpExchange& exchange) {
+  Json cookies = Json::array();
+  std::map<std::string, std::string> headers;
+  for (const auto& [field, value] : exchange.headers()) {
+    const std::string name = lower(field);
+    if (name == "cookie") {
+      for (std::string_view rest = value; !rest.empty();) {
+        const std::string_view one = rest.substr(0, rest.find(';'));
+        rest.remove_prefix(std::min(one.size() + 1, rest.size()));
+        cookies.push_back(text_of(one.substr(std::min(one.find_first_not_of(' '), one.size()))));
+      }
+      continue;
+    }
+    std::string& all = headers[name];
+    if (!all.empty()) all += ',';
+    all += text_of(value);
+  }
+  if (!cookies.empty()) payload["cookies"] = std::move(cookies);
+  payload["headers"] = headers;
+}
+
+void put_query(Json& payload, std::string_view query) {
+  payload["rawQueryString"] = text_of(query);
+  const auto fields = urlencoded_fields(query);
+  if (!fields || fields->empty()) return;
+  std::map<std::string, std::string> parameters;
+  for (const auto& [name, value] : *fields) {
+    const auto [place, added] = parameters.emplace(name, value);
+    if (!added) place->second += "," + value;
+  }
+  payload["queryStringParameters"] = parameters;
+}
+
+bool is_field_name(const std::string& name) {
+  return !name.empty() && name.find_first_not_of(
+                              "!#$%&'*+-.^_`|~0123456789"
+                              "abcdefghijklmnopqrstuvwxyz"
+                              "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == name.npos;
+}
+
+// The server's own, and those that would say where the response ends.
+bool is_reserved(const std::string& name) {
+  const std::string known = lower(name);
+  return known == "content-length" || known == "transfer-encoding" || known == "connection" ||
+         known == "date" || known == "keep-alive" || known == "upgrade" || known == "trailer";
+}
+
+Result<void> put_header(HttpResponse& response, const std::string& name, const Json& value) {
+  if (!value.is_primitive() || value.is_null()) return reject("a header's value is a text");
+  std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+  if (!is_field_name(name) || text.find_first_of(std::string_view{"\r\n\0", 3}) != text.npos) {
+    return reject("a header's name or value cannot be sent");
+  }
+  if (!is_reserved(name)) response.headers.push_back({name, std::move(text)});
+  return {};
+}
+
+Result<HttpResponse> shaped(const Json& answer) {
+  HttpResponse response;
+  const Json& status = answer["statusCode"];
+  std::int64_t number = 0;
+  if (status.is_number_integer()) number = status.get<std::int64_t>();
+  if (number < 200 || number > 599) return reject("statusCode is a number from 200 to 599");
+  response.status = static_cast<unsigned>(number);
+  bool typed = false;
+  if (const auto headers = answer.find("headers"); headers != answer.end() && !headers->is_null()) {
+    if (!headers->is_object()) return reject("headers is an object");
+    for (const auto& [name, value] : headers->items()) {
+      typed = typed || lower(name) == "content-type";
+      if (const auto put = put_header(response, name, value); !put) return put.error();
+    }
+  }
+  if (const auto cookies = answer.find("cookies"); cookies != answer.end() && cookies->is_array()) {
+    for (const Json& cookie : *cookies) {
+      if (const auto put = put_header(response, "Set-Cookie", cookie); !put) return put.error();
+    }
+  }
+  if (!typed) response.headers.push_back({"Content-Type", "application/json"});
+  const auto body = answer.find("body");
+  if (body == answer.end() || body->is_null()) return response;
+  if (!body->is_string()) {
+    response.body = body->dump(-1, ' ', false, Json::error_handler_t::replace);
+    return response;
+  }
+  response.body = body->get<std::string>();
+  const auto encoded = answer.find("isBase64Encoded");
+  if (encoded == answer.end() || *encoded != true) return response;
+  auto bytes = protocol::from_base64(response.body);
+  if (!bytes) return reject("body is not base64");
+  response.body = *std::move(bytes);
+  return response;
+}
+
+}  // namespace
+
+std::string to_payload(const HttpExchange& exchange, const std::string& function,
+                       const std::string& path, const std::string& request_id, WallTime now) {
+  const std::string host{exchange.header("Host")};
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
+  Json payload;
+  payload["version"] = "2.0";
+  payload["routeKey"] = "$default";
+  payload["rawPath"] = path;
+  put_query(payload, query_of(exchange.target()));
+  put_headers(payload, exchange);
+  payload["requestContext"] = {
+      {"accountId", "anonymous"},
+      {"apiId", function},
+      {"domainName", text_of(host)},
+      {"domainPrefix", function},
+      {"http",
+       {{"method", text_of(exchange.method())},
+        {"path", path},
+        {"protocol", "HTTP/1.1"},
+        {"sourceIp", exchange.peer().address},
+        {"userAgent", text_of(exchange.header("User-Agent"))}}},
+      {"requestId", request_id},
+      {"routeKey", "$default"},
+      {"stage", "$default"},
+      {"time", fmt::format("{:%d/%b/%Y:%H:%M:%S} +0000", fmt::gmtime(static_cast<std::time_t>(
+                                                             seconds.time_since_epoch().count())))},
+      {"timeEpoch", to_ms(now)}};
+  if (!exchange.body().empty()) {
+    const bool text = is_text(exchange.header("Content-Type")) && is_utf8(exchange.body());
+    payload["body"] = text ? std::string{exchange.body()} : protocol::to_base64(exchange.body());
+    payload["isBase64Encoded"] = !text;
+  } else {
+    payload["isBase64Encoded"] = false;
+  }
+  return payload.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Result<HttpResponse> from_output(const protocol::ResultRecord& record) {
+  if (protocol::is_json_type(record.content_type) && protocol::nests_within_bounds(record.output)) {
+    const Json answer = Json::parse(record.output, nullptr, false);
+    if (answer.is_object() && answer.contains("statusCode")) return shaped(answer);
+  }
+  HttpResponse response{.status = 200, .headers = {}, .body = record.output};
+  response.headers.push_back({"Content-Type", record.content_type.empty()
+                                                  ? "application/octet-stream"
+                                                  : record.content_type});
+  return response;
+}
+
+}  // namespace fanfare::triggers
