@@ -410,6 +410,8 @@ void add_up(CLI::App& app, Parsed& parsed) {
                    "memory: queued events live in the broker only")
       ->check(CLI::IsMember({"fsync", "everysec", "memory"}))
       ->capture_default_str();
+  verb->add_option("--http", command.http,
+                   "Also take HTTP requests here, as 127.0.0.1:8080: forms, CloudEvents, calls");
   verb->add_flag("!--no-examples", command.examples, "Do not deploy the functions that ship");
   verb->callback([&parsed] {
     parsed.run = [&parsed](const Common& common) { return run_up(common, parsed.up); };

@@ -19,6 +19,7 @@ struct Installation {
 
   std::string run_dir() const { return dir + "/run"; }
   std::string redis_dir() const { return dir + "/redis"; }
+  std::string triggers_file() const { return dir + "/triggers.toml"; }
   std::string storage_dir() const { return dir + "/storage"; }
   std::string log_dir() const { return dir + "/log"; }
   std::string redis_socket() const { return run_dir() + "/redis.sock"; }

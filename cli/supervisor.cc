@@ -31,6 +31,7 @@ constexpr Duration kPollEvery = 3ms;
 constexpr Duration kLockPatience = 5s;      // a predecessor's Redis may still be writing its last
 constexpr Duration kRedisStartMax = 10min;  // reading a large journal takes its time
 constexpr Duration kStartMax = 30s;
+constexpr Duration kGatewayDrainMax = 15s;  // its own drain is 10 s
 constexpr Duration kWorkersDrainMax =
     24h;  // attempts may run so long; a second signal cuts it short
 constexpr Duration kBrokerEndMax = 20s;
@@ -160,6 +161,11 @@ Result<void> Supervisor::write_config() const {
                       toml_text(installation_.dir + "/cache"),
                       toml_text(installation_.storage_dir()));
   if (command_.slots > 0) file << fmt::format("slots = {}\n", command_.slots);
+  if (!command_.http.empty()) {
+    file << fmt::format("\n[triggers]\nlisten = {}\nbroker = {}\nredis = {}\ndefinitions = {}\n",
+                        toml_text(command_.http), toml_text(installation_.broker_endpoint()),
+                        toml_text(redis_url_), toml_text(installation_.triggers_file()));
+  }
   file.close();
   if (!file) return fatal(fmt::format("cannot write {}", installation_.config_file()));
 
@@ -306,6 +312,30 @@ Result<void> Supervisor::start_workers() {
       kStartMax);
 }
 
+// Its definitions are the user's to change: they are written once.
+Result<void> Supervisor::start_gateway() {
+  if (command_.http.empty()) return {};
+  const auto program = find_program("fanfare-triggers");
+  if (!program) return program.error();
+  if (!fs::exists(installation_.triggers_file())) {
+    std::ofstream(installation_.triggers_file())
+        << "# What becomes events, and how: `fanfare-triggers --sample-definitions` shows all.\n"
+           "[forms.\"*\"]\n";
+  }
+  ChildSpec spec{.name = "gateway",
+                 .command = {*program, "--config", installation_.config_file()},
+                 .environment = {},
+                 .log_file = installation_.log_dir() + "/triggers.log"};
+  Managed& gateway = add(std::move(spec));
+  if (auto launched = launch(gateway); !launched) return launched.error();
+  const auto listening = [this] {
+    std::ifstream log(installation_.log_dir() + "/triggers.log");
+    const std::string text{std::istreambuf_iterator<char>{log}, {}};
+    return text.find("listening on ") != text.npos;
+  };
+  return wait_for("the gateway", listening, kStartMax);
+}
+
 Result<std::vector<Supervisor::Folder>> Supervisor::folders_to_deploy() const {
   std::vector<Folder> folders;
   if (command_.examples) {
@@ -398,6 +428,12 @@ void Supervisor::announce(const std::vector<std::string>& functions) const {
       "  publish:  fanfare --data {} publish --type text.submitted --data 'to be or not "
       "to be' --wait",
       installation_.dir));
+  if (!command_.http.empty()) {
+    print_line(
+        fmt::format("  http:     curl -d name=Ada -d email=ada@example.org -d message=Hello "
+                    "http://{}/forms/contact",
+                    command_.http));
+  }
   print_line("  stop:     Ctrl-C drains; twice stops at once");
 }
 
@@ -425,11 +461,16 @@ void Supervisor::end_children(const std::vector<Managed*>& children, int signal,
 }
 
 void Supervisor::drain() {
-  std::vector<Managed*> workers, brokers, stores;
+  std::vector<Managed*> gateways, workers, brokers, stores;
   for (const auto& managed : children_) {
-    const bool worker = managed->spec.name.starts_with("worker");
-    (worker ? workers : managed->spec.name == "broker" ? brokers : stores).push_back(managed.get());
+    const std::string& name = managed->spec.name;
+    auto& same = name == "gateway"            ? gateways
+                 : name.starts_with("worker") ? workers
+                 : name == "broker"           ? brokers
+                                              : stores;
+    same.push_back(managed.get());
   }
+  end_children(gateways, SIGTERM, kGatewayDrainMax);
   end_children(workers, SIGTERM, kWorkersDrainMax);
   end_children(brokers, SIGTERM, kBrokerEndMax);
   end_children(stores, SIGTERM, kRedisEndMax);
@@ -444,6 +485,7 @@ Result<void> Supervisor::start_all() {
   const auto functions = deploy_all();
   if (!functions) return functions.error();
   if (auto workers = start_workers(); !workers) return workers.error();
+  if (auto gateway = start_gateway(); !gateway) return gateway.error();
   started_ = true;
   announce(*functions);
   return {};

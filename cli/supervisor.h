@@ -49,6 +49,7 @@ class Supervisor {
   Result<void> start_redis();
   Result<void> start_broker();
   Result<void> start_workers();
+  Result<void> start_gateway();
   Result<std::vector<std::string>> deploy_all();
   struct Folder {
     std::string path;

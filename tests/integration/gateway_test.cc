@@ -11,6 +11,7 @@
 #include <set>
 #include <thread>
 
+#include "cli/up_fixture.h"
 #include "tests/integration/audit.h"
 #include "tests/integration/http_client.h"
 #include "tests/integration/installation.h"
@@ -387,6 +388,24 @@ TEST(Gateway, SpeaksTlsAndAsksForATokenBeyondThisMachine) {
   EXPECT_EQ(client.get("/metrics", {"Authorization: Bearer a token of this test"}).status, 200);
   EXPECT_EQ(client.get("/metrics", {"Authorization: Bearer a token of that test"}).status, 401);
   EXPECT_EQ(HttpClient("http://127.0.0.1" + gateway.url.substr(15)).get("/healthz").status, 0);
+}
+
+TEST(Gateway, IsPartOfAnInstallationThatIsAskedForIt) {
+  TempDir dir;
+  cli::Up up(dir.file("data"), {"--http", "127.0.0.1:0"});
+  const std::string log = content_of(dir.file("data") + "/log/triggers.log");
+  const std::regex listening{"listening on (http://[^ \n]*)"};
+  std::smatch found;
+  ASSERT_TRUE(std::regex_search(log, found, listening)) << up.log();
+  HttpClient client(found[1]);
+  const auto accepted =
+      client.post("/forms/contact", "name=Ada&email=ada%40example.org&message=Hello", kUrlencoded);
+  ASSERT_EQ(accepted.status, 202) << accepted.body;
+  const std::string id = Json::parse(accepted.body)["id"];
+  const Json record = Json::parse(client.get("/results/" + id + "/store-form?wait=20s").body);
+  EXPECT_EQ(record["output"]["email"], "ada@example.org");
+  EXPECT_EQ(up.stop(), 0) << up.log();
+  EXPECT_TRUE(up.processes().empty());
 }
 
 TEST(Gateway, RefusesToServeTheWorldWithoutTlsAndTokens) {
