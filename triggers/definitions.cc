@@ -109,6 +109,46 @@ constexpr Key<UrlDefinition> kUrlKeys[] = {
      "all."},
 };
 
+// What a definition says before its secrets can be read as keys.
+struct WebhookText {
+  WebhookDefinition definition;
+  std::vector<std::string> secrets;
+};
+
+constexpr Key<WebhookText> kWebhookKeys[] = {
+    {"scheme",
+     [](const toml::node& node, WebhookText& webhook) {
+       const auto text = node.value_exact<std::string>();
+       const bool github = text == "github";
+       if (!github && text != "standard") {
+         return Result<void>{reject("must be \"standard\" or \"github\"")};
+       }
+       webhook.definition.scheme = github ? WebhookScheme::kGithub : WebhookScheme::kStandard;
+       return Result<void>{};
+     },
+     "\"standard\"",
+     "How its messages are signed: \"standard\" (Standard Webhooks) or \"github\"."},
+    {"secrets",
+     [](const toml::node& node, WebhookText& webhook) { return read_texts(node, webhook.secrets); },
+     "[\"whsec_bm90IGEgc2VjcmV0LCBhbiBleGFtcGxl\"]",
+     "What it signs with; two while one is being replaced by the other. \"whsec_…\" for Standard\n"
+     "Webhooks, at least 16 characters for GitHub. Put the file into nobody else's hands."},
+    {"tolerance",
+     [](const toml::node& node, WebhookText& webhook) {
+       const auto text = node.value_exact<std::string>();
+       const auto duration = text ? parse_duration(*text) : reject("must be a time like \"5m\"");
+       if (!duration) return Result<void>{duration.error()};
+       webhook.definition.tolerance = *duration;
+       return Result<void>{};
+     },
+     "\"5m\"", "How far the time of a message may be from now (standard)."},
+    {"tenant",
+     [](const toml::node& node, WebhookText& webhook) {
+       return read_text(node, webhook.definition.tenant);
+     },
+     "\"\"", "Whose the events are, for fairness and usage."},
+};
+
 class Reader {
  public:
   Reader(const toml::table& root, std::string_view file) : root_(root), file_(file) {}
@@ -123,8 +163,10 @@ class Reader {
         const auto read = read_kind(node, "urls", std::span<const Key<UrlDefinition>>{kUrlKeys},
                                     definitions_.urls);
         if (!read) return read.error();
+      } else if (name.str() == "webhooks") {
+        if (const auto read = read_webhooks(node); !read) return read.error();
       } else {
-        return unknown(std::string{name.str()}, name.source(), {"forms", "urls"});
+        return unknown(std::string{name.str()}, name.source(), {"forms", "urls", "webhooks"});
       }
     }
     return std::move(definitions_);
@@ -173,6 +215,24 @@ class Reader {
     return {};
   }
 
+  Result<void> read_webhooks(const toml::node& node) {
+    std::map<std::string, WebhookText> texts;
+    const auto read =
+        read_kind(node, "webhooks", std::span<const Key<WebhookText>>{kWebhookKeys}, texts);
+    if (!read) return read.error();
+    for (auto& [name, text] : texts) {
+      const auto& where = node.as_table()->get(name)->source();
+      if (text.secrets.empty()) return wrong(where, name + ": secrets is missing");
+      for (const std::string& secret : text.secrets) {
+        auto key = webhook_key(text.definition.scheme, secret);
+        if (!key) return wrong(where, fmt::format("{}: {}", name, key.error().message));
+        text.definition.keys.push_back(*std::move(key));
+      }
+      definitions_.webhooks.emplace(name, std::move(text.definition));
+    }
+    return {};
+  }
+
   const toml::table& root_;
   std::string file_;
   Definitions definitions_;
@@ -217,6 +277,8 @@ std::string sample_definitions() {
       "\n# /functions/wordcount and what is below it: the function answers HTTP requests itself.\n"
       "# [urls.\"*\"] stands for all functions that are not named.\n[urls.wordcount]\n";
   append_sample(text, std::span<const Key<UrlDefinition>>{kUrlKeys});
+  text += "\n# POST /webhooks/payments: what another service tells, signed.\n[webhooks.payments]\n";
+  append_sample(text, std::span<const Key<WebhookText>>{kWebhookKeys});
   return text;
 }
 

@@ -14,12 +14,14 @@
 #include "base/result.h"
 #include "triggers/form_route.h"
 #include "triggers/function_route.h"
+#include "triggers/webhook_route.h"
 
 namespace fanfare::triggers {
 
 struct Definitions {
   FormRoute::Forms forms;
   FunctionRoute::Urls urls;
+  WebhookRoute::Webhooks webhooks;
 };
 
 // kReject names file, line, column and key, and the nearest key that is known.

@@ -64,6 +64,10 @@ void Shell::add_routes(Definitions definitions) {
                                 std::move(definitions.urls), config_.max_body_bytes));
   gateway_.add("2015-03-31", std::make_unique<InvokeRoute>(loop_, redis_, *client_, published_,
                                                            config_.max_body_bytes));
+  auto webhooks = std::make_unique<WebhookRoute>(
+      loop_, *client_, published_, std::move(definitions.webhooks), config_.max_body_bytes);
+  webhooks_ = &webhooks->counters();
+  gateway_.add("webhooks", std::move(webhooks));
   gateway_.add("results", std::make_unique<ResultRoute>(*results_));
   using Word = HealthRoute::Word;
   gateway_.add("healthz", std::make_unique<HealthRoute>(true, [] { return Word{.text = "ok\n"}; }));
@@ -115,6 +119,9 @@ std::string Shell::metrics() const {
            {"{reason=\"too_many\"}", forms_->too_many},
            {"{reason=\"honeypot\"}", forms_->honeypot},
            {"{reason=\"malformed\"}", forms_->malformed}});
+  counter("webhooks_refused_total", "Webhooks that were not published, by reason.",
+          {{"{reason=\"unknown\"}", webhooks_->unknown},
+           {"{reason=\"not_signed\"}", webhooks_->unsigned_}});
   return text;
 }
 

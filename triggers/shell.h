@@ -44,6 +44,7 @@ class Shell {
   std::unique_ptr<ResultReader> results_;
   PublishCounters published_;
   const FormCounters* forms_ = nullptr;
+  const WebhookCounters* webhooks_ = nullptr;
   Gateway gateway_;
   std::unique_ptr<HttpServer> server_;
   Timer drain_;

@@ -15,6 +15,7 @@
 #include "tests/integration/audit.h"
 #include "tests/integration/http_client.h"
 #include "tests/integration/installation.h"
+#include "triggers/webhook_signature.h"
 
 namespace fanfare::test {
 namespace {
@@ -290,6 +291,34 @@ TEST(Gateway, AFunctionAnswersAtItsUrl) {
 
   gateway.installation.deploy("functions-testing/sleepy");
   EXPECT_EQ(client.post("/functions/sleepy", "x", {"Prefer: wait=0"}).status, 429);
+}
+
+TEST(Gateway, TakesWebhooksThatAreSignedAndOnceEach) {
+  Gateway gateway({}, "[webhooks.a]\nsecrets = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"]\n");
+  gateway.installation.deploy("functions-testing/introspect",
+                              "[[on]]\npattern = '{\"type\": [\"webhook.received\"]}'\n");
+  HttpClient client(gateway.url);
+  const auto key = triggers::webhook_key(triggers::WebhookScheme::kStandard,
+                                         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+  const std::int64_t now = std::time(nullptr);
+  const auto headers = [&](const std::string& body) {
+    return std::vector<std::string>{
+        "Content-Type: application/json", "webhook-id: m1",
+        "webhook-timestamp: " + std::to_string(now),
+        "webhook-signature: " + triggers::standard_signature(*key, "m1", now, body)};
+  };
+  const auto accepted = client.post("/webhooks/a", "{\"paid\":1}", headers("{\"paid\":1}"));
+  ASSERT_EQ(accepted.status, 202) << accepted.body;
+  const Json again =
+      Json::parse(client.post("/webhooks/a", "{\"paid\":1}", headers("{\"paid\":1}")).body);
+  EXPECT_EQ(again["duplicate"], true);
+  EXPECT_EQ(again["id"], Json::parse(accepted.body)["id"]);
+
+  const auto forged = client.post("/webhooks/a", "{\"paid\":2}", headers("{\"paid\":1}"));
+  const auto unknown = client.post("/webhooks/b", "{\"paid\":1}", headers("{\"paid\":1}"));
+  EXPECT_EQ(forged.status, 401);
+  EXPECT_EQ(unknown.status, 401);
+  EXPECT_EQ(forged.body, unknown.body) << "strangers learn nothing";
 }
 
 // A 202 is a promise: whatever is killed afterwards, the event has its end.
