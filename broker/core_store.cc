@@ -85,7 +85,7 @@ void Core::rebuild_router() {
     for (const auto& text : function->manifest.patterns) {
       auto pattern = protocol::compile_pattern(text);
       if (pattern) {
-        router_.subscribe(name, *std::move(pattern));
+        router_.subscribe(name, *pattern);
       } else {
         spdlog::error("function {}: a stored pattern cannot be used: {}", name,
                       pattern.error().message);

@@ -1,10 +1,9 @@
 // Which functions get an event.
 //
-// All subscriptions are indexed together: by the exact types they name, those with other
-// rules for the type, and those that say nothing of it. What an event costs depends on the few
-// candidates its type leaves, not on the number of subscriptions; where no candidate looks past the
-// type, the answer for a type is remembered. An event's data is parsed once, and only if a
-// candidate tests a field of it.
+// All subscriptions are one matcher (protocol/matcher.h): what an event costs grows with the event
+// and with the functions that get it, not with the number of subscriptions. Where the type alone
+// decides, the answer for a type is remembered. An event's data is parsed once, and only if its
+// attributes leave a subscription that looks at it.
 //
 // No I/O; not thread-safe: lives with the broker's core.
 #pragma once
@@ -35,7 +34,7 @@ class Router {
 
   // Subscribes `function` to the events that match; several patterns of a function are
   // alternatives.
-  void subscribe(const std::string& function, protocol::Pattern pattern);
+  void subscribe(const std::string& function, const protocol::Pattern& pattern);
 
   // The route of an event; its functions are empty when nothing matches.
   const Route& route(const protocol::EventView& event);

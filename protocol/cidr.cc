@@ -6,9 +6,7 @@
 #include <charconv>
 
 namespace fanfare::protocol {
-namespace {
 
-// An address alone, with all its bits.
 std::optional<Cidr> parse_address(std::string_view text) {
   std::array<char, INET6_ADDRSTRLEN> terminated{};
   if (text.size() >= terminated.size()) return std::nullopt;
@@ -24,8 +22,6 @@ std::optional<Cidr> parse_address(std::string_view text) {
   parsed.bits = static_cast<std::uint8_t>(parsed.bytes * 8);
   return parsed;
 }
-
-}  // namespace
 
 std::optional<Cidr> parse_cidr(std::string_view text) {
   const std::size_t slash = text.find('/');

@@ -17,6 +17,9 @@ struct Cidr {
   bool contains(std::string_view text) const;
 };
 
+// One address alone, as a range of itself. Nothing if it is none.
+std::optional<Cidr> parse_address(std::string_view text);
+
 // Nothing if it is no such range. Bits behind the prefix may be set; they do not count.
 std::optional<Cidr> parse_cidr(std::string_view text);
 

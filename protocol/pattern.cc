@@ -179,10 +179,4 @@ Result<Pattern> compile_pattern(std::string_view text) {
   return pattern;
 }
 
-const FieldTest* Branch::test_of(std::string_view attribute) const {
-  const auto at = std::ranges::find_if(
-      attributes, [&](const FieldTest& test) { return test.path.front() == attribute; });
-  return at == attributes.end() ? nullptr : &*at;
-}
-
 }  // namespace fanfare::protocol

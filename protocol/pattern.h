@@ -69,9 +69,6 @@ struct Branch {
   // Of its data, or of a document of another shape; ascending by path. The path of data itself is
   // empty.
   std::vector<FieldTest> fields;
-
-  // The test of an attribute of that name, or null if there is none.
-  const FieldTest* test_of(std::string_view attribute) const;
 };
 
 // One of its branches must hold.

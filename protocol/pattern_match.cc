@@ -1,7 +1,6 @@
 #include "protocol/pattern_match.h"
 
 #include <algorithm>
-#include <span>
 #include <vector>
 
 #include "protocol/fold_case.h"
@@ -11,12 +10,6 @@ namespace {
 
 using Kind = Alternative::Kind;
 using simdjson::dom::element;
-
-bool in_range(const Alternative& range, double number) {
-  const bool above = range.min_inside ? number >= range.number : number > range.number;
-  const bool below = range.max_inside ? number <= range.number_max : number < range.number_max;
-  return above && below;
-}
 
 // The first piece where the text begins, the last one where it ends, the others as early as can be:
 // if they can be found at all, they can be found so.
@@ -87,8 +80,28 @@ bool is_there(const std::vector<std::string>& path, std::size_t depth, const ele
          is_there(path, depth + 1, inner);
 }
 
-// Whether all of the tests, which have the first `depth` elements of their paths in common, hold
-// for `at`. In an array it is one element for which they all do.
+// Null stands for a document that is not there: then only {"exists": false} holds.
+bool fields_match(const Branch& branch, const element* root) {
+  std::vector<const FieldTest*> wanted;  // where there is something
+  wanted.reserve(branch.fields.size());
+  for (const FieldTest& test : branch.fields) {
+    if (root && is_there(test.path, 0, *root)) {
+      wanted.push_back(&test);
+    } else if (!absence_matches(test)) {
+      return false;
+    }
+  }
+  return wanted.empty() || all_hold(wanted, 0, *root);
+}
+
+}  // namespace
+
+bool in_range(const Alternative& range, double number) {
+  const bool above = range.min_inside ? number >= range.number : number > range.number;
+  const bool below = range.max_inside ? number <= range.number_max : number < range.number_max;
+  return above && below;
+}
+
 bool all_hold(std::span<const FieldTest* const> tests, std::size_t depth, const element& at) {
   simdjson::dom::array elements;
   if (at.get(elements) == simdjson::SUCCESS) {
@@ -120,14 +133,7 @@ bool all_hold(std::span<const FieldTest* const> tests, std::size_t depth, const 
   return true;
 }
 
-}  // namespace
-
-bool matches(const Alternative& alternative, std::string_view text) {
-  if (alternative.any_case) {
-    Alternative exact = alternative;
-    exact.any_case = false;
-    return matches(exact, fold_case(text));
-  }
+bool matches_as_written(const Alternative& alternative, std::string_view text) {
   switch (alternative.kind) {
     case Kind::kString:
       return text == alternative.text;
@@ -149,6 +155,11 @@ bool matches(const Alternative& alternative, std::string_view text) {
   }
 }
 
+bool matches(const Alternative& alternative, std::string_view text) {
+  if (alternative.any_case) return matches_as_written(alternative, fold_case(text));
+  return matches_as_written(alternative, text);
+}
+
 bool text_matches(const FieldTest& test, std::string_view text) {
   return std::ranges::any_of(test.alternatives,
                              [&](const Alternative& a) { return matches(a, text); });
@@ -157,19 +168,6 @@ bool text_matches(const FieldTest& test, std::string_view text) {
 bool absence_matches(const FieldTest& test) {
   return std::ranges::any_of(
       test.alternatives, [](const Alternative& a) { return a.kind == Kind::kExists && !a.flag; });
-}
-
-bool fields_match(const Branch& branch, const element* root) {
-  std::vector<const FieldTest*> wanted;  // where there is something
-  wanted.reserve(branch.fields.size());
-  for (const FieldTest& test : branch.fields) {
-    if (root && is_there(test.path, 0, *root)) {
-      wanted.push_back(&test);
-    } else if (!absence_matches(test)) {
-      return false;
-    }
-  }
-  return wanted.empty() || all_hold(wanted, 0, *root);
 }
 
 bool matches(const Pattern& pattern, std::string_view json) {
