@@ -10,6 +10,7 @@ find_package(CLI11 CONFIG REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(CURL REQUIRED)
 find_package(PNG REQUIRED)
+find_package(date CONFIG REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 # The packaged Hiredis CMake file breaks without a version and exports no target; pkg-config works.
 pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis>=0.14)
