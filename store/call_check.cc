@@ -15,6 +15,16 @@ Result<void> check_function(std::string_view name) {
   return reject("not a function's name: " + std::string{name.substr(0, 64)});
 }
 
+// Whose outbox it is: a function's, or that of the triggers.
+Result<void> check_source(std::string_view name) {
+  return name == kTriggers ? Result<void>{} : check_function(name);
+}
+
+Result<void> check_schedule(std::string_view name) {
+  if (!name.empty() && name.size() <= kScheduleNameMax) return {};
+  return reject("a schedule's name is 1 to 64 bytes");
+}
+
 Result<void> check_effect(const Publish& publish) {
   if (!publish.to.empty()) {
     if (auto named = check_function(publish.to); !named) return named;
@@ -80,7 +90,7 @@ struct Checker {
       return reject("more than 256 outbox entries in an append");
     }
     for (const auto& entry : call.taken) {
-      if (auto named = check_function(entry.function); !named) return named;
+      if (auto named = check_source(entry.function); !named) return named;
     }
     if (auto claims = check_claims(call); !claims) return claims;
     if (auto delayed = check_delayed(call); !delayed) return delayed;
@@ -125,11 +135,25 @@ struct Checker {
   Result<void> operator()(const CountOutboxes& call) {
     if (call.functions.size() > 1024) return reject("more than 1024 outboxes to count");
     for (const auto& function : call.functions) {
-      if (auto named = check_function(function); !named) return named;
+      if (auto named = check_source(function); !named) return named;
     }
     return {};
   }
-  Result<void> operator()(const ReadOutbox& call) { return check_function(call.function); }
+  Result<void> operator()(const ReadOutbox& call) { return check_source(call.function); }
+  Result<void> operator()(const SetSchedule& call) {
+    if (call.definition.size() > kScheduleDefinitionMax) {
+      return reject("a schedule's definition is over 256 KiB");
+    }
+    return check_schedule(call.name);
+  }
+  Result<void> operator()(const Fire& call) {
+    if (call.packed_events.size() > protocol::kChunkEventsMax) {
+      return reject("more than 256 events of a schedule at once");
+    }
+    const bool has_row = !call.row_after.empty() && call.row_after.size() <= kScheduleRowMax &&
+                         call.row_before.size() <= kScheduleRowMax;
+    return has_row ? check_schedule(call.name) : reject("a row of the ledger is 1 to 256 bytes");
+  }
   Result<void> operator()(const ReadLetters& call) { return letters(call, call.letters.size()); }
   Result<void> operator()(const PurgeLetters& call) { return letters(call, call.letters.size()); }
   Result<void> operator()(const Redrive& call) {

@@ -66,6 +66,12 @@ struct Sizer {
     return sum;
   }
   std::size_t operator()(const WriteRows& call) const { return call.packed.size(); }
+  std::size_t operator()(const SetSchedule& call) const { return call.definition.size(); }
+  std::size_t operator()(const Fire& call) const {
+    std::size_t sum = 2 * kScheduleRowMax;
+    for (const std::string& event : call.packed_events) sum += event.size() + 16;
+    return sum;
+  }
   std::size_t operator()(const Meter& call) const { return 256 * call.rows.size(); }
   std::size_t operator()(const auto&) const { return 0; }
 };

@@ -28,6 +28,23 @@ struct Printer {
     for (const auto& packed : a.packed) text += " " + packed.value_or("-");
     return text;
   }
+  std::string operator()(const ScheduleSet& a) const {
+    return fmt::format("set {} {}", a.existed, a.revision);
+  }
+  std::string operator()(const Fired& a) const {
+    return fmt::format("fired {} {}", static_cast<int>(a.outcome), a.row);
+  }
+  std::string operator()(const ScheduleList& a) const {
+    std::set<std::string> lines;  // in no order
+    for (const auto& item : a.items) {
+      lines.insert(
+          fmt::format(" | {} {} {} {}", item.name, item.revision, item.definition, item.row));
+    }
+    std::string text = fmt::format("schedules {} {}", a.revision, a.next);
+    for (const auto& line : lines) text += line;
+    return text;
+  }
+  std::string operator()(const Revision& a) const { return fmt::format("revision {}", a.revision); }
   std::string operator()(const Committed& a) const { return "committed " + verdicts(a.verdicts); }
   std::string operator()(const Moved& a) const { return "moved " + verdicts(a.verdicts); }
   std::string operator()(const Paged& a) const {

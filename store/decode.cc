@@ -232,6 +232,40 @@ struct Decoder {
     return Answer{std::move(page)};
   }
 
+  Result<Answer> operator()(const SetSchedule&) {
+    if (reply.size() != 2) return unexpected("a schedule's revision");
+    return Answer{
+        ScheduleSet{reply[0].integer() != 0, static_cast<std::uint64_t>(reply[1].integer())}};
+  }
+
+  Result<Answer> operator()(const Fire&) {
+    if (reply.size() != 2 || reply[0].integer() < 0 || reply[0].integer() > 3) {
+      return unexpected("what became of a fire");
+    }
+    return Answer{
+        Fired{static_cast<Fired::Outcome>(reply[0].integer()), std::string{reply[1].text()}}};
+  }
+
+  Result<Answer> operator()(const ListSchedules&) {
+    if (reply.size() % 3 != 2) return unexpected("schedules");
+    ScheduleList list;
+    if (reply[0].text() != "0") list.next = reply[0].text();
+    list.revision = static_cast<std::uint64_t>(reply[1].integer());
+    for (std::size_t i = 2; i < reply.size(); i += 3) {
+      const std::string_view definition = reply[i + 1].text();
+      const auto blank = definition.find(' ');
+      const auto revision = parse_number<std::uint64_t>(definition.substr(0, blank));
+      if (!revision || blank == definition.npos) return unexpected("a schedule's definition");
+      list.items.push_back({std::string{reply[i].text()}, std::string{definition.substr(blank + 1)},
+                            std::string{reply[i + 2].text()}, *revision});
+    }
+    return Answer{std::move(list)};
+  }
+
+  Result<Answer> operator()(const GetRevision&) {
+    return Answer{Revision{static_cast<std::uint64_t>(reply.integer())}};
+  }
+
   Result<Answer> operator()(const Find& call) {
     Found found;
     const std::string_view place = reply[0].text();

@@ -380,6 +380,40 @@ struct Encoder {
     out.add_number(kPageBytesMax);
   }
 
+  void operator()(const SetSchedule& call) {
+    start(out, call.definition.empty() ? "fanfare_remove_schedule" : "fanfare_set_schedule", 3);
+    out.add(kSchedulesKey);
+    out.add(kSchedulesLedgerKey);
+    out.add(kSchedulesRevisionKey);
+    out.add(call.name);
+    out.add(call.definition);
+  }
+
+  void operator()(const Fire& call) {
+    start(out, "fanfare_fire", 3);
+    out.add(kSchedulesKey);
+    out.add(kSchedulesLedgerKey);
+    out.add_copy(outbox_key(kTriggers));
+    out.add(call.name);
+    out.add_number(call.revision);
+    out.add(call.row_before);
+    out.add(call.row_after);
+    for (const std::string& event : call.packed_events) out.add(event);
+  }
+
+  void operator()(const ListSchedules& call) {
+    start(out, "fanfare_list_schedules", 3, true);
+    out.add(kSchedulesKey);
+    out.add(kSchedulesLedgerKey);
+    out.add(kSchedulesRevisionKey);
+    out.add_copy(call.cursor.empty() ? "0" : call.cursor);
+  }
+
+  void operator()(const GetRevision&) {
+    start(out, "fanfare_get_revision", 1, true);
+    out.add(kSchedulesRevisionKey);
+  }
+
   void operator()(const Find& call) {
     start(out, "fanfare_find", 3 + 2 * kLanes, true);
     out.add_copy(later_key(call.function));

@@ -192,6 +192,7 @@ std::vector<Story> stories() {
   buried.push_back(bury_of({{one, 3, {1, 2}}}));
   buried.push_back(bury_of({{two, 1, {0}}}, protocol::Status::kExpired));
   const std::vector<Ends> many{{one, 3, {0, 1, 2}}, {two, 1, {0}}};
+  const std::vector<Call> fired{SetSchedule{"s", "{}"}, Fire{"s", 1, "", "row", {"e0"}}};
   return {
       {"begin", {}, Begin{}},
       {"append one", {}, append_of(one, 1)},
@@ -274,6 +275,12 @@ std::vector<Story> stories() {
       {"meter", {}, metered(1)},
       {"meter again", {metered(1)}, metered(2)},
       {"meter what was metered", {metered(1)}, metered(1)},
+      {"set a schedule", {}, SetSchedule{"s", "{}"}},
+      {"set a schedule anew", fired, SetSchedule{"s", "{1}"}},
+      {"remove a schedule", fired, SetSchedule{"s", ""}},
+      {"fire", {SetSchedule{"s", "{}"}}, Fire{"s", 1, "", "row", {"e0", "e1", "e2"}}},
+      {"fire again", fired, Fire{"s", 1, "row", "next", {"e1"}}},
+      {"fire what has fired", fired, Fire{"s", 1, "", "row", {"e0"}}},
       {"note a worker", {}, NoteWorker{1, "w", "x"}},
       {"forget a worker", {NoteWorker{1, "w", "x"}}, NoteWorker{1, "w", "x", true}},
   };
@@ -391,6 +398,8 @@ TEST(FaultsControl, NoticeAChangeThatIsNotTakenBack) {
                                   "write rows",
                                   "redrive",
                                   "deploy",
+                                  "set a schedule",
+                                  "fire",
                                   "meter"};
   std::set<std::string> tried;
   for (const Story& story : stories()) {

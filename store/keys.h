@@ -19,6 +19,10 @@ inline constexpr std::string_view kWorkersKey = "fanfare:workers";      // hash:
 inline constexpr std::string_view kShippedKey =
     "fanfare:shipped";  // hash: name → digest, of what `fanfare up` deployed by itself
 
+inline constexpr std::string_view kSchedulesKey = "fanfare:schedules";  // hash: name → definition
+inline constexpr std::string_view kSchedulesLedgerKey = "fanfare:schedules:ledger";  // hash: → row
+inline constexpr std::string_view kSchedulesRevisionKey = "fanfare:schedules:revision";  // number
+
 inline constexpr std::string_view kLayoutVersion = "1";  // meta.layout
 
 // All lanes there can be: ten priorities, each without and with sixteen hashes.

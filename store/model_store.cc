@@ -504,6 +504,53 @@ struct ModelStore::Answering {
     return Answer{std::move(page)};
   }
 
+  Result<Answer> operator()(const SetSchedule& call) {
+    const bool existed = store.schedules_.contains(call.name);
+    if (!existed && call.definition.empty()) {
+      return Answer{ScheduleSet{false, store.schedules_revision_}};
+    }
+    if (!existed && store.schedules_.size() >= kSchedulesMax) return Answer{ScheduleSet{}};
+    ++store.schedules_revision_;
+    if (call.definition.empty()) {
+      store.schedules_.erase(call.name);
+    } else {
+      store.schedules_[call.name] = {call.name, call.definition, {}, store.schedules_revision_};
+    }
+    return Answer{ScheduleSet{existed, store.schedules_revision_}};
+  }
+
+  Result<Answer> operator()(const Fire& call) {
+    const auto at = store.schedules_.find(call.name);
+    if (at == store.schedules_.end()) return Answer{Fired{Fired::Outcome::kStale, {}}};
+    ScheduleList::Item& schedule = at->second;
+    if (schedule.row == call.row_after) {
+      return Answer{Fired{Fired::Outcome::kDoneBefore, schedule.row}};
+    }
+    if (schedule.revision != call.revision || schedule.row != call.row_before) {
+      return Answer{Fired{Fired::Outcome::kStale, schedule.row}};
+    }
+    auto& outbox = store.functions_[std::string(kTriggers)];
+    if (outbox.outbox.size() + call.packed_events.size() > kTriggersOutboxMax) {
+      return Answer{Fired{Fired::Outcome::kFull, schedule.row}};
+    }
+    schedule.row = call.row_after;
+    for (const std::string& event : call.packed_events) {
+      bring_about(outbox, Publish{"", event});
+    }
+    return Answer{Fired{Fired::Outcome::kDone, schedule.row}};
+  }
+
+  Result<Answer> operator()(const ListSchedules&) {
+    ScheduleList list;
+    list.revision = store.schedules_revision_;
+    for (const auto& [name, schedule] : store.schedules_) list.items.push_back(schedule);
+    return Answer{std::move(list)};
+  }
+
+  Result<Answer> operator()(const GetRevision&) {
+    return Answer{Revision{store.schedules_revision_}};
+  }
+
   Result<Answer> operator()(const Find& call) {
     Found found;
     const Function& function = store.functions_[call.function];

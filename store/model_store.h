@@ -91,6 +91,8 @@ class ModelStore {
   std::map<std::string, std::string> workers_;
   std::map<std::string, Guard> guards_;
   std::map<ClaimKey, std::string> claims_;
+  std::map<std::string, ScheduleList::Item> schedules_;
+  std::uint64_t schedules_revision_ = 0;
   std::map<std::string, std::uint64_t> metered_;  // worker → sequence
   std::map<std::int64_t, std::map<std::string, Usage>> usage_;
   std::uint32_t epoch_ = 0;
