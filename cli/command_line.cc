@@ -33,6 +33,7 @@ struct Parsed {
   UsageCommand usage;
   DlqCommand dlq;
   StoreCommand store;
+  PatternCommand pattern;
   std::string ttl;  // of a row
   bool all = false;
   UpCommand up;
@@ -393,6 +394,24 @@ void add_store(CLI::App& app, Parsed& parsed) {
                 "An apostrophe before cells that a spreadsheet would run as formulas");
 }
 
+void add_pattern(CLI::App& app, Parsed& parsed) {
+  CLI::App* verb = app.add_subcommand("pattern", "Try the patterns of subscriptions");
+  verb->require_subcommand(1);
+  CLI::App* test = verb->add_subcommand(
+      "test", "Does an event match, and if not, why? Ends with 0 if it does, with 1 if not");
+  test->add_option("--pattern", parsed.pattern.pattern,
+                   "Its JSON, as in [[on]] of a manifest, or a file of it")
+      ->required();
+  test->add_option("--event", parsed.pattern.event,
+                   "A file, or - for standard input: {\"type\": …, \"data\": …}, or CloudEvents")
+      ->capture_default_str();
+  test->callback([&parsed] {
+    parsed.run = [&parsed](const Common& common) {
+      return run_pattern_test(common, parsed.pattern);
+    };
+  });
+}
+
 void add_up(CLI::App& app, Parsed& parsed) {
   CLI::App* verb =
       app.add_subcommand("up", "Run a whole installation in the foreground; Ctrl-C drains it");
@@ -498,6 +517,7 @@ int run_command_line(int argc, char** argv) {
   add_usage(app, parsed);
   add_dlq(app, parsed);
   add_store(app, parsed);
+  add_pattern(app, parsed);
   add_bench(app, parsed);
   add_operator_verbs(app, parsed.run);
   let_fall_through(app);

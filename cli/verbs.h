@@ -141,6 +141,13 @@ int run_store_put(const Common& common, const StoreCommand& command);
 int run_store_delete(const Common& common, const StoreCommand& command);
 int run_store_export(const Common& common, const StoreCommand& command);
 
+struct PatternCommand {
+  std::string pattern;      // its text, or a file
+  std::string event = "-";  // a file, or standard input
+};
+// kDone: the event matches; kFailed: it does not.
+int run_pattern_test(const Common& common, const PatternCommand& command);
+
 struct UpCommand {
   std::vector<std::string> functions;  // folders of functions' folders
   std::uint32_t slots = 0;             // instances per worker at once; 0 = the worker's own default
