@@ -8,7 +8,8 @@ namespace fanfare::client {
 Client::Client(Loop& loop, ClientOptions options)
     : loop_(loop),
       options_(std::move(options)),
-      queue_(new_client_id(), options_.publish),
+      queue_(options_.name.empty() ? new_client_id() : options_.name, options_.publish,
+             options_.resume),
       timer_(loop,
              [this] {
                const TimePoint now = loop_.now().steady;

@@ -33,6 +33,8 @@ namespace fanfare::client {
 struct ClientOptions {
   std::string broker;  // "ipc:///path" or "tcp://host:port"
   PublishLimits publish;
+  std::string name = {};  // lasting_client_id() of a publisher that keeps it; else a new one
+  PublishResume resume = {};
   // How long anything waits for a first connection (publish: while there was never one).
   Duration connect_timeout = std::chrono::seconds{3};
   Duration admin_timeout = std::chrono::seconds{10};

@@ -9,8 +9,11 @@
 
 namespace fanfare::client {
 
-PublishQueue::PublishQueue(std::string client, PublishLimits limits)
-    : client_(std::move(client)), limits_(limits) {}
+PublishQueue::PublishQueue(std::string client, PublishLimits limits, PublishResume resume)
+    : client_(std::move(client)),
+      limits_(limits),
+      next_sequence_(resume.next_sequence),
+      in_doubt_(resume.in_doubt) {}
 
 bool PublishQueue::has_room(std::size_t packed_bytes) const {
   if (queued_ == 0) return true;
@@ -37,6 +40,7 @@ void PublishQueue::begin_flight() {
   flight.oldest = waiting_.front().added;
   flight.batch.client = client_;
   flight.batch.sequence = next_sequence_++;
+  flight.ever_sent = std::exchange(in_doubt_, false);
   const std::size_t events = std::min(waiting_.size(), limits_.batch_events_max);
   flight.batch.packed_events.reserve(events);
   flight.receipts.reserve(events);
@@ -196,6 +200,10 @@ std::string new_client_id() {
     hex += kDigits[byte & 15];
   }
   return hex;
+}
+
+std::string lasting_client_id() {
+  return "lasting-" + new_client_id();
 }
 
 Error to_error(protocol::Refusal code, const std::string& message) {

@@ -50,10 +50,18 @@ struct PublishLimits {
   Duration timeout = std::chrono::seconds{30};             // then the event fails
 };
 
+// Where a publisher goes on that keeps its batches on disk: it has the same name in its next life,
+// and sends the batch that it has not heard of once more.
+struct PublishResume {
+  std::uint64_t next_sequence = 1;
+  bool in_doubt = false;  // the batch of that sequence may have been sent before
+};
+
 class PublishQueue {
  public:
-  // `client` names this publisher to the repeat guard: new_client_id().
-  PublishQueue(std::string client, PublishLimits limits);
+  // `client` names this publisher to the repeat guard: new_client_id(), or a lasting_client_id()
+  // that was kept.
+  PublishQueue(std::string client, PublishLimits limits, PublishResume resume = {});
 
   // Takes a packed event. kReject if it is too large, kRetryLater if the queue is full; the
   // callback is then not called.
@@ -102,7 +110,8 @@ class PublishQueue {
   PublishLimits limits_;
   std::deque<Waiting> waiting_;
   std::optional<Flight> flight_;
-  std::uint64_t next_sequence_ = 1;
+  std::uint64_t next_sequence_;
+  bool in_doubt_;                     // the next batch to begin may have been sent before
   bool answers_outstanding_ = false;  // on this connection, to frames of the batch before
   std::size_t queued_ = 0, queued_bytes_ = 0;
 };
@@ -115,6 +124,8 @@ Result<void> check_data_size(std::size_t data_bytes, const PublishLimits& limits
 
 // 16 random bytes as hex.
 std::string new_client_id();
+// The same for a publisher that keeps its name: the repeat guard remembers it for 90 days.
+std::string lasting_client_id();
 
 // How a refusal reads and what its sender may do next: "queue_full: …" is kRetryLater, ….
 Error to_error(protocol::Refusal code, const std::string& message);

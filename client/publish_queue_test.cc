@@ -18,7 +18,8 @@ constexpr TimePoint kStart{};
 
 // A queue whose receipts are written down, one word per event.
 struct Publisher {
-  explicit Publisher(PublishLimits limits = {}) : queue("c0ffee", limits) {}
+  explicit Publisher(PublishLimits limits = {}, PublishResume resume = {})
+      : queue("c0ffee", limits, resume) {}
 
   Result<void> add(std::string event, TimePoint now = kStart) {
     return queue.add(std::move(event), now, [this](const Result<Receipt>& receipt) {
@@ -44,6 +45,23 @@ protocol::Published accepted(std::uint64_t sequence, std::uint32_t count) {
           .runs = {{PublishRun::Fate::kAccepted, {{100, sequence}, 0}, count, 0}},
           .routes = {{"wordcount"}},
           .errors = {}};
+}
+
+TEST(PublishQueue, GoesOnFromAFormerLifeWithTheBatchInDoubtAsARepeat) {
+  Publisher publisher({}, {.next_sequence = 7, .in_doubt = true});
+  ASSERT_TRUE(publisher.add("a"));
+  const auto in_doubt = publisher.sent();
+  EXPECT_EQ(in_doubt.sequence, 7u);
+  EXPECT_TRUE(in_doubt.repeat);
+  publisher.queue.on_published(accepted(7, 1));
+  ASSERT_TRUE(publisher.add("b"));
+  const auto next = publisher.sent();
+  EXPECT_EQ(next.sequence, 8u);
+  EXPECT_FALSE(next.repeat);
+
+  Publisher sure({}, {.next_sequence = 7});
+  ASSERT_TRUE(sure.add("a"));
+  EXPECT_FALSE(sure.sent().repeat);
 }
 
 TEST(PublishQueue, SendsALoneEventAtOnceAndGathersTheNextOnesWhileItIsInFlight) {

@@ -457,6 +457,15 @@ TEST_F(Library, RecallsWhatABatchHasInTheJournal) {
   EXPECT_NE(store.command({"TTL", guard_key("client")}), "-1");
 }
 
+TEST_F(Library, RemembersAPublisherThatKeepsItsNameForLonger) {
+  Append append = append_of(entry(9), 1);
+  append.guards.push_back({"lasting-client", 1, "a"});
+  append.guards.push_back({"not-lasting-client", 1, "a"});
+  store.get<Appended>(append);
+  EXPECT_GT(std::stol(store.command({"TTL", guard_key("lasting-client")})), 89 * 86'400);
+  EXPECT_LE(std::stol(store.command({"TTL", guard_key("not-lasting-client")})), 3'600);
+}
+
 TEST_F(Library, KeepsTheStateOfAFunctionThroughADeployment) {
   EXPECT_FALSE(store.get<StateSet>(SetState{1, "a", true}).existed);
   store.get<Deployed>(Deploy{1, "a", "v = 1\n", "00"});

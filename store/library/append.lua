@@ -47,18 +47,21 @@ local function sequence_of(kept)
   end
   return -1
 end
+local function guard_ttl(key)
+  return find(key, 'publishers:lasting-', 1, true) and kLastingGuardTtlMs or kGuardTtlMs
+end
 local function write_guard(key, kept, sequence, entry, runs)
   local last = sequence_of(kept)
   if last > tonumber(sequence) then return end
   if last ~= -1 and last < tonumber(sequence) then call('DEL', key) end
   call('HSET', key, 'sequence', sequence, entry, runs)
-  call('PEXPIRE', key, kGuardTtlMs)
+  call('PEXPIRE', key, guard_ttl(key))
 end
 local function undo_guard(key, kept)
   take_back('DEL', key)
   if #kept == 0 then return end
   take_back('HSET', key, unpack(kept))
-  take_back('PEXPIRE', key, kGuardTtlMs)
+  take_back('PEXPIRE', key, guard_ttl(key))
 end
 
 -- KEYS meta, per stream: journal, open, counts; per guard: publishers:<client>; per claim: ids:<hash> ·

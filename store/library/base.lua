@@ -19,6 +19,7 @@
 
 local kItemsMax = 256
 local kGuardTtlMs = '3600000'
+local kLastingGuardTtlMs = '7776000000'  -- 90 d, of publishers that keep their batches
 local kLayout = '1'
 local kOpen = '\0\0\0\0'
 
