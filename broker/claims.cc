@@ -27,11 +27,12 @@ void add_field(std::string& out, std::string_view field) {
   out.append(field);
 }
 
-PayloadHash payload_of(const protocol::EventView& event) {
+PayloadHash payload_of(const protocol::EventView& event, std::string_view to) {
   std::string fields;
   for (const auto field : {event.type, event.source, event.subject, event.content_type}) {
     add_field(fields, field);
   }
+  if (!to.empty()) add_field(fields, to);
   const auto data = sha256(event.data);  // may be large: hashed where it lies
   fields.append(data.begin(), data.end());
   return hash_of(fields);
@@ -40,7 +41,7 @@ PayloadHash payload_of(const protocol::EventView& event) {
 }  // namespace
 
 std::unique_ptr<const Claims> claims_of(const protocol::EventView& event,
-                                        std::string_view idempotency_key) {
+                                        std::string_view idempotency_key, std::string_view to) {
   if (event.id.empty() && idempotency_key.empty()) return nullptr;
   auto claims = std::make_unique<Claims>();
   if (!event.id.empty()) {
@@ -53,7 +54,7 @@ std::unique_ptr<const Claims> claims_of(const protocol::EventView& event,
     std::string text = "key";
     add_field(text, idempotency_key);
     claims->key = hash_of(text);
-    claims->payload = payload_of(event);
+    claims->payload = payload_of(event, to);
   }
   return claims;
 }

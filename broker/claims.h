@@ -29,9 +29,9 @@ struct Claims {
   PayloadHash payload{};        // what the key stands for
 };
 
-// Null for an event that has neither.
+// Null for an event that has neither. `to` is the function that it names, if any.
 std::unique_ptr<const Claims> claims_of(const protocol::EventView& event,
-                                        std::string_view idempotency_key);
+                                        std::string_view idempotency_key, std::string_view to = {});
 
 // Who holds a claim: all that a duplicate is answered with.
 struct Claimed {

@@ -237,7 +237,7 @@ Core::Incoming Core::admit(SharedBytes packed, BatchId batch) {
   if (!to.empty() && !is_deployed(to)) {
     return refused(Refusal::kNoSuchFunction, fmt::format("there is no function {}", to));
   }
-  if (looks_at_claims()) incoming.claims = claims_of(*event, idempotency_key);
+  if (looks_at_claims()) incoming.claims = claims_of(*event, idempotency_key, to);
   incoming.target = to.empty() ? target_of(*event) : target_named(to);
   for (const FunctionState* function : incoming.target->functions) {
     if (!function->trouble.empty()) {

@@ -108,8 +108,16 @@ bool Core::take_caused(FunctionState& source, store::OutboxPage::Entry& entry) {
   Caused caused{{}, &source, entry.id};
   Incoming& incoming = caused.incoming;
   apply_options(incoming, *options);
-  const std::string& to = entry.to.empty() ? options->to : entry.to;
-  incoming.target = to.empty() ? target_of(*event) : target_named(to);
+  // A destination is one of the manifest's; what a handler names may be anything: then it is
+  // nobody's.
+  const bool by_handler = entry.to.empty() && !options->to.empty();
+  if (by_handler && is_deployed(options->to)) {
+    incoming.target = target_named(options->to);
+  } else if (by_handler) {
+    incoming.target = std::make_shared<const Target>();
+  } else {
+    incoming.target = entry.to.empty() ? target_of(*event) : target_named(entry.to);
+  }
   const bool full = std::ranges::any_of(incoming.target->functions, [&](const FunctionState* f) {
     return f->taken() >= options_.queue_max && options_.protections.bound_queues;
   });

@@ -74,6 +74,27 @@ TEST_F(CoreOutbox, APublishedEventIsAppendedAndDeletedInOneCall) {
   EXPECT_EQ(h.core.counters().events_caused, 2u);
 }
 
+// What a handler names may be anything: nothing is made for a name that nobody has.
+TEST_F(CoreOutbox, WhatAHandlerNamesReachesThatFunctionOrNobody) {
+  h.join();
+  const auto to = [](std::string name) {
+    protocol::Event event;
+    event.source = "/functions/f";
+    event.type = "made.up";
+    event.options.generation = 1;
+    event.options.to = std::move(name);
+    return protocol::pack(event);
+  };
+  find({{{7, 0}, "", to("told")}, {{7, 1}, "", to("nobody")}});
+  const auto [ticket, append] = h.take_call<store::Append>();
+  ASSERT_EQ(append.taken.size(), 2u);
+  ASSERT_EQ(append.streams.size(), 1u);
+  EXPECT_EQ(append.streams[0].function, "told");
+  h.answer(ticket, store::Appended{});
+  EXPECT_FALSE(h.core.functions().contains("nobody"));
+  EXPECT_EQ(h.core.counters().events_caused_unmatched, 1u);
+}
+
 TEST_F(CoreOutbox, WhatIsInHandIsNotTakenTwice) {
   h.join();
   find({{{7, 0}, "told", caused_event()}});

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "protocol/cursor.h"
+#include "protocol/ids.h"
 #include "protocol/packer.h"
 #include "protocol/utf8.h"
 
@@ -161,7 +162,12 @@ constexpr OptionReader kOptionReaders[] = {
     {"ordering_key", [](Cursor& c, PublishOptions& o) { o.ordering_key = key_text(c); }},
     {"tenant", [](Cursor& c, PublishOptions& o) { o.tenant = key_text(c); }},
     {"idempotency_key", [](Cursor& c, PublishOptions& o) { o.idempotency_key = key_text(c); }},
-    {"to", [](Cursor& c, PublishOptions& o) { o.to = key_text(c); }},
+    {"to",
+     [](Cursor& c, PublishOptions& o) {
+       o.to = key_text(c);
+       if (c.ok() && !o.to.empty() && !is_function_name(o.to))
+         c.fail("no function has such a name");
+     }},
     {"generation",
      [](Cursor& c, PublishOptions& o) {
        o.generation = static_cast<std::uint32_t>(c.unsigned_integer(1'000'000));

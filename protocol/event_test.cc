@@ -177,6 +177,8 @@ TEST(EventOptions, MayNameTheFunctionThatGetsIt) {
   const auto read = unpack_event(pack(event));
   ASSERT_TRUE(read);
   EXPECT_EQ(read->options.to, "thumbnail");
+  event.options.to = "no name";
+  EXPECT_FALSE(unpack_event(pack(event)));
 }
 
 TEST(TenantOf, IsFoundAmongTheOptionsAndNothingElseIsNeeded) {
