@@ -2,6 +2,8 @@
 
 #include <openssl/crypto.h>
 
+#include <algorithm>
+
 #include "triggers/problem.h"
 
 namespace fanfare::triggers {
@@ -24,7 +26,9 @@ std::string_view host_name(std::string_view host) {
 
 bool is_loopback_name(std::string_view host) {
   const std::string_view name = host_name(host);
-  return name == "localhost" || name == "[::1]" || name.starts_with("127.");
+  if (name == "localhost" || name == "[::1]") return true;
+  // An address, and not the beginning of somebody's name.
+  return name.starts_with("127.") && name.find_first_not_of("0123456789.") == name.npos;
 }
 
 std::string_view token_of(const HttpExchange& exchange) {
@@ -40,13 +44,25 @@ std::string_view token_of(const HttpExchange& exchange) {
   return authorization.substr(0, authorization.find('/'));
 }
 
-bool is_trusted_loopback(const HttpExchange& exchange) {
-  if (!exchange.peer().loopback || !is_loopback_name(exchange.header("Host"))) return false;
-  return exchange.header("Forwarded").empty() && exchange.header("X-Forwarded-For").empty() &&
-         exchange.header("X-Real-IP").empty();
+// There at all, with whatever value: proxies add a line to what clients have sent.
+bool says_it_was_forwarded(const HttpExchange& exchange) {
+  return std::ranges::any_of(exchange.headers(), [](const auto& field) {
+    return starts_with_any_case(field.first, "forwarded") ||
+           starts_with_any_case(field.first, "x-forwarded") ||
+           starts_with_any_case(field.first, "x-real-ip") ||
+           starts_with_any_case(field.first, "via");
+  });
 }
 
+bool is_trusted_loopback(const HttpExchange& exchange) {
+  return exchange.peer().loopback && is_loopback_name(exchange.header("Host")) &&
+         !says_it_was_forwarded(exchange);
+}
+
+// Browsers send no Origin with links and pictures, and say then where they come from.
 bool is_of_another_origin(const HttpExchange& exchange) {
+  const std::string_view site = exchange.header("Sec-Fetch-Site");
+  if (!site.empty() && site != "same-origin" && site != "none") return true;
   const std::string_view origin = exchange.header("Origin");
   if (origin.empty()) return false;
   const std::size_t scheme = origin.find("://");

@@ -82,7 +82,18 @@ constexpr Key<FormDefinition> kFormKeys[] = {
      "Pages that may submit and read the answer, as \"https://example.org\"; \"*\" = all. Empty:\n"
      "any page may submit, and no page's script reads the answer."},
     {"next",
-     [](const toml::node& node, FormDefinition& form) { return read_texts(node, form.next); }, "[]",
+     [](const toml::node& node, FormDefinition& form) {
+       if (auto read = read_texts(node, form.next); !read) return read;
+       for (const std::string& beginning : form.next) {
+         const std::size_t host = beginning.find("://");
+         if (host == beginning.npos || beginning.find('/', host + 3) == beginning.npos) {
+           return Result<void>{
+               reject("must be addresses up to a slash, as \"https://example.org/\"")};
+         }
+       }
+       return Result<void>{};
+     },
+     "[]",
      "Where the field _next may lead a browser afterwards: beginnings of addresses, as\n"
      "\"https://example.org/\"."},
     {"honeypot",
@@ -221,6 +232,7 @@ class Reader {
         read_kind(node, "webhooks", std::span<const Key<WebhookText>>{kWebhookKeys}, texts);
     if (!read) return read.error();
     for (auto& [name, text] : texts) {
+      if (name == "*") return wrong(node.source(), "webhooks have a name each, not \"*\"");
       const auto& where = node.as_table()->get(name)->source();
       if (text.secrets.empty()) return wrong(where, name + ": secrets is missing");
       for (const std::string& secret : text.secrets) {
@@ -277,8 +289,12 @@ std::string sample_definitions() {
       "\n# /functions/wordcount and what is below it: the function answers HTTP requests itself.\n"
       "# [urls.\"*\"] stands for all functions that are not named.\n[urls.wordcount]\n";
   append_sample(text, std::span<const Key<UrlDefinition>>{kUrlKeys});
-  text += "\n# POST /webhooks/payments: what another service tells, signed.\n[webhooks.payments]\n";
-  append_sample(text, std::span<const Key<WebhookText>>{kWebhookKeys});
+  // Not in force: a secret that stands here is nobody's.
+  std::string webhook = "[webhooks.payments]\n";
+  append_sample(webhook, std::span<const Key<WebhookText>>{kWebhookKeys});
+  text += "\n# POST /webhooks/payments: what another service tells, signed. Without the \"#\":\n";
+  std::istringstream lines(webhook);
+  for (std::string line; std::getline(lines, line);) text += "# " + line + "\n";
   return text;
 }
 

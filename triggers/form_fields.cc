@@ -63,11 +63,11 @@ const std::string* find_field(const FormFields& fields, std::string_view name) {
   return nullptr;
 }
 
-std::string to_json(const FormFields& fields) {
+std::string to_json(const FormFields& fields, std::string_view left_out) {
   std::vector<std::pair<std::string_view, std::vector<std::string_view>>> members;
   std::unordered_map<std::string_view, std::size_t> places;
   for (const auto& [name, value] : fields) {
-    if (name.starts_with('_')) continue;
+    if (name.starts_with('_') || (!left_out.empty() && name == left_out)) continue;
     const auto [place, added] = places.emplace(name, members.size());
     if (added) members.push_back({name, {}});
     members[place->second].second.push_back(value);

@@ -24,7 +24,7 @@ Result<FormFields> urlencoded_fields(std::string_view text);
 // The first field of that name, or null.
 const std::string* find_field(const FormFields& fields, std::string_view name);
 
-// An object of them, without those that begin with "_".
-std::string to_json(const FormFields& fields);
+// An object of them, without those that begin with "_", and without the one called `left_out`.
+std::string to_json(const FormFields& fields, std::string_view left_out = {});
 
 }  // namespace fanfare::triggers

@@ -46,22 +46,36 @@ bool is_of_type(std::string_view content_type, std::string_view type) {
 }
 
 // The texts of a JSON object's members, for those that steer the gateway.
-Result<FormFields> json_fields(std::string_view body, std::string& data) {
+Result<FormFields> json_fields(std::string_view body, const std::string& honeypot,
+                               std::string& data) {
   using Json = nlohmann::ordered_json;
   Json json = protocol::nests_within_bounds(body) ? Json::parse(body, nullptr, false)
                                                   : Json(Json::value_t::discarded);
   if (!json.is_object()) return reject("a form's JSON is an object of its fields");
   FormFields fields;
   for (auto member = json.begin(); member != json.end();) {
-    if (!member.key().starts_with('_')) {
+    if (!member.key().starts_with('_') && member.key() != honeypot) {
       ++member;
       continue;
     }
-    fields.emplace_back(member.key(), member->is_string() ? member->get<std::string>() : "");
+    const bool empty = member->is_null() || member->empty();
+    fields.emplace_back(member.key(), member->is_string() ? member->get<std::string>()
+                                      : empty             ? ""
+                                                          : member->dump());
     member = json.erase(member);
   }
   data = fields.empty() ? std::string{body} : json.dump();
   return fields;
+}
+
+// Of IPv6 the network of one household or machine: it has more addresses than can be counted.
+std::string visitor_of(const HttpPeer& peer) {
+  if (peer.address.find(':') == peer.address.npos) return peer.address;
+  std::size_t end = 0;
+  for (int groups = 0; groups < 4 && end != peer.address.npos; ++groups) {
+    end = peer.address.find(':', end == 0 ? 0 : end + 1);
+  }
+  return peer.address.substr(0, end);
 }
 
 // A person's browser shows what comes back.
@@ -98,8 +112,8 @@ BodyPlan FormRoute::plan(const HttpExchange& exchange, const Path& path) {
   }
   if (exchange.method() == "OPTIONS") return refuse(preflight(*form, exchange));
   if (exchange.method() != "POST") return refuse(method_not_allowed("POST, OPTIONS"));
-  if (form->per_minute_max > 0 &&
-      !visits_.admit(exchange.peer().address, form->per_minute_max, loop_.now().steady)) {
+  if (form->per_minute_max > 0 && !visits_.admit(path[1] + " " + visitor_of(exchange.peer()),
+                                                 form->per_minute_max, loop_.now().steady)) {
     ++counters_.too_many;
     HttpResponse response = problem(429, "too many submissions; try again in a minute");
     response.headers.push_back({"Retry-After", "60"});
@@ -120,15 +134,18 @@ void FormRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path
   event.source = "/forms/" + path[1];
   event.content_type = "application/json";
   event.options.tenant = form.tenant;
-  event.options.idempotency_key = exchange->header("Idempotency-Key");
+  // Strangers' keys are apart from everybody else's.
+  if (const auto key = exchange->header("Idempotency-Key"); !key.empty()) {
+    event.options.idempotency_key = event.source + " " + std::string{key};
+  }
   const bool urlencoded = is_of_type(exchange->header("Content-Type"), kUrlencoded);
-  const auto fields =
-      urlencoded ? urlencoded_fields(exchange->body()) : json_fields(exchange->body(), event.data);
+  const auto fields = urlencoded ? urlencoded_fields(exchange->body())
+                                 : json_fields(exchange->body(), form.honeypot, event.data);
   if (!fields) {
     ++counters_.malformed;
     return exchange->respond(problem_of(fields.error()));
   }
-  if (urlencoded) event.data = to_json(*fields);
+  if (urlencoded) event.data = to_json(*fields, form.honeypot);
   accept(exchange, form, std::move(event), *fields);
 }
 
@@ -138,8 +155,10 @@ void FormRoute::accept(const std::shared_ptr<HttpExchange>& exchange, const Form
   if (const std::string* const wanted = find_field(fields, "_next")) {
     const bool allowed = std::ranges::any_of(
         form.next, [&](const std::string& beginning) { return wanted->starts_with(beginning); });
-    const bool one_line = wanted->find_first_of("\r\n") == wanted->npos;
-    if (allowed && one_line) next = *wanted;
+    const bool printable = std::ranges::none_of(*wanted, [](char byte) {
+      return static_cast<unsigned char>(byte) <= 0x20 || byte == 0x7f;
+    });
+    if (allowed && printable) next = *wanted;
   }
   auto accepted = [&form, exchange, next](const client::Receipt& receipt) {
     HttpResponse response{.status = 202,
@@ -157,7 +176,8 @@ void FormRoute::accept(const std::shared_ptr<HttpExchange>& exchange, const Form
   if (bait && !bait->empty()) {
     ++counters_.honeypot;  // and whoever fills it in is none the wiser
     static const auto kNobody = std::make_shared<const std::vector<std::string>>();
-    return exchange->respond(accepted({.id = {}, .functions = kNobody}));
+    const auto now_ms = static_cast<std::uint64_t>(to_ms(loop_.now().wall));
+    return exchange->respond(accepted({.id = {{now_ms, 0}, 0}, .functions = kNobody}));
   }
   publish_one(client_, published_, exchange, event, std::move(accepted));
 }

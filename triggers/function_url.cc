@@ -40,6 +40,7 @@ void put_headers(Json& payload, const HttpExchange& exchange) {
   std::map<std::string, std::string> headers;
   for (const auto& [field, value] : exchange.headers()) {
     const std::string name = lower(field);
+    if (name == "x-fanfare-token") continue;  // what opens this gateway is nobody else's
     if (name == "cookie") {
       for (std::string_view rest = value; !rest.empty();) {
         const std::string_view one = rest.substr(0, rest.find(';'));

@@ -61,6 +61,15 @@ TEST(Access, IsNotLentByThisMachinesBrowserOrProxy) {
   EXPECT_EQ(status_for({{"Host", "localhost:8080"}, {"Origin", "http://localhost:8080"}}), 200u);
   EXPECT_EQ(status_for({{"Host", "127.0.0.1:8080"}, {"X-Forwarded-For", "192.0.2.1"}}), 401u);
   EXPECT_EQ(status_for({{"Host", "127.0.0.1:8080"}, {"Forwarded", "for=192.0.2.1"}}), 401u);
+  for (const char* host : {"127.0.0.1.evil.org", "127.evil.org:8080", "localhost.evil.org", ""}) {
+    EXPECT_EQ(status_for({{"Host", host}, {"Origin", std::string{"http://"} + host}}), 401u)
+        << host;
+  }
+  EXPECT_EQ(status_for({{"Host", "127.0.0.1"}, {"X-Forwarded-For", ""}}), 401u);
+  EXPECT_EQ(status_for({{"Host", "127.0.0.1"}, {"Via", "1.1 proxy"}}), 401u);
+  EXPECT_EQ(status_for({{"Host", "localhost"}, {"Sec-Fetch-Site", "cross-site"}}), 403u);
+  EXPECT_EQ(status_for({{"Host", "localhost"}, {"Sec-Fetch-Site", "same-site"}}), 403u);
+  EXPECT_EQ(status_for({{"Host", "localhost"}, {"Sec-Fetch-Site", "none"}}), 200u);
 }
 
 TEST(Gateway, FindsTheRouteAndNamesWhatThereIs) {
@@ -267,6 +276,8 @@ TEST(Definitions, SayWhereTheyAreWrong) {
   EXPECT_EQ(complaint("[forms.a]\nmax_bytes = \"1GiB\"\n"),
             "t.toml:2:13: max_bytes must be from 1 to 6MiB");
   EXPECT_THAT(complaint("[forms.\"a b\"]\n"), HasSubstr("must be 1 to 64 of"));
+  EXPECT_THAT(complaint("[forms.a]\nnext = [\"https://example.org\"]\n"),
+              HasSubstr("next must be addresses up to a slash"));
   EXPECT_THAT(complaint("[forms\n"), StartsWith("t.toml:1:"));
 }
 

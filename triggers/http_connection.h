@@ -163,7 +163,8 @@ class StreamConnection final : public Connection,
   void rest() { deadline_ = TimePoint::max(); }
 
   void read() {
-    if (closed_) return;
+    if (closed_ || reading_) return;
+    reading_ = true;
     stream_.async_read_some(
         buffer_.prepare(kReadBytes),
         [self = this->shared_from_this()](beast::error_code error, std::size_t bytes) {
@@ -172,16 +173,23 @@ class StreamConnection final : public Connection,
   }
 
   void on_read(beast::error_code error, std::size_t bytes) {
+    reading_ = false;
     if (closed_) return;
     if (error) return close();
+    // It was answered while this was on its way, for good: nothing of it is a request.
+    if (lingering_) return linger(bytes);
+    if (writing_) return;
     buffer_.commit(bytes);
     if (exchange_ && exchange_->head_seen) extend_for(bytes);
     parse();
   }
 
+  // What comes fast earns no time in which to stand still.
   void extend_for(std::size_t bytes) {
-    deadline_ +=
-        std::chrono::nanoseconds{1'000'000'000 * bytes / server_->options.body_bytes_per_s_min};
+    const std::chrono::nanoseconds earned{1'000'000'000 * bytes /
+                                          server_->options.body_bytes_per_s_min};
+    deadline_ =
+        std::min(deadline_ + earned, server_->loop.now().steady + server_->options.head_timeout);
   }
 
   // What the buffer holds, up to the end of a request or of the buffer.
@@ -199,13 +207,15 @@ class StreamConnection final : public Connection,
       auto& parser = exchange_->parser;
       if (!parser.is_done()) {
         beast::error_code error;
-        buffer_.consume(parser.put(buffer_.data(), error));
+        const std::size_t taken = parser.put(buffer_.data(), error);
+        buffer_.consume(taken);
+        if (!exchange_->head_seen) exchange_->head_bytes += taken;
+        // What is kept is a part of the head, of a chunk's head or of what follows the last chunk.
+        const std::size_t kept =
+            buffer_.size() + (exchange_->head_seen ? 0 : exchange_->head_bytes);
         if (error == http::error::need_more) {
-          if (!exchange_->head_seen && buffer_.size() > server_->options.head_bytes_max) {
-            error = http::error::header_limit;
-          } else {
-            return read();
-          }
+          if (kept <= server_->options.head_bytes_max) return read();
+          error = http::error::header_limit;
         }
         if (error) return refuse(error);
       }
@@ -225,6 +235,7 @@ class StreamConnection final : public Connection,
   bool take_head() {
     Exchange& exchange = *exchange_;
     exchange.head_seen = true;
+    exchange.note_fields();
     ++server_->counters.requests;
     auto& parser = exchange.parser;
     const auto& head = parser.get();
@@ -254,8 +265,10 @@ class StreamConnection final : public Connection,
         head.version() < 11 || buffer_.size() > 0) {
       return true;
     }
+    writing_ = true;
     asio::async_write(stream_, asio::buffer(kContinue),
                       [self = this->shared_from_this()](beast::error_code error, std::size_t) {
+                        self->writing_ = false;
                         if (self->closed_) return;
                         error ? self->close() : self->read();
                       });
@@ -267,9 +280,13 @@ class StreamConnection final : public Connection,
     const auto hosts = head.equal_range(http::field::host);
     const auto count = std::distance(hosts.first, hosts.second);
     if (count > 1 || (count == 0 && head.version() >= 11)) return "one Host is needed";
-    if (head.count(http::field::transfer_encoding) > 0 &&
-        head.count(http::field::content_length) > 0) {
+    const auto encodings = head.count(http::field::transfer_encoding);
+    if (encodings > 0 && head.count(http::field::content_length) > 0) {
       return "a Content-Length beside a Transfer-Encoding";
+    }
+    if (encodings > 1 ||
+        (encodings == 1 && !beast::iequals(head[http::field::transfer_encoding], "chunked"))) {
+      return "of Transfer-Encodings only chunked is understood";
     }
     if (head.version() < 11 && head.count(http::field::transfer_encoding) > 0) {
       return "HTTP/1.0 knows no Transfer-Encoding";
@@ -330,7 +347,9 @@ class StreamConnection final : public Connection,
     if (!bodiless && !to_head) out_ += response.body;
     writing_ = true;
     exchange_.reset();
-    arm(server_->options.write_timeout);
+    // For a large one as long as it takes at the slowest that bodies may come.
+    arm(server_->options.write_timeout +
+        std::chrono::seconds{out_.size() / server_->options.body_bytes_per_s_min / 16});
     asio::async_write(stream_, asio::buffer(out_),
                       [self = this->shared_from_this(), keep](
                           beast::error_code error, std::size_t) { self->on_written(error, keep); });
@@ -387,7 +406,7 @@ class StreamConnection final : public Connection,
   std::shared_ptr<Exchange> exchange_;  // the request that is read or answered
   std::string out_;
   TimePoint deadline_ = TimePoint::max();
-  bool writing_ = false, lingering_ = false, closed_ = false;
+  bool reading_ = false, writing_ = false, lingering_ = false, closed_ = false;
 };
 
 template <class Stream>
@@ -402,14 +421,13 @@ struct StreamConnection<Stream>::Exchange final : HttpExchange,
   std::string_view method() const override { return to_std(parser.get().method_string()); }
   std::string_view target() const override { return to_std(parser.get().target()); }
   std::string_view header(std::string_view name) const override {
-    return to_std(parser.get()[{name.data(), name.size()}]);
+    for (const auto& [field, value] : fields) {
+      if (beast::iequals({field.data(), field.size()}, {name.data(), name.size()})) return value;
+    }
+    return {};
   }
   std::vector<std::pair<std::string_view, std::string_view>> headers() const override {
-    std::vector<std::pair<std::string_view, std::string_view>> all;
-    for (const auto& field : parser.get()) {
-      all.emplace_back(to_std(field.name_string()), to_std(field.value()));
-    }
-    return all;
+    return fields;
   }
   std::string_view body() const override { return body_pieces->text; }
   BodySink* sink() const override { return body_pieces->sink.get(); }
@@ -420,11 +438,21 @@ struct StreamConnection<Stream>::Exchange final : HttpExchange,
     connection->answer(std::move(response), false);
   }
 
+  // Those of the head alone: what follows the last chunk was there for nobody's decision
+  // (RFC 9110, section 6.5.1). They stay where they are.
+  void note_fields() {
+    for (const auto& field : parser.get()) {
+      fields.emplace_back(to_std(field.name_string()), to_std(field.value()));
+    }
+  }
+
   static std::string_view to_std(beast::string_view text) { return {text.data(), text.size()}; }
 
   std::shared_ptr<StreamConnection> connection;
   std::shared_ptr<Body> body_pieces = std::make_shared<Body>();
   http::request_parser<BodyPieces> parser;
+  std::vector<std::pair<std::string_view, std::string_view>> fields;
+  std::size_t head_bytes = 0;  // taken by the parser
   bool head_seen = false;
 };
 

@@ -98,6 +98,13 @@ class Serving {
   }
   void handle(const std::shared_ptr<HttpExchange>& exchange) {
     if (exchange->target().starts_with("/later")) return held_.push_back(exchange);
+    if (exchange->target() == "/fields") {
+      const auto user = exchange->header("X-User");
+      return exchange->respond(
+          {.status = 200,
+           .headers = {},
+           .body = "POST /fields " + (user.empty() ? "no user" : std::string{user})});
+    }
     std::string body = std::string{exchange->method()} + " " + std::string{exchange->target()} +
                        " " + std::string{exchange->sink() ? "sunk" : exchange->body()};
     exchange->respond({.status = 200, .headers = {{"X-Test", "yes"}}, .body = std::move(body)});
@@ -265,6 +272,32 @@ TEST(HttpServer, RefusesHeadsThatAreTooLong) {
   EXPECT_THAT(client.rest(), StartsWith("HTTP/1.1 431 "));
 }
 
+// Each of these could be sent without end.
+TEST(HttpServer, BoundsAlsoWhatIsNeitherHeadNorBody) {
+  Serving serving({.head_bytes_max = 2048});
+  const std::string head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  RawClient extension(serving.port), trailer(serving.port), fields(serving.port);
+  extension.send(head + "1;" + std::string(4000, 'a'));
+  EXPECT_THAT(extension.rest(), StartsWith("HTTP/1.1 431 "));
+  trailer.send(head + "0\r\nA: " + std::string(4000, 'a'));
+  EXPECT_THAT(trailer.rest(), StartsWith("HTTP/1.1 431 "));
+  fields.send("GET / HTTP/1.1\r\nHost: x\r\nB");
+  for (int i = 0; i < 300; ++i) {
+    fields.send(": some value\r\nB");
+    std::this_thread::sleep_for(100us);
+  }
+  EXPECT_THAT(fields.rest(), StartsWith("HTTP/1.1 431 "));
+}
+
+TEST(HttpServer, DoesNotTakeTrailersForTheHead) {
+  Serving serving;
+  RawClient client(serving.port);
+  client.send(
+      "POST /fields HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "0\r\nX-User: admin\r\n\r\n");
+  EXPECT_THAT(client.response(), EndsWith("POST /fields no user"));
+}
+
 // Where two readers could see different ends of a request, one of them can be led astray.
 TEST(HttpServer, RefusesWhatCouldBeReadInTwoWays) {
   Serving serving;
@@ -277,6 +310,13 @@ TEST(HttpServer, RefusesWhatCouldBeReadInTwoWays) {
                        "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
            std::string{"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
            std::string{"GET / HTTP/1.1\r\nHost : a\r\n\r\n"},
+           std::string{"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\nGET / "},
+           std::string{
+               "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"},
+           std::string{"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
+                       "0\r\n\r\n"},
+           std::string{"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+                       "Transfer-Encoding: identity\r\n\r\n0\r\n\r\n"},
            std::string{"GET  / HTTP/1.1\r\nHost: a\r\n\r\n"},
            std::string{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a handshake of TLS\r\n\r\n"},
        }) {
@@ -284,7 +324,7 @@ TEST(HttpServer, RefusesWhatCouldBeReadInTwoWays) {
     EXPECT_THAT(client.send(request).rest(), StartsWith("HTTP/1.1 400 Bad Request\r\n")) << request;
     EXPECT_TRUE(client.closed());
   }
-  EXPECT_EQ(serving.counters().malformed, 8u);
+  EXPECT_EQ(serving.counters().malformed, 12u);
   RawClient old(serving.port);
   EXPECT_THAT(old.send("GET /old HTTP/1.0\r\n\r\n").rest(), EndsWith("GET /old "));
 }
@@ -300,6 +340,24 @@ TEST(HttpServer, CutsOffWhoIsTooSlow) {
   EXPECT_THAT(idle.rest(), IsEmpty());
   EXPECT_TRUE(idle.closed());
   EXPECT_EQ(serving.counters().too_slow, 2u);
+}
+
+// What comes after the response that was the last one is part of no request.
+TEST(HttpServer, RunsNothingOfWhatComesTooLate) {
+  Serving serving({.head_timeout = 300ms});
+  RawClient client(serving.port);
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\nabc");
+  EXPECT_THAT(client.response(), StartsWith("HTTP/1.1 408 Request Timeout\r\n"));
+  client.send(post("/smuggled", "x")).send(post("/smuggled", "x"));
+  EXPECT_THAT(client.rest(), IsEmpty());
+  EXPECT_EQ(serving.counters().requests, 1u);
+}
+
+TEST(HttpServer, CutsOffABodyThatStandsStillHoweverFastItCameBefore) {
+  Serving serving({.head_timeout = 300ms, .body_bytes_per_s_min = 10});
+  RawClient client(serving.port);
+  client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n" + std::string(899, 'x'));
+  EXPECT_THAT(client.rest(2s), StartsWith("HTTP/1.1 408 Request Timeout\r\n"));
 }
 
 TEST(HttpServer, CutsOffWhoDoesNotReadItsResponse) {

@@ -15,11 +15,11 @@ HttpResponse not_known() {
 }  // namespace
 
 BodyPlan WebhookRoute::plan(const HttpExchange& exchange, const Path& path) {
+  if (exchange.method() != "POST") return refuse(method_not_allowed("POST"));
   if (path.size() != 2 || !webhooks_.contains(path[1])) {
     ++counters_.unknown;
     return refuse(not_known());
   }
-  if (exchange.method() != "POST") return refuse(method_not_allowed("POST"));
   return {.bytes_max = body_bytes_max_, .sink = {}, .refusal = {}};
 }
 
