@@ -39,6 +39,7 @@ Core::Core(CoreOptions options, Now now)
       random_(options_.seed),
       started_at_(now.steady),
       ticked_at_(now.steady),
+      triggers_(std::string(store::kTriggers), options_.window, options_.later),
       claims_({.window = options_.dedup_window,
                .kept_max = options_.claims_kept_max,
                .journaled = options_.durability != Durability::kMemory}),
@@ -87,7 +88,12 @@ bool Core::is_deployed(const std::string& name) const {
   return at != functions_.end() && at->second->deployed;
 }
 
+FunctionState* Core::find_source(std::string_view name) {
+  return name == store::kTriggers ? &triggers_ : find_function(name);
+}
+
 void Core::touch(FunctionState& function) {
+  if (&function == &triggers_) return;  // nothing is ever lent of it
   if (std::find(touched_.begin(), touched_.end(), &function) == touched_.end()) {
     touched_.push_back(&function);
   }
@@ -287,6 +293,7 @@ void Core::tick(Now now) {
     // Time alone can make these lendable, or expired, or end a worker's rest.
     if (function->waiting() > 0 || function->purge) touch(*function);
   }
+  look_at_triggers(now);
   recount(now);
 }
 

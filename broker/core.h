@@ -186,6 +186,7 @@ class Core {
   const std::map<std::string, std::unique_ptr<FunctionState>>& functions() const {
     return functions_;
   }
+  const OutboxState& triggers_outbox() const { return triggers_.outbox; }
   const std::map<SessionId, Session>& sessions() const { return sessions_; }
   const CoreOptions& options() const { return options_; }
   RateMeter::Rates rates() const { return rate_.rates(); }
@@ -385,6 +386,7 @@ class Core {
   void note_rates(Now now);
   FunctionState* find_function(std::string_view name);
   bool is_deployed(const std::string& name) const;
+  FunctionState* find_source(std::string_view name);  // with an outbox: also triggers_
   void touch(FunctionState& function);
 
   // core_publish.cc: from a publisher's batch to journaled deliveries
@@ -435,6 +437,7 @@ class Core {
   // core_outbox.cc: from outboxes to journaled deliveries
   void want_outbox(FunctionState& function);
   void look_at_outboxes(Now now);
+  void look_at_triggers(Now now);
   void on_outbox_counts(const ForOutboxCounts& purpose, const Result<store::Answer>& answer,
                         Now now);
   void read_outboxes(Now now);
@@ -672,6 +675,8 @@ class Core {
   std::unordered_map<std::string, std::shared_ptr<const Target>> targets_by_name_;
   std::map<std::string, std::unique_ptr<FunctionState>> functions_;
   std::vector<FunctionState*> touched_;  // may have something to lend
+  FunctionState triggers_;      // no function: the owner of the outbox that schedules fire into
+  bool triggers_fire_ = false;  // there has been something in it
 
   ClaimTable claims_;
   std::vector<ClaimKey> to_look_up_;

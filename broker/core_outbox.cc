@@ -1,4 +1,5 @@
-// From a function's outbox into the journal: what deliveries published when they ended.
+// From outboxes into the journal: what deliveries published when they ended, and what triggers
+// publish by changing Redis themselves (schedules that fire).
 //
 // A pass over an outbox begins when a worker's Done, a burial or the look that is taken every
 // second says that there is something in it. Each entry is appended and deleted in one step, so it
@@ -45,6 +46,7 @@ void Core::look_at_outboxes(Now now) {
     names.push_back(name);
     if (names.size() == kOutboxesPerCall) ask();
   }
+  names.emplace_back(store::kTriggers);
   ask();
 }
 
@@ -53,7 +55,7 @@ void Core::on_outbox_counts(const ForOutboxCounts& purpose, const Result<store::
   --looks_under_way_;
   const auto* counts = answer ? std::get_if<store::OutboxCounts>(&*answer) : nullptr;
   for (std::size_t i = 0; counts && i < purpose.functions.size(); ++i) {
-    FunctionState* const function = find_function(purpose.functions[i]);
+    FunctionState* const function = find_source(purpose.functions[i]);
     if (!function) continue;
     OutboxState& outbox = function->outbox;
     if (outbox.entries >= options_.outbox_max) touch(*function);
@@ -62,6 +64,15 @@ void Core::on_outbox_counts(const ForOutboxCounts& purpose, const Result<store::
     outbox.begin_anew(now.steady);
     want_outbox(*function);
   }
+}
+
+// Triggers say nothing to the broker. Once they have fired their outbox is looked into with every
+// tick, so that events do not wait for the look above.
+void Core::look_at_triggers(Now now) {
+  OutboxState& outbox = triggers_.outbox;
+  const bool at_rest = !outbox.unread && !outbox.reading && outbox.in_hand.empty();
+  if (triggers_fire_ && at_rest && accepting()) outbox.begin_anew(now.steady);
+  read_outbox(triggers_, now);
 }
 
 void Core::read_outboxes(Now now) {
@@ -82,6 +93,7 @@ void Core::on_outbox_page(FunctionState& function, Result<store::Answer>& answer
   outbox.reading = false;
   auto* page = answer ? std::get_if<store::OutboxPage>(&*answer) : nullptr;
   if (!page) return outbox.begin_anew(now.steady + kOutboxRest);
+  if (&function == &triggers_ && !page->entries.empty()) triggers_fire_ = true;
   for (auto& entry : page->entries) {
     outbox.read_to = entry.id;
     if (outbox.in_hand.contains(entry.id)) continue;

@@ -121,10 +121,45 @@ TEST_F(CoreOutbox, ABrokerThatTakesOfficeLooksIntoAllOutboxes) {
   h.join();
   h.pass(1s);
   auto [ticket, count] = h.take_call<store::CountOutboxes>();
-  EXPECT_THAT(count.functions, ::testing::ElementsAre("f", "told", "typed"));
-  h.answer(ticket, store::OutboxCounts{{3, 0, 0}});
+  EXPECT_THAT(count.functions, ::testing::ElementsAre("f", "told", "typed", "@triggers"));
+  h.answer(ticket, store::OutboxCounts{{3, 0, 0, 0}});
   EXPECT_EQ(h.take_call<store::ReadOutbox>().second.function, "f");
   EXPECT_EQ(h.waiting_calls<store::ReadOutbox>(), 0u);
+}
+
+TEST_F(CoreOutbox, WhatTriggersLeaveInTheirsBecomesEventsToo) {
+  h.join();
+  h.pass(1s);
+  h.answer(h.take_call<store::CountOutboxes>().first, store::OutboxCounts{{0, 0, 0, 1}});
+  auto [ticket, read] = h.take_call<store::ReadOutbox>();
+  EXPECT_EQ(read.function, store::kTriggers);
+  h.answer(ticket, page_of({{{7, 0}, "", caused_event("made.up", 0)}}));
+  const auto [appending, append] = h.take_call<store::Append>();
+  ASSERT_EQ(append.taken.size(), 1u);
+  EXPECT_EQ(append.taken[0], (store::OutboxEntry{std::string(store::kTriggers), {7, 0}}));
+  h.answer(appending, store::Appended{});
+  EXPECT_EQ(lent_to("typed").size(), 1u);
+  EXPECT_FALSE(h.core.functions().contains(std::string(store::kTriggers))) << "it is no function";
+}
+
+TEST_F(CoreOutbox, OfTriggersIsLookedIntoWithEveryTickOnceTheyHaveFired) {
+  h.join();
+  h.pass(1s);
+  auto [ticket, count] = h.take_call<store::CountOutboxes>();
+  h.pass(100ms);
+  EXPECT_EQ(h.waiting_calls<store::ReadOutbox>(), 0u);
+  h.answer(ticket, store::OutboxCounts{{0, 0, 0, 1}});
+  h.answer(h.take_call<store::ReadOutbox>().first,
+           page_of({{{7, 0}, "", caused_event("made.up", 0)}}));
+  h.pass(100ms);
+  EXPECT_EQ(h.waiting_calls<store::ReadOutbox>(), 0u) << "not while something of it is in hand";
+  h.answer(h.take_call<store::Append>().first, store::Appended{});
+  h.pass(100ms);
+  auto [reading, read] = h.take_call<store::ReadOutbox>();
+  EXPECT_EQ(read.function, store::kTriggers);
+  EXPECT_EQ(read.after, EntryId{});
+  h.pass(100ms);
+  EXPECT_EQ(h.waiting_calls<store::ReadOutbox>(), 0u) << "one at a time";
 }
 
 TEST_F(CoreOutbox, IsReadPageByPage) {
@@ -187,12 +222,12 @@ TEST_F(WithRoomForTwo, WhatFindsAFullQueueStaysInTheOutboxUntilThereIsRoom) {
 TEST_F(CoreOutbox, AFunctionWhoseOutboxIsFullIsNotLentAnyMore) {
   h.join();
   h.pass(1s);
-  h.answer(h.take_call<store::CountOutboxes>().first, store::OutboxCounts{{100'000, 0, 0}});
+  h.answer(h.take_call<store::CountOutboxes>().first, store::OutboxCounts{{100'000, 0, 0, 0}});
   h.publish(1, {CoreHarness::event()});
   h.answer(h.take_call<store::Append>().first, store::Appended{});
   EXPECT_TRUE(h.delivered().empty());
   h.pass(1s);
-  h.answer(h.take_call<store::CountOutboxes>().first, store::OutboxCounts{{99'999, 0, 0}});
+  h.answer(h.take_call<store::CountOutboxes>().first, store::OutboxCounts{{99'999, 0, 0, 0}});
   EXPECT_EQ(h.delivered().size(), 1u);
 }
 
@@ -292,7 +327,8 @@ TEST_F(CoreOutbox, IsReadAnewWhenRedisWasRestarted) {
   while (h.waiting_calls<store::ReadOutbox>() > 0) {
     from.push_back(h.take_call<store::ReadOutbox>().second.after);
   }
-  EXPECT_THAT(from, ::testing::ElementsAre(EntryId{}, EntryId{}, EntryId{}));
+  EXPECT_THAT(from, ::testing::ElementsAre(EntryId{}, EntryId{}, EntryId{}, EntryId{}))
+      << "those of three functions, and of the triggers";
 }
 
 // ---- with the model of Redis: whatever dies in between, each is appended once ----

@@ -195,6 +195,8 @@ void Core::on_store_restarted() {
     function->outbox.begin_anew({});
     want_outbox(*function);
   }
+  triggers_.outbox.begin_anew({});
+  want_outbox(triggers_);
 }
 
 // A delivery that ended without this broker's hearing of it (its worker committed, and died or was

@@ -241,6 +241,8 @@ std::string metrics_text(const Core& core) {
                       .Help("Workers connected.")
                       .Register(registry);
   workers.Add({}).Set(static_cast<double>(core.sessions().size()));
+  outboxes.Add({{"function", std::string(store::kTriggers)}})
+      .Set(static_cast<double>(core.triggers_outbox().entries));
   for (const auto& [name, function] : core.functions()) {
     const auto set = [&](const char* state, double value) {
       depth.Add({{"function", name}, {"state", state}}).Set(value);
