@@ -13,6 +13,7 @@
 
 #include "cli/explain.h"
 #include "cli/operator_verbs.h"
+#include "cli/schedule_verbs.h"
 #include "cli/verbs.h"
 
 namespace fanfare::cli {
@@ -520,6 +521,7 @@ int run_command_line(int argc, char** argv) {
   add_pattern(app, parsed);
   add_bench(app, parsed);
   add_operator_verbs(app, parsed.run);
+  add_schedule_verbs(app, parsed.run);
   let_fall_through(app);
 
   if (const std::string word = duration_after_wait(argc, argv); !word.empty()) {
