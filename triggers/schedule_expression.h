@@ -37,8 +37,8 @@ class ScheduleExpression {
   static Result<ScheduleExpression> parse(std::string_view text);
 
   // The first instant after `after`; none if there is none up to the end of 2199. rate() counts
-  // from `anchor`, which is its first instant; nothing else looks at it. Costs a few microseconds,
-  // the answer "never" some hundred.
+  // from `anchor`, which is its first instant; nothing else looks at it. Costs about a microsecond,
+  // the answer "never" some ten.
   std::optional<WallTime> next(WallTime after, const TimeZone& zone, WallTime anchor) const;
 
   const std::string& text() const { return text_; }
