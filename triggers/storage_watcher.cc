@@ -9,10 +9,17 @@
 namespace fanfare::triggers {
 namespace {
 
-// Its ledgers would be announced, which writes to the ledgers.
+// Without links, dots and a slash at the end, as far as it can be told.
+std::filesystem::path plain_path(const std::string& path) {
+  std::error_code error;
+  auto plain = std::filesystem::weakly_canonical(path, error);
+  if (error) plain = std::filesystem::path(path).lexically_normal();
+  return plain.has_filename() ? plain : plain.parent_path();
+}
+
+// Then its ledgers would be announced, which writes to the ledgers.
 bool lies_within(const std::string& path, const std::string& directory) {
-  const auto inner = std::filesystem::weakly_canonical(path);
-  const auto outer = std::filesystem::weakly_canonical(directory);
+  const auto inner = plain_path(path), outer = plain_path(directory);
   const auto [at, end] = std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end());
   return at == outer.end();
 }

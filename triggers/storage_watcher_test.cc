@@ -45,6 +45,7 @@ TEST_F(StorageWatcherOptionsTest, AreRefusedWithWhatWouldDo) {
   EXPECT_THAT(refusal_of({{"a", "photos"}}, state), HasSubstr("absolute path"));
   EXPECT_THAT(refusal_of({{"a", photos}}, photos + "/state"), HasSubstr("keep it elsewhere"));
   EXPECT_THAT(refusal_of({{"a", photos}}, photos), HasSubstr("keep it elsewhere"));
+  EXPECT_THAT(refusal_of({{"a", photos + "/./"}}, photos + "/state"), HasSubstr("elsewhere"));
   EXPECT_EQ(refusal_of({{"a", photos}}, photos + "-state"), "");
   std::vector<std::pair<std::string, std::string>> many;
   for (int i = 0; i < 65; ++i) many.emplace_back("b" + std::to_string(i), photos);
