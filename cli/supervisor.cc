@@ -162,9 +162,10 @@ Result<void> Supervisor::write_config() const {
                       toml_text(installation_.storage_dir()));
   if (command_.slots > 0) file << fmt::format("slots = {}\n", command_.slots);
   if (!command_.http.empty()) {
-    file << fmt::format("\n[triggers]\nlisten = {}\nbroker = {}\nredis = {}\ndefinitions = {}\n",
-                        toml_text(command_.http), toml_text(installation_.broker_endpoint()),
-                        toml_text(redis_url_), toml_text(installation_.triggers_file()));
+    file << fmt::format(
+        "\n[triggers]\nlisten = {}\nbroker = {}\nredis = {}\ndefinitions = {}\nstate = {}\n",
+        toml_text(command_.http), toml_text(installation_.broker_endpoint()), toml_text(redis_url_),
+        toml_text(installation_.triggers_file()), toml_text(installation_.dir + "/triggers"));
   }
   file.close();
   if (!file) return fatal(fmt::format("cannot write {}", installation_.config_file()));

@@ -19,6 +19,8 @@ ConfigSpec config_spec(Config& c) {
             "The Redis that results are read from: unix:///path or redis://host:port.");
   spec.text("triggers", "definitions", &c.definitions, "/etc/fanfare/triggers.toml",
             "What becomes events, and how. Without that file there are no forms.");
+  spec.text("triggers", "state", &c.state, "/var/lib/fanfare/triggers",
+            "Directory for what it must remember of buckets. On a disk that lasts.");
   spec.text("triggers", "certificate", &c.certificate, "",
             "PEM file of the certificate and what signed it, for https; empty = http.");
   spec.text("triggers", "tls_key", &c.tls_key, "", "PEM file of the certificate's key.");

@@ -16,6 +16,7 @@ struct Config {
   std::string listen;         // host:port
   std::string broker, redis;  // as in [worker]
   std::string definitions;    // triggers.toml; empty or absent: none
+  std::string state;          // directory of the buckets' ledgers
   std::string certificate;    // PEM; with `tls_key`
   std::string tls_key;        // PEM file
   std::vector<std::string> tokens;

@@ -55,6 +55,24 @@ Result<void> read_count(const toml::node& node, std::uint32_t& target, std::uint
   return {};
 }
 
+Result<void> read_flag(const toml::node& node, bool& target) {
+  const auto flag = node.value_exact<bool>();
+  if (!flag) return reject("must be true or false");
+  target = *flag;
+  return {};
+}
+
+Result<void> read_duration(const toml::node& node, Duration& target, Duration min) {
+  const auto text = node.value_exact<std::string>();
+  const auto duration = text ? parse_duration(*text) : Result<Duration>(reject(""));
+  if (!duration || *duration < min) {
+    return reject(
+        fmt::format("must be a duration like \"30s\", at least {}", format_duration(min)));
+  }
+  target = *duration;
+  return {};
+}
+
 // ---- the keys of each kind, in the sample's order ----
 
 template <typename Definition>
@@ -160,6 +178,39 @@ constexpr Key<WebhookText> kWebhookKeys[] = {
      "\"\"", "Whose the events are, for fairness and usage."},
 };
 
+constexpr Key<StorageBucketOptions> kBucketKeys[] = {
+    {"directory",
+     [](const toml::node& node, StorageBucketOptions& bucket) {
+       return read_text(node, bucket.directory);
+     },
+     "\"/srv/photos\"", "What is watched, with all below it. An absolute path; it has no default."},
+    {"ignore",
+     [](const toml::node& node, StorageBucketOptions& bucket) {
+       return read_texts(node, bucket.ignore);
+     },
+     "[\".*\", \"*.part\", \"*.tmp\"]", "Names that are none of the bucket's, as shell patterns."},
+    {"existing",
+     [](const toml::node& node, StorageBucketOptions& bucket) {
+       return read_flag(node, bucket.core.announce_existing);
+     },
+     "true", "Whether what is there when the bucket is watched for the first time is announced."},
+    {"ordered",
+     [](const toml::node& node, StorageBucketOptions& bucket) {
+       return read_flag(node, bucket.events.ordered);
+     },
+     "false", "Whether events of one file run one after the other, in order."},
+    {"settle",
+     [](const toml::node& node, StorageBucketOptions& bucket) {
+       return read_duration(node, bucket.core.settle, std::chrono::milliseconds{20});
+     },
+     "\"5s\"", "How long a file must not have changed where nobody can tell who writes it."},
+    {"poll",
+     [](const toml::node& node, StorageBucketOptions& bucket) {
+       return read_duration(node, bucket.poll, std::chrono::seconds{1});
+     },
+     "\"30s\"", "How often all is scanned while something cannot be watched or read."},
+};
+
 class Reader {
  public:
   Reader(const toml::table& root, std::string_view file) : root_(root), file_(file) {}
@@ -176,8 +227,14 @@ class Reader {
         if (!read) return read.error();
       } else if (name.str() == "webhooks") {
         if (const auto read = read_webhooks(node); !read) return read.error();
+      } else if (name.str() == "buckets") {
+        const auto read =
+            read_kind(node, "buckets", std::span<const Key<StorageBucketOptions>>{kBucketKeys},
+                      definitions_.buckets);
+        if (!read) return read.error();
       } else {
-        return unknown(std::string{name.str()}, name.source(), {"forms", "urls", "webhooks"});
+        return unknown(std::string{name.str()}, name.source(),
+                       {"forms", "urls", "webhooks", "buckets"});
       }
     }
     return std::move(definitions_);
@@ -295,6 +352,10 @@ std::string sample_definitions() {
   text += "\n# POST /webhooks/payments: what another service tells, signed. Without the \"#\":\n";
   std::istringstream lines(webhook);
   for (std::string line; std::getline(lines, line);) text += "# " + line + "\n";
+  text +=
+      "\n# Files that come to, change in and go from a directory: "
+      "docs/storage.md\n[buckets.photos]\n";
+  append_sample(text, std::span<const Key<StorageBucketOptions>>{kBucketKeys});
   return text;
 }
 

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "triggers/form_route.h"
 #include "triggers/function_route.h"
+#include "triggers/storage_bucket.h"
 #include "triggers/webhook_route.h"
 
 namespace fanfare::triggers {
@@ -22,6 +23,7 @@ struct Definitions {
   FormRoute::Forms forms;
   FunctionRoute::Urls urls;
   WebhookRoute::Webhooks webhooks;
+  std::map<std::string, StorageBucketOptions> buckets;  // named by their keys
 };
 
 // kReject names file, line, column and key, and the nearest key that is known.

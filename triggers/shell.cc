@@ -25,6 +25,9 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config,
   shell->client_ = *std::move(client);
   shell->results_ = std::make_unique<ResultReader>(loop, *redis, *shell->client_);
   shell->redis_ = *std::move(redis);
+  if (const auto watched = shell->watch_buckets(std::move(definitions.buckets)); !watched) {
+    return watched.error();
+  }
   shell->add_routes(std::move(definitions));
   auto server = HttpServer::start(
       loop, http_options(config),
@@ -51,6 +54,19 @@ Shell::Shell(Loop& loop, const Config& config)
       drain_(loop, [this] { look_whether_drained(); }) {}
 
 Shell::~Shell() = default;
+
+Result<void> Shell::watch_buckets(std::map<std::string, StorageBucketOptions> buckets) {
+  if (buckets.empty()) return {};
+  StorageWatcherOptions options{.broker = config_.broker, .state_directory = config_.state};
+  for (auto& [name, bucket] : buckets) {
+    bucket.name = name;
+    options.buckets.push_back(std::move(bucket));
+  }
+  auto storage = StorageThread::start(std::move(options));
+  if (!storage) return storage.error();
+  storage_ = *std::move(storage);
+  return {};
+}
 
 void Shell::add_routes(Definitions definitions) {
   gateway_.add("events",
@@ -122,6 +138,7 @@ std::string Shell::metrics() const {
   counter("webhooks_refused_total", "Webhooks that were not published, by reason.",
           {{"{reason=\"unknown\"}", webhooks_->unknown},
            {"{reason=\"not_signed\"}", webhooks_->unsigned_}});
+  if (storage_) text += storage_metrics(storage_->status());
   return text;
 }
 
@@ -132,12 +149,14 @@ void Shell::on_signal(int) {
   service_.stopping("answering what is under way");
   spdlog::info("stopping: {} connections are open", server_->connections());
   server_->begin_drain();
+  if (storage_) storage_->begin_stop();
   drain_.start_every(10ms);
 }
 
 void Shell::look_whether_drained() {
   const bool late = loop_.now().steady >= drain_ends_at_;
-  if (server_->connections() > 0 && !late) return;
+  const bool watching = storage_ && !storage_->stopped();
+  if ((server_->connections() > 0 || watching) && !late) return;
   if (late) spdlog::warn("{} connections are cut off", server_->connections());
   loop_.stop();
 }

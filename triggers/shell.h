@@ -16,6 +16,7 @@
 #include "triggers/gateway.h"
 #include "triggers/publishing.h"
 #include "triggers/result_reader.h"
+#include "triggers/storage_thread.h"
 
 namespace fanfare::triggers {
 
@@ -31,6 +32,7 @@ class Shell {
 
  private:
   Shell(Loop& loop, const Config& config);
+  Result<void> watch_buckets(std::map<std::string, StorageBucketOptions> buckets);
   void add_routes(Definitions definitions);
   std::string metrics() const;
   void look_whether_drained();
@@ -47,6 +49,7 @@ class Shell {
   const WebhookCounters* webhooks_ = nullptr;
   Gateway gateway_;
   std::unique_ptr<HttpServer> server_;
+  std::unique_ptr<StorageThread> storage_;  // if there are buckets
   Timer drain_;
   TimePoint drain_ends_at_;
   bool draining_ = false;

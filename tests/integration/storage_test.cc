@@ -347,6 +347,44 @@ TEST(Storage, WhatCannotBeWatchedIsScannedAndThatIsSaid) {
   EXPECT_THAT(other_than(watched.told(), expected), IsEmpty());
 }
 
+TEST(Storage, TheGatewayWatchesTheBucketsOfItsDefinitions) {
+  Watched watched;
+  Installation& installation = watched.installation();
+  const std::string definitions = installation.file("triggers.toml");
+  const Process::Environment settings{
+      {"FANFARE_TRIGGERS_LISTEN", "127.0.0.1:0"},
+      {"FANFARE_TRIGGERS_BROKER", installation.endpoint()},
+      {"FANFARE_TRIGGERS_REDIS", "unix://" + installation.redis().socket_path()},
+      {"FANFARE_TRIGGERS_DEFINITIONS", definitions},
+      {"FANFARE_TRIGGERS_STATE", installation.file("state")}};
+  const auto start_gateway = [&] {
+    return Process({FANFARE_BIN_DIR "/fanfare-triggers"}, settings,
+                   installation.file("watcher.err"));
+  };
+  write_file(definitions, fmt::format("[buckets.photos]\ndirectory = \"{}\"\nexisting = false\n"
+                                      "ignore = [\"*.log\"]\nordered = false\nsettle = \"1s\"\n",
+                                      watched.bucket().string()));
+  write_file(watched.bucket() / "before", "1");
+  {
+    Process gateway = start_gateway();
+    ASSERT_TRUE(eventually([&] { return watched.times_logged("watching 1 directories") == 1; }))
+        << watched.log();
+    write_file(watched.bucket() / "a", "12");
+    write_file(watched.bucket() / "b.log", "123");
+    EXPECT_TRUE(eventually([&] { return count_of(watched.told()) == 1; })) << watched.log();
+    ::kill(gateway.pid(), SIGTERM);
+    EXPECT_EQ(gateway.wait_end(10s), 0) << watched.log();
+  }
+  write_file(watched.bucket() / "c", "1234");
+  Process gateway = start_gateway();
+  EXPECT_TRUE(eventually([&] { return count_of(watched.told()) == 2; })) << watched.log();
+  EXPECT_THAT(other_than(watched.told(), {{"a", {2}}, {"c", {4}}}), IsEmpty());
+
+  write_file(definitions, "[buckets.photos]\ndirectory = \"photos\"\n");
+  EXPECT_EQ(start_gateway().wait_end(10s), 2);
+  EXPECT_THAT(watched.log(), HasSubstr("must be an absolute path"));
+}
+
 // ---- Killed at a given point, and started again when the broker has forgotten the events' ids
 
 struct KilledAt {
