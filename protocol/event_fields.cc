@@ -30,7 +30,7 @@ const std::string_view* attribute_of(const EventView& event, std::string_view na
   return nullptr;
 }
 
-void take(Leaf& leaf, const element& value, std::uint32_t frame) {
+void fill(Leaf& leaf, const element& value, std::uint32_t frame) {
   leaf.frame = frame;
   if (value.get(leaf.text) == simdjson::SUCCESS) return;
   if (value.get(leaf.number) == simdjson::SUCCESS) {
@@ -189,7 +189,7 @@ void EventFields::walk(std::uint32_t number, const element& at, std::uint32_t fr
       if (nodes_[number].has_more) walk_object(number, at, frame, in_array);
       return;
     default:
-      if (nodes_[number].tested) take(add_leaf(number, in_array), at, frame);
+      if (nodes_[number].tested) fill(add_leaf(number, in_array), at, frame);
   }
 }
 

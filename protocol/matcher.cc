@@ -8,7 +8,7 @@
 namespace fanfare::protocol {
 namespace {
 
-using Kind = Key::Kind;
+using KeyKind = Key::Kind;
 
 // What has been found out about a test, and what is needed for most: it is next to it.
 struct TestState {
@@ -116,7 +116,7 @@ struct Matcher::Impl {
 
   void look_up(const FieldIndex& one, std::uint32_t leaf) {
     const Leaf value = index.fields.leaf(leaf);  // others may be read meanwhile
-    const auto find = [&](Kind kind, std::uint32_t length, std::uint64_t hash) {
+    const auto find = [&](KeyKind kind, std::uint32_t length, std::uint64_t hash) {
       const Target target = index.table.find(table_key(one, kind, length, hash));
       if (target) follow(target, leaf);
     };
@@ -125,17 +125,17 @@ struct Matcher::Impl {
       case Leaf::Kind::kText:
         return look_up_text(one, leaf, value.text, find);
       case Leaf::Kind::kNumber:
-        if (one.has(Kind::kNumber)) find(Kind::kNumber, 0, hash_number(value.number));
-        if (one.has(Kind::kRange)) {
+        if (one.has(KeyKind::kNumber)) find(KeyKind::kNumber, 0, hash_number(value.number));
+        if (one.has(KeyKind::kRange)) {
           one.ranges.each_with(value.number,
                                [&](std::uint32_t raw) { follow(Target::from_raw(raw), leaf); });
         }
         return;
       case Leaf::Kind::kBool:
-        if (one.has(Kind::kFlag)) find(Kind::kFlag, 0, hash_flag(value.flag));
+        if (one.has(KeyKind::kFlag)) find(KeyKind::kFlag, 0, hash_flag(value.flag));
         return;
       case Leaf::Kind::kNull:
-        if (one.has(Kind::kFlag)) find(Kind::kFlag, 0, hash_null());
+        if (one.has(KeyKind::kFlag)) find(KeyKind::kFlag, 0, hash_null());
         return;
     }
   }
@@ -143,28 +143,28 @@ struct Matcher::Impl {
   template <typename Find>
   void look_up_text(const FieldIndex& one, std::uint32_t leaf, std::string_view text,
                     const Find& find) {
-    const auto found_as = [&](Kind kind) {
+    const auto found_as = [&](KeyKind kind) {
       return [&find, kind](std::uint32_t length, std::uint64_t hash) { find(kind, length, hash); };
     };
-    if (one.has(Kind::kText)) find(Kind::kText, 0, index.fields.hash_of(leaf));
-    if (one.has(Kind::kPrefix)) each_prefix(text, one.prefixes, found_as(Kind::kPrefix));
-    if (one.has(Kind::kSuffix)) each_suffix(text, one.suffixes, found_as(Kind::kSuffix));
-    constexpr auto kFolded = 1u << static_cast<unsigned>(Kind::kFoldedText) |
-                             1u << static_cast<unsigned>(Kind::kFoldedPrefix) |
-                             1u << static_cast<unsigned>(Kind::kFoldedSuffix);
+    if (one.has(KeyKind::kText)) find(KeyKind::kText, 0, index.fields.hash_of(leaf));
+    if (one.has(KeyKind::kPrefix)) each_prefix(text, one.prefixes, found_as(KeyKind::kPrefix));
+    if (one.has(KeyKind::kSuffix)) each_suffix(text, one.suffixes, found_as(KeyKind::kSuffix));
+    constexpr auto kFolded = 1u << static_cast<unsigned>(KeyKind::kFoldedText) |
+                             1u << static_cast<unsigned>(KeyKind::kFoldedPrefix) |
+                             1u << static_cast<unsigned>(KeyKind::kFoldedSuffix);
     if ((one.kinds & kFolded) != 0) {
       const std::string_view folded = index.fields.folded(leaf);
-      if (one.has(Kind::kFoldedText)) find(Kind::kFoldedText, 0, hash_text(folded));
-      each_prefix(folded, one.folded_prefixes, found_as(Kind::kFoldedPrefix));
-      each_suffix(folded, one.folded_suffixes, found_as(Kind::kFoldedSuffix));
+      if (one.has(KeyKind::kFoldedText)) find(KeyKind::kFoldedText, 0, hash_text(folded));
+      each_prefix(folded, one.folded_prefixes, found_as(KeyKind::kFoldedPrefix));
+      each_suffix(folded, one.folded_suffixes, found_as(KeyKind::kFoldedSuffix));
     }
-    if (one.has(Kind::kPiece)) {
+    if (one.has(KeyKind::kPiece)) {
       look_up_pieces<1>(one, text, find);
       look_up_pieces<2>(one, text, find);
       look_up_pieces<3>(one, text, find);
       look_up_pieces<kPieceMax>(one, text, find);
     }
-    if (one.has(Kind::kAddress)) look_up_address(one, text, find);
+    if (one.has(KeyKind::kAddress)) look_up_address(one, text, find);
   }
 
   template <std::size_t kLength, typename Find>
@@ -175,7 +175,7 @@ struct Matcher::Impl {
     for (const char* at = text.data(); at <= end; ++at) {
       const std::uint64_t piece = hash_piece(at, kLength);
       const std::uint32_t place = one.piece_place(piece);
-      if ((filter[place / 64] >> (place % 64) & 1u) != 0) find(Kind::kPiece, kLength, piece);
+      if ((filter[place / 64] >> (place % 64) & 1u) != 0) find(KeyKind::kPiece, kLength, piece);
     }
   }
 
@@ -185,7 +185,7 @@ struct Matcher::Impl {
     if (!address) return;
     for (const std::uint32_t length : one.addresses) {
       if (length >> 8 == address->bytes)
-        find(Kind::kAddress, length, hash_address(*address, length));
+        find(KeyKind::kAddress, length, hash_address(*address, length));
     }
   }
 

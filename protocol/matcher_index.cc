@@ -11,7 +11,7 @@ namespace {
 // So few branches are looked at one by one sooner than another key is looked up.
 constexpr std::size_t kFew = 6;
 // A node further down would tell branches apart by a ninth test.
-constexpr std::size_t kDepthMax = 8;
+constexpr std::size_t kIndexDepthMax = 8;
 // A branch stands once for each alternative of a test by which it is looked for, and with two such
 // tests as often as both multiply; beyond this many times no further one is used.
 constexpr std::size_t kCopiesMax = 64;
@@ -19,36 +19,36 @@ constexpr std::size_t kCopiesMax = 64;
 constexpr std::size_t kTextsFew = 8;
 
 template <typename Number>
-void append_number(std::string& text, Number number) {
+void append_bytes_of(std::string& text, Number number) {
   std::array<char, sizeof number> bytes{};
   std::memcpy(bytes.data(), &number, sizeof number);
   text.append(bytes.data(), bytes.size());
 }
 
 void append_text(std::string& text, const std::string& part) {
-  append_number(text, part.size());
+  append_bytes_of(text, part.size());
   text += part;
 }
 
 void append_alternative(std::string& text, const Alternative& one) {
-  append_number(text, one.kind);
+  append_bytes_of(text, one.kind);
   text += static_cast<char>((one.any_case ? 1 : 0) | (one.flag ? 2 : 0) | (one.min_inside ? 4 : 0) |
                             (one.max_inside ? 8 : 0));
-  append_number(text, one.number);
-  append_number(text, one.number_max);
+  append_bytes_of(text, one.number);
+  append_bytes_of(text, one.number_max);
   append_text(text, one.text);
-  append_number(text, one.pieces.size());
+  append_bytes_of(text, one.pieces.size());
   for (const std::string& piece : one.pieces) append_text(text, piece);
-  append_number(text, one.cidr.address);
-  append_number(text, one.cidr.bytes);
-  append_number(text, one.cidr.bits);
-  append_number(text, one.excluded.size());
+  append_bytes_of(text, one.cidr.address);
+  append_bytes_of(text, one.cidr.bytes);
+  append_bytes_of(text, one.cidr.bits);
+  append_bytes_of(text, one.excluded.size());
   for (const Alternative& excluded : one.excluded) append_alternative(text, excluded);
 }
 
-std::string text_of(const FieldTest& test, bool is_data) {
+std::string text_of_test(const FieldTest& test, bool is_data) {
   std::string text(1, is_data ? 'd' : 'a');
-  append_number(text, test.path.size());
+  append_bytes_of(text, test.path.size());
   for (const std::string& key : test.path) append_text(text, key);
   for (const Alternative& one : test.alternatives) append_alternative(text, one);
   return text;
@@ -92,7 +92,7 @@ bool KeyTable::insert(std::uint64_t key, Target target) {
 
 std::uint32_t MatcherIndex::share(const FieldTest& test, bool is_data) {
   const auto next = static_cast<std::uint32_t>(tests.size());
-  const auto [known, is_new] = tests_by_text_.emplace(text_of(test, is_data), next);
+  const auto [known, is_new] = tests_by_text_.emplace(text_of_test(test, is_data), next);
   if (!is_new) return known->second;
   SharedTest& shared = tests.emplace_back();
   shared.test = test;
@@ -189,7 +189,7 @@ class IndexBuilder {
   // Where these are, the keys on the way to which are of the fields in used_.
   Target target_for(const Places& places, std::size_t depth) {
     if (places.size() == 1) return Target::branch(places.front().branch);
-    if (places.size() > kFew && depth < kDepthMax) {
+    if (places.size() > kFew && depth < kIndexDepthMax) {
       IndexNode node = split(places, depth);
       index_.nodes.push_back(std::move(node));
       return Target::node(index_.nodes.size() - 1);
@@ -258,31 +258,30 @@ class IndexBuilder {
   }
 
   void enter(FieldIndex& index, const Key& key, Target target, std::vector<std::uint64_t>& pieces) {
-    using Kind = Key::Kind;
     index.kinds |= 1u << static_cast<unsigned>(key.kind);
     switch (key.kind) {
-      case Kind::kAny:
+      case Key::Kind::kAny:
         index.any = target;
         return;
-      case Kind::kRange:
+      case Key::Kind::kRange:
         index.ranges.add(*key.range, target.raw());
         return;
-      case Kind::kPrefix:
+      case Key::Kind::kPrefix:
         index.prefixes.push_back(key.length);
         break;
-      case Kind::kSuffix:
+      case Key::Kind::kSuffix:
         index.suffixes.push_back(key.length);
         break;
-      case Kind::kFoldedPrefix:
+      case Key::Kind::kFoldedPrefix:
         index.folded_prefixes.push_back(key.length);
         break;
-      case Kind::kFoldedSuffix:
+      case Key::Kind::kFoldedSuffix:
         index.folded_suffixes.push_back(key.length);
         break;
-      case Kind::kAddress:
+      case Key::Kind::kAddress:
         index.addresses.push_back(key.length);
         break;
-      case Kind::kPiece:
+      case Key::Kind::kPiece:
         index.piece_lengths |= 1u << key.length;
         pieces.push_back(key.hash);
         break;

@@ -6,8 +6,6 @@
 namespace fanfare::protocol {
 namespace {
 
-using Kind = Alternative::Kind;
-
 constexpr std::uint64_t kOdd = 0xD6E8FEB86659FD93u;
 // A longer text gives no better key.
 constexpr std::size_t kPiecesMax = 32;
@@ -87,33 +85,33 @@ std::uint64_t hash_address(const Cidr& parsed, std::uint32_t length) {
 
 std::vector<Key> keys_of(const Alternative& alternative) {
   switch (alternative.kind) {
-    case Kind::kString:
+    case Alternative::Kind::kString:
       return {text_key(alternative.any_case ? Key::Kind::kFoldedText : Key::Kind::kText,
                        alternative.text)};
-    case Kind::kPrefix:
+    case Alternative::Kind::kPrefix:
       return {affix_key(Key::Kind::kPrefix, Key::Kind::kFoldedPrefix, alternative)};
-    case Kind::kSuffix:
+    case Alternative::Kind::kSuffix:
       return {affix_key(Key::Kind::kSuffix, Key::Kind::kFoldedSuffix, alternative)};
-    case Kind::kWildcard:
+    case Alternative::Kind::kWildcard:
       return wildcard_keys(alternative.pieces);
-    case Kind::kNumber:
+    case Alternative::Kind::kNumber:
       return {{.kind = Key::Kind::kNumber, .length = 0, .hash = hash_number(alternative.number)}};
-    case Kind::kNumeric:
+    case Alternative::Kind::kNumeric:
       return range_keys(alternative);
-    case Kind::kBool:
+    case Alternative::Kind::kBool:
       return {{.kind = Key::Kind::kFlag, .length = 0, .hash = hash_flag(alternative.flag)}};
-    case Kind::kNull:
+    case Alternative::Kind::kNull:
       return {{.kind = Key::Kind::kFlag, .length = 0, .hash = hash_null()}};
-    case Kind::kCidr: {
+    case Alternative::Kind::kCidr: {
       const std::uint32_t length = address_length(alternative.cidr.bytes, alternative.cidr.bits);
       return {{.kind = Key::Kind::kAddress,
                .length = length,
                .hash = hash_address(alternative.cidr, length)}};
     }
-    case Kind::kExists:
+    case Alternative::Kind::kExists:
       if (!alternative.flag) return {};
       return {{}};
-    case Kind::kAnythingBut:
+    case Alternative::Kind::kAnythingBut:
       return {{}};
   }
   return {{}};

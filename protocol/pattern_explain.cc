@@ -14,11 +14,10 @@
 namespace fanfare::protocol {
 namespace {
 
-using Kind = Alternative::Kind;
 using Path = std::vector<std::string>;
 using simdjson::dom::element;
 
-std::string as_json(const std::string& text) {
+std::string in_quotes(const std::string& text) {
   std::string json;
   append_json_string(json, shortened(text));
   return json;
@@ -33,7 +32,7 @@ std::string wildcard_of(const Alternative& wildcard) {
       text += c;
     }
   }
-  return as_json(text);
+  return in_quotes(text);
 }
 
 std::string range_of(const Alternative& range) {
@@ -208,27 +207,27 @@ class Explaining {
 std::string in_words(const Alternative& one) {
   const std::string_view how = one.any_case ? " in any case" : "";
   switch (one.kind) {
-    case Kind::kString:
-      return as_json(one.text) + std::string(how);
-    case Kind::kPrefix:
-      return fmt::format("prefix {}{}", as_json(one.text), how);
-    case Kind::kSuffix:
-      return fmt::format("suffix {}{}", as_json(one.text), how);
-    case Kind::kWildcard:
+    case Alternative::Kind::kString:
+      return in_quotes(one.text) + std::string(how);
+    case Alternative::Kind::kPrefix:
+      return fmt::format("prefix {}{}", in_quotes(one.text), how);
+    case Alternative::Kind::kSuffix:
+      return fmt::format("suffix {}{}", in_quotes(one.text), how);
+    case Alternative::Kind::kWildcard:
       return "wildcard " + wildcard_of(one);
-    case Kind::kNumber:
+    case Alternative::Kind::kNumber:
       return fmt::format("{}", one.number);
-    case Kind::kBool:
+    case Alternative::Kind::kBool:
       return one.flag ? "true" : "false";
-    case Kind::kNull:
+    case Alternative::Kind::kNull:
       return "null";
-    case Kind::kExists:
+    case Alternative::Kind::kExists:
       return one.flag ? "any value" : "no value";
-    case Kind::kAnythingBut:
+    case Alternative::Kind::kAnythingBut:
       return "anything but " + all_in_words(one.excluded, ", ");
-    case Kind::kNumeric:
+    case Alternative::Kind::kNumeric:
       return "a number " + range_of(one);
-    case Kind::kCidr:
+    case Alternative::Kind::kCidr:
       return cidr_of(one.cidr);
   }
   return {};
