@@ -7,6 +7,7 @@
 #include "triggers/health_route.h"
 #include "triggers/invoke_route.h"
 #include "triggers/result_route.h"
+#include "triggers/s3_route.h"
 
 namespace fanfare::triggers {
 
@@ -25,6 +26,9 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config,
   shell->client_ = *std::move(client);
   shell->results_ = std::make_unique<ResultReader>(loop, *redis, *shell->client_);
   shell->redis_ = *std::move(redis);
+  shell->scheduler_ = std::make_unique<Scheduler>(
+      loop, SchedulerOptions{.redis = shell->redis_},
+      [](const Error& error) { spdlog::error("schedules do not fire: {}", error.message); });
   if (const auto watched = shell->watch_buckets(std::move(definitions.buckets)); !watched) {
     return watched.error();
   }
@@ -84,6 +88,7 @@ void Shell::add_routes(Definitions definitions) {
       loop_, *client_, published_, std::move(definitions.webhooks), config_.max_body_bytes);
   webhooks_ = &webhooks->counters();
   gateway_.add("webhooks", std::move(webhooks));
+  gateway_.add("storage", std::make_unique<S3Route>(*client_, published_, config_.max_body_bytes));
   gateway_.add("results", std::make_unique<ResultRoute>(*results_));
   using Word = HealthRoute::Word;
   gateway_.add("healthz", std::make_unique<HealthRoute>(true, [] { return Word{.text = "ok\n"}; }));
@@ -139,6 +144,13 @@ std::string Shell::metrics() const {
           {{"{reason=\"unknown\"}", webhooks_->unknown},
            {"{reason=\"not_signed\"}", webhooks_->unsigned_}});
   if (storage_) text += storage_metrics(storage_->status());
+  const auto& fires = scheduler_->counters();
+  fmt::format_to(std::back_inserter(text),
+                 "# HELP fanfare_triggers_schedules Schedules that are known.\n"
+                 "# TYPE fanfare_triggers_schedules gauge\nfanfare_triggers_schedules {}\n",
+                 scheduler_->schedules());
+  counter("schedules_fired_total", "Instants of schedules, by who fired them.",
+          {{"{by=\"this\"}", fires.fired}, {"{by=\"another\"}", fires.beaten}});
   return text;
 }
 

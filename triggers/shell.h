@@ -16,6 +16,7 @@
 #include "triggers/gateway.h"
 #include "triggers/publishing.h"
 #include "triggers/result_reader.h"
+#include "triggers/scheduler.h"
 #include "triggers/storage_thread.h"
 
 namespace fanfare::triggers {
@@ -50,6 +51,7 @@ class Shell {
   Gateway gateway_;
   std::unique_ptr<HttpServer> server_;
   std::unique_ptr<StorageThread> storage_;  // if there are buckets
+  std::unique_ptr<Scheduler> scheduler_;
   Timer drain_;
   TimePoint drain_ends_at_;
   bool draining_ = false;

@@ -321,6 +321,38 @@ TEST(Gateway, TakesWebhooksThatAreSignedAndOnceEach) {
   EXPECT_EQ(forged.body, unknown.body) << "strangers learn nothing";
 }
 
+TEST(Gateway, TakesNotificationsOfS3AndFiresSchedules) {
+  Gateway gateway;
+  gateway.installation.deploy(
+      "functions-testing/introspect",
+      "[[on]]\npattern = '{\"type\": [{\"prefix\": \"storage.object.\"}, \"schedule.fired\"]}'\n");
+  HttpClient client(gateway.url);
+  EXPECT_EQ(client.get("/storage").status, 200);
+  const std::string record =
+      R"({"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","eventTime":"2026-11-28T12:00:00.000Z",
+      "eventName":"ObjectCreated:Put","s3":{"s3SchemaVersion":"1.0","bucket":{"name":"photos"},
+      "object":{"key":"a+b.jpg","size":7,"eTag":"e","sequencer":"0055AED6DCD90281E5"}}}]})";
+  const auto accepted = client.post("/storage", record, {"Content-Type: application/json"});
+  ASSERT_EQ(accepted.status, 202) << accepted.body;
+  const std::string id = Json::parse(accepted.body)[0]["id"];
+  const Json output =
+      Json::parse(client.get("/results/" + id + "/introspect?wait=20s").body)["output"];
+  EXPECT_EQ(output["type"], "storage.object.created");
+  EXPECT_EQ(output["subject"], "photos/a b.jpg");
+  EXPECT_EQ(Json::parse(client.post("/storage", record).body)[0]["duplicate"], true);
+  EXPECT_EQ(client.post("/storage", "{}").status, 400);
+
+  const auto [printed, code] = run(gateway, {FANFARE_BIN_DIR "/fanfare", "--redis",
+                                             "unix://" + gateway.installation.redis().socket_path(),
+                                             "schedule", "add", "often", "@every 1s"});
+  ASSERT_EQ(code, 0) << printed;
+  EXPECT_TRUE(eventually([&] {
+    const auto counts = audit(gateway.installation.redis().options(), "introspect", {}).counts;
+    const auto succeeded = counts.find("succeeded");
+    return succeeded != counts.end() && succeeded->second >= 3;
+  })) << gateway.log();
+}
+
 // A 202 is a promise: whatever is killed afterwards, the event has its end.
 TEST(Gateway, WhatItHasAcceptedIsNotLostWhenBrokerAndGatewayAreKilled) {
   Gateway gateway;
