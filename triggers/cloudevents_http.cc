@@ -11,31 +11,21 @@ namespace {
 
 using protocol::Event;
 
-constexpr std::string_view kPrefix = "ce-";
+constexpr std::string_view kFieldPrefix = "ce-";
 constexpr std::string_view kStructured = "application/cloudevents";
 constexpr std::string_view kBatched = "application/cloudevents-batch";
-
-char lower(char byte) {
-  return byte >= 'A' && byte <= 'Z' ? static_cast<char>(byte + 32) : byte;
-}
-
-std::string lower(std::string_view text) {
-  std::string all{text};
-  for (char& byte : all) byte = lower(byte);
-  return all;
-}
 
 // Without parameters, in lower case.
 std::string media_type(std::string_view content_type) {
   content_type = content_type.substr(0, content_type.find(';'));
   while (content_type.ends_with(' ')) content_type.remove_suffix(1);
-  return lower(content_type);
+  return lower_case(content_type);
 }
 
 int hex(char byte) {
   if (byte >= '0' && byte <= '9') return byte - '0';
-  byte = lower(byte);
-  return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
+  if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
+  return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
 }
 
 // Section 3.1.3.2: what is not printable ASCII comes as %XX.
@@ -89,9 +79,9 @@ Result<CloudEvents> binary(const HttpExchange& exchange) {
   }
   Event event;
   for (const auto& [field, value] : exchange.headers()) {
-    const std::string name = lower(field);
-    if (!name.starts_with(kPrefix)) continue;
-    const std::string attribute = name.substr(kPrefix.size());
+    const std::string name = lower_case(field);
+    if (!name.starts_with(kFieldPrefix)) continue;
+    const std::string attribute = name.substr(kFieldPrefix.size());
     if (attribute == "specversion") continue;
     if (std::string* const known = attribute_of(event, attribute)) {
       *known = decode(value);

@@ -267,8 +267,9 @@ class Reader {
       }
       Definition definition;
       for (const auto& [key, value] : *table) {
-        const auto row = std::ranges::find_if(
-            keys, [&key = key](const Key<Definition>& known) { return key.str() == known.name; });
+        const auto row = std::ranges::find_if(keys, [&wanted = key](const Key<Definition>& known) {
+          return wanted.str() == known.name;
+        });
         if (row == keys.end()) {
           std::vector<std::string> known;
           for (const auto& one : keys) known.emplace_back(one.name);

@@ -18,14 +18,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string lower(std::string_view text) {
-  std::string all{text};
-  for (char& byte : all) byte = static_cast<char>(byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
-  return all;
-}
-
 bool is_text(std::string_view content_type) {
-  const std::string type = lower(content_type.substr(0, content_type.find(';')));
+  const std::string type = lower_case(content_type.substr(0, content_type.find(';')));
   return type.starts_with("text/") || protocol::is_json_type(type) || type.ends_with("+xml") ||
          type == "application/xml" || type == "application/javascript";
 }
@@ -39,7 +33,7 @@ void put_headers(Json& payload, const HttpExchange& exchange) {
   Json cookies = Json::array();
   std::map<std::string, std::string> headers;
   for (const auto& [field, value] : exchange.headers()) {
-    const std::string name = lower(field);
+    const std::string name = lower_case(field);
     if (name == "x-fanfare-token") continue;  // what opens this gateway is nobody else's
     if (name == "cookie") {
       for (std::string_view rest = value; !rest.empty();) {
@@ -78,7 +72,7 @@ bool is_field_name(const std::string& name) {
 
 // The server's own, and those that would say where the response ends.
 bool is_reserved(const std::string& name) {
-  const std::string known = lower(name);
+  const std::string known = lower_case(name);
   return known == "content-length" || known == "transfer-encoding" || known == "connection" ||
          known == "date" || known == "keep-alive" || known == "upgrade" || known == "trailer";
 }
@@ -104,7 +98,7 @@ Result<HttpResponse> shaped(const Json& answer) {
   if (const auto headers = answer.find("headers"); headers != answer.end() && !headers->is_null()) {
     if (!headers->is_object()) return reject("headers is an object");
     for (const auto& [name, value] : headers->items()) {
-      typed = typed || lower(name) == "content-type";
+      typed = typed || lower_case(name) == "content-type";
       if (const auto put = put_header(response, name, value); !put) return put.error();
     }
   }

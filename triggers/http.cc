@@ -34,6 +34,12 @@ std::optional<std::string> decode_segment(std::string_view raw) {
 
 }  // namespace
 
+std::string lower_case(std::string_view text) {
+  std::string all{text};
+  for (char& byte : all) byte = static_cast<char>(byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
+  return all;
+}
+
 std::optional<std::vector<std::string>> path_of(std::string_view target) {
   if (!target.starts_with('/')) return std::nullopt;
   std::string_view path = target.substr(0, target.find('?'));

@@ -73,6 +73,9 @@ struct HttpHandlers {
   std::function<void(const std::shared_ptr<HttpExchange>&)> on_request;  // the body is there
 };
 
+// A to Z of a field's name or a media type as a to z.
+std::string lower_case(std::string_view text);
+
 // The path of a target, decoded and cut at its slashes ("/a/b%2Fc?x" → "a", "b/c"), without "." and
 // "..". Nothing if it is not a path, or if an escape is not two hex digits or decodes to a control
 // character or to what is not UTF-8.

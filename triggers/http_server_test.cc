@@ -208,9 +208,9 @@ TEST(HttpServer, AnswersWhatIsPipelinedInItsOrder) {
   Serving serving;
   RawClient client(serving.port);
   std::string all;
-  for (int i = 0; i < 50; ++i) all += post("/" + std::to_string(i), std::string(i, 'x'));
+  for (std::size_t i = 0; i < 50; ++i) all += post("/" + std::to_string(i), std::string(i, 'x'));
   client.send(all);
-  for (int i = 0; i < 50; ++i) {
+  for (std::size_t i = 0; i < 50; ++i) {
     EXPECT_THAT(client.response(),
                 EndsWith("POST /" + std::to_string(i) + " " + std::string(i, 'x')));
   }

@@ -110,6 +110,7 @@ void StorageBucket::arrive() {
               },
           .on_unreadable =
               [this](const std::string& path, int error) {
+                rescan_later(options_.poll);
                 if (unreadable_++ > 0) return;
                 complain(
                     fmt::format("reading {}/{}: {}; what cannot be read is tried again every {}",
@@ -134,6 +135,7 @@ void StorageBucket::leave(std::string why) {
 void StorageBucket::watch_directory(const std::string& path, int fd) {
   const auto watched = watches_->watch(path, fd);
   if (watched) return;
+  rescan_later(options_.poll);
   if (unwatched_++ > 0) return;
   complain(fmt::format("{}/{} and maybe others are not watched but scanned every {}: {}",
                        options_.directory, path, format_duration(options_.poll),
@@ -249,7 +251,12 @@ void StorageBucket::end_scan(const Now& now) {
                  options_.name, watches_->size(), options_.directory, core_.ledger().files(),
                  core_.waiting());
   }
-  if (unwatched_ + unreadable_ > 0) rescan_at_ = now.steady + std::max(options_.poll, 20 * took);
+  rescan_at_ = TimePoint::max();
+  if (unwatched_ + unreadable_ > 0) rescan_later(std::max(options_.poll, 20 * took));
+}
+
+void StorageBucket::rescan_later(Duration pause) {
+  rescan_at_ = std::min(rescan_at_, loop_.now().steady + pause);
 }
 
 void StorageBucket::look_and_publish(const Now& now) {
@@ -322,8 +329,7 @@ bool StorageBucket::write(std::optional<StorageBatch> batch) {
     return true;
   }
   unwritten_.resize(noted);
-  complain("nothing new is announced before its ledger can be written: " + written.error().message);
-  return false;
+  return failed(written.error());
 }
 
 void StorageBucket::publish(const StorageBatch& batch) {

@@ -91,6 +91,7 @@ class StorageBucket {
   void pump();
   void step_scan(const Now& now);
   void end_scan(const Now& now);
+  void rescan_later(Duration pause);
   void look_and_publish(const Now& now);
   Look look_at(const std::string& path);
   void arm_timer(const Now& now);

@@ -44,9 +44,9 @@ class Gateway {
                  {"FANFARE_TRIGGERS_BROKER", installation.endpoint()},
                  {"FANFARE_TRIGGERS_REDIS", "unix://" + installation.redis().socket_path()},
                  {"FANFARE_TRIGGERS_DEFINITIONS", installation.file("triggers.toml")}};
-    for (const auto& [name, value] : settings) {
-      std::erase_if(settings_, [&name = name](const auto& each) { return each.first == name; });
-      settings_.emplace_back(name, value);
+    for (const auto& setting : settings) {
+      std::erase_if(settings_, [&](const auto& each) { return each.first == setting.first; });
+      settings_.push_back(setting);
     }
     start();
   }
