@@ -1,7 +1,6 @@
 #include "broker/router.h"
 
 #include <algorithm>
-#include <map>
 #include <unordered_map>
 
 #include "protocol/matcher.h"
@@ -16,6 +15,17 @@ struct TextHash {
   }
 };
 
+struct NumbersHash {
+  std::size_t operator()(const std::vector<std::uint32_t>& numbers) const {
+    std::uint64_t hash = numbers.size();
+    for (const std::uint32_t number : numbers) {
+      hash = (hash ^ number) * 0x9E3779B97F4A7C15u;
+      hash ^= hash >> 32;
+    }
+    return hash;
+  }
+};
+
 }  // namespace
 
 struct Router::Impl {
@@ -23,7 +33,7 @@ struct Router::Impl {
   std::unordered_map<std::string, std::uint32_t, TextHash, std::equal_to<>> numbers;
   protocol::Matcher matcher;
 
-  std::map<std::vector<std::uint32_t>, std::unique_ptr<Route>> routes;
+  std::unordered_map<std::vector<std::uint32_t>, std::unique_ptr<Route>, NumbersHash> routes;
   // Types that alone decide. Bounded: publishers choose types.
   static constexpr std::size_t kRememberedTypesMax = 4096;
   std::unordered_map<std::string, const Route*, TextHash, std::equal_to<>> remembered;

@@ -7,21 +7,18 @@
 // fields that some pattern names are looked at, and it is parsed, once, only when the attributes
 // leave a branch that tests one.
 //
-// What the lookup of one value costs, whatever the number n of patterns that test its field by this
-// operator:
-//   literals, equals-ignore-case   one lookup
-//   prefix, suffix                 one way along the text and a lookup for each distinct length
-//   numeric                        log n, and those whose range holds the number
-//   cidr                           a lookup for each distinct number of bits, of 161
-//   wildcard                       as prefix or suffix where it begins or ends with a text; else,
-//                                  by up to four bytes of what it has between stars, a lookup for
-//                                  each byte of the value, most of which a bit says to spare
-//   anything-but, exists: true     nothing; its patterns are found by whatever else they test.
-//   Those
-//                                  that test nothing else are held against each event that has
-//                                  the field, which most of them match
-//   exists: false                  the same, but against each event that their other tests leave
-// Branches that are the same for several functions are held against the event once.
+// What one value of an event costs at its field, whatever the number n of patterns that test it:
+//   a literal, equals-ignore-case   one lookup
+//   prefix, suffix                  one way along the text, a lookup for each distinct length
+//   numeric                         log n, and the ranges that hold the number
+//   cidr                            a lookup for each distinct number of bits
+//   wildcard                        as a prefix or suffix if it begins or ends with a text; else a
+//                                   glance for each byte of the value, for four of its own bytes
+//   exists, anything-but            nothing: a branch is found by whatever else it tests
+// A branch that tests nothing else than these last is held against each event that has the field,
+// and one of {"exists": false} alone against each: most of these match. How long a list of
+// anything-but is counts whenever its branch is found. Branches that are the same for several
+// functions are held against an event once.
 //
 // Answers exactly as matches() over to_pattern_json(event). Not thread-safe. Throws nothing but
 // what allocation does.

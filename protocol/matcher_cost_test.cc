@@ -59,6 +59,12 @@ std::uint32_t held_of(std::size_t count, const std::function<std::string(std::si
   return matcher.match(event).branches_held;
 }
 
+#ifdef FANFARE_SANITIZED
+constexpr std::size_t kMany = 1'000;  // 10,000 take most of a minute to compile
+#else
+constexpr std::size_t kMany = 10'000;
+#endif
+
 struct Family {
   const char* what;
   std::function<std::string(std::size_t)> pattern;
@@ -79,7 +85,7 @@ TEST(MatcherCost, PatternsThatAreAlikeInMuchAreToldApart) {
          return of_type(R"("a":[)" + std::to_string(i / 100) + R"(],"b":[)" +
                         std::to_string(i % 100) + "]");
        },
-       R"({"a":41,"b":42})"},
+       R"({"a":4,"b":42})"},
       {"a field that most do not have",
        [&](std::size_t i) { return of_type(R"("f)" + number(i) + R"(":[{"exists":true}])"); },
        R"({"f100042":1})"},
@@ -111,7 +117,7 @@ TEST(MatcherCost, PatternsThatAreAlikeInMuchAreToldApart) {
          return of_type(R"("ip":[{"cidr":"10.)" + std::to_string(i / 200) + "." +
                         std::to_string(i % 200) + R"(.0/24"}])");
        },
-       R"({"ip":"10.20.30.40"})"},
+       R"({"ip":"10.4.30.40"})"},
       {"anything-but, beside a value",
        [&](std::size_t i) {
          return of_type(R"("id":[")" + number(i) + R"("],"state":[{"anything-but":["test"]}])");
@@ -133,7 +139,7 @@ TEST(MatcherCost, PatternsThatAreAlikeInMuchAreToldApart) {
   };
   for (const Family& family : families) {
     const auto few = held_of(100, family.pattern, family.data);
-    const auto many = held_of(10'000, family.pattern, family.data);
+    const auto many = held_of(kMany, family.pattern, family.data);
     EXPECT_GE(many, 1u) << family.what;
     EXPECT_LE(many, std::max(few, 6u) + 6) << family.what << ": " << few << " of a hundred";
   }

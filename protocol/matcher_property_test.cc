@@ -268,7 +268,11 @@ void run_seed(std::uint64_t seed, MatcherProtections protections, bool also_plai
   }
 }
 
+#ifdef FANFARE_SANITIZED
+constexpr int kSeeds = 150;  // each takes fifty times as long
+#else
 constexpr int kSeeds = 1200;
+#endif
 
 TEST(MatcherProperty, AnswersAsEachPatternAlone) {
   const char* given = std::getenv("FANFARE_PATTERN_SEED");

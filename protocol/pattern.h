@@ -17,9 +17,9 @@
 //   {"numeric": [">", 0, "<=", 5]}          a number in a range; = < <= > >=, one or two of them
 //   {"cidr": "10.0.0.0/24"}                 an IP address, of version 4 or 6, in a range
 // Where the document has an array, one of its elements is to match; fields within one array of
-// objects match in the same element of it, never in different ones. Dotted keys equal nested keys;
-// of keys that are there twice the last one counts. Anything else is refused with the path of the
-// offending field.
+// objects match in the same element of it, never in different ones. Dotted keys equal nested keys.
+// Of keys that a pattern has twice the last one counts, of a document's the first one. Anything
+// else is refused with the path of the offending field.
 #pragma once
 
 #include <string>

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "protocol/random_patterns.h"
 
 namespace fanfare::protocol {
