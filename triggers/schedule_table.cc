@@ -52,7 +52,9 @@ std::vector<Error> ScheduleTable::load(std::vector<store::ScheduleList::Item> it
   wakes_.clear();
   for (store::ScheduleList::Item& item : items) {
     auto known = before.find(item.name);
-    if (known != before.end() && known->second.revision == item.revision) {
+    // A Redis that has come back with less gives a revision twice.
+    if (known != before.end() && known->second.revision == item.revision &&
+        known->second.definition == item.definition) {
       // Its row here is not older than the one that was listed a moment ago.
       Entry& entry = entries_.emplace(item.name, std::move(known->second)).first->second;
       before.erase(known);
@@ -69,6 +71,7 @@ std::vector<Error> ScheduleTable::load(std::vector<store::ScheduleList::Item> it
     }
     Entry& entry = entries_.insert_or_assign(item.name, Entry{*std::move(schedule)}).first->second;
     entry.revision = item.revision;
+    entry.definition = std::move(item.definition);
     entry.row_text = std::move(item.row);
     entry.row = *row;
     wake_at(item.name, entry, kNow);

@@ -68,6 +68,7 @@ class ScheduleTable {
   struct Entry {
     Schedule schedule;
     std::uint64_t revision = 0;
+    std::string definition;
     std::string row_text;
     LedgerRow row;
     bool under_way = false;

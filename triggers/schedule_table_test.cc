@@ -159,6 +159,31 @@ TEST_F(ScheduleTables, WhatIsDefinedAnewBeginsAnew) {
   EXPECT_EQ(table.next_wake(), std::nullopt);
 }
 
+TEST_F(ScheduleTables, ARedisThatHasForgottenSomethingIsBelieved) {
+  add("a", "0 * * * *");
+  ScheduleTable table;
+  load(table);
+  run(table, clock_at("01:00:00"));
+  redis = {};  // has lost all of it, and gives the same revision to another definition
+  add("a", "30 * * * *", [](Schedule& schedule) { schedule.since = clock_at("01:10:00"); });
+  load(table);
+  run(table, clock_at("01:30:00"));
+  EXPECT_THAT(fired(), ElementsAre("a@2026-11-28T01:30:00.000Z"));
+}
+
+// The row that it moved was forgotten: what is there now is taken, and the instant fires anew.
+TEST_F(ScheduleTables, ARowThatRedisHasForgottenIsDecidedAnew) {
+  add("a", "0 * * * *");
+  const store::ModelStore before = redis;
+  ScheduleTable table;
+  load(table);
+  run(table, clock_at("01:00:00"));
+  redis = before;
+  load(table);
+  run(table, clock_at("02:00:00"));
+  EXPECT_THAT(fired(), ElementsAre("a@2026-11-28T01:00:00.000Z", "a@2026-11-28T02:00:00.000Z"));
+}
+
 TEST_F(ScheduleTables, AClockThatWasSetBackIsSaidAndWaitedFor) {
   add("a", "0 * * * *");
   ScheduleTable table;

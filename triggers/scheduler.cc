@@ -19,7 +19,8 @@ Scheduler::Scheduler(Loop& loop, SchedulerOptions options,
                     if (why.kind == ErrorKind::kFatal && on_fatal_) on_fatal_(why);
                     spdlog::warn("nothing fires until Redis answers: {}", why.message);
                   },
-              .on_restarted = {}}),
+              // It may have come back with less, and then count other changes by the same numbers.
+              .on_restarted = [this] { known_revision_.reset(); }}),
       look_timer_(loop, [this] { look(); }),
       wake_timer_(loop, [this] { turn(); }) {
   look_timer_.start_every(options_.look_pause);
