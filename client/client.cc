@@ -126,6 +126,10 @@ void Client::add_request(protocol::Message request, Duration timeout,
 
 void Client::invoke(const std::string& function, const protocol::Event& event, Duration timeout,
                     OnInvoked on_invoked) {
+  if (auto fits = check_data_size(event.data.size(), options_.publish); !fits) {
+    return loop_.post(
+        [error = fits.error(), on_invoked = std::move(on_invoked)] { on_invoked(error); });
+  }
   protocol::Invoke request;
   request.function = function;
   request.timeout_ms = static_cast<std::uint32_t>(

@@ -28,8 +28,20 @@ int hex(char byte) {
   return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
 }
 
-// Section 3.1.3.2: what is not printable ASCII comes as %XX.
-std::string decode(std::string_view value) {
+// Section 3.1.3.2: a value in quotes is unquoted first; what is not printable ASCII comes as %XX.
+std::string unquoted(std::string_view value) {
+  if (value.size() < 2 || value.front() != '"' || value.back() != '"') return std::string{value};
+  value = value.substr(1, value.size() - 2);
+  std::string text;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    if (value[i] == '\\' && i + 1 < value.size()) ++i;
+    text.push_back(value[i]);
+  }
+  return text;
+}
+
+std::string decode(std::string_view given) {
+  const std::string value = unquoted(given);
   std::string decoded;
   for (std::size_t i = 0; i < value.size(); ++i) {
     const int high = value[i] == '%' && i + 2 < value.size() ? hex(value[i + 1]) : -1;
@@ -125,9 +137,14 @@ bool is_cloud_event(const HttpExchange& exchange) {
          !exchange.header("ce-specversion").empty();
 }
 
+bool is_of_unknown_format(const HttpExchange& exchange) {
+  const std::string type = media_type(exchange.header("Content-Type"));
+  return type.starts_with(kStructured) && !type.ends_with("+json");
+}
+
 Result<CloudEvents> cloud_events_of(const HttpExchange& exchange) {
   const std::string type = media_type(exchange.header("Content-Type"));
-  if (type.starts_with(kStructured) && !type.ends_with("+json")) {
+  if (is_of_unknown_format(exchange)) {
     return reject("CloudEvents: of its event formats JSON is understood here, not " + type);
   }
   if (type.starts_with(kBatched)) return batched(exchange.body());

@@ -22,6 +22,9 @@ Result<CloudEvents> cloud_events_of(const HttpExchange& exchange);
 // Whether its content type, or its ce-specversion, says that it is one: else 415.
 bool is_cloud_event(const HttpExchange& exchange);
 
+// Whether its content type names an event format other than JSON.
+bool is_of_unknown_format(const HttpExchange& exchange);
+
 // An event as the fields and body of a request or response, in binary mode.
 struct BinaryCloudEvent {
   std::vector<HttpHeader> headers;

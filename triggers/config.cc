@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "protocol/ids.h"
+
 namespace fanfare::triggers {
 
 using namespace std::chrono_literals;
@@ -33,9 +35,11 @@ ConfigSpec config_spec(Config& c) {
   spec.flag("triggers", "public", &c.is_public, false,
             "Listen beyond this machine also without TLS or without tokens, as behind a proxy\n"
             "that has both.");
-  spec.size("triggers", "max_body_bytes", &c.max_body_bytes, "6MiB",
-            "Largest body of a request; more is answered with 413. Forms have limits of their own.",
-            {.min = 1024, .max = 64u << 20});
+  spec.size(
+      "triggers", "max_body_bytes", &c.max_body_bytes, "6MiB",
+      "Largest body of a request; more is answered with 413. Forms have limits of their own,\n"
+      "and the broker has max_event_bytes, 1 MiB unless it is told otherwise.",
+      {.min = 1024, .max = protocol::kEventDataBytesCeiling});
   spec.integer("triggers", "connections_max", &c.connections_max, 1024,
                "Connections at a time; one more is answered with 503.", {.min = 1, .max = 100'000});
   spec.duration("triggers", "request_timeout", &c.request_timeout, "10s",

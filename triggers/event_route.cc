@@ -8,7 +8,7 @@ namespace fanfare::triggers {
 BodyPlan EventRoute::plan(const HttpExchange& exchange, const Path& path) {
   if (path.size() != 1) return refuse(problem(404, "events are sent to /events"));
   if (exchange.method() != "POST") return refuse(method_not_allowed("POST"));
-  if (!is_cloud_event(exchange)) {
+  if (!is_cloud_event(exchange) || is_of_unknown_format(exchange)) {
     HttpResponse response =
         problem(415,
                 "CloudEvents are taken here: application/cloudevents+json, "
@@ -16,12 +16,16 @@ BodyPlan EventRoute::plan(const HttpExchange& exchange, const Path& path) {
     response.headers.push_back({"Accept", "application/cloudevents+json"});
     return refuse(std::move(response));
   }
-  return {.bytes_max = body_bytes_max_, .sink = {}, .refusal = {}};
+  return {.bytes_max = body_bytes_max_, .too_long = {}, .sink = {}, .refusal = {}};
 }
 
 void EventRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path&) {
   auto events = cloud_events_of(*exchange);
   if (!events) return exchange->respond(problem_of(events.error()));
+  if (events->batch && has_options(*exchange)) {
+    return exchange->respond(problem(
+        400, "Idempotency-Key and the Fanfare- fields are for single events, not for batches"));
+  }
   if (events->batch) return publish_all(client_, counters_, exchange, events->events);
   auto& event = events->events.front();
   if (const auto read = read_options(*exchange, event.options); !read) {

@@ -117,14 +117,18 @@ BodyPlan FormRoute::plan(const HttpExchange& exchange, const Path& path) {
     ++counters_.too_many;
     HttpResponse response = problem(429, "too many submissions; try again in a minute");
     response.headers.push_back({"Retry-After", "60"});
+    allow_origin(*form, exchange, response);
     return refuse(std::move(response));
   }
   const std::string_view type = exchange.header("Content-Type");
   if (!is_of_type(type, kUrlencoded) && !is_of_type(type, "application/json")) {
     ++counters_.malformed;
-    return refuse(problem(415, "a form is application/x-www-form-urlencoded or application/json"));
+    HttpResponse response =
+        problem(415, "a form is application/x-www-form-urlencoded or application/json");
+    allow_origin(*form, exchange, response);
+    return refuse(std::move(response));
   }
-  return {.bytes_max = form->bytes_max, .sink = {}, .refusal = {}};
+  return {.bytes_max = form->bytes_max, .too_long = {}, .sink = {}, .refusal = {}};
 }
 
 void FormRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) {
@@ -143,7 +147,9 @@ void FormRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path
                                  : json_fields(exchange->body(), form.honeypot, event.data);
   if (!fields) {
     ++counters_.malformed;
-    return exchange->respond(problem_of(fields.error()));
+    HttpResponse response = problem_of(fields.error());
+    allow_origin(form, *exchange, response);
+    return exchange->respond(std::move(response));
   }
   if (urlencoded) event.data = to_json(*fields, form.honeypot);
   accept(exchange, form, std::move(event), *fields);

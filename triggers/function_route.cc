@@ -100,7 +100,7 @@ BodyPlan FunctionRoute::plan(const HttpExchange& exchange, const Path& path) {
       return refuse(*std::move(refusal));
     }
   }
-  return {.bytes_max = body_bytes_max_, .sink = {}, .refusal = {}};
+  return {.bytes_max = body_bytes_max_, .too_long = {}, .sink = {}, .refusal = {}};
 }
 
 void FunctionRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) {

@@ -137,7 +137,7 @@ TEST(CloudEventsOverHttp, ComeInBinaryModeWithTheirAttributesAsFields) {
                                {"ce-source", "/shop"},
                                {"ce-type", "order.placed"},
                                {"ce-subject", "%E2%82%AC%20and%20more"},
-                               {"ce-region", "north"},
+                               {"ce-region", "\"no\\\"rth\""},
                                {"Content-Type", "application/json"},
                                {"Host", "x"}},
                               "{\"a\":1}");
@@ -150,7 +150,7 @@ TEST(CloudEventsOverHttp, ComeInBinaryModeWithTheirAttributesAsFields) {
   EXPECT_EQ(event.source, "/shop");
   EXPECT_EQ(event.type, "order.placed");
   EXPECT_EQ(event.subject, "€ and more");
-  EXPECT_THAT(event.extensions, ElementsAre(Pair("region", "north")));
+  EXPECT_THAT(event.extensions, ElementsAre(Pair("region", "no\"rth")));
   EXPECT_EQ(event.content_type, "application/json");
   EXPECT_EQ(event.data, "{\"a\":1}");
 

@@ -12,6 +12,9 @@
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/parser.hpp>
 
+#include <sys/socket.h>
+
+#include <cerrno>
 #include <charconv>
 #include <list>
 
@@ -43,14 +46,20 @@ struct Server {
 // Where the bytes of a body go; bound to each request.
 struct Body {
   std::size_t bytes_max = 0, bytes = 0;
+  std::optional<HttpResponse> too_long;
   std::string text;
   std::unique_ptr<BodySink> sink;
   std::optional<HttpResponse> refusal;  // why it is not taken any more
 
+  HttpResponse too_long_response() {
+    if (too_long) return *std::move(too_long);
+    return problem(413, "the body may have " + std::to_string(bytes_max) + " bytes here");
+  }
+
   bool take(std::string_view piece) {
     bytes += piece.size();
     if (bytes > bytes_max) {
-      refusal = problem(413, "the body may have " + std::to_string(bytes_max) + " bytes here");
+      refusal = too_long_response();
       return false;
     }
     if (!sink) {
@@ -106,6 +115,7 @@ class Connection {
   virtual void drain() = 0;  // if it is idle, else after its response
   virtual TimePoint deadline() const = 0;
   virtual void on_deadline() = 0;
+  virtual void close_if_left() = 0;  // asked now and then
 };
 using Connections = std::list<std::weak_ptr<Connection>>;
 
@@ -119,7 +129,7 @@ class StreamConnection final : public Connection,
       : server_(std::move(server)), stream_(std::move(stream)), peer_(std::move(peer)) {
     ++server_->open;
   }
-  ~StreamConnection() override { --server_->open; }
+  ~StreamConnection() override { close(); }
 
   void begin() override {
     arm(server_->options.head_timeout);
@@ -136,6 +146,7 @@ class StreamConnection final : public Connection,
   void close() override {
     if (closed_) return;
     closed_ = true;
+    --server_->open;  // its handler may keep it for a while yet
     exchange_.reset();
     beast::error_code ignored;
     socket().close(ignored);
@@ -153,6 +164,15 @@ class StreamConnection final : public Connection,
     ++server_->counters.too_slow;
     if (writing_ || !exchange_) return close();
     answer(problem(408, "the request did not come in time"), /*last=*/true);
+  }
+
+  // Nobody reads from a connection whose request is being handled: who has left would keep its
+  // place until the response is there.
+  void close_if_left() override {
+    if (closed_ || !exchange_ || reading_ || writing_ || buffer_.size() > 0) return;
+    char byte = 0;
+    const ssize_t got = ::recv(socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) close();
   }
 
  private:
@@ -247,6 +267,7 @@ class StreamConnection final : public Connection,
     BodyPlan plan = server_->handlers.on_head(exchange);
     Body& body = *exchange.body_pieces;
     body.bytes_max = plan.bytes_max;
+    body.too_long = std::move(plan.too_long);
     body.sink = std::move(plan.sink);
     const auto length = parser.content_length();
     const bool empty = parser.is_done() || (length && *length == 0);
@@ -256,8 +277,7 @@ class StreamConnection final : public Connection,
     }
     if (length && *length > plan.bytes_max) {
       ++server_->counters.too_large;
-      answer(problem(413, "the body may have " + std::to_string(plan.bytes_max) + " bytes here"),
-             true);
+      answer(body.too_long_response(), true);
       return false;
     }
     parser.eager(true);

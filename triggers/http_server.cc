@@ -154,6 +154,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     std::erase_if(connections, [&](const std::weak_ptr<Connection>& each) {
       const auto connection = each.lock();
       if (connection && connection->deadline() <= now.steady) connection->on_deadline();
+      if (connection) connection->close_if_left();
       return connection == nullptr;
     });
   }

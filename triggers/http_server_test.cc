@@ -85,7 +85,7 @@ class Serving {
   };
 
   BodyPlan plan(const HttpExchange& exchange) {
-    BodyPlan plan{.bytes_max = 1000, .sink = {}, .refusal = {}};
+    BodyPlan plan{.bytes_max = 1000, .too_long = {}, .sink = {}, .refusal = {}};
     if (exchange.target().starts_with("/refused")) {
       plan.refusal = HttpResponse{.status = 403, .headers = {}, .body = "no"};
     }
@@ -416,6 +416,24 @@ TEST(HttpServer, ForgetsAResponseToWhoHasLeft) {
   serving.answer_held();
   RawClient next(serving.port);
   EXPECT_THAT(next.send(get("/next")).response(), EndsWith("GET /next "));
+}
+
+TEST(HttpServer, FreesThePlaceOfWhoHasLeftBeforeItsResponse) {
+  Serving serving({.connections_max = 1});
+  {
+    RawClient client(serving.port);
+    client.send(get("/later"));
+    while (serving.held() == 0) std::this_thread::sleep_for(1ms);
+  }
+  const auto until = std::chrono::steady_clock::now() + 5s;
+  std::string answer;
+  while (!answer.ends_with("GET /next ") && std::chrono::steady_clock::now() < until) {
+    RawClient next(serving.port);
+    answer = next.send(get("/next")).response();
+    std::this_thread::sleep_for(20ms);
+  }
+  EXPECT_THAT(answer, EndsWith("GET /next "));
+  EXPECT_EQ(serving.held(), 1u) << "its handler still has it";
 }
 
 TEST(HttpServer, SaysWhatIsWrongWithAnAddressOrACertificate) {

@@ -104,7 +104,11 @@ BodyPlan InvokeRoute::plan(const HttpExchange& exchange, const Path& path) {
     return refuse(typed(400, "InvalidParameterValueException",
                         "X-Amz-Invocation-Type is RequestResponse, Event or DryRun"));
   }
-  return {.bytes_max = body_bytes_max_, .sink = {}, .refusal = {}};
+  BodyPlan plan;
+  plan.bytes_max = body_bytes_max_;
+  plan.too_long = typed(413, "RequestTooLargeException",
+                        fmt::format("the payload may have {} bytes here", body_bytes_max_));
+  return plan;
 }
 
 void InvokeRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) {

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
+#include <algorithm>
 
 #include "protocol/json_text.h"
 #include "protocol/utf8.h"
@@ -88,6 +88,13 @@ Result<void> read_options(const HttpExchange& exchange, protocol::PublishOptions
     options.priority = static_cast<std::uint8_t>(priority[0] - '0');
   }
   return {};
+}
+
+bool has_options(const HttpExchange& exchange) {
+  return std::ranges::any_of(exchange.headers(), [](const auto& field) {
+    const std::string name = lower_case(field.first);
+    return name == "idempotency-key" || (name.starts_with("fanfare-") && name != "fanfare-token");
+  });
 }
 
 void publish_one(client::Client& client, PublishCounters& counters,

@@ -21,6 +21,8 @@ std::string to_json(const client::Receipt& receipt);
 // Idempotency-Key, Fanfare-Delay ("30s"), Fanfare-Max-Age, Fanfare-Priority (0-9),
 // Fanfare-Ordering-Key, Fanfare-Tenant. kReject names the field.
 Result<void> read_options(const HttpExchange& exchange, protocol::PublishOptions& options);
+// Whether a request says any of it: for those that are several events it would mean nothing.
+bool has_options(const HttpExchange& exchange);
 
 using Accepted = std::function<HttpResponse(const client::Receipt&)>;
 

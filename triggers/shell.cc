@@ -79,9 +79,10 @@ void Shell::add_routes(Definitions definitions) {
       std::make_unique<FormRoute>(loop_, *client_, published_, std::move(definitions.forms));
   forms_ = &forms->counters();
   gateway_.add("forms", std::move(forms));
-  gateway_.add("functions", std::make_unique<FunctionRoute>(
-                                loop_, *client_, access_options(config_),
-                                std::move(definitions.urls), config_.max_body_bytes));
+  auto urls = std::make_unique<FunctionRoute>(loop_, *client_, access_options(config_),
+                                              std::move(definitions.urls), config_.max_body_bytes);
+  urls_ = &urls->counters();
+  gateway_.add("functions", std::move(urls));
   gateway_.add("2015-03-31", std::make_unique<InvokeRoute>(loop_, redis_, *client_, published_,
                                                            config_.max_body_bytes));
   auto webhooks = std::make_unique<WebhookRoute>(
@@ -140,6 +141,10 @@ std::string Shell::metrics() const {
            {"{reason=\"too_many\"}", forms_->too_many},
            {"{reason=\"honeypot\"}", forms_->honeypot},
            {"{reason=\"malformed\"}", forms_->malformed}});
+  counter("urls_total", "Requests to functions' URLs, by what became of them.",
+          {{"{result=\"answered\"}", urls_->answered},
+           {"{result=\"failed\"}", urls_->failed},
+           {"{result=\"refused\"}", urls_->refused}});
   counter("webhooks_refused_total", "Webhooks that were not published, by reason.",
           {{"{reason=\"unknown\"}", webhooks_->unknown},
            {"{reason=\"not_signed\"}", webhooks_->unsigned_}});

@@ -48,6 +48,7 @@ class Shell {
   PublishCounters published_;
   const FormCounters* forms_ = nullptr;
   const WebhookCounters* webhooks_ = nullptr;
+  const UrlCounters* urls_ = nullptr;
   Gateway gateway_;
   std::unique_ptr<HttpServer> server_;
   std::unique_ptr<StorageThread> storage_;  // if there are buckets

@@ -20,7 +20,7 @@ BodyPlan WebhookRoute::plan(const HttpExchange& exchange, const Path& path) {
     ++counters_.unknown;
     return refuse(not_known());
   }
-  return {.bytes_max = body_bytes_max_, .sink = {}, .refusal = {}};
+  return {.bytes_max = body_bytes_max_, .too_long = {}, .sink = {}, .refusal = {}};
 }
 
 void WebhookRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) {

@@ -6,7 +6,6 @@ The functions calls, chatty and crash of the tests are deployed there.
 import base64, json, sys
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
 lambda_ = boto3.client("lambda", endpoint_url=sys.argv[1], region_name="eu-north-1", aws_access_key_id="any",
                        aws_secret_access_key="thing", config=Config(retries={"total_max_attempts": 1}))
@@ -51,5 +50,5 @@ except lambda_.exceptions.ResourceNotFoundException:
 try:
     lambda_.invoke(FunctionName="calls", Payload=b"x" * (7 << 20))
     raise AssertionError("too large")
-except ClientError as e:
+except lambda_.exceptions.RequestTooLargeException as e:
     assert e.response["ResponseMetadata"]["HTTPStatusCode"] == 413, e
