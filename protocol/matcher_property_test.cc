@@ -269,7 +269,7 @@ void run_seed(std::uint64_t seed, MatcherProtections protections, bool also_plai
 }
 
 #ifdef FANFARE_SANITIZED
-constexpr int kSeeds = 150;  // each takes fifty times as long
+constexpr int kSeeds = 100;  // each takes fifty times as long
 #else
 constexpr int kSeeds = 1200;
 #endif
