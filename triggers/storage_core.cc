@@ -33,7 +33,7 @@ Duration until_past_the_tick(const Look& look) {
 }  // namespace
 
 StorageCore::StorageCore(StorageLedger ledger, StorageCoreOptions options)
-    : ledger_(std::move(ledger)), options_(options) {}
+    : ledger_(std::move(ledger)), options_(options), look_again_(ledger_.in_flight().has_value()) {}
 
 // ---- Signs
 
@@ -85,6 +85,7 @@ void StorageCore::scan_begins() {
   sweep_cursor_.reset();
   ledger_.begin_marking();
   first_survey_ = !ledger_.surveyed();
+  look_again_ = look_again_ || ledger_.in_flight();
 }
 
 void StorageCore::scan_saw(const std::string& path, const FileVersion& version, TimePoint now) {
@@ -218,6 +219,7 @@ Settled StorageCore::settle(const std::vector<Answer>& answers, TimePoint now) {
     if (answers[i].taken) {
       ++(announcement.change == StorageChange::kCreated ? counters_.created : counters_.removed);
       counters_.duplicates += answers[i].duplicate ? 1 : 0;
+      if (look_again_) sign(announcement.path, Sign::kFound, now);
       continue;
     }
     ++counters_.refused;
@@ -227,6 +229,7 @@ Settled StorageCore::settle(const std::vector<Answer>& answers, TimePoint now) {
     put(announcement.path, item, Waits::kForTheBroker, now + pause_of(tries, 60s));
     items_[announcement.path].tries = tries + 1;
   }
+  look_again_ = false;
   return settled;
 }
 

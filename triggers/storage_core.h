@@ -153,6 +153,8 @@ class StorageCore {
   std::uint64_t next_order_ = 0;
   bool scan_wanted_ = true;
   bool first_survey_ = false;  // under way
+  // A scan compared the disk with a ledger that did not know yet what is in flight.
+  bool look_again_ = false;
   std::optional<std::string> sweep_cursor_;
 };
 

@@ -204,6 +204,7 @@ class World {
 
   // As the shell: any of these may be the last thing that this life does.
   void work() {
+    if (answers_ && (calm_ || random_() % 4 == 0)) settle();
     if (core_->scan_wanted() && core_->has_room_to_scan()) {
       core_->scan_begins();
       for (const auto& [path, file] : disk_.files) core_->scan_saw(path, file.version, now());
@@ -229,7 +230,11 @@ class World {
     if (befalls()) return start();  // killed before it is published
     const auto answers = taker_.take(batch, contents_, [this] { return befalls(); });
     if (befalls()) return start();  // killed before it has heard
-    unsynced_.push_back(core_->settle(answers, now()));
+    answers_ = answers;             // it hears later, as a rule
+    if (random_() % 2 == 0) settle();
+  }
+  void settle() {
+    unsynced_.push_back(core_->settle(*std::exchange(answers_, std::nullopt), now()));
   }
 
   // Another life: what was not on disk may be there or not.
@@ -250,6 +255,7 @@ class World {
       ledger.for_each_record([&](const LedgerRecord& record) { records_.push_back(record); });
     }
     core_.emplace(std::move(ledger), options_);
+    answers_.reset();
     if (const auto batch = core_->ledger().in_flight()) publish(*batch);
   }
 
@@ -263,6 +269,7 @@ class World {
   std::map<std::uint64_t, int> contents_;
   std::vector<LedgerRecord> records_, unsynced_;
   std::optional<StorageCore> core_;
+  std::optional<std::vector<StorageCore::Answer>> answers_;  // under way
 };
 
 std::string verdict_of(unsigned seed, bool with_guard) {
