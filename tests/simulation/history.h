@@ -61,12 +61,12 @@ struct DeliveryHistory {
   Tag tag = 0;
   Place place = Place::kOpen;
   protocol::AttemptToken ended_by;
-  protocol::AttemptToken moved_by;  // to `later`: earlier attempts count for nothing any more
-  std::int64_t due_ms = 0;          // while it lies in `later`
-  std::uint32_t own_failures = 0;   // that a worker has reported
-  bool refused_retry = false;       // one of them was not retryable
-  std::uint32_t losses = 0;         // attempts lost with their worker
-  bool redriven = false;            // its publisher's times are over
+  protocol::AttemptToken moved_by;       // to `later`: earlier attempts count for nothing any more
+  std::int64_t due_ms = 0;               // while it lies in `later`
+  std::uint32_t own_failures = 0;        // that a worker has reported
+  bool refused_retry = false;            // one of them was not retryable
+  std::uint32_t losses = 0;              // attempts lost with their worker
+  std::optional<TimePoint> redriven_at;  // the latest time; then its publisher's times are over
   std::uint32_t failures_before = 0, losses_before = 0;  // the latest redrive
   std::uint32_t executions = 0;
   std::optional<std::string> result;  // as stored, once it is
@@ -112,7 +112,7 @@ class History {
   void set_queue_max(std::uint64_t deliveries) { queue_max_ = deliveries; }
   // What a broker has told an operator that a delivery of `function` was cancelled as.
   void on_cancel_answered(const std::string& function, const protocol::EventId& id,
-                          std::string_view result);
+                          std::string_view result, TimePoint asked_at);
   void on_began(BrokerLife broker, std::uint32_t epoch);
   void on_acknowledged(const protocol::Published& answer);
   void on_lent(BrokerLife broker, WorkerLife worker, std::int64_t broker_wall_ms,

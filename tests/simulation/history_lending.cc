@@ -15,9 +15,10 @@ void History::on_began(BrokerLife broker, std::uint32_t epoch) {
   history.began = schedule_.steady();
 }
 
-// An end that was announced stands in Redis, and for good: nothing ends twice.
+// An end that was announced stands in Redis, and for good: nothing ends twice. But for a dead
+// letter, which a redrive may have taken back since the question was asked.
 void History::on_cancel_answered(const std::string& function, const protocol::EventId& id,
-                                 std::string_view result) {
+                                 std::string_view result, TimePoint asked_at) {
   const auto key = key_of(function, id);
   if (!key) return;
   const DeliveryHistory* delivery = find(*key);
@@ -28,6 +29,7 @@ void History::on_cancel_answered(const std::string& function, const protocol::Ev
   if (!result.starts_with("already_") || result == "already_ended") return;
   result.remove_prefix(std::string_view("already_").size());
   const std::string_view place = result == "failed" ? "dead" : result;
+  if (place == "dead" && delivery && delivery->redriven_at >= asked_at) return;
   if (!delivery || to_string(delivery->place) != place) {
     violate("{} was answered as ended before, as {}", describe(*key), result);
   }
@@ -70,7 +72,8 @@ void History::lend_one(BrokerLife broker, WorkerLife worker, std::int64_t broker
     return violate("{} is lent as attempt {}", describe(key), lent.attempt);
   }
   const Published& published = published_[delivery.tag];
-  if (published.not_before_ms && !delivery.redriven && broker_wall_ms < *published.not_before_ms) {
+  if (published.not_before_ms && !delivery.redriven_at &&
+      broker_wall_ms < *published.not_before_ms) {
     return violate("{} is lent {} ms before its time", describe(key),
                    *published.not_before_ms - broker_wall_ms);
   }

@@ -343,7 +343,7 @@ void History::applied(const store::Redrive& call, const store::Moved& answer) {
     delivery.moved_by = item.token;
     delivery.ended_by = {};
     delivery.result.reset();
-    delivery.redriven = true;
+    delivery.redriven_at = schedule_.steady();
     delivery.refused_retry = false;
     delivery.failures_before = delivery.own_failures;
     delivery.losses_before = delivery.losses;

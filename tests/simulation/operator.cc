@@ -45,13 +45,14 @@ void Operator::cancel() {
       world_.random.chance(0.5)
           ? fmt::format(R"({{"id":"{}"}})", id)
           : fmt::format(R"({{"id":"{}","function":"{}"}})", id, some_function());
-  node_.control("cancel", body, [this, id = *event](const std::string& json) {
-    const auto answer = nlohmann::json::parse(json);
-    for (const auto& one : answer.at("deliveries")) {
-      world_.history.on_cancel_answered(one.at("function"), id,
-                                        one.at("result").get<std::string>());
-    }
-  });
+  node_.control("cancel", body,
+                [this, id = *event, asked_at = world_.schedule.steady()](const std::string& json) {
+                  const auto answer = nlohmann::json::parse(json);
+                  for (const auto& one : answer.at("deliveries")) {
+                    world_.history.on_cancel_answered(
+                        one.at("function"), id, one.at("result").get<std::string>(), asked_at);
+                  }
+                });
 }
 
 void Operator::quieten() {
