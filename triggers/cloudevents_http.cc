@@ -15,19 +15,6 @@ constexpr std::string_view kFieldPrefix = "ce-";
 constexpr std::string_view kStructured = "application/cloudevents";
 constexpr std::string_view kBatched = "application/cloudevents-batch";
 
-// Without parameters, in lower case.
-std::string media_type(std::string_view content_type) {
-  content_type = content_type.substr(0, content_type.find(';'));
-  while (content_type.ends_with(' ')) content_type.remove_suffix(1);
-  return lower_case(content_type);
-}
-
-int hex(char byte) {
-  if (byte >= '0' && byte <= '9') return byte - '0';
-  if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
-  return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
-}
-
 // Section 3.1.3.2: a value in quotes is unquoted first; what is not printable ASCII comes as %XX.
 std::string unquoted(std::string_view value) {
   if (value.size() < 2 || value.front() != '"' || value.back() != '"') return std::string{value};
@@ -44,8 +31,8 @@ std::string decode(std::string_view given) {
   const std::string value = unquoted(given);
   std::string decoded;
   for (std::size_t i = 0; i < value.size(); ++i) {
-    const int high = value[i] == '%' && i + 2 < value.size() ? hex(value[i + 1]) : -1;
-    const int low = high >= 0 ? hex(value[i + 2]) : -1;
+    const int high = value[i] == '%' && i + 2 < value.size() ? hex_digit(value[i + 1]) : -1;
+    const int low = high >= 0 ? hex_digit(value[i + 2]) : -1;
     if (low < 0) {
       decoded.push_back(value[i]);
     } else {

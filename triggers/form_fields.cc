@@ -6,15 +6,10 @@
 
 #include "base/utf8.h"
 #include "protocol/json_text.h"
+#include "triggers/http.h"
 
 namespace fanfare::triggers {
 namespace {
-
-int hex_value(char byte) {
-  if (byte >= '0' && byte <= '9') return byte - '0';
-  if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
-  return byte >= 'A' && byte <= 'F' ? byte - 'A' + 10 : -1;
-}
 
 std::string decoded(std::string_view text) {
   std::string out;
@@ -24,8 +19,8 @@ std::string decoded(std::string_view text) {
       out.push_back(' ');
       continue;
     }
-    const int high = text[i] == '%' && i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
-    const int low = high >= 0 ? hex_value(text[i + 2]) : -1;
+    const int high = text[i] == '%' && i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
+    const int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
     if (low < 0) {
       out.push_back(text[i]);
     } else {

@@ -38,13 +38,6 @@ HttpResponse preflight(const FormDefinition& form, const HttpExchange& exchange)
   return response;
 }
 
-bool is_of_type(std::string_view content_type, std::string_view type) {
-  content_type = content_type.substr(0, content_type.find(';'));
-  while (content_type.ends_with(' ')) content_type.remove_suffix(1);
-  return std::ranges::equal(
-      content_type, type, [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; });
-}
-
 // The texts of a JSON object's members, for those that steer the gateway.
 Result<FormFields> json_fields(std::string_view body, const std::string& honeypot,
                                std::string& data) {
@@ -120,8 +113,8 @@ BodyPlan FormRoute::plan(const HttpExchange& exchange, const Path& path) {
     allow_origin(*form, exchange, response);
     return refuse(std::move(response));
   }
-  const std::string_view type = exchange.header("Content-Type");
-  if (!is_of_type(type, kUrlencoded) && !is_of_type(type, "application/json")) {
+  const std::string type = media_type(exchange.header("Content-Type"));
+  if (type != kUrlencoded && type != "application/json") {
     ++counters_.malformed;
     HttpResponse response =
         problem(415, "a form is application/x-www-form-urlencoded or application/json");
@@ -142,7 +135,7 @@ void FormRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path
   if (const auto key = exchange->header("Idempotency-Key"); !key.empty()) {
     event.options.idempotency_key = event.source + " " + std::string{key};
   }
-  const bool urlencoded = is_of_type(exchange->header("Content-Type"), kUrlencoded);
+  const bool urlencoded = media_type(exchange->header("Content-Type")) == kUrlencoded;
   const auto fields = urlencoded ? urlencoded_fields(exchange->body())
                                  : json_fields(exchange->body(), form.honeypot, event.data);
   if (!fields) {

@@ -19,7 +19,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 bool is_text(std::string_view content_type) {
-  const std::string type = lower_case(content_type.substr(0, content_type.find(';')));
+  const std::string type = media_type(content_type);
   return type.starts_with("text/") || protocol::is_json_type(type) || type.ends_with("+xml") ||
          type == "application/xml" || type == "application/javascript";
 }

@@ -5,13 +5,6 @@
 namespace fanfare::triggers {
 namespace {
 
-int hex_digit(char byte) {
-  if (byte >= '0' && byte <= '9') return byte - '0';
-  if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
-  if (byte >= 'A' && byte <= 'F') return byte - 'A' + 10;
-  return -1;
-}
-
 // Nothing if an escape is broken.
 std::optional<std::string> decode_segment(std::string_view raw) {
   std::string decoded;
@@ -38,6 +31,19 @@ std::string lower_case(std::string_view text) {
   std::string all{text};
   for (char& byte : all) byte = static_cast<char>(byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
   return all;
+}
+
+int hex_digit(char byte) {
+  if (byte >= '0' && byte <= '9') return byte - '0';
+  if (byte >= 'a' && byte <= 'f') return byte - 'a' + 10;
+  if (byte >= 'A' && byte <= 'F') return byte - 'A' + 10;
+  return -1;
+}
+
+std::string media_type(std::string_view content_type) {
+  content_type = content_type.substr(0, content_type.find(';'));
+  while (content_type.ends_with(' ')) content_type.remove_suffix(1);
+  return lower_case(content_type);
 }
 
 std::optional<std::vector<std::string>> path_of(std::string_view target) {

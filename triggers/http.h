@@ -77,6 +77,11 @@ struct HttpHandlers {
 // A to Z of a field's name or a media type as a to z.
 std::string lower_case(std::string_view text);
 
+// Of "text/html; charset=utf-8" the type, in lower case.
+std::string media_type(std::string_view content_type);
+// What a hexadecimal digit stands for, or -1.
+int hex_digit(char byte);
+
 // The path of a target, decoded and cut at its slashes ("/a/b%2Fc?x" → "a", "b/c"), without "." and
 // "..". Nothing if it is not a path, or if an escape is not two hex digits or decodes to a control
 // character or to what is not UTF-8.
