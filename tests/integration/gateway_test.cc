@@ -290,7 +290,7 @@ TEST(Gateway, AFunctionAnswersAtItsUrl) {
   EXPECT_EQ(client.get("/functions/nobody").status, 404);
 
   gateway.installation.deploy("functions-testing/sleepy");
-  EXPECT_EQ(client.post("/functions/sleepy", "x", {"Prefer: wait=0"}).status, 429);
+  EXPECT_EQ(client.post("/functions/sleepy", "1000", {"Prefer: wait=0"}).status, 429);
 }
 
 TEST(Gateway, TakesWebhooksThatAreSignedAndOnceEach) {
