@@ -5,7 +5,6 @@
 #include "protocol/base64.h"
 #include "protocol/json_text.h"
 #include "protocol/utf8.h"
-#include "store/keys.h"
 #include "triggers/problem.h"
 
 namespace fanfare::triggers {
@@ -143,17 +142,11 @@ void InvokeRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Pa
 
 void InvokeRoute::look_for(const std::shared_ptr<HttpExchange>& exchange,
                            const std::string& function) {
-  redis_.call({"HEXISTS", store::kFunctionsKey, function},
-              [exchange, function](const RedisReply& reply) {
-                if (reply.lost() || reply.is_error()) {
-                  return exchange->respond(
-                      lambda_error(retry_later("Redis did not answer; try again"), function));
-                }
-                if (reply.integer() == 0) {
-                  return exchange->respond(lambda_error(reject("no_such_function"), function));
-                }
-                exchange->respond({.status = 204, .headers = {}, .body = {}});
-              });
+  reads_.has_function(function, [exchange, function](const Result<bool>& there) {
+    if (!there) return exchange->respond(lambda_error(there.error(), function));
+    if (!*there) return exchange->respond(lambda_error(reject("no_such_function"), function));
+    exchange->respond({.status = 204, .headers = {}, .body = {}});
+  });
 }
 
 }  // namespace fanfare::triggers

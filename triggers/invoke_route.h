@@ -7,7 +7,7 @@
 // versions there is "$LATEST" only.
 #pragma once
 
-#include "base/redis_link.h"
+#include "store/reads.h"
 #include "triggers/gateway.h"
 #include "triggers/publishing.h"
 
@@ -18,19 +18,16 @@ class InvokeRoute : public Route {
   // Lambda's own bounds of a function's time and a payload.
   static constexpr Duration kTimeMax = std::chrono::minutes{15};
 
-  InvokeRoute(Loop& loop, RedisOptions redis, client::Client& client, PublishCounters& published,
+  InvokeRoute(store::Reads& reads, client::Client& client, PublishCounters& published,
               std::size_t body_bytes_max)
-      : redis_(loop, std::move(redis)),
-        client_(client),
-        published_(published),
-        body_bytes_max_(body_bytes_max) {}
+      : reads_(reads), client_(client), published_(published), body_bytes_max_(body_bytes_max) {}
   BodyPlan plan(const HttpExchange& exchange, const Path& path) override;
   void handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) override;
 
  private:
   void look_for(const std::shared_ptr<HttpExchange>& exchange, const std::string& function);
 
-  RedisLink redis_;
+  store::Reads& reads_;
   client::Client& client_;
   PublishCounters& published_;
   std::size_t body_bytes_max_;

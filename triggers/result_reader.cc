@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "store/keys.h"
-#include "store/row.h"
-
 namespace fanfare::triggers {
 namespace {
 
@@ -14,11 +11,6 @@ using namespace std::chrono_literals;
 // A delivery may end between the look into Redis and the broker's hearing of the wait, and the
 // broker remembers the latest ends only for a while: short waits first.
 constexpr Duration kPatienceFirst = 50ms, kPatienceMost = 2s;
-
-Error unreadable(const RedisReply& reply) {
-  return retry_later(reply.is_error() ? "Redis: " + std::string{reply.text()}
-                                      : "Redis did not answer; try again");
-}
 
 }  // namespace
 
@@ -33,9 +25,6 @@ struct ResultReader::Reading {
   std::optional<Error> failure;
 };
 
-ResultReader::ResultReader(Loop& loop, RedisOptions redis, client::Client& client)
-    : loop_(loop), client_(client), redis_(loop, std::move(redis)) {}
-
 void ResultReader::read(Question question, OnRecords on_records) {
   auto reading = std::make_shared<Reading>();
   reading->until = loop_.now().steady + question.wait;
@@ -48,12 +37,11 @@ void ResultReader::read(Question question, OnRecords on_records) {
 void ResultReader::look(const std::shared_ptr<Reading>& reading) {
   if (!reading->question.function.empty()) return look_at(reading, reading->question.function);
   ++reading->asked;
-  redis_.call({"HKEYS", store::kFunctionsKey}, [this, reading](const RedisReply& names) {
-    if (names.lost() || names.is_error()) {
-      reading->failure = unreadable(names);
+  reads_.functions([this, reading](const Result<std::vector<std::string>>& names) {
+    if (!names) {
+      reading->failure = names.error();
     } else {
-      for (std::size_t i = 0; i < names.size(); ++i) {
-        const std::string name{names[i].text()};
+      for (const std::string& name : *names) {
         if (!reading->records.contains(name)) look_at(reading, name);
       }
     }
@@ -64,25 +52,16 @@ void ResultReader::look(const std::shared_ptr<Reading>& reading) {
 
 void ResultReader::look_at(const std::shared_ptr<Reading>& reading, const std::string& function) {
   ++reading->asked;
-  const auto& event = reading->question.event;
-  const std::string key = store::results_key(function, event.entry);
-  const std::string field = std::to_string(event.index);
-  redis_.call({"HGET", key, field}, [this, reading, function](const RedisReply& reply) {
-    --reading->asked;
-    if (reply.lost() || reply.is_error()) {
-      reading->failure = unreadable(reply);
-    } else if (!reply.is_nil()) {
-      const auto stored = store::view_stored_result(reply.text());
-      auto record = stored ? protocol::unpack_result(stored->record)
-                           : Result<protocol::ResultRecord>{stored.error()};
-      if (record) {
-        reading->records.emplace(function, *std::move(record));
-      } else {
-        reading->failure = record.error();
-      }
-    }
-    looked(reading);
-  });
+  reads_.result(function, reading->question.event,
+                [this, reading, function](Result<std::optional<protocol::ResultRecord>> record) {
+                  --reading->asked;
+                  if (!record) {
+                    reading->failure = record.error();
+                  } else if (*record) {
+                    reading->records.emplace(function, **std::move(record));
+                  }
+                  looked(reading);
+                });
 }
 
 void ResultReader::looked(const std::shared_ptr<Reading>& reading) {

@@ -7,16 +7,17 @@
 #include <string>
 
 #include "base/loop.h"
-#include "base/redis_link.h"
 #include "client/client.h"
 #include "protocol/record.h"
+#include "store/reads.h"
 
 namespace fanfare::triggers {
 
-// Lives on the loop's thread; destroying it drops what is pending without calling anybody.
+// Lives on the loop's thread. Reads and client must outlive what is pending here, and this them.
 class ResultReader {
  public:
-  ResultReader(Loop& loop, RedisOptions redis, client::Client& client);
+  ResultReader(Loop& loop, store::Reads& reads, client::Client& client)
+      : loop_(loop), client_(client), reads_(reads) {}
 
   struct Question {
     protocol::EventId event;
@@ -29,8 +30,6 @@ class ResultReader {
   // cannot be asked just now.
   void read(Question question, OnRecords on_records);
 
-  bool up() const { return redis_.up(); }
-
  private:
   struct Reading;
   void look(const std::shared_ptr<Reading>& reading);
@@ -40,7 +39,7 @@ class ResultReader {
 
   Loop& loop_;
   client::Client& client_;
-  RedisLink redis_;
+  store::Reads& reads_;
   std::shared_ptr<bool> life_ = std::make_shared<bool>(true);
 };
 

@@ -24,10 +24,10 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config,
   auto client = client::Client::open(loop, shell->context_, std::move(options));
   if (!client) return client.error();
   shell->client_ = *std::move(client);
-  shell->results_ = std::make_unique<ResultReader>(loop, *redis, *shell->client_);
-  shell->redis_ = *std::move(redis);
+  shell->reads_ = std::make_unique<store::Reads>(loop, *redis);
+  shell->results_ = std::make_unique<ResultReader>(loop, *shell->reads_, *shell->client_);
   shell->scheduler_ = std::make_unique<Scheduler>(
-      loop, SchedulerOptions{.redis = shell->redis_},
+      loop, SchedulerOptions{.redis = *std::move(redis)},
       [](const Error& error) { spdlog::error("schedules do not fire: {}", error.message); });
   if (const auto watched = shell->watch_buckets(std::move(definitions.buckets)); !watched) {
     return watched.error();
@@ -83,7 +83,7 @@ void Shell::add_routes(Definitions definitions) {
                                               std::move(definitions.urls), config_.max_body_bytes);
   urls_ = &urls->counters();
   gateway_.add("functions", std::move(urls));
-  gateway_.add("2015-03-31", std::make_unique<InvokeRoute>(loop_, redis_, *client_, published_,
+  gateway_.add("2015-03-31", std::make_unique<InvokeRoute>(*reads_, *client_, published_,
                                                            config_.max_body_bytes));
   auto webhooks = std::make_unique<WebhookRoute>(
       loop_, *client_, published_, std::move(definitions.webhooks), config_.max_body_bytes);

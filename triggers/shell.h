@@ -42,8 +42,8 @@ class Shell {
   Config config_;
   ServiceManager service_;
   ZmqContext context_;
-  RedisOptions redis_;
   std::unique_ptr<client::Client> client_;
+  std::unique_ptr<store::Reads> reads_;
   std::unique_ptr<ResultReader> results_;
   PublishCounters published_;
   const FormCounters* forms_ = nullptr;
