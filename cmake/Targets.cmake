@@ -3,11 +3,14 @@
 # fanfare_library(NAME sources… [DEPS targets…])      a static library of one folder
 # fanfare_program(NAME sources… [DEPS targets…])      a program in build/…/bin
 # fanfare_test(NAME sources… [DEPS targets…] [LABELS labels…] [TIMEOUT seconds])
-#                                                     one test program, one ctest test per TEST()
+#                                                     one test program, one ctest test per TEST();
+#                                                     under sanitizers, whose programs take longer to
+#                                                     start than most tests to run, one for the whole
+#                                                     program, unless it has labels
 #
-# Most of a build's time is reading the same headers. Libraries share one precompiled header. Tests,
-# which are edited less often together, are compiled eight sources at a time, so what their unnamed
-# namespaces hold needs different names within one program.
+# Most of a build's time is reading the same headers. Libraries share one precompiled header, and
+# sources are compiled several at a time: what their unnamed namespaces hold needs different names
+# within one library or program.
 
 # Empty; the libraries use its precompiled header.
 file(WRITE ${CMAKE_BINARY_DIR}/headers.cc "")
@@ -18,12 +21,16 @@ target_precompile_headers(fanfare_headers PRIVATE
   <algorithm> <array> <chrono> <cstdint> <functional> <map> <memory> <optional> <span> <string>
   <string_view> <unordered_map> <utility> <variant> <vector> <fmt/format.h>)
 
-# What only tests are made of: compiled eight sources at a time.
+# Compiled eight sources at a time, unless FANFARE_EACH_SOURCE.
 function(fanfare_compile_together)
   if(FANFARE_EACH_SOURCE)
     return()
   endif()
   set_target_properties(${ARGN} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  # GCC takes what is compiled together for headers, which should have no unnamed namespaces.
+  foreach(target ${ARGN})
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+  endforeach()
 endfunction()
 
 function(fanfare_library name)
@@ -33,6 +40,7 @@ function(fanfare_library name)
   target_link_libraries(${name} PUBLIC ${arg_DEPS})
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   target_precompile_headers(${name} REUSE_FROM fanfare_headers)
+  fanfare_compile_together(${name})
 endfunction()
 
 function(fanfare_program name)
@@ -57,6 +65,20 @@ function(fanfare_test name)
   target_compile_definitions(${name} PRIVATE
     FANFARE_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}" FANFARE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main)
+  if(FANFARE_SANITIZE AND NOT arg_LABELS)
+    math(EXPR arg_TIMEOUT "10 * ${arg_TIMEOUT}")
+    # Like gtest_discover_tests: what a preset does not build has a test with that in its name.
+    set(tests ${CMAKE_CURRENT_BINARY_DIR}/${name}_whole.cmake)
+    file(GENERATE OUTPUT ${tests} CONTENT "if(EXISTS \"$<TARGET_FILE:${name}>\")
+  add_test(${name} \"$<TARGET_FILE:${name}>\")
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT})
+else()
+  add_test(${name}_NOT_BUILT ${name}_NOT_BUILT)
+endif()
+")
+    set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${tests})
+    return()
+  endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST
     PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
 endfunction()

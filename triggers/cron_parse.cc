@@ -191,14 +191,14 @@ std::vector<std::string_view> fields_of(std::string_view text) {
 Result<CronFields> read_common(std::string_view minute, std::string_view hour,
                                std::string_view month) {
   CronFields fields;
-  const auto minutes = read_field(kMinute, minute), hours = read_field(kHour, hour),
-             months = read_field(kMonth, month);
-  for (const auto* field : {&minutes, &hours, &months}) {
+  const auto of_hour = read_field(kMinute, minute), of_day = read_field(kHour, hour),
+             of_year = read_field(kMonth, month);
+  for (const auto* field : {&of_hour, &of_day, &of_year}) {
     if (!*field) return field->error();
   }
-  spread(*minutes, 0, fields.minutes);
-  spread(*hours, 0, fields.hours);
-  spread(*months, 1, fields.months);
+  spread(*of_hour, 0, fields.minutes);
+  spread(*of_day, 0, fields.hours);
+  spread(*of_year, 1, fields.months);
   fields.runs_through = minute.starts_with('*') || hour.starts_with('*');
   return fields;
 }

@@ -38,19 +38,19 @@ std::string entity_tag(const FileVersion& version) {
 }
 
 std::string as_json_string(std::string_view text) {
-  std::string json;
-  protocol::append_json_string(json, text);
-  return json;
+  std::string quoted;
+  protocol::append_json_string(quoted, text);
+  return quoted;
 }
 
 std::string object_json(const Announcement& announcement) {
-  std::string json =
+  std::string text =
       fmt::format("{{\"key\":{}", as_json_string(encode_storage_key(announcement.path)));
   if (announcement.change == StorageChange::kCreated) {
-    json += fmt::format(",\"size\":{},\"eTag\":\"{}\"", announcement.version.size,
+    text += fmt::format(",\"size\":{},\"eTag\":\"{}\"", announcement.version.size,
                         entity_tag(announcement.version));
   }
-  return json + fmt::format(",\"sequencer\":\"{:016X}\"}}", announcement.sequencer);
+  return text + fmt::format(",\"sequencer\":\"{:016X}\"}}", announcement.sequencer);
 }
 
 }  // namespace

@@ -184,7 +184,7 @@ store::Effects Core::effects_of_success(const Held& held, Finish& end, Now now) 
     ended.output = end.output;
     ended.content_type = end.content_type;
     auto caused = protocol::destination_event(function.manifest.on_success, ended);
-    effects.push_back(store::Publish{std::move(caused.to), std::move(caused.packed_event)});
+    effects.emplace_back(store::Publish{std::move(caused.to), std::move(caused.packed_event)});
   }
   return effects;
 }
