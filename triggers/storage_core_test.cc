@@ -74,6 +74,43 @@ TEST(StorageCore, AnnouncesAFileThatWasClosedAndNotAgain) {
   EXPECT_THAT(f.announce(), ElementsAre("+a"));
 }
 
+// The scan cannot know of "a" yet: that the broker has it is told afterwards.
+TEST(StorageCore, AnnouncesARemovalThatOnlyAScanDuringTheBatchCouldHaveSeen) {
+  CoreFixture f;
+  f.core.sign("a", Sign::kClosed, kBegin);
+  f.look_at_due(file_look(1));
+  const auto batch = f.core.next_batch(kWall);
+  ASSERT_TRUE(batch);
+  f.core.begun(*batch);
+  f.core.signs_lost();  // "a" is removed, and the kernel has no room to tell
+  f.scan({});
+  f.core.settle({{.taken = true, .duplicate = false}}, kBegin);
+  EXPECT_THAT(f.look_at_due(kNothingThere), ElementsAre("a"));
+  EXPECT_THAT(f.announce(), ElementsAre("-a"));
+}
+
+TEST(StorageCore, AnnouncesARemovalWhileItWasDownWithABatchInFlight) {
+  CoreFixture before;
+  before.core.sign("a", Sign::kClosed, kBegin);
+  before.look_at_due(file_look(1));
+  const auto batch = before.core.next_batch(kWall);
+  ASSERT_TRUE(batch);
+  before.core.begun(*batch);
+
+  StorageCore core(before.core.ledger(), {});
+  core.scan_begins();
+  core.scan_ended();
+  while (!core.sweep(kBegin)) {
+  }
+  core.settle({{.taken = true, .duplicate = true}}, kBegin);
+  const auto due = core.take_due(kBegin);
+  ASSERT_THAT(due, ElementsAre("a"));
+  core.looked("a", kNothingThere, kBegin);
+  const auto next = core.next_batch(kWall);
+  ASSERT_TRUE(next);
+  EXPECT_EQ(next->announcements.front().change, StorageChange::kRemoved);
+}
+
 TEST(StorageCore, DoesNotAnnounceAFileThatSomebodyStillWrites) {
   CoreFixture f;
   f.core.sign("a", Sign::kClosed, kBegin);
