@@ -88,6 +88,7 @@ struct CoreOptions {
   std::size_t purged_at_once = 1024;  // deliveries of a purge whose end Redis has not answered
   std::size_t admitted_at_once =
       protocol::kChunkEventsMax;            // of one publisher; twice that in a turn
+  std::size_t route_names_max = Router::kNamesMax;
   std::uint32_t appends_in_flight_max = 8;  // full chunks; a partial one waits until none is
   WindowLimits window;
   LaterLimits later;
@@ -671,6 +672,7 @@ class Core {
   std::vector<Postponed> repeat_later_;  // calls Redis could not take for now
 
   Router router_;
+  std::uint64_t routes_forgotten_ = 0;  // by router_, when targets_ was last right
   std::unordered_map<const Route*, std::shared_ptr<const Target>> targets_;
   std::unordered_map<std::string, std::shared_ptr<const Target>> targets_by_name_;
   std::map<std::string, std::unique_ptr<FunctionState>> functions_;

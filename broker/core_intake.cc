@@ -269,6 +269,10 @@ void Core::count_refused(Refusal code, std::uint64_t events) {
 
 std::shared_ptr<const Core::Target> Core::target_of(const protocol::EventView& event) {
   const Route& route = router_.route(event);
+  if (routes_forgotten_ != router_.forgotten()) {
+    targets_.clear();
+    routes_forgotten_ = router_.forgotten();
+  }
   auto& target = targets_[&route];
   if (!target) {
     auto resolved = std::make_shared<Target>();

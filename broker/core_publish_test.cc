@@ -54,6 +54,30 @@ TEST(Publishing, ToAFunctionByNameReachesThatOneAlone) {
   EXPECT_EQ(h.core.counters().events_refused_no_such_function, 1u);
 }
 
+TEST(Publishing, ReachesTheRightFunctionsHoweverManyRoutesThereAre) {
+  CoreOptions options;
+  options.route_names_max =
+      1;  // each route is forgotten for the next one, which may lie in its place
+  CoreHarness h({{"a", "[[on]]\npattern = '{\"type\":[{\"prefix\":\"a\"}]}'\n"},
+                 {"b", "[[on]]\npattern = '{\"type\":[{\"suffix\":\"b\"}]}'\n"}},
+                options);
+  const std::map<std::string, std::vector<std::string>> routes{
+      {"ax", {"a"}}, {"xb", {"b"}}, {"ab", {"a", "b"}}};
+  std::uint64_t batch = 0;
+  for (int round = 0; round < 20; ++round) {
+    for (const auto& [type, functions] : routes) {
+      protocol::Event event;
+      event.source = "/tests";
+      event.type = type;
+      h.publish(++batch, {protocol::pack(event)});
+      h.answer_all();
+      const auto answers = h.answers();
+      ASSERT_EQ(answers.size(), 1u);
+      EXPECT_EQ(answers[0].routes.at(0), functions) << type;
+    }
+  }
+}
+
 TEST(Publishing, GroupsWhatArrivesWhileAnAppendIsUnderWay) {
   CoreHarness h;
   h.publish(1, {h.event()}, false, "a");

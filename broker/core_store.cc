@@ -79,7 +79,8 @@ void Core::register_function(store::Registered registered) {
 void Core::rebuild_router() {
   targets_.clear();
   targets_by_name_.clear();
-  router_ = Router{};
+  router_ = Router{options_.route_names_max};
+  routes_forgotten_ = 0;
   for (const auto& [name, function] : functions_) {
     if (!function->deployed) continue;
     for (const auto& text : function->manifest.patterns) {

@@ -29,6 +29,11 @@ struct NumbersHash {
 }  // namespace
 
 struct Router::Impl {
+  explicit Impl(std::size_t max) : names_max(max) {}
+
+  const std::size_t names_max;
+  std::size_t names = 0;  // of all routes together, and one for each
+  std::uint64_t forgotten = 0;
   std::vector<std::string> functions;  // a subscriber's number is its place
   std::unordered_map<std::string, std::uint32_t, TextHash, std::equal_to<>> numbers;
   protocol::Matcher matcher;
@@ -40,17 +45,27 @@ struct Router::Impl {
   std::vector<std::uint32_t> matched;  // kept for its capacity
 
   const Route& intern(const std::vector<std::uint32_t>& function_numbers) {
-    auto& route = routes[function_numbers];
-    if (!route) {
-      route = std::make_unique<Route>();
-      for (const auto number : function_numbers) route->functions.push_back(functions[number]);
-      std::sort(route->functions.begin(), route->functions.end());
+    if (const auto known = routes.find(function_numbers); known != routes.end()) {
+      return *known->second;
     }
-    return *route;
+    const std::size_t more = 1 + function_numbers.size();
+    if (names + more > names_max && !routes.empty()) forget();
+    names += more;
+    auto route = std::make_unique<Route>();
+    for (const auto number : function_numbers) route->functions.push_back(functions[number]);
+    std::sort(route->functions.begin(), route->functions.end());
+    return *routes.emplace(function_numbers, std::move(route)).first->second;
+  }
+
+  void forget() {
+    remembered.clear();
+    routes.clear();
+    names = 0;
+    ++forgotten;
   }
 };
 
-Router::Router() : impl_(std::make_unique<Impl>()) {}
+Router::Router(std::size_t names_max) : impl_(std::make_unique<Impl>(names_max)) {}
 Router::~Router() = default;
 Router::Router(Router&&) noexcept = default;
 Router& Router::operator=(Router&&) noexcept = default;
@@ -76,6 +91,10 @@ const Route& Router::route(const protocol::EventView& event) {
     me.remembered.emplace(event.type, &route);
   }
   return route;
+}
+
+std::uint64_t Router::forgotten() const {
+  return impl_->forgotten;
 }
 
 }  // namespace fanfare::broker

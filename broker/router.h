@@ -19,15 +19,19 @@
 
 namespace fanfare::broker {
 
-// A distinct set of functions that some event goes to; interned, so routes compare by address and
-// live as long as their Router.
+// A distinct set of functions that some event goes to; interned, so routes compare by address until
+// their Router forgets them.
 struct Route {
   std::vector<std::string> functions;  // names, ascending
 };
 
 class Router {
  public:
-  Router();
+  // Publishers decide by what they send which routes there are: of n subscriptions that look at
+  // different fields there can be 2^n. When they name more functions than `names_max` together, a
+  // route counting as one more, all are forgotten.
+  static constexpr std::size_t kNamesMax = 1 << 20;
+  explicit Router(std::size_t names_max = kNamesMax);
   ~Router();
   Router(Router&&) noexcept;
   Router& operator=(Router&&) noexcept;
@@ -37,7 +41,10 @@ class Router {
   void subscribe(const std::string& function, const protocol::Pattern& pattern);
 
   // The route of an event; its functions are empty when nothing matches.
+  // Valid until the next call.
   const Route& route(const protocol::EventView& event);
+  // How often routes were forgotten: another number, and no address from before means anything.
+  std::uint64_t forgotten() const;
 
  private:
   struct Impl;

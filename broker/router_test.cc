@@ -143,5 +143,21 @@ TEST(Router, ExtensionsAreAttributesLikeOthers) {
   EXPECT_EQ(router.route(event_of("x")).functions, (Names{"nowhere"}));
 }
 
+TEST(Router, ForgetsItsRoutesWhenPublishersMakeTooMany) {
+  Router router(6);
+  router.subscribe("all", pattern(R"({"source":["/tests"]})"));
+  router.subscribe("one", pattern(R"({"data":{"n":[1]}})"));
+  router.subscribe("two", pattern(R"({"data":{"n":[2]}})"));
+  const Names with_one{"all", "one"}, with_two{"all", "two"};
+  EXPECT_EQ(router.route(event_of("t", R"({"n":1})")).functions, with_one);
+  EXPECT_EQ(router.route(event_of("t", R"({"n":2})")).functions, with_two);
+  EXPECT_EQ(router.route(event_of("t", R"({"n":1})")).functions, with_one);
+  EXPECT_EQ(router.forgotten(), 0u) << "there is just room for both";
+  EXPECT_EQ(router.route(event_of("t", R"({"n":[1,2]})")).functions, (Names{"all", "one", "two"}));
+  EXPECT_EQ(router.forgotten(), 1u);
+  EXPECT_EQ(router.route(event_of("t", R"({"n":2})")).functions, with_two);
+  EXPECT_EQ(router.forgotten(), 2u);
+}
+
 }  // namespace
 }  // namespace fanfare::broker
