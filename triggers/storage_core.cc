@@ -30,6 +30,11 @@ Duration until_past_the_tick(const Look& look) {
   return Duration{tick - std::max<std::int64_t>(age, 0)};
 }
 
+bool is_below(const std::string& path, const std::string& directory) {
+  return directory.empty() || (path.size() > directory.size() && path.starts_with(directory) &&
+                               path[directory.size()] == '/');
+}
+
 }  // namespace
 
 StorageCore::StorageCore(StorageLedger ledger, StorageCoreOptions options)
@@ -63,6 +68,12 @@ void StorageCore::directory_gone(const std::string& directory, TimePoint now) {
     sign(path, Sign::kGone, now);
     return items_.size() < options_.room;
   });
+  // The ledger does not know yet of what is in flight.
+  if (const auto& batch = ledger_.in_flight()) {
+    for (const auto& announcement : batch->announcements) {
+      if (is_below(announcement.path, directory)) sign(announcement.path, Sign::kGone, now);
+    }
+  }
   if (items_.size() >= options_.room) scan_wanted_ = true;
 }
 

@@ -202,6 +202,19 @@ TEST(StorageCore, AnnouncesAllThatLayBelowADirectoryThatIsGone) {
   EXPECT_THAT(f.announce(), ElementsAre("-d/a", "-d/e/b"));
 }
 
+TEST(StorageCore, AnnouncesAlsoWhatWasBeingAnnouncedWhenItsDirectoryWent) {
+  CoreFixture f;
+  for (const char* path : {"d/a", "d!", "dd/c"}) f.core.sign(path, Sign::kClosed, kBegin);
+  f.look_at_due(file_look(1));
+  const auto batch = f.core.next_batch(kWall);
+  ASSERT_TRUE(batch);
+  f.core.begun(*batch);
+  f.core.directory_gone("d", kBegin);
+  f.core.settle(std::vector<StorageCore::Answer>(3, {.taken = true, .duplicate = false}), kBegin);
+  f.look_at_due(kNothingThere);
+  EXPECT_THAT(f.announce(), ElementsAre("-d/a"));
+}
+
 TEST(StorageCore, FindsByAScanWhatCameChangedAndWentUnseen) {
   CoreFixture f;
   for (const char* path : {"a", "b", "c"}) f.core.sign(path, Sign::kClosed, kBegin);
