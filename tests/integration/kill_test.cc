@@ -59,6 +59,10 @@ class UnderLoad {
     EXPECT_TRUE(eventually([&] { return read_load_log(log_file_).sent >= sent + 400; }));
   }
 
+  void wait_for_acknowledged(std::size_t count) {
+    EXPECT_TRUE(eventually([&] { return read_load_log(log_file_).acknowledged.size() >= count; }));
+  }
+
   // An instance that is there and stands still. They come and go with the load: there may be none.
   pid_t stopped_instance() {
     pid_t instance = -1;
@@ -236,6 +240,7 @@ TEST(Kill, OfRedisOnASlowDiskLosesNothing) {
 TEST(Kill, OfThePublisherLosesNothingThatItHadHeardOf) {
   UnderLoad load;
   load.run_until_the_kill();
+  load.wait_for_acknowledged(2500);  // or there is little that it has heard of
   load.publisher().kill_hard();
   load.expect_nothing_lost("publisher");
 }
