@@ -137,6 +137,59 @@ TEST(Function, FindsAnExtensionByItsName) {
   EXPECT_FALSE(event.extension("sequence"));
 }
 
+// A host that notes the extensions of what is published.
+struct Publisher {
+  std::vector<std::string> seen;
+
+  fanfare::abi::Context context() {
+    fanfare::abi::Context context{};
+    context.host = this;
+    context.publish = [](void* host, const fanfare::abi::NewEvent* event) {
+      for (std::size_t i = 0; i < event->extension_count; ++i) {
+        const auto& [name, value] = event->extensions[i];
+        static_cast<Publisher*>(host)->seen.push_back(std::string(name.data, name.size) + "=" +
+                                                      std::string(value.data, value.size));
+      }
+      return fanfare::abi::Text{};
+    };
+    return context;
+  }
+};
+
+TEST(Function, PassesItsTraceOnToWhatItPublishes) {
+  Publisher host;
+  const auto context = host.context();
+  fanfare::Context traced(context, "1-0.0", {.traceparent = "00-ab", .tracestate = "x=1"});
+  EXPECT_EQ(traced.trace().traceparent, "00-ab");
+  EXPECT_EQ(traced.trace().tracestate, "x=1");
+  traced.publish({.type = "a"});
+  traced.publish({.type = "a", .extensions = {{"traceparent", "00-own"}}});
+  fanfare::Context(context, "1-0.0").publish({.type = "a"});
+  EXPECT_EQ(host.seen, (std::vector<std::string>{"traceparent=00-ab", "tracestate=x=1",
+                                                 "traceparent=00-own"}));
+}
+
+TEST(Function, HasTheTraceOfItsEvent) {
+  const auto text = [](std::string_view s) { return fanfare::abi::Text{s.data(), s.size()}; };
+  const fanfare::abi::Attribute extension{text("traceparent"), text("00-ab")};
+  fanfare::abi::Event event{};
+  event.extensions = &extension;
+  event.extension_count = 1;
+  std::string seen;
+  const fanfare::abi::Answer answer{
+      .host = &seen,
+      .output =
+          [](void* host, fanfare::abi::Text, fanfare::abi::Text data) {
+            static_cast<std::string*>(host)->assign(data.data, data.size);
+          },
+      .failure = [](void*, fanfare::abi::Text, fanfare::abi::Text, std::uint32_t, std::int64_t) {}};
+  const auto handler = +[](const fanfare::Event&, fanfare::Context& context) -> fanfare::Output {
+    return std::string(context.trace().traceparent);
+  };
+  fanfare::detail::handle(handler, event, fanfare::abi::Context{}, answer);
+  EXPECT_EQ(seen, "00-ab");
+}
+
 TEST(Function, DrawsADifferentSeedEachTime) {
   EXPECT_NE(fanfare::random_seed(), fanfare::random_seed());
 }

@@ -31,7 +31,7 @@ void EventRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Pat
   if (const auto read = read_options(*exchange, event.options); !read) {
     return exchange->respond(problem_of(read.error()));
   }
-  publish_one(client_, counters_, exchange, event);
+  publish_one(client_, counters_, exchange, std::move(event));
 }
 
 }  // namespace fanfare::triggers

@@ -178,7 +178,7 @@ void FormRoute::accept(const std::shared_ptr<HttpExchange>& exchange, const Form
     const auto now_ms = static_cast<std::uint64_t>(to_ms(loop_.now().wall));
     return exchange->respond(accepted({.id = {{now_ms, 0}, 0}, .functions = kNobody}));
   }
-  publish_one(client_, published_, exchange, event, std::move(accepted));
+  publish_one(client_, published_, exchange, std::move(event), std::move(accepted));
 }
 
 }  // namespace fanfare::triggers

@@ -8,6 +8,7 @@
 #include "protocol/ids.h"
 #include "triggers/function_url.h"
 #include "triggers/problem.h"
+#include "triggers/publishing.h"
 
 namespace fanfare::triggers {
 namespace {
@@ -111,9 +112,7 @@ void FunctionRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const 
   event.content_type = "application/json";
   event.data = to_payload(*exchange, function, rest_of(exchange->target()),
                           fmt::format("{}-{}", run_, ++requests_), loop_.now().wall);
-  if (const auto trace = exchange->header("traceparent"); trace.size() == 55) {
-    event.extensions.emplace_back("traceparent", trace);
-  }
+  inherit_trace(*exchange, event);
   const auto wait = preferred_wait(*exchange);
   client_.invoke(function, event, wait.value_or(kWaitMax),
                  [this, exchange, function,

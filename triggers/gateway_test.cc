@@ -11,6 +11,7 @@
 #include "triggers/health_route.h"
 #include "triggers/invoke_route.h"
 #include "triggers/problem.h"
+#include "triggers/publishing.h"
 #include "triggers/visits.h"
 
 namespace fanfare::triggers {
@@ -223,6 +224,28 @@ TEST(LambdaInvoke, TypesItsErrorsAsTheSdksKnowThem) {
   EXPECT_EQ(type(retry_later("queue_full: f")), "429 TooManyRequestsException");
   EXPECT_EQ(type(retry_later("unavailable: x")), "503 ServiceException");
   EXPECT_EQ(type(reject("invalid: x")), "400 InvalidRequestContentException");
+}
+
+TEST(Publishing, GivesAnEventTheTraceOfItsRequest) {
+  constexpr std::string_view kParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  const auto traced = [](std::string_view parent, protocol::Event event = {}) {
+    const FakeExchange exchange("POST", "/events",
+                                {{"Traceparent", std::string{parent}}, {"Tracestate", "a=1"}});
+    inherit_trace(exchange, event);
+    std::string all;
+    for (const auto& [name, value] : event.extensions) all += name + "=" + value + ";";
+    return all;
+  };
+  EXPECT_EQ(traced(kParent), "traceparent=" + std::string{kParent} + ";tracestate=a=1;");
+  for (const char* malformed :
+       {"", "00-1", "00-0AF7651916CD43DD8448EB211C80319C-B7AD6B7169203331-01",
+        "00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-"}) {
+    EXPECT_EQ(traced(malformed), "") << malformed;
+  }
+  protocol::Event own;
+  own.extensions = {{"traceparent", "00-own"}};
+  EXPECT_EQ(traced(kParent, own), "traceparent=00-own;") << "CloudEvents bring their own";
 }
 
 TEST(Visits, FillUpAgainEvenlyAndAreCountedByName) {

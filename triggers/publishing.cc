@@ -54,6 +54,17 @@ Result<std::int64_t> milliseconds(std::string_view name, std::string_view text) 
   return std::chrono::duration_cast<std::chrono::milliseconds>(*duration).count();
 }
 
+// Version, trace, span and flags, as section 3.2 of the recommendation has them.
+bool is_trace_parent(std::string_view text) {
+  static constexpr std::string_view kForm =
+      "00-00000000000000000000000000000000-0000000000000000-00";
+  return text.size() == kForm.size() && std::ranges::equal(text, kForm, [](char c, char form) {
+           return form == '-' ? c == '-' : (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
+constexpr std::size_t kTraceStateBytesMax = 512;  // what has to be passed on, by section 3.3.1.5
+
 }  // namespace
 
 std::string to_json(const client::Receipt& receipt) {
@@ -97,9 +108,23 @@ bool has_options(const HttpExchange& exchange) {
   });
 }
 
+void inherit_trace(const HttpExchange& exchange, protocol::Event& event) {
+  const std::string_view parent = exchange.header("traceparent");
+  const std::string_view state = exchange.header("tracestate");
+  if (!is_trace_parent(parent)) return;
+  for (const auto& [name, value] : event.extensions) {
+    if (name == "traceparent" || name == "tracestate") return;
+  }
+  event.extensions.emplace_back("traceparent", parent);
+  if (!state.empty() && state.size() <= kTraceStateBytesMax) {
+    event.extensions.emplace_back("tracestate", state);
+  }
+}
+
 void publish_one(client::Client& client, PublishCounters& counters,
-                 const std::shared_ptr<HttpExchange>& exchange, const protocol::Event& event,
+                 const std::shared_ptr<HttpExchange>& exchange, protocol::Event event,
                  Accepted accepted) {
+  inherit_trace(*exchange, event);
   auto answer = [&counters, exchange,
                  accepted = std::move(accepted)](const Result<client::Receipt>& receipt) {
     note(counters, receipt);

@@ -24,12 +24,16 @@ Result<void> read_options(const HttpExchange& exchange, protocol::PublishOptions
 // Whether a request says any of it: for those that are several events it would mean nothing.
 bool has_options(const HttpExchange& exchange);
 
+// The request's place in a distributed trace, as the event's: its fields traceparent and tracestate
+// (https://www.w3.org/TR/trace-context/), unless the event has its own. Malformed ones are as none.
+void inherit_trace(const HttpExchange& exchange, protocol::Event& event);
+
 using Accepted = std::function<HttpResponse(const client::Receipt&)>;
 
-// Publishes one event; 202 with its receipt, or what `accepted` makes of it, once the broker has
-// it. The client must outlive what it was asked.
+// Publishes one event, with the request's trace; 202 with its receipt, or what `accepted` makes of
+// it, once the broker has it. The client must outlive what it was asked.
 void publish_one(client::Client& client, PublishCounters& counters,
-                 const std::shared_ptr<HttpExchange>& exchange, const protocol::Event& event,
+                 const std::shared_ptr<HttpExchange>& exchange, protocol::Event event,
                  Accepted accepted = {});
 
 // Several: 202 with an array of receipts in their order. If one was refused, its status, and the

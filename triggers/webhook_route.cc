@@ -44,7 +44,7 @@ void WebhookRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const P
   event.content_type = exchange->header("Content-Type");
   event.data = exchange->body();
   event.options.tenant = definition.tenant;
-  publish_one(client_, published_, exchange, event);
+  publish_one(client_, published_, exchange, std::move(event));
 }
 
 }  // namespace fanfare::triggers

@@ -140,6 +140,14 @@ struct Event {
   }
 };
 
+// Where a run belongs in a distributed trace: traceparent and tracestate as the W3C has them
+// (https://www.w3.org/TR/trace-context/), which events carry as extensions of these names
+// (CloudEvents' "Distributed Tracing"). Both empty: in none. They are passed on as they came,
+// nobody looks into them.
+struct TraceContext {
+  std::string_view traceparent, tracestate;
+};
+
 // An event for others, see Context::publish.
 struct NewEvent {
   std::string type;               // required
@@ -279,12 +287,16 @@ enum class Level : std::uint32_t { kDebug, kInfo, kWarning, kError };
 // handler's own thread.
 class Context {
  public:
-  Context(const abi::Context& context, std::string_view event_id)
-      : context_(context), event_id_(event_id) {}
+  Context(const abi::Context& context, std::string_view event_id, TraceContext trace = {})
+      : context_(context), event_id_(event_id), trace_(trace) {}
 
   std::string_view function() const { return {context_.function.data, context_.function.size}; }
   std::string_view event_id() const { return event_id_; }
   std::uint32_t attempt() const { return context_.attempt; }  // 1 is the first
+  // That of the event: for spans of the handler's own, and the head of requests that it sends. What
+  // it publishes and invokes has it, too. In a call for a batch each event has its own, in its
+  // extensions, and this is empty.
+  TraceContext trace() const { return trace_; }
 
   // At the deadline the instance gets SIGTERM, and a little later SIGKILL.
   std::chrono::steady_clock::time_point deadline() const {
@@ -306,16 +318,24 @@ class Context {
 
   // Publishes an event if, and only if, this attempt succeeds and its result is the one that
   // counts: then once, to every function whose patterns match. Until then it is kept here. An
-  // attempt may publish 64 events, of 256 KiB together. Throws PublishError for one beyond that,
-  // and for what is no event.
+  // attempt may publish 64 events, of 256 KiB together. One without a traceparent gets trace().
+  // Throws PublishError for one beyond that, and for what is no event.
   //
   //   context.publish({.type = "order.billed", .data = R"({"total": 12})", .subject = order});
   void publish(const NewEvent& event) {
     std::vector<abi::Attribute> extensions;
+    bool traced = trace_.traceparent.empty();
     for (const auto& [name, value] : event.extensions) {
       extensions.push_back({{name.data(), name.size()}, {value.data(), value.size()}});
+      traced = traced || name == "traceparent" || name == "tracestate";
     }
-    const auto text = [](const std::string& s) { return abi::Text{s.data(), s.size()}; };
+    const auto text = [](std::string_view s) { return abi::Text{s.data(), s.size()}; };
+    if (!traced) {
+      extensions.push_back({text("traceparent"), text(trace_.traceparent)});
+      if (!trace_.tracestate.empty()) {
+        extensions.push_back({text("tracestate"), text(trace_.tracestate)});
+      }
+    }
     const abi::NewEvent passed{.source = text(event.source),
                                .type = text(event.type),
                                .subject = text(event.subject),
@@ -377,6 +397,7 @@ class Context {
 
   const abi::Context& context_;
   std::string_view event_id_;
+  TraceContext trace_;
 };
 
 inline std::string Context::invoke_for(std::string_view function, std::string_view data,
@@ -594,7 +615,9 @@ void handle(Handler* handler, const abi::Event& in, const abi::Context& about,
             const abi::Answer& answer) noexcept {
   try {
     const Event event = event_of(in);
-    Context context(about, event.id);
+    Context context(about, event.id,
+                    {.traceparent = event.extension("traceparent").value_or(""),
+                     .tracestate = event.extension("tracestate").value_or("")});
     const Output output = [&]() -> Output {
       if constexpr (std::is_invocable_v<Handler*, const Event&, Context&>) {
         return handler(event, context);
