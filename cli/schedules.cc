@@ -39,14 +39,6 @@ const store::ScheduleList::Item* find_schedule(const Items& all, const std::stri
   return at == all.end() ? nullptr : &*at;
 }
 
-// Whether it says the same, whenever it was said.
-bool same_but_for_since(const store::ScheduleList::Item& held, Schedule wanted) {
-  const auto schedule = triggers::schedule_from_json(held.definition);
-  if (!schedule) return false;
-  wanted.since = schedule->since;
-  return *schedule == wanted;
-}
-
 // One line of a list, read once for both forms.
 struct ScheduleLine {
   explicit ScheduleLine(const store::ScheduleList::Item& item, WallTime now) : name(item.name) {
@@ -189,7 +181,9 @@ int run_schedule_add(const Common& common, const AddScheduleCommand& command) {
   const auto all = read_schedules(*redis);
   if (!all) return fail(common.output, all.error());
   const auto* const held = find_schedule(*all, schedule->name);
-  if (held && same_but_for_since(*held, *schedule)) {
+  const auto before =
+      held ? triggers::schedule_from_json(held->definition) : Result<Schedule>(reject("not_found"));
+  if (before && triggers::same_but_for_since(*before, *schedule)) {
     say_added(common, *schedule, "unchanged", ScheduleLine(*held, now).next);
     return kDone;
   }

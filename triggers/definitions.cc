@@ -5,11 +5,13 @@
 #include <toml++/toml.h>
 #include <algorithm>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "base/nearest.h"
 #include "base/size.h"
 #include "protocol/ids.h"
+#include "triggers/schedule_json.h"
 
 namespace fanfare::triggers {
 namespace {
@@ -212,6 +214,93 @@ constexpr Key<StorageBucketOptions> kBucketKeys[] = {
      "\"30s\"", "How often all is scanned while something cannot be watched or read."},
 };
 
+// A schedule's definition as JSON, as it lies in Redis: that is judged whole.
+using ScheduleText = nlohmann::ordered_json;
+
+Result<void> read_member(const toml::node& node, ScheduleText& schedule, const char* name) {
+  std::ostringstream json;
+  node.visit([&json](const auto& value) { json << toml::json_formatter{value}; });
+  schedule[name] = ScheduleText::parse(json.str(), nullptr, false);
+  return {};
+}
+
+constexpr Key<ScheduleText> kScheduleKeys[] = {
+    {"expression",
+     [](const toml::node& node, ScheduleText& schedule) {
+       return read_member(node, schedule, "expression");
+     },
+     "\"cron(0 3 * * ? *)\"",
+     "When: \"rate(5 minutes)\", \"cron(0 3 * * ? *)\", \"0 3 * * *\" or "
+     "\"at(2026-12-24T18:00:00)\".\nIt has no default."},
+    {"zone",
+     [](const toml::node& node, ScheduleText& schedule) {
+       return read_member(node, schedule, "zone");
+     },
+     "\"UTC\"", "Whose clocks: \"Europe/Berlin\"."},
+    {"start",
+     [](const toml::node& node, ScheduleText& schedule) {
+       return read_member(node, schedule, "start");
+     },
+     "\"\"", "Nothing before it: \"2026-12-01T00:00:00Z\"."},
+    {"end",
+     [](const toml::node& node, ScheduleText& schedule) {
+       return read_member(node, schedule, "end");
+     },
+     "\"\"", "Nothing after it."},
+    {"jitter",
+     [](const toml::node& node, ScheduleText& schedule) {
+       return read_member(node, schedule, "jitter");
+     },
+     "\"0s\"", "Each instant fires up to this much later, always by the same."},
+    {"missed",
+     [](const toml::node& node, ScheduleText& schedule) {
+       return read_member(node, schedule, "missed");
+     },
+     "\"fire_once\"",
+     "Of instants that were missed: \"skip\" none, \"fire_once\" the last one, \"catch_up\" "
+     "all."},
+    {"catch_up_max",
+     [](const toml::node& node, ScheduleText& schedule) {
+       return read_member(node, schedule, "catch_up_max");
+     },
+     "100", "Of \"catch_up\": the last so many, up to 1000."},
+    {"overlap",
+     [](const toml::node& node, ScheduleText& schedule) {
+       return read_member(node, schedule, "overlap");
+     },
+     "\"allow\"", "\"skip\": one run at a time; what cannot begin before the next is skipped."},
+    {"data",
+     [](const toml::node& node, ScheduleText& schedule) {
+       return read_member(node, schedule, "data");
+     },
+     "\"\"", "The event's; left out: which schedule and instant it is, as JSON."},
+    {"content_type",
+     [](const toml::node& node, ScheduleText& schedule) {
+       return read_member(node, schedule, "content_type");
+     },
+     "\"\"", "The data's."},
+    {"attributes",
+     [](const toml::node& node, ScheduleText& schedule) {
+       return read_member(node, schedule, "attributes");
+     },
+     "{}", "The event's extensions: { region = \"north\" }."},
+    {"tenant",
+     [](const toml::node& node, ScheduleText& schedule) {
+       return read_member(node, schedule, "tenant");
+     },
+     "\"\"", "Whose the events are, for fairness and usage."},
+    {"ordering_key",
+     [](const toml::node& node, ScheduleText& schedule) {
+       return read_member(node, schedule, "ordering_key");
+     },
+     "\"\"", "Events of one key run one after the other, in order."},
+    {"enabled",
+     [](const toml::node& node, ScheduleText& schedule) {
+       return read_member(node, schedule, "enabled");
+     },
+     "true", "Whether it fires."},
+};
+
 class Reader {
  public:
   Reader(const toml::table& root, std::string_view file) : root_(root), file_(file) {}
@@ -228,6 +317,8 @@ class Reader {
         if (!read) return read.error();
       } else if (name.str() == "webhooks") {
         if (const auto read = read_webhooks(node); !read) return read.error();
+      } else if (name.str() == "schedules") {
+        if (const auto read = read_schedules(node); !read) return read.error();
       } else if (name.str() == "buckets") {
         const auto read =
             read_kind(node, "buckets", std::span<const Key<StorageBucketOptions>>{kBucketKeys},
@@ -235,7 +326,7 @@ class Reader {
         if (!read) return read.error();
       } else {
         return unknown(std::string{name.str()}, name.source(),
-                       {"forms", "urls", "webhooks", "buckets"});
+                       {"forms", "urls", "webhooks", "schedules", "buckets"});
       }
     }
     return std::move(definitions_);
@@ -304,6 +395,25 @@ class Reader {
     return {};
   }
 
+  Result<void> read_schedules(const toml::node& node) {
+    std::map<std::string, ScheduleText> texts;
+    const auto read =
+        read_kind(node, "schedules", std::span<const Key<ScheduleText>>{kScheduleKeys}, texts);
+    if (!read) return read.error();
+    for (auto& [name, text] : texts) {
+      const auto& where = node.as_table()->get(name)->source();
+      text["name"] = name;
+      auto schedule = schedule_from_json(
+          text.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+      if (!schedule) return wrong(where, fmt::format("{}: {}", name, schedule.error().message));
+      if (const auto fine = check(*schedule); !fine) {
+        return wrong(where, fmt::format("{}: {}", name, fine.error().message));
+      }
+      definitions_.schedules.push_back(*std::move(schedule));
+    }
+    return {};
+  }
+
   const toml::table& root_;
   std::string file_;
   Definitions definitions_;
@@ -354,6 +464,11 @@ std::string sample_definitions() {
   text += "\n# POST /webhooks/payments: what another service tells, signed. Without the \"#\":\n";
   std::istringstream lines(webhook);
   for (std::string line; std::getline(lines, line);) text += "# " + line + "\n";
+  std::string schedule = "[schedules.nightly]\n";
+  append_sample(schedule, std::span<const Key<ScheduleText>>{kScheduleKeys});
+  text += "\n# Events at times: docs/schedules.md. Without the \"#\":\n";
+  std::istringstream schedule_lines(schedule);
+  for (std::string line; std::getline(schedule_lines, line);) text += "# " + line + "\n";
   text +=
       "\n# Files that come to, change in and go from a directory: "
       "docs/storage.md\n[buckets.photos]\n";

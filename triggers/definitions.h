@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "triggers/form_route.h"
 #include "triggers/function_route.h"
+#include "triggers/schedule.h"
 #include "triggers/storage_bucket.h"
 #include "triggers/webhook_route.h"
 
@@ -23,6 +24,7 @@ struct Definitions {
   FormRoute::Forms forms;
   FunctionRoute::Urls urls;
   WebhookRoute::Webhooks webhooks;
+  std::vector<Schedule> schedules;
   std::map<std::string, StorageBucketOptions> buckets;  // named by their keys
 };
 

@@ -304,6 +304,41 @@ TEST(Definitions, SayWhereTheyAreWrong) {
   EXPECT_THAT(complaint("[forms\n"), StartsWith("t.toml:1:"));
 }
 
+TEST(Definitions, DeclareSchedules) {
+  const auto read = parse_definitions(
+      "[schedules.nightly]\nexpression = \"cron(0 3 * * ? *)\"\nzone = \"Europe/Berlin\"\n"
+      "start = 2026-12-01T00:00:00Z\njitter = \"5m\"\nmissed = \"catch_up\"\ncatch_up_max = 3\n"
+      "overlap = \"skip\"\ndata = '{\"a\":1}'\nattributes = { region = \"north\" }\n"
+      "enabled = false\n",
+      "t.toml");
+  ASSERT_TRUE(read) << read.error().message;
+  ASSERT_EQ(read->schedules.size(), 1u);
+  const Schedule& nightly = read->schedules[0];
+  EXPECT_EQ(nightly.name, "nightly");
+  EXPECT_EQ(nightly.expression.text(), "cron(0 3 * * ? *)");
+  EXPECT_EQ(nightly.zone.name(), "Europe/Berlin");
+  EXPECT_EQ(nightly.start, parse_wall_time("2026-12-01T00:00:00Z").value());
+  EXPECT_EQ(nightly.jitter, std::chrono::minutes{5});
+  EXPECT_EQ(nightly.missed, Missed::kCatchUp);
+  EXPECT_EQ(nightly.catch_up_max, 3u);
+  EXPECT_EQ(nightly.overlap, Overlap::kSkip);
+  EXPECT_EQ(nightly.data, "{\"a\":1}");
+  EXPECT_EQ(nightly.attributes.at(0).second, "north");
+  EXPECT_FALSE(nightly.enabled);
+
+  const auto complaint = [](const char* toml) {
+    const auto wrong = parse_definitions(toml, "t.toml");
+    return wrong ? "" : wrong.error().message;
+  };
+  EXPECT_EQ(complaint("[schedules.a]\nexpresion = \"x\"\n"),
+            "t.toml:2:1: unknown key expresion; did you mean expression?");
+  EXPECT_THAT(complaint("[schedules.a]\nzone = \"UTC\"\n"), StartsWith("t.toml:1:1: a: "));
+  EXPECT_THAT(complaint("[schedules.a]\nexpression = \"rate(1 hour)\"\nmissed = \"all\"\n"),
+              HasSubstr("missed takes skip, fire_once or catch_up"));
+  EXPECT_THAT(complaint("[schedules.a]\nexpression = \"rate(1 hour)\"\njitter = \"2h\"\n"),
+              HasSubstr("jitter is at most the schedule's period"));
+}
+
 TEST(Exposure, BeyondThisMachineTakesTlsAndTokens) {
   Config config;
   config.listen = "127.0.0.1:80";

@@ -119,9 +119,15 @@ bool Schedule::operator==(const Schedule& other) const {
   return name == other.name && expression == other.expression && zone.name() == other.zone.name() &&
          since == other.since && start == other.start && end == other.end &&
          jitter == other.jitter && missed == other.missed && catch_up_max == other.catch_up_max &&
-         overlap == other.overlap && enabled == other.enabled && data == other.data &&
-         content_type == other.content_type && attributes == other.attributes &&
-         tenant == other.tenant && ordering_key == other.ordering_key;
+         overlap == other.overlap && enabled == other.enabled && declared == other.declared &&
+         data == other.data && content_type == other.content_type &&
+         attributes == other.attributes && tenant == other.tenant &&
+         ordering_key == other.ordering_key;
+}
+
+bool same_but_for_since(const Schedule& one, Schedule other) {
+  other.since = one.since;
+  return one == other;
 }
 
 Result<void> check(const Schedule& schedule) {

@@ -57,6 +57,7 @@ struct Schedule {
   std::uint32_t catch_up_max = 100;  // of kCatchUp
   Overlap overlap = Overlap::kAllow;
   bool enabled = true;
+  bool declared = false;  // by triggers.toml: it goes when that does not name it any more
 
   // The event's. Without data it says which schedule and instant it is, as JSON.
   std::optional<std::string> data = {};
@@ -66,6 +67,9 @@ struct Schedule {
 
   bool operator==(const Schedule&) const;
 };
+
+// Whether both say the same, whenever they were defined.
+bool same_but_for_since(const Schedule& one, Schedule other);
 
 // kReject: a name, limit or attribute that makes no sense, a jitter longer than the period, an end
 // before the start, or that it would never fire.

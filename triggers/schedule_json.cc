@@ -107,9 +107,12 @@ Result<void> read_policies(Members& members, Schedule& schedule) {
     }
     schedule.catch_up_max = most.get<std::uint32_t>();
   }
-  if (const auto enabled = members.take("enabled"); !enabled.is_null()) {
-    if (!enabled.is_boolean()) return Members::wrong("enabled", "is true or false");
-    schedule.enabled = enabled.get<bool>();
+  for (const auto& [name, into] :
+       {std::pair{"enabled", &schedule.enabled}, {"declared", &schedule.declared}}) {
+    const auto flag = members.take(name);
+    if (flag.is_null()) continue;
+    if (!flag.is_boolean()) return Members::wrong(name, "is true or false");
+    *into = flag.get<bool>();
   }
   return {};
 }
@@ -157,6 +160,7 @@ std::string to_json(const Schedule& schedule) {
   if (schedule.catch_up_max != standard.catch_up_max) json["catch_up_max"] = schedule.catch_up_max;
   if (schedule.overlap != standard.overlap) json["overlap"] = to_string(schedule.overlap);
   if (!schedule.enabled) json["enabled"] = false;
+  if (schedule.declared) json["declared"] = true;
   if (schedule.data && is_utf8(*schedule.data)) {
     json["data"] = *schedule.data;
   } else if (schedule.data) {

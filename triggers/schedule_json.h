@@ -11,7 +11,7 @@
 namespace fanfare::triggers {
 
 // {"name":…,"expression":…,"zone":…,"since":…,"start":…,"end":…,"jitter":…,"missed":…,
-//  "catch_up_max":…,"overlap":…,"enabled":…,"data":…,"content_type":…,"attributes":{…},
+//  "catch_up_max":…,"overlap":…,"enabled":…,"declared":…,"data":…,"content_type":…,"attributes":{…},
 //  "tenant":…,"ordering_key":…}; instants are RFC 3339, jitter is a duration, data that is no UTF-8
 // is `data_base64`. What has its default is left out, but for the first four.
 std::string to_json(const Schedule& schedule);

@@ -3,7 +3,10 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 #include <variant>
+
+#include "triggers/declared_schedules.h"
 
 namespace fanfare::triggers {
 
@@ -29,7 +32,7 @@ Scheduler::Scheduler(Loop& loop, SchedulerOptions options,
 // Have definitions changed? And whatever the timers say, what is the time now?
 void Scheduler::look() {
   turn();
-  if (asking_ || !store_.ready()) return;
+  if (asking_ || declaring_ > 0 || !store_.ready()) return;
   asking_ = true;
   store_.call(store::GetRevision{}, [this](const Result<store::Answer>& answer) {
     asking_ = false;
@@ -63,6 +66,7 @@ void Scheduler::on_page(const Result<store::Answer>& answer) {
 
 void Scheduler::load(std::uint64_t revision) {
   known_revision_ = revision;
+  if (options_.declared) return declare();
   const auto unreadable = table_.load(std::exchange(listed_, {}));
   unreadable_ = unreadable.size();
   for (const Error& error : unreadable) {
@@ -70,6 +74,36 @@ void Scheduler::load(std::uint64_t revision) {
   }
   spdlog::info("{} schedules read", table_.size());
   turn();
+}
+
+void Scheduler::declare() {
+  const auto changes = changes_of(*options_.declared, std::exchange(listed_, {}), loop_.now().wall);
+  declare_again_ = false;
+  declaring_ = changes.size();
+  for (const ScheduleChange& change : changes) {
+    const std::string& name = change.call.name;
+    spdlog::info("schedule {}: {}, by triggers.toml", name, to_string(change.what));
+    store_.call(change.call,
+                [this, name](const Result<store::Answer>& answer) { on_declared(name, answer); });
+  }
+  if (changes.empty()) options_.declared.reset();
+  // The next look reads them anew: as they are now, or once more against what is declared.
+  known_revision_.reset();
+  if (changes.empty()) look();
+}
+
+void Scheduler::on_declared(const std::string& name, const Result<store::Answer>& answer) {
+  const auto* set = answer ? std::get_if<store::ScheduleSet>(&*answer) : nullptr;
+  if (!set) {
+    spdlog::warn("schedule {} is not in Redis yet: {}", name, answer.error().message);
+    declare_again_ = true;
+  } else if (set->revision == 0) {
+    spdlog::error("schedule {} is left out: there are {} schedules, the most there may be", name,
+                  store::kSchedulesMax);
+  }
+  if (--declaring_ > 0) return;
+  if (!declare_again_) options_.declared.reset();
+  if (!declare_again_) look();
 }
 
 void Scheduler::turn() {

@@ -11,6 +11,9 @@
 // policy, if that takes over a minute. Definitions are looked at every `look_pause`, and so is the
 // wall clock, which may be set.
 //
+// What triggers.toml declares is brought into Redis when the definitions have been read for the
+// first time, before anything fires (declared_schedules.h).
+//
 // Lives on the loop's thread.
 #pragma once
 
@@ -31,6 +34,8 @@ namespace fanfare::triggers {
 struct SchedulerOptions {
   RedisOptions redis;
   Duration look_pause = std::chrono::seconds{1};
+  // Nothing: what was declared before stays as it is.
+  std::optional<std::vector<Schedule>> declared = {};
   // Passed at scheduler.fire (about to be asked for) and scheduler.fired (answered).
   Failpoint failpoint = {};
 };
@@ -42,8 +47,8 @@ class Scheduler {
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  // Connected, and the schedules are known.
-  bool ready() const { return store_.ready() && known_revision_.has_value(); }
+  // Connected, and the schedules are known; what is declared is there.
+  bool ready() const { return store_.ready() && known_revision_.has_value() && !options_.declared; }
   std::size_t schedules() const { return table_.size(); }
   const ScheduleTable::Counters& counters() const { return table_.counters(); }
   std::size_t unreadable() const { return unreadable_; }  // definitions
@@ -53,6 +58,8 @@ class Scheduler {
   void list(std::string cursor);
   void on_page(const Result<store::Answer>& answer);
   void load(std::uint64_t revision);
+  void declare();
+  void on_declared(const std::string& name, const Result<store::Answer>& answer);
   void turn();
   void fire(store::Fire call);
   void arm();
@@ -67,6 +74,8 @@ class Scheduler {
   bool asking_ = false;                          // for the revision, or a list is under way
   std::uint64_t listing_ = 0;                    // the revision of the list's first page
   std::vector<store::ScheduleList::Item> listed_;
+  std::size_t declaring_ = 0;  // calls under way
+  bool declare_again_ = false;
   std::size_t unreadable_ = 0, under_way_ = 0;
   LogThrottle log_refused_;
   store::RedisStore store_;

@@ -27,7 +27,8 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config,
   shell->reads_ = std::make_unique<store::Reads>(loop, *redis);
   shell->results_ = std::make_unique<ResultReader>(loop, *shell->reads_, *shell->client_);
   shell->scheduler_ = std::make_unique<Scheduler>(
-      loop, SchedulerOptions{.redis = *std::move(redis)},
+      loop,
+      SchedulerOptions{.redis = *std::move(redis), .declared = std::move(definitions.schedules)},
       [](const Error& error) { spdlog::error("schedules do not fire: {}", error.message); });
   if (const auto watched = shell->watch_buckets(std::move(definitions.buckets)); !watched) {
     return watched.error();
