@@ -28,6 +28,7 @@ struct Installation {
   std::string lock_file() const { return run_dir() + "/lock"; }
   // Holds the URL of a Redis that is not the installation's own; absent otherwise.
   std::string redis_url_file() const { return run_dir() + "/redis.url"; }
+  std::string gateway_url_file() const { return run_dir() + "/gateway.url"; }  // if it has one
 };
 
 // What --data, --broker and --redis name; empty = not given.

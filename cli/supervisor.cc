@@ -172,6 +172,7 @@ Result<void> Supervisor::write_config() const {
 
   std::error_code error;
   fs::remove(installation_.redis_url_file(), error);
+  fs::remove(installation_.gateway_url_file(), error);
   if (common_.address.redis.empty()) return {};
   std::ofstream url(installation_.redis_url_file());
   url << redis_url_ << '\n';
@@ -329,12 +330,20 @@ Result<void> Supervisor::start_gateway() {
                  .log_file = installation_.log_dir() + "/triggers.log"};
   Managed& gateway = add(std::move(spec));
   if (auto launched = launch(gateway); !launched) return launched.error();
+  // It says where: port 0 is any.
   const auto listening = [this] {
     std::ifstream log(installation_.log_dir() + "/triggers.log");
-    const std::string text{std::istreambuf_iterator<char>{log}, {}};
-    return text.find("listening on ") != text.npos;
+    static constexpr std::string_view kSaid = "listening on ";
+    for (std::string line; std::getline(log, line) && !log.eof();) {
+      if (const auto at = line.find(kSaid); at != line.npos) {
+        gateway_url_ = line.substr(at + kSaid.size());
+      }
+    }
+    return !gateway_url_.empty();
   };
-  return wait_for("the gateway", listening, kStartMax);
+  if (auto waited = wait_for("the gateway", listening, kStartMax); !waited) return waited.error();
+  std::ofstream(installation_.gateway_url_file()) << gateway_url_ << '\n';
+  return {};
 }
 
 Result<std::vector<Supervisor::Folder>> Supervisor::folders_to_deploy() const {
@@ -412,13 +421,14 @@ Result<std::vector<std::string>> Supervisor::deploy_all() {
 
 void Supervisor::announce(const std::vector<std::string>& functions) const {
   if (common_.output.json) {
-    print_line(nlohmann::ordered_json{{"ready", true},
-                                      {"data", installation_.dir},
-                                      {"broker", installation_.broker_endpoint()},
-                                      {"redis", redis_url_},
-                                      {"durability", command_.durability},
-                                      {"functions", functions}}
-                   .dump());
+    nlohmann::ordered_json ready{{"ready", true},
+                                 {"data", installation_.dir},
+                                 {"broker", installation_.broker_endpoint()},
+                                 {"redis", redis_url_},
+                                 {"durability", command_.durability},
+                                 {"functions", functions}};
+    if (!gateway_url_.empty()) ready["http"] = gateway_url_;
+    print_line(ready.dump());
     return;
   }
   print_line(
@@ -429,11 +439,11 @@ void Supervisor::announce(const std::vector<std::string>& functions) const {
       "  publish:  fanfare --data {} publish --type text.submitted --data 'to be or not "
       "to be' --wait",
       installation_.dir));
-  if (!command_.http.empty()) {
+  if (!gateway_url_.empty()) {
     print_line(
         fmt::format("  http:     curl -d name=Ada -d email=ada@example.org -d message=Hello "
-                    "http://{}/forms/contact",
-                    command_.http));
+                    "{}/forms/contact",
+                    gateway_url_));
   }
   print_line("  stop:     Ctrl-C drains; twice stops at once");
 }

@@ -76,6 +76,7 @@ class Supervisor {
   const UpCommand& command_;
   Installation installation_;
   std::string redis_url_;
+  std::string gateway_url_;  // empty: there is none
   Loop loop_;
   std::unique_ptr<SignalWatch> signals_;
   int lock_fd_ = -1;

@@ -458,6 +458,7 @@ TEST(Gateway, IsPartOfAnInstallationThatIsAskedForIt) {
   const std::regex listening{"listening on (http://[^ \n]*)"};
   std::smatch found;
   ASSERT_TRUE(std::regex_search(log, found, listening)) << up.log();
+  EXPECT_EQ(content_of(dir.file("data") + "/run/gateway.url"), found[1].str() + "\n");
   HttpClient client(found[1]);
   const auto accepted =
       client.post("/forms/contact", "name=Ada&email=ada%40example.org&message=Hello", kUrlencoded);
