@@ -74,12 +74,13 @@ Result<void> BenchInstallation::start_temporary(const std::string& durability) {
   temporary_ = directory;
   const std::string log = directory + "/up.log";
   std::error_code error;
-  const ChildSpec spec{.name = "installation",
-                       .command = {fs::read_symlink("/proc/self/exe", error).string(), "--data",
-                                   directory, "up", "--durability", durability, "--no-examples"},
-                       .environment = {},
-                       .log_file = log,
-                       .death_signal = SIGTERM};
+  const ChildSpec spec{
+      .name = "installation",
+      .command = {fs::read_symlink("/proc/self/exe", error).string(), "--data", directory, "up",
+                  "--durability", durability, "--no-examples", "--no-http"},
+      .environment = {},
+      .log_file = log,
+      .death_signal = SIGTERM};
   auto child = Child::start(loop_, spec, [](const ChildEnd&) {});
   if (!child) return child.error();
   up_ = *std::move(child);

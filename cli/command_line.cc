@@ -430,8 +430,15 @@ void add_up(CLI::App& app, Parsed& parsed) {
                    "memory: queued events live in the broker only")
       ->check(CLI::IsMember({"fsync", "everysec", "memory"}))
       ->capture_default_str();
-  verb->add_option("--http", command.http,
-                   "Also take HTTP requests here, as 127.0.0.1:8080: forms, CloudEvents, calls");
+  CLI::Option* http =
+      verb->add_option("--http", command.http,
+                       "Where HTTP requests are taken: forms, CloudEvents, calls (port 0: a free "
+                       "one, which is told)")
+          ->capture_default_str();
+  verb->add_flag_callback(
+          "--no-http", [&command] { command.http.clear(); },
+          "No gateway: nothing takes HTTP requests, fires schedules or watches directories")
+      ->excludes(http);
   verb->add_flag("!--no-examples", command.examples, "Do not deploy the functions that ship");
   verb->callback([&parsed] {
     parsed.run = [&parsed](const Common& common) { return run_up(common, parsed.up); };

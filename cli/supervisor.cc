@@ -343,6 +343,9 @@ Result<void> Supervisor::start_gateway() {
   };
   if (auto waited = wait_for("the gateway", listening, kStartMax); !waited) return waited.error();
   std::ofstream(installation_.gateway_url_file()) << gateway_url_ << '\n';
+  // There it listens also when it has to be started again.
+  gateway.spec.environment.emplace_back("FANFARE_TRIGGERS_LISTEN",
+                                        gateway_url_.substr(gateway_url_.find("://") + 3));
   return {};
 }
 

@@ -153,8 +153,8 @@ struct UpCommand {
   std::uint32_t slots = 0;             // instances per worker at once; 0 = the worker's own default
   std::string durability = "fsync";
   std::uint32_t workers = 1;
-  std::string http;      // host:port of the gateway; empty = none
-  bool examples = true;  // deploy the shipped functions
+  std::string http = "127.0.0.1:0";  // host:port of the gateway; empty = none
+  bool examples = true;              // deploy the shipped functions
 };
 int run_up(const Common& common, const UpCommand& command);
 

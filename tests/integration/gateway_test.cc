@@ -451,9 +451,9 @@ TEST(Gateway, SpeaksTlsAndAsksForATokenBeyondThisMachine) {
   EXPECT_EQ(HttpClient("http://127.0.0.1" + gateway.url.substr(15)).get("/healthz").status, 0);
 }
 
-TEST(Gateway, IsPartOfAnInstallationThatIsAskedForIt) {
+TEST(Gateway, IsPartOfAnInstallation) {
   TempDir dir;
-  cli::Up up(dir.file("data"), {"--http", "127.0.0.1:0"});
+  cli::Up up(dir.file("data"));
   const std::string log = content_of(dir.file("data") + "/log/triggers.log");
   const std::regex listening{"listening on (http://[^ \n]*)"};
   std::smatch found;
@@ -466,6 +466,9 @@ TEST(Gateway, IsPartOfAnInstallationThatIsAskedForIt) {
   const std::string id = Json::parse(accepted.body)["id"];
   const Json record = Json::parse(client.get("/results/" + id + "/store-form?wait=20s").body);
   EXPECT_EQ(record["output"]["email"], "ada@example.org");
+  ASSERT_EQ(::kill(up.pid_of("fanfare-triggers"), SIGKILL), 0);
+  EXPECT_TRUE(eventually([&] { return HttpClient(found[1]).get("/readyz").status == 200; }))
+      << "it is started again, and listens where it did: " << up.log();
   EXPECT_EQ(up.stop(), 0) << up.log();
   EXPECT_TRUE(up.processes().empty());
 }
