@@ -27,9 +27,12 @@ function(fanfare_compile_together)
     return()
   endif()
   set_target_properties(${ARGN} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
-  # GCC takes what is compiled together for headers, which should have no unnamed namespaces.
+  # GCC takes what is compiled together for headers, which should have no unnamed namespaces, and
+  # warns of locals that are named like a type of another source. Clang, of the sanitizer builds, warns
+  # of what does hide something.
   foreach(target ${ARGN})
-    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+    target_compile_options(${target} PRIVATE
+      $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage> $<$<CXX_COMPILER_ID:GNU>:-Wno-shadow>)
   endforeach()
 endfunction()
 
