@@ -38,6 +38,34 @@ TEST(Retry, LambdaProfileWaitsOneMinuteThenTwo) {
             DeadReason::kRetriesExhausted);
 }
 
+TEST(Retry, WebhookProfileKeepsToTheStandardsSchedule) {
+  const RetryPolicy webhook{
+      .profile = "webhook", .max_attempts = 10, .base = 5s, .cap = 24h, .max_age = 96h};
+  const Duration pauses[] = {5s, 5min, 30min, 2h, 5h, 10h, 14h, 20h, 24h};
+  std::uint32_t attempts = 0;
+  for (const Duration pause : pauses) EXPECT_EQ(backoff_ceiling(webhook, ++attempts), pause);
+  EXPECT_EQ(backoff_ceiling(webhook, 100), 24h);
+  EXPECT_EQ(std::get<RetryAt>(decide_retry(webhook, after(1), 0.0)).due_ms, 1'060'000 + 5'000);
+  EXPECT_EQ(std::get<RetryAt>(decide_retry(webhook, after(1), 0.5)).due_ms, 1'060'000 + 5'250);
+  EXPECT_EQ(std::get<GiveUp>(decide_retry(webhook, after(10), 0.5)).reason,
+            DeadReason::kRetriesExhausted);
+  RetryPolicy quick = webhook;
+  quick.base = 10ms;
+  quick.cap = 1s;
+  EXPECT_EQ(backoff_ceiling(quick, 2), 600ms);
+  EXPECT_EQ(backoff_ceiling(quick, 3), 1s);
+}
+
+TEST(Retry, AWebhookIsNeverAskedSoonerThanItWantsNorThanItsSchedule) {
+  const RetryPolicy webhook{
+      .profile = "webhook", .max_attempts = 10, .base = 5s, .cap = 24h, .max_age = 96h};
+  auto failed = after(1);
+  failed.retry_after_ms = 60'000;
+  EXPECT_EQ(std::get<RetryAt>(decide_retry(webhook, failed, 0.5)).due_ms, 1'060'000 + 60'000);
+  failed.attempts = 2;
+  EXPECT_EQ(std::get<RetryAt>(decide_retry(webhook, failed, 0.0)).due_ms, 1'060'000 + 300'000);
+}
+
 TEST(Retry, AFailureThatSaysItIsFinalIsNotTriedAgain) {
   auto failed = after(1);
   failed.retryable = false;

@@ -22,6 +22,9 @@ std::string print_list(const std::vector<std::string>& items) {
 RetryPolicy profile_policy(const std::string& profile) {
   using namespace std::chrono_literals;
   if (profile == "lambda") return {profile, 3, 1min, 2min, 6h};
+  // Standard Webhooks: at once, 5 s, 5 min, 30 min, 2, 5, 10, 14, 20 and 24 h later; see
+  // broker/retry.
+  if (profile == "webhook") return {profile, 10, 5s, 24h, 96h};
   if (profile == "none") return {profile, 1, 1s, 5min, 24h};
   return {profile, 10, 1s, 5min, 24h};
 }

@@ -14,7 +14,7 @@
 namespace fanfare::protocol {
 
 struct RetryPolicy {
-  std::string profile = "standard";  // standard | lambda | none
+  std::string profile = "standard";  // standard | lambda | webhook | none
   std::uint32_t max_attempts = 10;   // 1-100, the first included
   Duration base = std::chrono::seconds{1};
   Duration cap = std::chrono::minutes{5};

@@ -216,7 +216,7 @@ constexpr Setting kSettings[] = {
      [](const Manifest& m) { return format_duration(m.batch_window); }},
     {"retry.profile",
      [](Node n, Manifest& m) {
-       return read_choice(n, m.retry.profile, {"standard", "lambda", "none"});
+       return read_choice(n, m.retry.profile, {"standard", "lambda", "webhook", "none"});
      },
      [](const Manifest& m) { return m.retry.profile; }},
     {"retry.max_attempts",

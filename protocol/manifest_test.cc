@@ -136,6 +136,11 @@ TEST(Manifest, ShowsNoSecrets) {
 TEST(Manifest, KnowsTheRetryProfiles) {
   EXPECT_EQ(parsed("retry.profile = \"standard\"").retry.max_attempts, 10u);
   EXPECT_EQ(parsed("retry.profile = \"none\"").retry.max_attempts, 1u);
+  const RetryPolicy webhook = parsed("retry.profile = \"webhook\"").retry;
+  EXPECT_EQ(webhook.max_attempts, 10u);
+  EXPECT_EQ(webhook.base, 5s);
+  EXPECT_EQ(webhook.cap, 24h);
+  EXPECT_EQ(webhook.max_age, 96h);
   EXPECT_EQ(parsed("retry = { max_attempts = 2, profile = \"lambda\" }").retry.max_attempts, 2u)
       << "whatever the order";
 }
