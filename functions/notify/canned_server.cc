@@ -29,6 +29,11 @@ CannedServer::Request parse_head(const std::string& head) {
 
 }  // namespace
 
+std::string canned_response(int status, const std::string& headers, const std::string& body) {
+  return "HTTP/1.1 " + std::to_string(status) + " Canned\r\n" + headers +
+         "connection: close\r\ncontent-length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
 CannedServer::CannedServer(std::string response) : response_(std::move(response)) {
   listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -51,6 +56,11 @@ CannedServer::~CannedServer() {
 std::vector<CannedServer::Request> CannedServer::requests() const {
   const std::lock_guard lock(mutex_);
   return requests_;
+}
+
+void CannedServer::answer(std::string response) {
+  const std::lock_guard lock(mutex_);
+  response_ = std::move(response);
 }
 
 void CannedServer::serve() {
@@ -77,11 +87,14 @@ void CannedServer::serve_connection(int connection) {
     }
   }
   request.body = bytes.substr(head_end);
+  request.came = std::chrono::steady_clock::now();
+  std::string response;
   {
     const std::lock_guard lock(mutex_);
     requests_.push_back(std::move(request));
+    response = response_;
   }
-  ::send(connection, response_.data(), response_.size(), MSG_NOSIGNAL);
+  ::send(connection, response.data(), response.size(), MSG_NOSIGNAL);
 }
 
 }  // namespace notify

@@ -1,37 +1,22 @@
 #include <fanfare/function.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-#include "functions/notify/canned_server.h"
 #include "functions/notify/signature.h"
 #include "functions/notify/template.h"
-#include "functions/notify/webhook.h"
+#include "functions/notify/test_support.h"
 #include "functions/testing/function_runner.h"
 
 namespace notify {
 namespace {
 
 using fanfare::Failure;
+using fanfare::protocol::Outcome;
+using fanfare::testing::FunctionRunner;
 using nlohmann::json;
-using namespace std::chrono_literals;
-
-constexpr const char* kSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-
-template <typename Action>
-Failure failure_of(Action action) {
-  try {
-    action();
-  } catch (const Failure& failure) {
-    return failure;
-  }
-  return {"none", ""};
-}
-
-std::string response(int status, const std::string& headers = "") {
-  return "HTTP/1.1 " + std::to_string(status) + " Canned\r\n" + headers +
-         "connection: close\r\ncontent-length: 2\r\n\r\nok";
-}
+using ::testing::HasSubstr;
 
 TEST(Notify, FillsInWhatATemplateAsksFor) {
   const json values{{"name", "Ada"}, {"order", {{"id", 7}, {"paid", true}}}};
@@ -62,100 +47,162 @@ TEST(Notify, RefusesASecretThatIsNoSecret) {
   }
 }
 
-TEST(Notify, TellsWhatMayBeTriedAgain) {
-  struct Case {
-    int status;
-    const char* type;
-    bool retryable;
-  };
-  for (const Case& each : {Case{500, "DeliveryError", true}, Case{503, "DeliveryError", true},
-                           Case{429, "DeliveryError", true}, Case{408, "DeliveryError", true},
-                           Case{400, "DeliveryRefused", false}, Case{404, "DeliveryRefused", false},
-                           Case{410, "DeliveryRefused", false}}) {
-    const CannedServer server(response(each.status));
-    const Failure failure = failure_of([&] { Webhook().post({server.url(), "{}", {}}); });
-    EXPECT_EQ(failure.type(), each.type) << each.status;
-    EXPECT_EQ(failure.retryable(), each.retryable) << each.status;
-    EXPECT_FALSE(failure.retry_after());
+TEST(Notify, SignsWithEachSecret) {
+  const std::string text = std::string(" ") + kOtherSecret + "\r\n" + kSecret + "\n";
+  const auto secrets = secrets_in(text);
+  ASSERT_EQ(secrets.size(), 2u);
+  EXPECT_EQ(sign_with_each(secrets, "id", 1, "body"),
+            sign(kOtherSecret, "id", 1, "body") + " " + sign(kSecret, "id", 1, "body"));
+  EXPECT_TRUE(secrets_in(" \n").empty());
+  EXPECT_EQ(failure_of([] { sign_with_each({9, kSecret}, "id", 1, ""); }).type(), "ConfigError");
+}
+
+// The handler as a worker would run it.
+class NotifyFunction : public ::testing::Test {
+ protected:
+  using Environment = std::vector<std::pair<std::string, std::string>>;
+
+  void start(Environment env, bool private_allowed = true) {
+    if (private_allowed) env.emplace_back("WEBHOOK_ALLOW_PRIVATE", "yes");
+    auto started = FunctionRunner::start(
+        std::string(FANFARE_BIN_DIR) + "/../functions/notify/notify.so", std::move(env));
+    ASSERT_TRUE(started) << started.error().message;
+    runner = *std::move(started);
   }
-}
-
-TEST(Notify, WaitsAsLongAsTheReceiverAsks) {
-  const CannedServer server(response(429, "retry-after: 7\r\n"));
-  const Failure failure = failure_of([&] { Webhook().post({server.url(), "{}", {}}); });
-  EXPECT_EQ(failure.retry_after(), 7s);
-}
-
-TEST(Notify, FollowsNoRedirect) {
-  const CannedServer elsewhere(response(200));
-  const CannedServer server(response(302, "location: " + elsewhere.url() + "\r\n"));
-  const Failure failure = failure_of([&] { Webhook().post({server.url(), "{}", {}}); });
-  EXPECT_EQ(failure.type(), "DeliveryRefused");
-  EXPECT_TRUE(elsewhere.requests().empty());
-}
-
-TEST(Notify, TriesAgainAfterANetworkError) {
-  const CannedServer hangs_up("");
-  const Failure no_answer = failure_of([&] { Webhook().post({hangs_up.url(), "{}", {}}); });
-  EXPECT_EQ(no_answer.type(), "DeliveryError");
-  EXPECT_TRUE(no_answer.retryable());
-  std::string nobody_there;
-  {
-    nobody_there = CannedServer("").url();
+  fanfare::worker::ItemResult run(std::string data, std::string type = "notification.published") {
+    return runner->run(std::move(type), std::move(data));
   }
-  EXPECT_EQ(failure_of([&] { Webhook().post({nobody_there, "{}", {}}); }).type(), "DeliveryError");
-}
-
-TEST(Notify, SpeaksNothingButHttp) {
-  for (const char* url : {"file:///etc/passwd", "gopher://127.0.0.1/", "not a url"}) {
-    const Failure failure = failure_of([&] { Webhook().post({url, "{}", {}}); });
-    EXPECT_EQ(failure.type(), "ConfigError") << url;
-    EXPECT_FALSE(failure.retryable());
+  json output(std::string data) {
+    const auto result = run(std::move(data));
+    EXPECT_EQ(result.outcome, Outcome::kOk) << result.failure.message;
+    return json::parse(result.output, nullptr, false);
   }
-}
 
-TEST(Notify, DeliversASignedMessageAsAFunction) {
-  const CannedServer server(response(204));
-  auto runner = fanfare::testing::FunctionRunner::start(
-      std::string(FANFARE_BIN_DIR) + "/../functions/notify/notify.so",
-      {{"WEBHOOK_URL", server.url()},
-       {"WEBHOOK_SECRET", kSecret},
-       {"NOTIFY_TEMPLATE", "Hi {{who}}"}});
-  ASSERT_TRUE(runner) << runner.error().message;
-  const auto result = (*runner)->run("notification.published", R"({"who":"Ada"})");
-  ASSERT_EQ(result.outcome, fanfare::protocol::Outcome::kOk) << result.failure.message;
+  CannedServer server{canned_response(204, "", "")};
+  std::unique_ptr<FunctionRunner> runner;
+};
+
+TEST_F(NotifyFunction, DeliversASignedMessage) {
+  start({{"WEBHOOK_URL", server.url()},
+         {"WEBHOOK_SECRET", kSecret},
+         {"NOTIFY_TEMPLATE", "Hi {{who}}"}});
+  const auto result = run(R"({"who":"Ada"})");
+  ASSERT_EQ(result.outcome, Outcome::kOk) << result.failure.message;
   EXPECT_EQ(result.output, R"({"status":204,"webhook_id":"msg_1-1.0","text":"Hi Ada"})");
 
   const auto requests = server.requests();
   ASSERT_EQ(requests.size(), 1u);
-  CannedServer::Request request = requests[0];
-  EXPECT_EQ(request.line, "POST /hook HTTP/1.1");
-  const json body = json::parse(request.body);
+  EXPECT_EQ(requests[0].line, "POST /hook HTTP/1.1");
+  const json body = json::parse(requests[0].body);
   EXPECT_EQ(body["type"], "notification.published");
   EXPECT_EQ(body["text"], "Hi Ada");
   EXPECT_EQ(body["data"]["who"], "Ada");
-  EXPECT_EQ(request.headers["webhook-id"], "msg_1-1.0");
-  const std::int64_t timestamp = std::stoll(request.headers["webhook-timestamp"]);
-  EXPECT_EQ(request.headers["webhook-signature"],
-            sign(kSecret, "msg_1-1.0", timestamp, request.body));
+  EXPECT_EQ(requests[0].headers.at("webhook-id"), "msg_1-1.0");
+  EXPECT_TRUE(signed_with(kSecret, requests[0]));
+  EXPECT_FALSE(signed_with(kOtherSecret, requests[0]));
 }
 
-TEST(Notify, LetsTheNotificationSayWhereToAndWhat) {
-  const CannedServer server(response(500, "retry-after: 2\r\n"));
-  auto runner = fanfare::testing::FunctionRunner::start(std::string(FANFARE_BIN_DIR) +
-                                                        "/../functions/notify/notify.so");
-  ASSERT_TRUE(runner) << runner.error().message;
-  const auto failed = (*runner)->run(
-      "notification.published", json{{"url", server.url()}, {"template", "at {{url}}"}}.dump());
+TEST_F(NotifyFunction, SignsWithBothSecretsWhileOneReplacesTheOther) {
+  start({{"WEBHOOK_URL", server.url()},
+         {"WEBHOOK_SECRET", std::string(kOtherSecret) + "\n" + kSecret},
+         {"NOTIFY_FORMAT", "cloudevents-binary"}});
+  EXPECT_EQ(output("{}")["status"], 204);
+  const auto requests = server.requests();
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].headers.at("ce-type"), "notification.published");
+  EXPECT_TRUE(signed_with(kSecret, requests[0]));
+  EXPECT_TRUE(signed_with(kOtherSecret, requests[0]));
+}
+
+TEST_F(NotifyFunction, TellsTheReceiverWhichTraceItIsIn) {
+  start({{"WEBHOOK_URL", server.url()}});
+  fanfare::protocol::Event event{.source = "/s", .type = "t"};
+  event.extensions = {{"traceparent", "00-aa-bb-01"}, {"tracestate", "a=b\r\nx-forged: yes"}};
+  EXPECT_EQ(runner->run(event).outcome, Outcome::kOk);
+  const auto requests = server.requests();
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].headers.at("traceparent"), "00-aa-bb-01");
+  EXPECT_EQ(requests[0].headers.count("x-forged"), 0u);
+}
+
+TEST_F(NotifyFunction, LetsThePublisherSayWhereToOnlyIfThatIsAllowed) {
+  const std::string data = json{{"url", server.url()}, {"template", "at {{url}}"}}.dump();
+  start({});
+  const auto refused = run(data);
+  EXPECT_EQ(refused.failure.type, "ConfigError");
+  EXPECT_THAT(refused.failure.message, HasSubstr("WEBHOOK_URL_FROM_DATA"));
+  EXPECT_TRUE(server.requests().empty());
+
+  server.answer(canned_response(500, "retry-after: 2\r\n"));
+  start({{"WEBHOOK_URL_FROM_DATA", "yes"}});
+  const auto failed = run(data);
   EXPECT_EQ(failed.failure.type, "DeliveryError");
   EXPECT_TRUE(failed.failure.retryable);
   EXPECT_EQ(failed.failure.retry_after_ms, 2000);
   ASSERT_EQ(server.requests().size(), 1u);
   EXPECT_EQ(server.requests()[0].headers.count("webhook-signature"), 0u);
+  EXPECT_EQ(json::parse(server.requests()[0].body)["text"], "at " + server.url());
+  EXPECT_EQ(run("{}").failure.type, "ConfigError");
 
-  EXPECT_EQ((*runner)->run("notification.published", "{}").failure.type, "ConfigError");
-  EXPECT_EQ((*runner)->run("notification.published", "plain").failure.type,
-            "MalformedNotification");
+  server.answer(canned_response(410));
+  EXPECT_EQ(run(data).failure.type, "DeliveryRefused") << "one of many URLs disables nothing";
+}
+
+TEST_F(NotifyFunction, TakesATemplateFromNotificationsAlone) {
+  start({{"WEBHOOK_URL", server.url()}});
+  const std::string data = R"({"template":"{{nobody}}"})";
+  EXPECT_EQ(run(data).failure.type, "TemplateError");
+  EXPECT_EQ(run(data, "form.submitted").outcome, Outcome::kOk);
+  ASSERT_EQ(server.requests().size(), 1u);
+  EXPECT_EQ(json::parse(server.requests()[0].body)["data"]["template"], "{{nobody}}");
+}
+
+TEST_F(NotifyFunction, RefusesDataThatAreNoJson) {
+  start({{"WEBHOOK_URL", server.url()}});
+  EXPECT_EQ(run("plain").failure.type, "MalformedNotification");
+  EXPECT_TRUE(server.requests().empty());
+}
+
+TEST_F(NotifyFunction, ReachesNoPrivateAddressUnlessAllowed) {
+  start({{"WEBHOOK_URL", server.url()}}, false);
+  const auto refused = run("{}");
+  EXPECT_EQ(refused.failure.type, "AddressRefused");
+  EXPECT_FALSE(refused.failure.retryable);
+  EXPECT_THAT(refused.failure.message, HasSubstr("127.0.0.1 (loopback, 127.0.0.0/8)"));
+  EXPECT_TRUE(server.requests().empty());
+
+  start({{"WEBHOOK_URL", server.url()}, {"WEBHOOK_ALLOW_PRIVATE", "maybe"}}, false);
+  EXPECT_EQ(run("{}").failure.type, "ConfigError");
+}
+
+TEST_F(NotifyFunction, AsksNoProxyOfTheEnvironment) {
+  const CannedServer proxy(canned_response(200));
+  start({{"WEBHOOK_URL", server.url()}, {"http_proxy", proxy.url()}, {"all_proxy", proxy.url()}});
+  EXPECT_EQ(output("{}")["status"], 204);
+  EXPECT_TRUE(proxy.requests().empty());
+}
+
+TEST_F(NotifyFunction, IsDisabledByAnAnswerOf410UntilTheRowIsGone) {
+  server.answer(canned_response(410));
+  start({{"WEBHOOK_URL", server.url()}});
+  const json gone = output("{}");
+  EXPECT_EQ(gone["status"], 410);
+  EXPECT_EQ(gone["disabled"], true);
+  const json skipped = output("{}");
+  EXPECT_EQ(skipped["skipped"], "disabled");
+  EXPECT_EQ(skipped["why"], "the webhook answered 410");
+  EXPECT_EQ(skipped["since"].get<std::string>().size(), sizeof "2026-11-28T00:00:00Z" - 1);
+  EXPECT_EQ(server.requests().size(), 1u) << "nothing was sent";
+
+  const auto rows = runner->store();
+  start({{"WEBHOOK_URL", server.url() + "/new"}});
+  runner->store() = rows;
+  server.answer(canned_response(200));
+  EXPECT_EQ(output("{}")["status"], 200) << "another URL is another webhook";
+
+  start({{"WEBHOOK_URL", server.url()}});
+  EXPECT_EQ(output("{}")["status"], 200) << "the row is gone";
+  EXPECT_EQ(output("{}")["answer"], "ok");
 }
 
 }  // namespace
