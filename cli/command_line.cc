@@ -15,6 +15,7 @@
 #include "cli/operator_verbs.h"
 #include "cli/schedule_verbs.h"
 #include "cli/verbs.h"
+#include "cli/webhook_verbs.h"
 
 namespace fanfare::cli {
 namespace {
@@ -529,6 +530,7 @@ int run_command_line(int argc, char** argv) {
   add_bench(app, parsed);
   add_operator_verbs(app, parsed.run);
   add_schedule_verbs(app, parsed.run);
+  add_webhook_verbs(app, parsed.run);
   let_fall_through(app);
 
   if (const std::string word = duration_after_wait(argc, argv); !word.empty()) {
