@@ -112,7 +112,9 @@ std::vector<std::string> remarks(const Checked& checked) {
     if (!pattern) continue;  // the broker says what is wrong with it
     std::set<std::string> fields;
     for (const auto& branch : pattern->branches) {
-      for (const auto& test : branch.attributes) fields.insert(test.path.front());
+      for (const auto& test : branch.attributes) {
+        if (test.path.size() == 1) fields.insert(test.path.front());
+      }
     }
     for (const std::string& field : fields) {
       if (std::find(known.begin(), known.end(), field) != known.end()) continue;

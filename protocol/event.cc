@@ -4,6 +4,7 @@
 
 #include "protocol/cursor.h"
 #include "protocol/ids.h"
+#include "protocol/notification_attributes.h"
 #include "protocol/packer.h"
 #include "protocol/utf8.h"
 
@@ -106,7 +107,9 @@ void read_extensions(Cursor& cursor, Each each) {
     if (std::find(names, names + i, names[i]) != names + i) {
       return cursor.fail("the same extension twice");
     }
-    const std::string_view value = attribute(cursor, kAttributeBytesMax);
+    const std::string_view value =
+        attribute(cursor, names[i] == kNotificationAttributes ? kNotificationAttributesMax
+                                                              : kAttributeBytesMax);
     if (cursor.ok()) each(names[i], value);
   }
 }

@@ -4,6 +4,8 @@
 
 #include "protocol/fold_case.h"
 #include "protocol/json_text.h"
+#include "protocol/notification_attributes.h"
+#include "protocol/pattern_match.h"
 
 namespace fanfare::protocol {
 namespace {
@@ -59,13 +61,18 @@ std::uint32_t EventFields::add_node(std::vector<std::string> path, bool is_data)
   return static_cast<std::uint32_t>(nodes_.size() - 1);
 }
 
-std::uint32_t EventFields::add_attribute(const std::string& name) {
+std::uint32_t EventFields::add_attribute(const std::vector<std::string>& path) {
+  std::vector<std::string> wanted{path.front()};
+  const bool within = path.size() > 1;
+  if (within) wanted.push_back(name_of_attribute(path));
   for (const std::uint32_t known : attributes_) {
-    if (nodes_[known].path.front() == name) return known;
+    if (nodes_[known].path == wanted) return known;
   }
-  const std::uint32_t field = add_node({name}, false);
+  const bool is_extension = !within && !attribute_of(EventView{}, wanted.front());
+  const std::uint32_t field = add_node(std::move(wanted), false);
   attributes_.push_back(field);
-  if (!attribute_of(EventView{}, name)) extensions_.push_back(field);
+  if (is_extension) extensions_.push_back(field);
+  if (within) within_attributes_.push_back(field);
   return field;
 }
 
@@ -126,12 +133,28 @@ void EventFields::begin(const EventView& event) {
   for (const std::uint32_t field : attributes_) {
     if (const auto* text = attribute_of(event, nodes_[field].path.front())) add_text(field, *text);
   }
-  if (extensions_.empty() || event.packed_extensions.empty()) return;
+  const bool none_wanted = extensions_.empty() && within_attributes_.empty();
+  if (none_wanted || event.packed_extensions.empty()) return;
   for (const auto& [name, text] : view_extensions(event)) {
+    if (name == kNotificationAttributes && add_within_attributes(text)) continue;
     for (const std::uint32_t field : extensions_) {
       if (nodes_[field].path.front() == name) add_text(field, text);
     }
   }
+}
+
+// False: it is a text as those of other extensions are.
+bool EventFields::add_within_attributes(std::string_view text) {
+  simdjson::dom::object object;
+  if (!parse_attributes(attributes_parser_, text, object)) return false;
+  for (const std::uint32_t field : within_attributes_) {
+    element at;
+    if (object.at_key(nodes_[field].path.back()).get(at) != simdjson::SUCCESS) continue;
+    each_value(at, false, [&](const element& value, bool in_array) {
+      fill(add_leaf(field, in_array), value, kNone);
+    });
+  }
+  return true;
 }
 
 // One that is empty is not there, see to_pattern_json.

@@ -45,9 +45,9 @@ class EventFields {
  public:
   EventFields();
 
-  // Fields are numbered as they are added; the same one has the same number. Attributes by name,
-  // those of data by their path within it.
-  std::uint32_t add_attribute(const std::string& name);
+  // Fields are numbered as they are added; the same one has the same number. Attributes by the path
+  // of a test, those of data by their path within it.
+  std::uint32_t add_attribute(const std::vector<std::string>& path);
   std::uint32_t add_data(const std::vector<std::string>& path);
   std::size_t size() const { return nodes_.size(); }
   const std::vector<std::string>& path_of(std::uint32_t field) const { return nodes_[field].path; }
@@ -103,6 +103,7 @@ class EventFields {
   void add_child(std::uint32_t parent, std::uint32_t node);
   void grow_children();
   void add_text(std::uint32_t field, std::string_view text);
+  bool add_within_attributes(std::string_view text);
   Leaf& add_leaf(std::uint32_t field, bool in_array);
   void walk(std::uint32_t node, const simdjson::dom::element& at, std::uint32_t frame,
             bool in_array);
@@ -113,8 +114,9 @@ class EventFields {
   std::vector<Node> nodes_;
   std::vector<Child> children_;  // of all nodes: a table with free places, its size a power of two
   std::size_t children_count_ = 0;
-  std::vector<std::uint32_t> attributes_;  // fields
-  std::vector<std::uint32_t> extensions_;  // those of them that are no attribute of CloudEvents
+  std::vector<std::uint32_t> attributes_;         // fields
+  std::vector<std::uint32_t> extensions_;         // those of them that are extensions
+  std::vector<std::uint32_t> within_attributes_;  // those that lie within kNotificationAttributes
 
   std::uint64_t event_ = 0;    // counts events
   std::uint64_t objects_ = 0;  // counts objects, of all events
@@ -128,6 +130,7 @@ class EventFields {
   std::size_t folded_count_ = 0;
   simdjson::dom::parser parser_;
   simdjson::dom::parser deep_parser_;  // for the few that nest as deep as may be
+  simdjson::dom::parser attributes_parser_;
   simdjson::dom::element root_;
   std::string padded_;  // the data, with what simdjson wants behind it
 };

@@ -88,7 +88,7 @@ std::uint32_t MatcherIndex::share(const FieldTest& test, bool is_data) {
   if (!is_new) return known->second;
   SharedTest& shared = tests.emplace_back();
   shared.test = test;
-  shared.field = is_data ? fields.add_data(test.path) : fields.add_attribute(test.path.front());
+  shared.field = is_data ? fields.add_data(test.path) : fields.add_attribute(test.path);
   shared.absence_holds = absence_matches(test);
   sort_texts(shared);
   for (const Alternative& one : shared.test.alternatives) {

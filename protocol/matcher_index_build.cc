@@ -24,7 +24,7 @@ class IndexBuilder {
   IndexBuilder(MatcherIndex& index, std::uint64_t seed)
       : index_(index),
         counts_(index.keys_.size()),
-        type_(index.fields.add_attribute("type")),
+        type_(index.fields.add_attribute({"type"})),
         salts_(seed << 32) {}
 
   // False: two keys could not be told apart, which happens once in many thousand times.

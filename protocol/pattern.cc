@@ -6,7 +6,9 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "protocol/event.h"
 #include "protocol/json_text.h"
+#include "protocol/notification_attributes.h"
 #include "protocol/pattern_alternative.h"
 
 namespace fanfare::protocol {
@@ -47,11 +49,13 @@ bool may_match_text(const Alternative& alternative) {
   }
 }
 
-// Attributes are text and nothing lies within them: other tests could never hold.
+// Attributes are text and nothing lies within them: other tests could never hold. But for what lies
+// within `attributes`, which may be anything.
 Result<void> check_attribute(const FieldTest& test) {
   if (test.path.size() > 1) {
-    return reject(
-        fmt::format("pattern field '{}': only data has fields within it", joined(test.path)));
+    if (test.path.front() == kNotificationAttributes) return {};
+    return reject(fmt::format(
+        "pattern field '{}': only data and attributes have fields within them", joined(test.path)));
   }
   if (std::ranges::all_of(test.alternatives, may_match_text)) return {};
   return reject(fmt::format(

@@ -17,7 +17,8 @@
 //   {"numeric": [">", 0, "<=", 5]}          a number in a range; = < <= > >=, one or two of them
 //   {"cidr": "10.0.0.0/24"}                 an IP address, of version 4 or 6, in a range
 // Where the document has an array, one of its elements is to match; fields within one array of
-// objects match in the same element of it, never in different ones. Dotted keys equal nested keys.
+// objects match in the same element of it, never in different ones. Dotted keys equal nested keys;
+// but within "attributes" (see notification_attributes.h) they are one name.
 // Of keys that a pattern has twice the last one counts, of a document's the first one. Anything
 // else is refused with the path of the offending field.
 #pragma once
@@ -65,7 +66,8 @@ struct FieldTest {
 
 // All of its tests must hold.
 struct Branch {
-  std::vector<FieldTest> attributes;  // of an event; their paths are {"type"} and the like
+  // Of an event: their paths are {"type"} and the like, or begin with "attributes".
+  std::vector<FieldTest> attributes;
   // Of its data, or of a document of another shape; ascending by path. The path of data itself is
   // empty.
   std::vector<FieldTest> fields;

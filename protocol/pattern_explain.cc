@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "protocol/json_text.h"
+#include "protocol/notification_attributes.h"
 #include "protocol/pattern_alternative.h"
 #include "protocol/pattern_match.h"
 
@@ -140,10 +141,15 @@ class Explaining {
     return name.empty() ? "data" : "data." + name;
   }
 
-  // Of an event these are texts.
+  // Of an event these are texts, but for those within kNotificationAttributes.
   FieldExplained attribute(const FieldTest& test) const {
     Found found;
     element value;
+    if (test.path.size() > 1) {
+      const Path path{test.path.front(), name_of_attribute(test.path)};
+      find(path, 0, root_, found);
+      return explained(test, fmt::format("{}", fmt::join(path, ".")), found);
+    }
     if (root_.at_key(test.path.front()).get(value) == simdjson::SUCCESS && value.is_string()) {
       found.values.push_back(value);
     }

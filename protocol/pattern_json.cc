@@ -3,6 +3,8 @@
 
 #include "protocol/event.h"
 #include "protocol/json_text.h"
+#include "protocol/notification_attributes.h"
+#include "protocol/pattern_match.h"
 
 namespace fanfare::protocol {
 namespace {
@@ -24,6 +26,12 @@ bool is_json(const EventView& event) {
   return parser.parse(event.data.data(), event.data.size()).error() == simdjson::SUCCESS;
 }
 
+bool is_object(std::string_view text) {
+  simdjson::dom::parser parser;
+  simdjson::dom::object object;
+  return parse_attributes(parser, text, object);
+}
+
 }  // namespace
 
 std::string to_pattern_json(const EventView& event) {
@@ -37,7 +45,14 @@ std::string to_pattern_json(const EventView& event) {
   append_member(json, "time", event.time);
   append_member(json, "datacontenttype", event.content_type);
   append_member(json, "dataschema", event.data_schema);
-  for (const auto& [name, value] : view_extensions(event)) append_member(json, name, value);
+  for (const auto& [name, value] : view_extensions(event)) {
+    if (name == kNotificationAttributes && is_object(value)) {
+      json += ",\"attributes\":";
+      json += value;
+    } else {
+      append_member(json, name, value);
+    }
+  }
   if (is_json(event)) {
     json += ",\"data\":";
     json += event.data;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "protocol/fold_case.h"
+#include "protocol/json_text.h"
 
 namespace fanfare::protocol {
 namespace {
@@ -94,7 +95,39 @@ bool fields_match(const Branch& branch, const element* root) {
   return wanted.empty() || all_hold(wanted, 0, *root);
 }
 
+// Of an event's JSON view.
+bool attribute_matches(const FieldTest& test, const element& root) {
+  element at, inner;
+  if (root.at_key(test.path.front()).get(at) != simdjson::SUCCESS) return absence_matches(test);
+  if (test.path.size() == 1) {
+    std::string_view text;
+    return at.get(text) == simdjson::SUCCESS ? text_matches(test, text) : absence_matches(test);
+  }
+  bool found = false, holds = false;
+  simdjson::dom::object object;
+  if (at.get(object) == simdjson::SUCCESS &&
+      object.at_key(name_of_attribute(test.path)).get(inner) == simdjson::SUCCESS) {
+    each_value(inner, false, [&](const element& value, bool) {
+      found = true;
+      holds = holds || any_matches(test, value);
+    });
+  }
+  return found ? holds : absence_matches(test);
+}
+
 }  // namespace
+
+bool parse_attributes(simdjson::dom::parser& parser, std::string_view text,
+                      simdjson::dom::object& object) {
+  return text.starts_with('{') && nests_within_bounds(text) &&
+         parser.parse(text.data(), text.size()).get(object) == simdjson::SUCCESS;
+}
+
+std::string name_of_attribute(const std::vector<std::string>& path) {
+  std::string name = path.at(1);
+  for (std::size_t i = 2; i < path.size(); ++i) name += "." + path[i];
+  return name;
+}
 
 bool in_range(const Alternative& range, double number) {
   const bool above = range.min_inside ? number >= range.number : number > range.number;
@@ -180,12 +213,8 @@ bool matches(const Pattern& pattern, std::string_view json) {
     fields_of = root.at_key("data").get(data) == simdjson::SUCCESS ? &data : nullptr;
   }
   return std::ranges::any_of(pattern.branches, [&](const Branch& branch) {
-    const bool attributes = std::ranges::all_of(branch.attributes, [&](const FieldTest& test) {
-      std::string_view text;
-      return root.at_key(test.path.front()).get(text) == simdjson::SUCCESS
-                 ? text_matches(test, text)
-                 : absence_matches(test);
-    });
+    const bool attributes = std::ranges::all_of(
+        branch.attributes, [&](const FieldTest& test) { return attribute_matches(test, root); });
     return attributes && fields_match(branch, fields_of);
   });
 }

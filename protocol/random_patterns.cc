@@ -181,6 +181,8 @@ std::string RandomPatterns::pattern() {
   if (one_in(8)) {
     all += R"("$or":[{)" + one_attribute() + R"(},{"data":)" + fields(0) + "}],";
   }
+  // Not within "$or" as well: two tests of one attribute would have to hold for the same value.
+  if (one_in(5)) all += R"("attributes":{")" + key() + R"(":)" + alternatives(false) + "},";
   if (one_in(12)) {
     all += R"("data":)" + alternatives(false) + ",";
   } else if (all.empty() || !one_in(4)) {
@@ -238,6 +240,7 @@ Event RandomPatterns::event() {
   if (one_in(3)) event.id = text();
   if (one_in(2)) event.extensions.emplace_back("region", text());
   if (one_in(4)) event.extensions.emplace_back("zone", text());
+  if (one_in(2)) event.extensions.emplace_back("attributes", one_in(6) ? text() : object(4));
   event.data = one_in(20) ? "no JSON" : one_in(8) ? value(0) : one_in(6) ? rows(0) : object(0);
   if (one_in(10)) event.content_type = pick({"application/json", "text/plain"});
   return event;
