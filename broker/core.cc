@@ -166,6 +166,11 @@ struct Core::AnswerHandler {
     }
     core.begin_again(store::ListWorkers{}, p, answer.error(), now);
   }
+  void operator()(ForTopics& p) {
+    if (auto* list = got<store::TopicList>()) return core.on_topics(std::move(*list));
+    core.begin_again(store::ListTopics{}, p, answer.error(), now);
+  }
+  void operator()(ForTopic& p) { core.on_topic_set(p, answer); }
   void operator()(ForNote&) {}
   void operator()(ForOffice&) { core.asking_office_ = false; }
   void operator()(ForSurvey& p) {

@@ -42,6 +42,7 @@
 #include "broker/place.h"
 #include "broker/retry.h"
 #include "broker/router.h"
+#include "broker/topic_table.h"
 #include "protocol/caused_event.h"
 #include "protocol/event.h"
 #include "protocol/messages.h"
@@ -354,6 +355,10 @@ class Core {
     AdminRequest admin;
     bool paused;
   };
+  struct ForTopics {};
+  struct ForTopic {
+    TopicPut put;
+  };
   struct ForWish {
     AdminRequest admin;
     std::string worker;
@@ -372,7 +377,7 @@ class Core {
       std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey, ForAppend,
                    ForPage, ForDue, ForPostpone, ForBury, ForRecall, ForLookup, ForDeploy,
                    ForRemove, ForSetState, ForWish, ForFind, ForPurgedRows, ForLetters, ForRedrive,
-                   ForPurgeLetters, ForRepublish, ForOutboxCounts, ForOutbox>;
+                   ForPurgeLetters, ForRepublish, ForOutboxCounts, ForOutbox, ForTopics, ForTopic>;
 
   // core.cc: start, time, plumbing
   void begin_again(store::Call call, Purpose purpose, const Error& error, Now now);
@@ -591,6 +596,21 @@ class Core {
   void set_state(const AdminCall& call, bool paused);
   void on_state_set(ForSetState& purpose, const Result<store::Answer>& answer);
 
+  // core_topics.cc: who subscribes to what is published to topics
+  struct TopicChange {
+    AdminRequest admin;
+    std::string verb, body;
+    std::string answer = {};
+    std::size_t unanswered = 0;  // calls under way
+    std::optional<Error> failure = {};
+  };
+  void on_topics(store::TopicList list);
+  void subscribe_to_topics();
+  void answer_topics(const AdminCall& call);
+  void change_topics(const AdminCall& call);
+  void begin_topic_changes();
+  void on_topic_set(ForTopic& purpose, const Result<store::Answer>& answer);
+
   // core_cancel.cc: operators end deliveries, wherever they are
   struct Cancellation {  // of one event, for one function or all
     AdminRequest admin;  // its function is empty if none was named
@@ -675,6 +695,9 @@ class Core {
   std::uint64_t routes_forgotten_ = 0;  // by router_, when targets_ was last right
   std::unordered_map<const Route*, std::shared_ptr<const Target>> targets_;
   std::unordered_map<std::string, std::shared_ptr<const Target>> targets_by_name_;
+  TopicTable topics_;
+  bool topics_known_ = false;              // Redis has said which there are
+  std::deque<TopicChange> topic_changes_;  // asked for; the first is under way
   std::map<std::string, std::unique_ptr<FunctionState>> functions_;
   std::vector<FunctionState*> touched_;  // may have something to lend
   FunctionState triggers_;      // no function: the owner of the outbox that schedules fire into

@@ -47,6 +47,12 @@ const Core::AdminVerb* Core::admin_verb(std::string_view name) {
       {"workers", false, &Core::answer_workers},
       {"drain_worker", false, &Core::drain_worker},
       {"resume_worker", false, &Core::resume_worker},
+      {"topics", false, &Core::answer_topics},
+      {"add_topic", false, &Core::change_topics},
+      {"remove_topic", false, &Core::change_topics},
+      {"subscribe", false, &Core::change_topics},
+      {"unsubscribe", false, &Core::change_topics},
+      {"declare_topics", false, &Core::change_topics},
   };
   const auto* const at = std::ranges::find(kVerbs, name, &AdminVerb::name);
   if (at != std::end(kVerbs)) return at;
@@ -55,7 +61,7 @@ const Core::AdminVerb* Core::admin_verb(std::string_view name) {
 
 void Core::on_admin(const Peer& peer, const protocol::Admin& admin, Now now) {
   const json body = json::parse(admin.data.empty() ? "{}" : admin.data, nullptr, false);
-  AdminCall call{peer, admin.request, body, {}, nullptr, now};
+  AdminCall call{peer, admin.request, admin.verb, body, {}, nullptr, now};
   if (!body.is_object()) {
     return refuse_admin(call, Refusal::kMalformed, "the body is not a JSON object");
   }
@@ -156,6 +162,14 @@ std::vector<std::string> Core::missing_destinations(const protocol::Manifest& ma
 }
 
 void Core::remove(const AdminCall& admin) {
+  if (const auto topics = topics_.topics_of(admin.name); !topics.empty()) {
+    return refuse_admin(
+        admin, Refusal::kInvalid,
+        fmt::format(
+            "{} subscribes to topic {}: unsubscribe it first (`fanfare topic unsubscribe {} "
+            "{}`, or in triggers.toml)",
+            admin.name, fmt::join(topics, ", "), topics.front(), admin.name));
+  }
   call(store::Remove{epoch_, admin.name}, ForRemove{{admin.peer, admin.request, admin.name}});
 }
 

@@ -12,6 +12,7 @@ namespace fanfare::broker {
 struct Core::AdminCall {
   const Peer& peer;
   std::uint64_t request;
+  std::string verb;
   const nlohmann::json& body;  // an object
   std::string name;            // of a function, as the body has it; may be empty
   FunctionState* function;     // set for verbs that name one

@@ -224,6 +224,8 @@ class CoreHarness {
   store::Answer yes(const store::Call& call) {
     if (std::holds_alternative<store::Begin>(call)) return store::Begun{1, {}};
     if (std::holds_alternative<store::ListWorkers>(call)) return store::WorkerList{};
+    if (std::holds_alternative<store::ListTopics>(call)) return store::TopicList{};
+    if (std::holds_alternative<store::SetTopic>(call)) return store::TopicSet{};
     if (std::holds_alternative<store::ListFunctions>(call)) {
       store::FunctionList list;
       for (const auto& [name, toml] : functions_) {

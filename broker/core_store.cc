@@ -40,6 +40,7 @@ void Core::on_begun(const store::Begun& begun, Now now) {
   dispatch_opens_at_ = now.steady + options_.announce_grace;
   call(store::ListWorkers{}, ForWorkers{});
   call(store::ListFunctions{}, ForRegistry{});
+  call(store::ListTopics{}, ForTopics{});
 }
 
 void Core::on_registry(store::FunctionList list, Now now) {
@@ -50,8 +51,9 @@ void Core::on_registry(store::FunctionList list, Now now) {
   maybe_open_dispatch(now);
 }
 
-// Without the counts nobody could say which queue is full.
+// Without the counts nobody could say which queue is full, and without the topics who gets what.
 void Core::maybe_open_intake() {
+  if (!topics_known_) return;
   intake_open_ = intake_open_ || std::ranges::all_of(functions_, [](const auto& function) {
                    return function.second->looked_at();
                  });
@@ -93,6 +95,7 @@ void Core::rebuild_router() {
       }
     }
   }
+  subscribe_to_topics();
 }
 
 void Core::survey(FunctionState& function) {

@@ -331,6 +331,7 @@ TEST(Starting, TakesNoEventsBeforeItKnowsHowFullTheQueuesAre) {
   answer_next([](const store::Call&) { return store::Answer{store::Begun{1, {}}}; });
   answer_next([](const store::Call& call) {
     if (std::holds_alternative<store::ListWorkers>(call)) return store::Answer{store::WorkerList{}};
+    if (std::holds_alternative<store::ListTopics>(call)) return store::Answer{store::TopicList{}};
     const auto functions = CoreHarness::one();
     const auto& [name, toml] = *functions.begin();
     return store::Answer{store::FunctionList{{{name, toml, std::string(64, 'd'), 1, false}}}};

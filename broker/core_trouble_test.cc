@@ -27,6 +27,7 @@ struct TwoFunctions {
                                 std::string(64, 'd'), 1, false});
     }
     answer<store::ListFunctions>(store::Answer{list});
+    answer<store::ListTopics>(store::Answer{store::TopicList{}});
   }
   void pump() {
     core.flush(now);

@@ -106,6 +106,17 @@ class CoreWorld {
     });
     return all;
   }
+  // Everything of type T that was sent to `peer` and not taken yet.
+  template <typename T>
+  std::vector<T> take(const std::string& peer) {
+    std::vector<T> taken;
+    std::erase_if(inbox_[peer], [&](protocol::Message& message) {
+      auto* wanted = std::get_if<T>(&message);
+      if (wanted) taken.push_back(std::move(*wanted));
+      return wanted != nullptr;
+    });
+    return taken;
+  }
   static protocol::HeldDelivery held(const protocol::Delivery& delivery) {
     return {"f", delivery.id, delivery.token};
   }

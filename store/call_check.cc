@@ -154,6 +154,13 @@ struct Checker {
                          call.row_before.size() <= kScheduleRowMax;
     return has_row ? check_schedule(call.name) : reject("a row of the ledger is 1 to 256 bytes");
   }
+  Result<void> operator()(const SetTopic& call) {
+    if (call.definition.size() > kTopicDefinitionMax) {
+      return reject("a topic's definition is over 128 KiB");
+    }
+    if (protocol::is_function_name(call.name)) return {};
+    return reject("not a topic's name: " + std::string{call.name.substr(0, 64)});
+  }
   Result<void> operator()(const ReadLetters& call) { return letters(call, call.letters.size()); }
   Result<void> operator()(const PurgeLetters& call) { return letters(call, call.letters.size()); }
   Result<void> operator()(const Redrive& call) {

@@ -67,6 +67,7 @@ struct Sizer {
   }
   std::size_t operator()(const WriteRows& call) const { return call.packed.size(); }
   std::size_t operator()(const SetSchedule& call) const { return call.definition.size(); }
+  std::size_t operator()(const SetTopic& call) const { return call.definition.size(); }
   std::size_t operator()(const Fire& call) const {
     std::size_t sum = 2 * kScheduleRowMax;
     for (const std::string& event : call.packed_events) sum += event.size() + 16;

@@ -20,6 +20,7 @@
 #include "protocol/record.h"
 #include "store/row_calls.h"
 #include "store/schedule_calls.h"
+#include "store/topic_calls.h"
 #include "store/usage.h"
 
 namespace fanfare::store {
@@ -464,10 +465,11 @@ using Call =
     std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Survey, Recall, ListFunctions,
                  Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes, ReadOutbox, SetState,
                  Lookup, GetRows, ListRows, WriteRows, Meter, Find, ReadLetters, Redrive,
-                 PurgeLetters, SetSchedule, Fire, ListSchedules, GetRevision>;
-using Answer = std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
-                            FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts,
-                            OutboxPage, StateSet, LookedUp, Rows, RowsWritten, Metered, Found,
-                            LetterList, Purged, ScheduleSet, Fired, ScheduleList, Revision>;
+                 PurgeLetters, SetSchedule, Fire, ListSchedules, GetRevision, SetTopic, ListTopics>;
+using Answer =
+    std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
+                 FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts, OutboxPage,
+                 StateSet, LookedUp, Rows, RowsWritten, Metered, Found, LetterList, Purged,
+                 ScheduleSet, Fired, ScheduleList, Revision, TopicSet, TopicList>;
 
 }  // namespace fanfare::store

@@ -44,6 +44,16 @@ struct Printer {
     for (const auto& line : lines) text += line;
     return text;
   }
+  std::string operator()(const TopicSet& a) const {
+    return fmt::format("topic set {} {}", a.existed, a.full);
+  }
+  std::string operator()(const TopicList& a) const {
+    std::set<std::string> lines;  // in no order
+    for (const auto& item : a.items) {
+      lines.insert(fmt::format(" | {} {}", item.name, item.definition));
+    }
+    return fmt::format("topics {}{}", a.next, fmt::join(lines, ""));
+  }
   std::string operator()(const Revision& a) const { return fmt::format("revision {}", a.revision); }
   std::string operator()(const Committed& a) const { return "committed " + verdicts(a.verdicts); }
   std::string operator()(const Moved& a) const { return "moved " + verdicts(a.verdicts); }
@@ -465,7 +475,11 @@ class Caller {
 
   Call registry() {
     const std::string name = chance(50) ? "a" : "b";
-    switch (number(0, 8)) {
+    switch (number(0, 10)) {
+      case 9:
+        return ListTopics{};
+      case 10:
+        return SetTopic{epoch(), name, chance(40) ? "" : fmt::format("{{{}}}", number(1, 2))};
       case 0:
         return ListFunctions{};
       case 1:

@@ -266,6 +266,20 @@ struct Decoder {
     return Answer{Revision{static_cast<std::uint64_t>(reply.integer())}};
   }
 
+  Result<Answer> operator()(const SetTopic&) {
+    return Answer{TopicSet{reply.integer() == 1, reply.integer() == -1}};
+  }
+
+  Result<Answer> operator()(const ListTopics&) {
+    if (reply.size() % 2 != 1) return unexpected("topics");
+    TopicList list;
+    if (reply[0].text() != "0") list.next = reply[0].text();
+    for (std::size_t i = 1; i < reply.size(); i += 2) {
+      list.items.push_back({std::string{reply[i].text()}, std::string{reply[i + 1].text()}});
+    }
+    return Answer{std::move(list)};
+  }
+
   Result<Answer> operator()(const Find& call) {
     Found found;
     const std::string_view place = reply[0].text();

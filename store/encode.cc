@@ -414,6 +414,21 @@ struct Encoder {
     out.add(kSchedulesRevisionKey);
   }
 
+  void operator()(const SetTopic& call) {
+    start(out, call.definition.empty() ? "fanfare_remove_topic" : "fanfare_set_topic", 2);
+    out.add(kMetaKey);
+    out.add(kTopicsKey);
+    out.add_number(call.epoch);
+    out.add(call.name);
+    out.add(call.definition);
+  }
+
+  void operator()(const ListTopics& call) {
+    start(out, "fanfare_list_topics", 1, true);
+    out.add(kTopicsKey);
+    out.add_copy(call.cursor.empty() ? "0" : call.cursor);
+  }
+
   void operator()(const Find& call) {
     start(out, "fanfare_find", 3 + 2 * kLanes, true);
     out.add_copy(later_key(call.function));

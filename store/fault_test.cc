@@ -281,6 +281,9 @@ std::vector<Story> stories() {
       {"fire", {SetSchedule{"s", "{}"}}, Fire{"s", 1, "", "row", {"e0", "e1", "e2"}}},
       {"fire again", fired, Fire{"s", 1, "row", "next", {"e1"}}},
       {"fire what has fired", fired, Fire{"s", 1, "", "row", {"e0"}}},
+      {"set a topic", {}, SetTopic{1, "t", "{}"}},
+      {"set a topic anew", {SetTopic{1, "t", "{}"}}, SetTopic{1, "t", "{1}"}},
+      {"remove a topic", {SetTopic{1, "t", "{}"}}, SetTopic{1, "t", ""}},
       {"note a worker", {}, NoteWorker{1, "w", "x"}},
       {"forget a worker", {NoteWorker{1, "w", "x"}}, NoteWorker{1, "w", "x", true}},
   };

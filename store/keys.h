@@ -23,6 +23,8 @@ inline constexpr std::string_view kSchedulesKey = "fanfare:schedules";  // hash:
 inline constexpr std::string_view kSchedulesLedgerKey = "fanfare:schedules:ledger";  // hash: → row
 inline constexpr std::string_view kSchedulesRevisionKey = "fanfare:schedules:revision";  // number
 
+inline constexpr std::string_view kTopicsKey = "fanfare:topics";  // hash: name → definition
+
 inline constexpr std::string_view kLayoutVersion = "1";  // meta.layout
 
 // All lanes there can be: ten priorities, each without and with sixteen hashes.

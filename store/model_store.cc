@@ -551,6 +551,25 @@ struct ModelStore::Answering {
     return Answer{Revision{store.schedules_revision_}};
   }
 
+  Result<Answer> operator()(const SetTopic& call) {
+    if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
+    const bool existed = store.topics_.contains(call.name);
+    if (call.definition.empty()) {
+      store.topics_.erase(call.name);
+    } else if (!existed && store.topics_.size() >= kTopicsMax) {
+      return Answer{TopicSet{.full = true}};
+    } else {
+      store.topics_[call.name] = call.definition;
+    }
+    return Answer{TopicSet{.existed = existed}};
+  }
+
+  Result<Answer> operator()(const ListTopics&) {
+    TopicList list;
+    for (const auto& [name, definition] : store.topics_) list.items.push_back({name, definition});
+    return Answer{std::move(list)};
+  }
+
   Result<Answer> operator()(const Find& call) {
     Found found;
     const Function& function = store.functions_[call.function];

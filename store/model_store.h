@@ -93,6 +93,7 @@ class ModelStore {
   std::map<ClaimKey, std::string> claims_;
   std::map<std::string, ScheduleList::Item> schedules_;
   std::uint64_t schedules_revision_ = 0;
+  std::map<std::string, std::string> topics_;
   std::map<std::string, std::uint64_t> metered_;  // worker → sequence
   std::map<std::int64_t, std::map<std::string, Usage>> usage_;
   std::uint32_t epoch_ = 0;

@@ -22,7 +22,8 @@ bool only_reads(const store::Call& call) {
          std::holds_alternative<store::ListRows>(call) ||
          std::holds_alternative<store::ReadLetters>(call) ||
          std::holds_alternative<store::ListSchedules>(call) ||
-         std::holds_alternative<store::GetRevision>(call);
+         std::holds_alternative<store::GetRevision>(call) ||
+         std::holds_alternative<store::ListTopics>(call);
 }
 
 const char* name_of(const store::Call& call) {
@@ -32,7 +33,8 @@ const char* name_of(const store::Call& call) {
       "deploy",        "remove",       "note_worker", "list_workers",   "count_outboxes",
       "read_outbox",   "set_state",    "lookup",      "get_rows",       "list_rows",
       "write_rows",    "meter",        "find",        "letters",        "redrive",
-      "purge_letters", "set_schedule", "fire",        "list_schedules", "get_revision"};
+      "purge_letters", "set_schedule", "fire",        "list_schedules", "get_revision",
+      "set_topic",     "list_topics"};
   static_assert(std::size(kNames) == std::variant_size_v<store::Call>);
   return kNames[call.index()];
 }

@@ -1,0 +1,304 @@
+#include "broker/topic_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/nearest.h"
+#include "protocol/ids.h"
+#include "store/topic_calls.h"
+
+namespace fanfare::broker {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string text_of(const ordered_json& object, const char* key) {
+  const auto at = object.find(key);
+  return at != object.end() && at->is_string() ? at->get<std::string>() : std::string{};
+}
+
+bool flag_of(const ordered_json& object, const char* key) {
+  const auto at = object.find(key);
+  return at != object.end() && at->is_boolean() && at->get<bool>();
+}
+
+ordered_json json_of(const Subscription& subscription) {
+  ordered_json json{{"function", subscription.function}};
+  if (!subscription.filter.empty()) {
+    json["filter"] = ordered_json::parse(subscription.filter);
+    json["filter_scope"] = protocol::to_string(subscription.scope);
+  }
+  json["file"] = subscription.from_file;
+  return json;
+}
+
+// Of a subscription its policy, as JSON or as a text that is JSON, and the policy's scope.
+Result<void> read_filter(const ordered_json& json, Subscription& into) {
+  if (const auto at = json.find("filter"); at != json.end() && !at->is_null()) {
+    into.filter = at->is_string() ? at->get<std::string>() : at->dump();
+    const ordered_json parsed = ordered_json::parse(into.filter, nullptr, false);
+    if (!into.filter.empty() && !parsed.is_object()) {
+      return reject("the filter policy is not a JSON object");
+    }
+    into.filter = parsed.is_object() && !parsed.empty() ? parsed.dump() : "";
+  }
+  if (const auto at = json.find("filter_scope"); at != json.end() && !at->is_null()) {
+    const auto scope = protocol::parse_filter_scope(at->is_string() ? at->get<std::string>() : "");
+    if (!scope) return scope.error();
+    into.scope = *scope;
+  }
+  return {};
+}
+
+Result<Subscription> read_subscription(const ordered_json& json) {
+  Subscription subscription;
+  subscription.function = text_of(json, "function");
+  if (!protocol::is_function_name(subscription.function)) {
+    return reject(fmt::format("'{}' is no function's name", subscription.function.substr(0, 64)));
+  }
+  if (auto read = read_filter(json, subscription); !read) return read.error();
+  return subscription;
+}
+
+Result<void> check_policy(const std::string& topic, const Subscription& subscription) {
+  const auto pattern =
+      protocol::subscription_pattern(topic, subscription.filter, subscription.scope);
+  if (pattern) return {};
+  return reject(fmt::format("{}, {}: {}", topic, subscription.function, pattern.error().message));
+}
+
+auto find_in(std::vector<Subscription>& all, std::string_view function) {
+  return std::ranges::find(all, function, &Subscription::function);
+}
+
+void set_in(std::vector<Subscription>& all, Subscription subscription) {
+  if (const auto at = find_in(all, subscription.function); at != all.end()) {
+    *at = std::move(subscription);
+    return;
+  }
+  const auto behind =
+      std::ranges::lower_bound(all, subscription.function, {}, &Subscription::function);
+  all.insert(behind, std::move(subscription));
+}
+
+Result<void> check_size(const std::string& name, const Topic& topic) {
+  if (topic.subscriptions.size() > kSubscriptionsMax) {
+    return reject(
+        fmt::format("{} would have over {} subscriptions: let further functions match "
+                    "{{\"source\": [\"{}\"]}} in their manifests",
+                    name, kSubscriptionsMax, protocol::source_of_topic(name)));
+  }
+  if (to_json(topic).size() <= store::kTopicDefinitionMax) return {};
+  return reject(fmt::format("the filter policies of {} are over {} KiB together", name,
+                            store::kTopicDefinitionMax / 1024));
+}
+
+Error of_the_file(const std::string& what) {
+  return reject(
+      fmt::format("{} is defined in triggers.toml: change it there and start "
+                  "fanfare-triggers again",
+                  what));
+}
+
+std::string answer_of(std::string_view name, std::string_view outcome) {
+  return ordered_json{{"name", name}, {"outcome", outcome}}.dump();
+}
+
+// The file's topics, as they are declared.
+Result<std::map<std::string, std::vector<Subscription>>> read_declared(const ordered_json& body) {
+  std::map<std::string, std::vector<Subscription>> declared;
+  const auto topics = body.find("topics");
+  if (topics == body.end() || !topics->is_object()) {
+    return reject("declare_topics needs the topics: {\"topics\": {NAME: {\"subscriptions\": []}}}");
+  }
+  for (const auto& [name, topic] : topics->items()) {
+    if (!protocol::is_function_name(name)) {
+      return reject(fmt::format("'{}' is no topic's name", name.substr(0, 64)));
+    }
+    auto& subscriptions = declared[name];
+    const auto listed = topic.find("subscriptions");
+    if (listed == topic.end()) continue;
+    for (const auto& json : *listed) {
+      auto subscription = read_subscription(json);
+      if (!subscription) return subscription.error();
+      if (auto fine = check_policy(name, *subscription); !fine) return fine.error();
+      subscription->from_file = true;
+      set_in(subscriptions, *std::move(subscription));
+    }
+  }
+  return declared;
+}
+
+// A topic once the file has, or has no more, these subscriptions.
+std::optional<Topic> declared_anew(Topic topic, const std::vector<Subscription>* declared) {
+  std::erase_if(topic.subscriptions, [](const Subscription& one) { return one.from_file; });
+  topic.from_file = declared != nullptr;
+  if (declared) {
+    for (const Subscription& one : *declared) set_in(topic.subscriptions, one);
+  }
+  if (!topic.from_file && !topic.from_operator) return std::nullopt;
+  return topic;
+}
+
+}  // namespace
+
+std::string to_json(const Topic& topic) {
+  ordered_json json{{"file", topic.from_file}, {"operator", topic.from_operator}};
+  json["subscriptions"] = ordered_json::array();
+  for (const Subscription& one : topic.subscriptions) json["subscriptions"].push_back(json_of(one));
+  return json.dump();
+}
+
+Result<Topic> topic_from_json(std::string_view text) {
+  const ordered_json json = ordered_json::parse(text, nullptr, false);
+  if (!json.is_object()) return reject("it is not a JSON object");
+  Topic topic{.from_file = flag_of(json, "file"), .from_operator = flag_of(json, "operator")};
+  const auto listed = json.find("subscriptions");
+  for (const auto& one : listed == json.end() ? ordered_json::array() : *listed) {
+    auto subscription = read_subscription(one);
+    if (!subscription) return subscription.error();
+    subscription->from_file = flag_of(one, "file");
+    set_in(topic.subscriptions, *std::move(subscription));
+  }
+  return topic;
+}
+
+Result<void> TopicTable::load(const std::string& name, std::string_view definition) {
+  auto topic = topic_from_json(definition);
+  if (!topic) {
+    topics_[name] = {.from_operator = true};
+    return topic.error();
+  }
+  topics_[name] = *std::move(topic);
+  return {};
+}
+
+void TopicTable::put(TopicPut put) {
+  if (put.topic) {
+    topics_[put.name] = *std::move(put.topic);
+  } else {
+    topics_.erase(put.name);
+  }
+}
+
+Error TopicTable::unknown(const std::string& name) const {
+  std::vector<std::string> names;
+  for (const auto& [known, topic] : topics_) names.push_back(known);
+  const std::string meant = nearest(name, names);
+  return reject(fmt::format(
+      "not_found: no topic is named '{}'{}", name.substr(0, 64),
+      meant.empty() ? "; `fanfare topic add` makes one" : "; did you mean " + meant + "?"));
+}
+
+Result<TopicChanges> TopicTable::declare(std::string_view text) const {
+  auto declared = read_declared(ordered_json::parse(text, nullptr, false));
+  if (!declared) return declared.error();
+  TopicChanges changes;
+  for (const auto& [name, topic] : topics_) {
+    const auto at = declared->find(name);
+    auto wanted = declared_anew(topic, at == declared->end() ? nullptr : &at->second);
+    if (wanted != topic) changes.puts.push_back({name, std::move(wanted)});
+  }
+  for (const auto& [name, subscriptions] : *declared) {
+    if (!topics_.contains(name)) {
+      changes.puts.push_back({name, declared_anew({}, &subscriptions)});
+    }
+  }
+  for (const TopicPut& put : changes.puts) {
+    if (!put.topic) continue;
+    if (auto fine = check_size(put.name, *put.topic); !fine) return fine.error();
+  }
+  changes.answer =
+      ordered_json{{"topics", declared->size()}, {"changed", changes.puts.size()}}.dump();
+  return changes;
+}
+
+Result<TopicChanges> TopicTable::changes(std::string_view verb, std::string_view text,
+                                         const IsDeployed& is_deployed) const {
+  const ordered_json body = ordered_json::parse(text, nullptr, false);
+  if (!body.is_object()) return reject("the body is not a JSON object");
+  if (verb == "declare_topics") return declare(text);
+  const std::string name = text_of(body, "name");
+  if (!protocol::is_function_name(name)) {
+    return reject(
+        fmt::format("{} needs the topic's name, 1 to 64 of a-z, A-Z, 0-9, - and _", verb));
+  }
+  const auto held = topics_.find(name);
+  Topic topic = held == topics_.end() ? Topic{} : held->second;
+  const auto changed = [&](Topic wanted, std::string_view outcome) {
+    wanted.from_operator = true;
+    TopicChanges changes{{}, answer_of(name, outcome)};
+    changes.puts.push_back({name, std::move(wanted)});
+    return changes;
+  };
+  if (verb == "add_topic") {
+    if (held != topics_.end()) return TopicChanges{{}, answer_of(name, "unchanged")};
+    return changed(std::move(topic), "added");
+  }
+  if (held == topics_.end()) return unknown(name);
+  if (verb == "remove_topic") {
+    if (topic.from_file) return of_the_file(name);
+    return TopicChanges{
+        {{name, std::nullopt}},
+        ordered_json{
+            {"name", name}, {"outcome", "removed"}, {"subscriptions", topic.subscriptions.size()}}
+            .dump()};
+  }
+
+  auto subscription = read_subscription(body);
+  if (!subscription) return subscription.error();
+  const auto at = find_in(topic.subscriptions, subscription->function);
+  const bool subscribes = at != topic.subscriptions.end();
+  if (subscribes && at->from_file) {
+    return of_the_file(fmt::format("the subscription of {} to {}", subscription->function, name));
+  }
+  if (verb == "unsubscribe") {
+    if (!subscribes) {
+      return reject(
+          fmt::format("not_found: {} does not subscribe to {}", subscription->function, name));
+    }
+    topic.subscriptions.erase(at);
+    return changed(std::move(topic), "unsubscribed");
+  }
+  if (verb != "subscribe") return reject(fmt::format("unknown verb '{}'", verb));
+  if (!is_deployed(subscription->function)) {
+    return reject(fmt::format("not_found: no function is named '{}': deploy it first",
+                              subscription->function));
+  }
+  if (auto fine = check_policy(name, *subscription); !fine) return fine.error();
+  if (subscribes && *at == *subscription) {
+    return TopicChanges{{}, answer_of(name, "unchanged")};
+  }
+  set_in(topic.subscriptions, *std::move(subscription));
+  if (auto fine = check_size(name, topic); !fine) return fine.error();
+  return changed(std::move(topic), subscribes ? "replaced" : "subscribed");
+}
+
+std::vector<std::string> TopicTable::topics_of(std::string_view function) const {
+  std::vector<std::string> names;
+  for (const auto& [name, topic] : topics_) {
+    const bool has = std::ranges::find(topic.subscriptions, function, &Subscription::function) !=
+                     topic.subscriptions.end();
+    if (has) names.push_back(name);
+  }
+  return names;
+}
+
+std::string TopicTable::answer(std::string_view wanted, const IsDeployed& is_deployed) const {
+  ordered_json list = ordered_json::array();
+  for (const auto& [name, topic] : topics_) {
+    if (!wanted.empty() && name != wanted) continue;
+    ordered_json json{{"name", name}, {"file", topic.from_file}};
+    json["subscriptions"] = ordered_json::array();
+    for (const Subscription& one : topic.subscriptions) {
+      json["subscriptions"].push_back(json_of(one));
+      json["subscriptions"].back()["deployed"] = is_deployed(one.function);
+    }
+    list.push_back(std::move(json));
+  }
+  return ordered_json{{"topics", std::move(list)}}.dump();
+}
+
+}  // namespace fanfare::broker

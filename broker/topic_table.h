@@ -1,0 +1,81 @@
+// Topics and who subscribes to them: what Redis holds, and what changes are asked for would make of
+// it.
+//
+// A subscriber is a function, and a notification is an event like any other: a subscription is one
+// more pattern of the function (protocol/filter_policy.h). Topics come from two sides: from
+// triggers.toml, which the gateway declares as a whole when it starts, and from operators. What is
+// from the file is the file's: operators do not change it, and it goes when the file no longer has
+// it.
+//
+// No I/O; lives with the broker's core, which writes a change to Redis first and puts it here once
+// Redis has it.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "protocol/filter_policy.h"
+
+namespace fanfare::broker {
+
+inline constexpr std::size_t kSubscriptionsMax = 256;  // of a topic
+
+struct Subscription {
+  std::string function;
+  std::string filter;  // JSON; empty: everything
+  protocol::FilterScope scope = protocol::FilterScope::kAttributes;
+  bool from_file = false;
+  bool operator==(const Subscription&) const = default;
+};
+
+struct Topic {
+  bool from_file = false, from_operator = false;  // at least one
+  std::vector<Subscription> subscriptions;        // ascending by function, each once
+  bool operator==(const Topic&) const = default;
+};
+
+std::string to_json(const Topic& topic);
+Result<Topic> topic_from_json(std::string_view json);
+
+// What a topic is to become; nothing: it goes.
+struct TopicPut {
+  std::string name;
+  std::optional<Topic> topic;
+};
+struct TopicChanges {
+  std::vector<TopicPut> puts;  // none: all is as it should be
+  std::string answer;          // to whoever asked, JSON
+};
+
+class TopicTable {
+ public:
+  using IsDeployed = std::function<bool(const std::string& function)>;
+
+  const std::map<std::string, Topic>& topics() const { return topics_; }
+  // A text that cannot be read takes the place of the topic: kReject says why.
+  Result<void> load(const std::string& name, std::string_view definition);
+  void put(TopicPut put);
+
+  // What `verb` would do: add_topic, remove_topic, subscribe, unsubscribe or declare_topics, with
+  // its body as docs/protocol.md has it. kReject says what is wrong with it and what to do.
+  Result<TopicChanges> changes(std::string_view verb, std::string_view body,
+                               const IsDeployed& is_deployed) const;
+
+  // The topics to which a function subscribes.
+  std::vector<std::string> topics_of(std::string_view function) const;
+  // {"topics":[…]}, all or the one of that name.
+  std::string answer(std::string_view name, const IsDeployed& is_deployed) const;
+
+ private:
+  Error unknown(const std::string& name) const;
+  Result<TopicChanges> declare(std::string_view body) const;
+
+  std::map<std::string, Topic> topics_;
+};
+
+}  // namespace fanfare::broker

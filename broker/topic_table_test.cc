@@ -1,0 +1,165 @@
+#include "broker/topic_table.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace fanfare::broker {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+const TopicTable::IsDeployed kAll = [](const std::string& function) {
+  return function != "missing";
+};
+
+// A table that makes each change at once.
+struct Topics {
+  std::string operator()(std::string_view verb, const std::string& body) {
+    auto changes = table.changes(verb, body, kAll);
+    if (!changes) return changes.error().message;
+    for (TopicPut& put : changes->puts) {
+      changed.push_back(put.name);
+      // As Redis has it, and a later broker reads it.
+      if (put.topic) {
+        const auto again = topic_from_json(to_json(*put.topic));
+        EXPECT_TRUE(again && *again == *put.topic) << to_json(*put.topic);
+      }
+      table.put(std::move(put));
+    }
+    return changes->answer;
+  }
+  std::string all() const { return table.answer("", kAll); }
+  std::vector<std::string> take_changed() { return std::exchange(changed, {}); }
+
+  TopicTable table;
+  std::vector<std::string> changed;
+};
+
+TEST(TopicTable, OperatorsAddSubscribeUnsubscribeAndRemove) {
+  Topics topics;
+  EXPECT_EQ(topics("add_topic", R"({"name":"orders"})"), R"({"name":"orders","outcome":"added"})");
+  EXPECT_THAT(topics("add_topic", R"({"name":"orders"})"), HasSubstr("unchanged"));
+  EXPECT_THAT(topics("subscribe", R"({"name":"orders","function":"mail"})"),
+              HasSubstr("subscribed"));
+  const std::string filtered =
+      R"({"name":"orders","function":"bill","filter":{"price":[{"numeric":[">",5]}]}})";
+  EXPECT_THAT(topics("subscribe", filtered), HasSubstr("subscribed"));
+  EXPECT_THAT(topics("subscribe", filtered), HasSubstr("unchanged"));
+  EXPECT_EQ(
+      topics.all(),
+      R"({"topics":[{"name":"orders","file":false,"subscriptions":[)"
+      R"({"function":"bill","filter":{"price":[{"numeric":[">",5]}]},"filter_scope":"attributes","file":false,"deployed":true},)"
+      R"({"function":"mail","file":false,"deployed":true}]}]})");
+  EXPECT_THAT(
+      topics("subscribe",
+             R"({"name":"orders","function":"mail","filter":"{\"a\":[1]}","filter_scope":"body"})"),
+      HasSubstr("replaced"));
+  EXPECT_THAT(topics.all(), HasSubstr(R"("filter":{"a":[1]},"filter_scope":"body")"));
+  EXPECT_THAT(topics.table.topics_of("mail"), ElementsAre("orders"));
+  EXPECT_THAT(topics("unsubscribe", R"({"name":"orders","function":"mail"})"),
+              HasSubstr("unsubscribed"));
+  EXPECT_THAT(topics("remove_topic", R"({"name":"orders"})"),
+              HasSubstr(R"("outcome":"removed","subscriptions":1)"));
+  EXPECT_EQ(topics.all(), R"({"topics":[]})");
+}
+
+TEST(TopicTable, SaysWhatIsWrongAndWhatToDo) {
+  Topics topics;
+  topics("add_topic", R"({"name":"orders"})");
+  topics.take_changed();
+  EXPECT_THAT(topics("subscribe", R"({"name":"order","function":"mail"})"),
+              HasSubstr("did you mean orders?"));
+  EXPECT_THAT(topics("subscribe", R"({"name":"zebras","function":"mail"})"),
+              HasSubstr("`fanfare topic add`"));
+  EXPECT_THAT(topics("subscribe", R"({"name":"orders","function":"missing"})"),
+              HasSubstr("deploy it first"));
+  EXPECT_THAT(topics("subscribe", R"({"name":"orders"})"), HasSubstr("is no function's name"));
+  EXPECT_THAT(topics("subscribe", R"({"name":"orders","function":"f","filter":{"a":1}})"),
+              HasSubstr("orders, f: filter policy field 'a'"));
+  EXPECT_THAT(topics("subscribe", R"({"name":"orders","function":"f","filter":[1]})"),
+              HasSubstr("not a JSON object"));
+  EXPECT_THAT(
+      topics("subscribe", R"({"name":"orders","function":"f","filter":{},"filter_scope":"x"})"),
+      HasSubstr("\"attributes\" or \"body\""));
+  EXPECT_THAT(topics("unsubscribe", R"({"name":"orders","function":"f"})"),
+              HasSubstr("not_found: f does not subscribe to orders"));
+  EXPECT_THAT(topics("add_topic", R"({"name":"a b"})"), HasSubstr("1 to 64"));
+  EXPECT_THAT(topics("add_topic", "[]"), HasSubstr("not a JSON object"));
+  EXPECT_THAT(topics("declare_topics", "{}"), HasSubstr("needs the topics"));
+  EXPECT_TRUE(topics.changed.empty());
+}
+
+TEST(TopicTable, HasRoomForSoManySubscribers) {
+  Topics topics;
+  topics("add_topic", R"({"name":"orders"})");
+  for (std::size_t i = 0; i < kSubscriptionsMax; ++i) {
+    topics("subscribe", R"({"name":"orders","function":"f)" + std::to_string(i) + "\"}");
+  }
+  EXPECT_THAT(topics("subscribe", R"({"name":"orders","function":"another"})"),
+              HasSubstr(R"({"source": ["/topics/orders"]})"));
+  EXPECT_THAT(topics("subscribe", R"({"name":"orders","function":"f7","filter":{"a":[1]}})"),
+              HasSubstr("replaced"));
+  topics("add_topic", R"({"name":"policies"})");
+  std::string said;
+  for (int i = 0; i < 20 && said.find("KiB") == said.npos; ++i) {
+    said = topics("subscribe", R"({"name":"policies","function":"f)" + std::to_string(i) +
+                                   R"(","filter":{"a":[")" + std::string(15'000, 'x') + "\"]}}");
+  }
+  EXPECT_THAT(said, HasSubstr("over 128 KiB together"));
+}
+
+TEST(TopicTable, TheFilesTopicsAreAsTheFileHasThem) {
+  Topics topics;
+  topics("add_topic", R"({"name":"mine"})");
+  topics("add_topic", R"({"name":"both"})");
+  topics("subscribe", R"({"name":"both","function":"mail"})");
+  topics("subscribe", R"({"name":"both","function":"bill"})");
+  topics.take_changed();
+  const std::string file =
+      R"({"topics":{"both":{"subscriptions":[{"function":"mail","filter":{"a":["b"]}}]},)"
+      R"("new":{"subscriptions":[{"function":"missing"}]}}})";
+  EXPECT_EQ(topics("declare_topics", file), R"({"topics":2,"changed":2})");
+  EXPECT_THAT(topics.take_changed(), ElementsAre("both", "new"));
+  EXPECT_EQ(topics("declare_topics", file), R"({"topics":2,"changed":0})");
+  EXPECT_THAT(topics.all(), HasSubstr(R"({"function":"missing","file":true,"deployed":false})"));
+
+  EXPECT_THAT(topics("unsubscribe", R"({"name":"both","function":"mail"})"),
+              HasSubstr("defined in triggers.toml"));
+  EXPECT_THAT(topics("subscribe", R"({"name":"both","function":"mail"})"),
+              HasSubstr("defined in triggers.toml"));
+  EXPECT_THAT(topics("remove_topic", R"({"name":"new"})"), HasSubstr("defined in triggers.toml"));
+  EXPECT_THAT(topics("subscribe", R"({"name":"new","function":"bill"})"), HasSubstr("subscribed"));
+  topics.take_changed();
+
+  // What is gone from the file goes, what operators have done stays.
+  topics("declare_topics", R"({"topics":{}})");
+  EXPECT_THAT(topics.take_changed(), ElementsAre("both", "new"));
+  EXPECT_EQ(topics.all(), R"({"topics":[{"name":"both","file":false,"subscriptions":[)"
+                          R"({"function":"bill","file":false,"deployed":true}]},)"
+                          R"({"name":"mine","file":false,"subscriptions":[]},)"
+                          R"({"name":"new","file":false,"subscriptions":[)"
+                          R"({"function":"bill","file":false,"deployed":true}]}]})");
+  topics("declare_topics", file);
+  topics("unsubscribe", R"({"name":"new","function":"bill"})");
+  EXPECT_THAT(
+      topics(
+          "declare_topics",
+          R"({"topics":{"both":{"subscriptions":[{"function":"f","filter":{"a":{"b":[1]}}}]}}})"),
+      HasSubstr("both, f: filter policy field 'a'"));
+}
+
+TEST(TopicTable, WhatCannotBeReadIsATopicWithoutSubscribers) {
+  TopicTable table;
+  EXPECT_FALSE(table.load("orders", "{"));
+  EXPECT_FALSE(table.load("others", R"({"subscriptions":[{"function":"a b"}]})"));
+  EXPECT_EQ(table.topics().size(), 2u);
+  EXPECT_TRUE(
+      table.load("orders", R"({"file":true,"subscriptions":[{"function":"f","file":true}]})"));
+  EXPECT_THAT(table.topics_of("f"), ElementsAre("orders"));
+}
+
+}  // namespace
+}  // namespace fanfare::broker

@@ -1,0 +1,39 @@
+// The calls on topics: who subscribes to what is published to them. What a definition says is the
+// broker's own (broker/topic_table.h), which alone changes them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace fanfare::store {
+
+inline constexpr std::size_t kTopicsMax = 10'000;
+inline constexpr std::size_t kTopicDefinitionMax = 128u << 10;
+
+// Defines a topic, or with an empty definition removes it. Fenced by the epoch.
+struct SetTopic {
+  std::uint32_t epoch = 0;
+  std::string name;
+  std::string definition;
+};
+struct TopicSet {
+  bool existed = false;
+  bool full = false;  // there are kTopicsMax already: nothing was written
+};
+
+// A part of all topics, in no order; one that is there all the time is told at least once. Read
+// only.
+struct ListTopics {
+  std::string cursor;  // empty: from the beginning
+};
+struct TopicList {
+  struct Item {
+    std::string name, definition;
+  };
+  std::vector<Item> items;
+  std::string next;  // the cursor to go on with; empty: that was all
+};
+
+}  // namespace fanfare::store
