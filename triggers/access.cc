@@ -3,7 +3,9 @@
 #include <openssl/crypto.h>
 
 #include <algorithm>
+#include <cstring>
 
+#include "protocol/base64.h"
 #include "triggers/problem.h"
 
 namespace fanfare::triggers {
@@ -29,6 +31,19 @@ bool is_loopback_name(std::string_view host) {
   if (name == "localhost" || name == "[::1]") return true;
   // An address, and not the beginning of somebody's name.
   return name.starts_with("127.") && name.find_first_not_of("0123456789.") == name.npos;
+}
+
+bool is_basic(const HttpExchange& exchange) {
+  return starts_with_any_case(exchange.header("Authorization"), "basic ");
+}
+
+// The password of HTTP Basic; empty if there is none.
+std::string password_of(const HttpExchange& exchange) {
+  if (!is_basic(exchange)) return {};
+  const auto decoded =
+      protocol::from_base64(exchange.header("Authorization").substr(std::strlen("basic ")));
+  const std::size_t colon = decoded ? decoded->find(':') : std::string::npos;
+  return colon == std::string::npos ? std::string{} : decoded->substr(colon + 1);
 }
 
 std::string_view token_of(const HttpExchange& exchange) {
@@ -83,6 +98,10 @@ bool is_token(const std::vector<std::string>& tokens, std::string_view text) {
 
 std::optional<HttpResponse> refusal_of(const AccessOptions& options, const HttpExchange& exchange) {
   if (is_token(options.tokens, token_of(exchange))) return std::nullopt;
+  // Browsers keep passwords, and send them along with what other pages ask for.
+  if (is_token(options.tokens, password_of(exchange)) && !is_of_another_origin(exchange)) {
+    return std::nullopt;
+  }
   if (options.trust_loopback && is_trusted_loopback(exchange)) {
     if (!is_of_another_origin(exchange)) return std::nullopt;
     return problem(403, "pages of other origins may only use forms; send a token otherwise");
@@ -90,6 +109,9 @@ std::optional<HttpResponse> refusal_of(const AccessOptions& options, const HttpE
   HttpResponse response =
       problem(401, "a token is needed: Authorization: Bearer TOKEN, one of [triggers] tokens");
   response.headers.push_back({"WWW-Authenticate", "Bearer"});
+  if (!exchange.header("x-amz-sns-message-type").empty()) {
+    response.headers.push_back({"WWW-Authenticate", "Basic realm=\"fanfare\""});
+  }
   return response;
 }
 

@@ -301,6 +301,25 @@ constexpr Key<ScheduleText> kScheduleKeys[] = {
      "true", "Whether it fires."},
 };
 
+constexpr Key<TopicDefinition> kTopicKeys[] = {
+    {"tenant",
+     [](const toml::node& node, TopicDefinition& topic) { return read_text(node, topic.tenant); },
+     "\"\"", "Whose the events are, for fairness and usage."},
+    {"subscriptions",
+     [](const toml::node& node, TopicDefinition& topic) {
+       std::ostringstream json;
+       if (node.is_array()) json << toml::json_formatter{*node.as_array()};
+       return read_subscriptions(json.str(), topic);
+     },
+     "[]",
+     "The functions that get what is published; instead of [] each as\n"
+     "  [[topics.orders.subscriptions]]\n"
+     "  function = \"mail\"\n"
+     "  filter = { store = [\"berlin\"], price = [{ numeric = [\">=\", 100] }] }\n"
+     "  filter_scope = \"attributes\"   # or \"body\": the policy is about the data\n"
+     "Those that `fanfare topic subscribe` has added are there as well."},
+};
+
 class Reader {
  public:
   Reader(const toml::table& root, std::string_view file) : root_(root), file_(file) {}
@@ -319,6 +338,8 @@ class Reader {
         if (const auto read = read_webhooks(node); !read) return read.error();
       } else if (name.str() == "schedules") {
         if (const auto read = read_schedules(node); !read) return read.error();
+      } else if (name.str() == "topics") {
+        if (const auto read = read_topics(node); !read) return read.error();
       } else if (name.str() == "buckets") {
         const auto read =
             read_kind(node, "buckets", std::span<const Key<StorageBucketOptions>>{kBucketKeys},
@@ -326,7 +347,7 @@ class Reader {
         if (!read) return read.error();
       } else {
         return unknown(std::string{name.str()}, name.source(),
-                       {"forms", "urls", "webhooks", "schedules", "buckets"});
+                       {"forms", "urls", "webhooks", "topics", "schedules", "buckets"});
       }
     }
     return std::move(definitions_);
@@ -374,6 +395,17 @@ class Reader {
       into.emplace(called, std::move(definition));
     }
     return {};
+  }
+
+  Result<void> read_topics(const toml::node& node) {
+    const auto read = read_kind(node, "topics", std::span<const Key<TopicDefinition>>{kTopicKeys},
+                                definitions_.topics);
+    if (!read) return read.error();
+    const auto all = definitions_.topics.find("*");
+    if (all == definitions_.topics.end() || all->second.subscriptions.empty()) return {};
+    return wrong(node.source(),
+                 "topics.\"*\" has no subscriptions: a function gets what is published to all "
+                 "topics by a pattern of its manifest, {\"type\": [\"notification.published\"]}");
   }
 
   Result<void> read_webhooks(const toml::node& node) {
@@ -469,6 +501,10 @@ std::string sample_definitions() {
   text += "\n# Events at times: docs/schedules.md. Without the \"#\":\n";
   std::istringstream schedule_lines(schedule);
   for (std::string line; std::getline(schedule_lines, line);) text += "# " + line + "\n";
+  text +=
+      "\n# POST /topics/orders; [topics.\"*\"] stands for all topics that nobody has defined.\n"
+      "[topics.orders]\n";
+  append_sample(text, std::span<const Key<TopicDefinition>>{kTopicKeys});
   text +=
       "\n# Files that come to, change in and go from a directory: "
       "docs/storage.md\n[buckets.photos]\n";

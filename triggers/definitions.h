@@ -16,6 +16,7 @@
 #include "triggers/function_route.h"
 #include "triggers/schedule.h"
 #include "triggers/storage_bucket.h"
+#include "triggers/topic_definition.h"
 #include "triggers/webhook_route.h"
 
 namespace fanfare::triggers {
@@ -25,6 +26,7 @@ struct Definitions {
   FunctionRoute::Urls urls;
   WebhookRoute::Webhooks webhooks;
   std::vector<Schedule> schedules;
+  Topics topics;
   std::map<std::string, StorageBucketOptions> buckets;  // named by their keys
 };
 

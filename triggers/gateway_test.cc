@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "protocol/base64.h"
 #include "triggers/cloudevents_http.h"
 #include "triggers/config.h"
 #include "triggers/definitions.h"
@@ -47,6 +48,19 @@ TEST(Access, IsForTokensAndForThisMachine) {
                                               "SignedHeaders=host, Signature=00"}},
                        far),
             200u);
+  const auto basic = [](const std::string& text) { return "Basic " + protocol::to_base64(text); };
+  EXPECT_EQ(status_for({{"Authorization", basic("sns:" + kToken)}}, far), 200u);
+  EXPECT_EQ(status_for({{"authorization", "basic " + basic(":" + kToken).substr(6)}}, far), 200u);
+  EXPECT_EQ(status_for({{"Authorization", basic("sns:" + kToken)},
+                        {"Origin", "https://example.org"},
+                        {"Host", "events.example.org"}},
+                       far),
+            401u)
+      << "a browser's password is not another page's";
+  for (const std::string& wrong : {basic(kToken + ":"), basic("sns:x" + kToken), basic(kToken),
+                                   basic("sns:"), std::string{"Basic !"}, std::string{"Basic "}}) {
+    EXPECT_EQ(status_for({{"Authorization", wrong}}, far), 401u) << wrong;
+  }
   for (const char* wrong : {"Bearer 0123456789abcdeF", "Bearer ", "Bearer 0123456789abcdef0",
                             "Basic MDEyMzQ1Njc4OWFiY2RlZg==", "0123456789abcdef"}) {
     EXPECT_EQ(status_for({{"Authorization", wrong}}, far), 401u) << wrong;

@@ -8,6 +8,7 @@
 #include "triggers/invoke_route.h"
 #include "triggers/result_route.h"
 #include "triggers/s3_route.h"
+#include "triggers/topic_route.h"
 
 namespace fanfare::triggers {
 
@@ -90,12 +91,20 @@ void Shell::add_routes(Definitions definitions) {
       loop_, *client_, published_, std::move(definitions.webhooks), config_.max_body_bytes);
   webhooks_ = &webhooks->counters();
   gateway_.add("webhooks", std::move(webhooks));
+  topics_declared_ =
+      std::make_unique<TopicDeclaration>(loop_, *client_, to_declaration(definitions.topics));
+  auto topics = std::make_unique<TopicRoute>(loop_, *client_, published_,
+                                             std::move(definitions.topics), config_.max_body_bytes,
+                                             [this] { return topics_declared_->settled(); });
+  topics_ = &topics->counters();
+  gateway_.add("topics", std::move(topics));
   gateway_.add("storage", std::make_unique<S3Route>(*client_, published_, config_.max_body_bytes));
   gateway_.add("results", std::make_unique<ResultRoute>(*results_));
   using Word = HealthRoute::Word;
   gateway_.add("healthz", std::make_unique<HealthRoute>(true, [] { return Word{.text = "ok\n"}; }));
   gateway_.add("readyz", std::make_unique<HealthRoute>(true, [this] {
-                 const bool ready = client_->connected() && !draining_;
+                 const bool ready =
+                     client_->connected() && topics_declared_->settled() && !draining_;
                  return Word{.good = ready, .text = ready ? "ready\n" : "not ready\n"};
                }));
   gateway_.add("metrics", std::make_unique<HealthRoute>(false, [this] {
@@ -149,6 +158,10 @@ std::string Shell::metrics() const {
   counter("webhooks_refused_total", "Webhooks that were not published, by reason.",
           {{"{reason=\"unknown\"}", webhooks_->unknown},
            {"{reason=\"not_signed\"}", webhooks_->unsigned_}});
+  counter("topics_refused_total", "Requests to topics that were not published, by reason.",
+          {{"{reason=\"unknown\"}", topics_->unknown},
+           {"{reason=\"malformed\"}", topics_->malformed},
+           {"{reason=\"confirmation\"}", topics_->confirmations}});
   if (storage_) text += storage_metrics(storage_->status());
   const auto& fires = scheduler_->counters();
   fmt::format_to(std::back_inserter(text),

@@ -18,8 +18,11 @@
 #include "triggers/result_reader.h"
 #include "triggers/scheduler.h"
 #include "triggers/storage_thread.h"
+#include "triggers/topic_declaration.h"
 
 namespace fanfare::triggers {
+
+struct TopicCounters;
 
 class Shell {
  public:
@@ -49,6 +52,8 @@ class Shell {
   const FormCounters* forms_ = nullptr;
   const WebhookCounters* webhooks_ = nullptr;
   const UrlCounters* urls_ = nullptr;
+  std::unique_ptr<TopicDeclaration> topics_declared_;
+  const TopicCounters* topics_ = nullptr;
   Gateway gateway_;
   std::unique_ptr<HttpServer> server_;
   std::unique_ptr<StorageThread> storage_;  // if there are buckets
