@@ -14,6 +14,7 @@
 #include "cli/explain.h"
 #include "cli/operator_verbs.h"
 #include "cli/schedule_verbs.h"
+#include "cli/topic_verbs.h"
 #include "cli/verbs.h"
 #include "cli/webhook_verbs.h"
 
@@ -531,6 +532,7 @@ int run_command_line(int argc, char** argv) {
   add_operator_verbs(app, parsed.run);
   add_schedule_verbs(app, parsed.run);
   add_webhook_verbs(app, parsed.run);
+  add_topic_verbs(app, parsed.run);
   let_fall_through(app);
 
   if (const std::string word = duration_after_wait(argc, argv); !word.empty()) {

@@ -102,7 +102,7 @@ std::vector<std::string> remarks(const Checked& checked) {
   if (checked.patterns.empty()) {
     lines.push_back(
         fmt::format("no event reaches {}, whose manifest has no [[on]]: call it with `fanfare "
-                    "invoke {}`",
+                    "invoke {}`, or subscribe it to a topic",
                     checked.name, checked.name));
   }
   const std::vector<std::string> known{"type", "source",          "subject",   "id",

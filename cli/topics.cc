@@ -1,0 +1,250 @@
+// fanfare topic list, show, add, remove, subscribe, unsubscribe, publish: asked of the broker.
+#include <fmt/format.h>
+
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/nearest.h"
+#include "cli/ask.h"
+#include "cli/event_input.h"
+#include "cli/receipt_view.h"
+#include "cli/topic_verbs.h"
+#include "protocol/filter_policy.h"
+#include "protocol/notification_attributes.h"
+
+namespace fanfare::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string count_of(const ordered_json& state, const char* key) {
+  return state.is_object() && state.contains(key) ? state[key].dump() : std::string{"0"};
+}
+
+// What the broker's status says of each function.
+std::map<std::string, ordered_json> functions_of(const ordered_json& status) {
+  std::map<std::string, ordered_json> functions;
+  for (const auto& one : status.value("functions", ordered_json::array())) {
+    functions[text_of(one, "name")] = one;
+  }
+  return functions;
+}
+
+// Adds to each subscription how far its function is.
+void add_states(ordered_json& topics, const std::map<std::string, ordered_json>& functions) {
+  for (auto& topic : topics) {
+    for (auto& subscription : topic["subscriptions"]) {
+      const auto at = functions.find(text_of(subscription, "function"));
+      const ordered_json state = at == functions.end() ? ordered_json::object() : at->second;
+      const bool deployed = subscription.value("deployed", false);
+      subscription["state"] = deployed ? text_of(state, "state") : "not deployed";
+      subscription["queued"] =
+          state.value("ready", std::int64_t{0}) + state.value("later", std::int64_t{0});
+      subscription["running"] = state.value("running", std::int64_t{0});
+      subscription["dead"] = state.value("dead", std::int64_t{0});
+    }
+  }
+}
+
+// All, or the one of that name.
+Result<ordered_json> read_topics(client::BlockingClient& broker, const std::string& name) {
+  const auto answer = ask(broker, "topics", ordered_json::object());
+  if (!answer) return answer.error();
+  ordered_json topics = ordered_json::array();
+  std::vector<std::string> names;
+  for (const auto& topic : answer->value("topics", ordered_json::array())) {
+    names.push_back(text_of(topic, "name"));
+    if (name.empty() || names.back() == name) topics.push_back(topic);
+  }
+  if (topics.empty() && !name.empty()) {
+    const std::string meant = nearest(name, names);
+    return reject(fmt::format(
+        "not_found: no topic is named '{}'{}", name,
+        meant.empty() ? "; `fanfare topic add` makes one" : "; did you mean " + meant + "?"));
+  }
+  return topics;
+}
+
+// With how far their subscribers are.
+Result<ordered_json> read_topics_and_states(const Common& common, const std::string& name) {
+  auto broker = connect_broker(common.address);
+  if (!broker) return broker.error();
+  auto topics = read_topics(**broker, name);
+  if (!topics) return topics;
+  const auto status = ask(**broker, "status", ordered_json::object());
+  if (!status) return status.error();
+  add_states(*topics, functions_of(*status));
+  return topics;
+}
+
+std::string filter_text(const ordered_json& subscription) {
+  if (!subscription.contains("filter")) return "everything";
+  const bool of_body = text_of(subscription, "filter_scope") == "body";
+  return (of_body ? "body " : "") + subscription["filter"].dump();
+}
+
+void print_topics(const Common& common, const ordered_json& topics) {
+  std::vector<std::vector<std::string>> rows;
+  for (const auto& topic : topics) {
+    std::string name = text_of(topic, "name");
+    const std::string from_file = topic.value("file", false) ? "triggers.toml" : "-";
+    if (topic["subscriptions"].empty())
+      rows.push_back({name, "(nobody)", "", "", "", "", "", from_file});
+    for (const auto& one : topic["subscriptions"]) {
+      rows.push_back({name, text_of(one, "function"), filter_text(one), text_of(one, "state"),
+                      count_of(one, "queued"), count_of(one, "running"), count_of(one, "dead"),
+                      one.value("file", false) ? "triggers.toml" : "-"});
+      name.clear();
+    }
+  }
+  print_line(
+      format_table({"TOPIC", "SUBSCRIBER", "FILTER", "STATE", "QUEUED", "RUNNING", "DEAD", "FROM"},
+                   rows, common.output.colour_out));
+}
+
+int change(const Common& common, const std::string& verb, const ordered_json& body,
+           const std::function<std::string(const ordered_json& answer)>& words) {
+  const auto answer = ask(common, verb, body);
+  if (!answer) return fail(common.output, answer.error());
+  print_line(common.output.json ? answer->dump() : words(*answer));
+  return kDone;
+}
+
+Result<ordered_json> subscription_of(const SubscribeCommand& command) {
+  ordered_json body{{"name", command.topic}, {"function", command.function}};
+  if (!command.filter_scope.empty()) body["filter_scope"] = command.filter_scope;
+  if (command.filter.empty()) {
+    if (command.filter_scope.empty()) return body;
+    return fatal("--filter-scope says what --filter is about, which is missing");
+  }
+  auto policy = read_data(command.filter, "--filter", protocol::kFilterPolicyBytesMax);
+  if (!policy) return policy.error();
+  // Here already, before anybody is asked.
+  const auto scope = protocol::parse_filter_scope(
+      command.filter_scope.empty() ? "attributes" : command.filter_scope);
+  if (!scope) return fatal(scope.error().message);
+  if (auto fine = protocol::subscription_pattern(command.topic, *policy, *scope); !fine) {
+    return fatal("--filter: " + fine.error().message);
+  }
+  body["filter"] = ordered_json::parse(*policy);
+  return body;
+}
+
+// As JSON where a value is of a kind that text is not.
+ordered_json attribute_of(const std::string& text) {
+  const ordered_json json = ordered_json::parse(text, nullptr, false);
+  const bool is_other = json.is_number() || json.is_boolean() || json.is_null() || json.is_array();
+  return is_other ? json : ordered_json(text);
+}
+
+Result<protocol::Event> notification_of(const TopicPublishCommand& command) {
+  EventFlags flags{.type = std::string{protocol::kNotificationType},
+                   .source = protocol::source_of_topic(command.topic),
+                   .subject = command.subject,
+                   .id = {},
+                   .data = command.data,
+                   .content_type = command.content_type};
+  auto event = make_event(flags);
+  if (!event) return event;
+  ordered_json attributes = ordered_json::object();
+  for (const std::string& attribute : command.attributes) {
+    const auto equals = attribute.find('=');
+    if (equals == 0 || equals == attribute.npos) {
+      return fatal(fmt::format("--attribute takes NAME=VALUE, not '{}'", attribute));
+    }
+    attributes[attribute.substr(0, equals)] = attribute_of(attribute.substr(equals + 1));
+  }
+  if (!attributes.empty()) {
+    event->extensions.emplace_back(
+        protocol::kNotificationAttributes,
+        attributes.dump(-1, ' ', false, ordered_json::error_handler_t::replace));
+  }
+  return event;
+}
+
+}  // namespace
+
+int run_topic_list(const Common& common) {
+  const auto topics = read_topics_and_states(common, "");
+  if (!topics) return fail(common.output, topics.error());
+  if (common.output.json) {
+    print_line(topics->dump());
+  } else if (topics->empty()) {
+    print_line("no topics; `fanfare topic add NAME` makes one");
+  } else {
+    print_topics(common, *topics);
+  }
+  return kDone;
+}
+
+int run_topic_show(const Common& common, const std::string& name) {
+  const auto topics = read_topics_and_states(common, name);
+  if (!topics) return fail(common.output, topics.error());
+  if (common.output.json) {
+    print_line((*topics)[0].dump());
+  } else {
+    print_topics(common, *topics);
+  }
+  return kDone;
+}
+
+int run_topic_add(const Common& common, const std::string& name) {
+  return change(common, "add_topic", {{"name", name}}, [&](const ordered_json& answer) {
+    return text_of(answer, "outcome") == "added"
+               ? fmt::format(
+                     "{} added; `fanfare topic subscribe {} FUNCTION` gives it a subscriber", name,
+                     name)
+               : name + " is there already";
+  });
+}
+
+int run_topic_remove(const Common& common, const std::string& name) {
+  return change(common, "remove_topic", {{"name", name}}, [&](const ordered_json& answer) {
+    const auto subscriptions = answer.value("subscriptions", std::size_t{0});
+    return subscriptions == 0 ? name + " removed"
+                              : fmt::format("{} removed, with {} subscription{}", name,
+                                            subscriptions, subscriptions == 1 ? "" : "s");
+  });
+}
+
+int run_topic_subscribe(const Common& common, const SubscribeCommand& command) {
+  const auto body = subscription_of(command);
+  if (!body) return fail(common.output, body.error());
+  return change(common, "subscribe", *body, [&](const ordered_json& answer) {
+    const std::string outcome = text_of(answer, "outcome");
+    if (outcome == "replaced") {
+      return fmt::format("{} subscribes to {} with another filter", command.function,
+                         command.topic);
+    }
+    return fmt::format("{} subscribes to {}{}", command.function, command.topic,
+                       outcome == "unchanged" ? " already" : "");
+  });
+}
+
+int run_topic_unsubscribe(const Common& common, const SubscribeCommand& command) {
+  const ordered_json body{{"name", command.topic}, {"function", command.function}};
+  return change(common, "unsubscribe", body, [&](const ordered_json&) {
+    return fmt::format("{} does not subscribe to {} any more", command.function, command.topic);
+  });
+}
+
+int run_topic_publish(const Common& common, const TopicPublishCommand& command) {
+  const auto event = notification_of(command);
+  if (!event) return fail(common.output, event.error());
+  auto broker = connect_broker(common.address);
+  if (!broker) return fail(common.output, broker.error());
+  // Published it would be, and reach nobody.
+  const auto known = read_topics(**broker, command.topic);
+  if (!known) return fail(common.output, known.error());
+  const auto receipt = (*broker)->publish(*event).get();
+  if (!receipt) return fail(common.output, receipt.error());
+  if (common.output.json) {
+    print_line(receipt_json(*receipt));
+  } else {
+    fmt::print("{}", format_receipt(*receipt, event->type, common.output.colour_out));
+  }
+  return kDone;
+}
+
+}  // namespace fanfare::cli
