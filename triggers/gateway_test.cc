@@ -68,6 +68,23 @@ TEST(Access, IsForTokensAndForThisMachine) {
   EXPECT_EQ(status_for({{"Host", "localhost"}}, {"127.0.0.1", true}, {{}, false}), 401u);
 }
 
+// SNS sends its password only once it has been asked for it; a browser would ask a person.
+TEST(Access, AsksForAPasswordOfSnsOnly) {
+  const auto asked = [](std::vector<HttpHeader> headers) {
+    FakeExchange exchange("POST", "/topics/orders", std::move(headers));
+    exchange.from = {.address = "192.0.2.1", .loopback = false, .encrypted = true};
+    const auto refusal = refusal_of(kAccess, exchange);
+    std::vector<std::string> challenges;
+    for (const HttpHeader& header : refusal->headers) {
+      if (header.name == "WWW-Authenticate") challenges.push_back(header.value);
+    }
+    return challenges;
+  };
+  EXPECT_THAT(asked({}), ElementsAre("Bearer"));
+  EXPECT_THAT(asked({{"x-amz-sns-message-type", "Notification"}}),
+              ElementsAre("Bearer", "Basic realm=\"fanfare\""));
+}
+
 // A page may ask a browser for anything on its own machine; a proxy may ask for anybody.
 TEST(Access, IsNotLentByThisMachinesBrowserOrProxy) {
   EXPECT_EQ(status_for({{"Host", "rebound.example.org"}}), 401u);
