@@ -6,8 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/utf8.h"
 #include "protocol/event.h"
 #include "protocol/matcher.h"
+#include "protocol/notification_attributes.h"
 #include "protocol/pattern_explain.h"
 #include "tests/fuzz/expect.h"
 
@@ -49,6 +51,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   event.subject = "10.0.0.1";
   event.extensions = {{"region", "North"}};
   event.data = input;
+  if (input.size() <= kNotificationAttributesMax && fanfare::is_utf8(input)) {
+    event.extensions.emplace_back(kNotificationAttributes, input);
+  }
   const std::string packed = pack(event);
   const auto view = view_event(packed);
   FUZZ_EXPECT(view);
