@@ -13,8 +13,8 @@
 
 #include "cli/up_fixture.h"
 #include "tests/integration/audit.h"
+#include "tests/integration/gateway_process.h"
 #include "tests/integration/http_client.h"
-#include "tests/integration/installation.h"
 #include "triggers/webhook_signature.h"
 
 namespace fanfare::test {
@@ -29,71 +29,6 @@ using Json = nlohmann::json;
 const std::string kForms =
     "[[on]]\npattern = '{\"type\": [\"form.submitted\", \"order.placed\"]}'\n";
 const std::vector<std::string> kUrlencoded{"Content-Type: application/x-www-form-urlencoded"};
-
-std::string content_of(const std::string& file) {
-  std::ifstream in{file};
-  return {std::istreambuf_iterator<char>{in}, {}};
-}
-
-class Gateway {
- public:
-  explicit Gateway(Process::Environment settings = {}, const std::string& definitions = "") {
-    std::ofstream{installation.file("triggers.toml")}
-        << (definitions.empty() ? "[forms.\"*\"]\nper_minute = 0\n" : definitions);
-    settings_ = {{"FANFARE_TRIGGERS_LISTEN", "127.0.0.1:0"},
-                 {"FANFARE_TRIGGERS_BROKER", installation.endpoint()},
-                 {"FANFARE_TRIGGERS_REDIS", "unix://" + installation.redis().socket_path()},
-                 {"FANFARE_TRIGGERS_DEFINITIONS", installation.file("triggers.toml")}};
-    for (const auto& setting : settings) {
-      std::erase_if(settings_, [&](const auto& each) { return each.first == setting.first; });
-      settings_.push_back(setting);
-    }
-    start();
-  }
-  void start() {
-    const std::string log = installation.file("triggers.log");
-    std::ofstream{log}.close();
-    process = std::make_unique<Process>(
-        std::vector<std::string>{FANFARE_BIN_DIR "/fanfare-triggers"}, settings_, log);
-    const std::regex listening{"listening on (https?://[^ \n]*)"};
-    std::smatch found;
-    std::string text;
-    const bool there = eventually([&] {
-      text = content_of(log);
-      return std::regex_search(text, found, listening) || process->wait_end(1ms);
-    });
-    if (!there || found.empty()) throw std::runtime_error("no gateway: " + text);
-    url = found[1];
-    HttpClient client(url);
-    if (url.starts_with("https")) return;
-    if (!eventually([&] { return client.get("/readyz").status == 200; })) {
-      throw std::runtime_error("not ready: " + content_of(log));
-    }
-  }
-  std::string log() const { return content_of(installation.file("triggers.log")); }
-
-  Installation installation;
-  std::unique_ptr<Process> process;
-  std::string url;
-
- private:
-  Process::Environment settings_;
-};
-
-// "printed" and "rc" of a program of somebody else's.
-std::pair<std::string, int> run(Gateway& gateway, std::vector<std::string> command) {
-  const std::string log = gateway.installation.file("client.log");
-  std::ofstream{log}.close();
-  Process process(std::move(command),
-                  {{"AWS_ACCESS_KEY_ID", "any"},
-                   {"AWS_SECRET_ACCESS_KEY", "thing"},
-                   {"AWS_DEFAULT_REGION", "eu-north-1"},
-                   {"AWS_PAGER", ""},
-                   {"AWS_MAX_ATTEMPTS", "1"}},
-                  log);
-  const auto code = process.wait_end(60s);
-  return {content_of(log), code.value_or(-1)};
-}
 
 TEST(Gateway, AFormReachesItsFunctionAndItsResultIsThere) {
   Gateway gateway;

@@ -1,0 +1,36 @@
+// An installation with a gateway in front of it, and programs of others that talk to it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/integration/installation.h"
+
+namespace fanfare::test {
+
+std::string content_of(const std::string& file);
+
+// `settings` are FANFARE_TRIGGERS_… beside, or instead of, what the gateway says itself;
+// `definitions` are its triggers.toml. Throws, with its log, if it does not come up.
+class Gateway {
+ public:
+  explicit Gateway(Process::Environment settings = {}, const std::string& definitions = "",
+                   InstallationOptions options = {});
+  void start();
+  std::string log() const { return content_of(installation.file("triggers.log")); }
+
+  Installation installation;
+  std::unique_ptr<Process> process;
+  std::string url;  // where it listens: "http://127.0.0.1:40123"
+
+ private:
+  Process::Environment settings_;
+};
+
+// What a program of somebody else's has printed, and its exit code, -1 if it did not end within a
+// minute. It has credentials for AWS that mean nothing, and tries nothing twice.
+std::pair<std::string, int> run(Gateway& gateway, std::vector<std::string> command);
+
+}  // namespace fanfare::test
