@@ -22,7 +22,7 @@ BodyPlan Gateway::on_head(const HttpExchange& exchange) {
   } else if (auto refusal =
                  route->second->is_public() ? std::nullopt : refusal_of(access_, exchange)) {
     ++counters_.unauthorised;
-    plan = refuse(*std::move(refusal));
+    plan = refuse(route->second->refusal(exchange, *std::move(refusal)));
   } else {
     plan = route->second->plan(exchange, *path);
   }

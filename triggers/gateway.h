@@ -22,6 +22,8 @@ class Route {
   virtual ~Route() = default;
   // Made for everybody: access is not asked.
   virtual bool is_public() const { return false; }
+  // How its clients are told that they may not, where they do not know the `usual` way.
+  virtual HttpResponse refusal(const HttpExchange&, HttpResponse usual) const { return usual; }
   // `path` is the whole of it, decoded; its first segment is the route's own.
   virtual BodyPlan plan(const HttpExchange& exchange, const Path& path) = 0;
   virtual void handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) = 0;

@@ -255,6 +255,34 @@ TEST(LambdaInvoke, TypesItsErrorsAsTheSdksKnowThem) {
   EXPECT_EQ(type(retry_later("queue_full: f")), "429 TooManyRequestsException");
   EXPECT_EQ(type(retry_later("unavailable: x")), "503 ServiceException");
   EXPECT_EQ(type(reject("invalid: x")), "400 InvalidRequestContentException");
+  EXPECT_EQ(lambda_error(retry_later("queue_full: f"), "f").headers.at(2).name, "Retry-After");
+}
+
+TEST(LambdaInvoke, RefusesTheSdksAsAwsDoesAndOthersAsUsual) {
+  Loop loop;
+  ZmqContext zmq;
+  const auto client = client::Client::open(loop, zmq, {.broker = "ipc:///nowhere"});
+  ASSERT_TRUE(client) << client.error().message;
+  PublishCounters published;
+  Gateway gateway(kAccess);
+  store::Reads reads(loop, RedisOptions{});
+  gateway.add("2015-03-31", std::make_unique<InvokeRoute>(reads, **client, published, 1024));
+  const auto told = [&](std::vector<HttpHeader> headers) {
+    FakeExchange exchange("POST", "/2015-03-31/functions/f/invocations", std::move(headers));
+    exchange.from.loopback = false;
+    const auto plan = gateway.on_head(exchange);
+    if (!plan.refusal) return std::string{"may"};
+    return std::to_string(plan.refusal->status) + " " + plan.refusal->headers.at(1).value;
+  };
+  const auto by_sdk = [](const std::string& key) {
+    return std::vector<HttpHeader>{{"Authorization", "AWS4-HMAC-SHA256 Credential=" + key +
+                                                         "/20261128/us-east-1/lambda/aws4_request, "
+                                                         "SignedHeaders=host, Signature=00"}};
+  };
+  EXPECT_EQ(told(by_sdk(kToken)), "may");
+  EXPECT_EQ(told(by_sdk("AKIAIOSFODNN7EXAMPLE")), "403 UnrecognizedClientException");
+  EXPECT_EQ(told({{"Authorization", "Bearer wrong"}}), "401 Bearer");
+  EXPECT_EQ(gateway.counters().unauthorised, 2u);
 }
 
 TEST(Publishing, GivesAnEventTheTraceOfItsRequest) {

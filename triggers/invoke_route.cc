@@ -23,6 +23,12 @@ HttpResponse typed(unsigned status, std::string_view type, std::string_view mess
   return response;
 }
 
+// The SDKs wait for so long before they try again.
+HttpResponse later(HttpResponse response) {
+  response.headers.push_back({"Retry-After", "1"});
+  return response;
+}
+
 // What a payload is: the SDKs send JSON as application/octet-stream.
 std::string content_type_of(const HttpExchange& exchange) {
   const std::string_view given = exchange.header("Content-Type");
@@ -53,12 +59,16 @@ HttpResponse lambda_error(const Error& error, const std::string& function) {
     return typed(404, "ResourceNotFoundException", fmt::format("Function not found: {}", function));
   }
   if (message.starts_with("too_large")) return typed(413, "RequestTooLargeException", message);
-  if (message.starts_with("queue_full")) return typed(429, "TooManyRequestsException", message);
+  if (message.starts_with("queue_full")) {
+    return later(typed(429, "TooManyRequestsException", message));
+  }
   if (message.starts_with("timeout")) return typed(504, "ServiceException", message);
   if (error.kind == ErrorKind::kReject)
     return typed(400, "InvalidRequestContentException", message);
-  const bool later = error.kind == ErrorKind::kRetryLater || error.kind == ErrorKind::kReconnect;
-  return typed(later ? 503 : 500, "ServiceException", message);
+  if (error.kind == ErrorKind::kRetryLater || error.kind == ErrorKind::kReconnect) {
+    return later(typed(503, "ServiceException", message));
+  }
+  return typed(500, "ServiceException", message);
 }
 
 HttpResponse lambda_response(const protocol::ResultRecord& record, bool with_log) {
@@ -84,6 +94,14 @@ HttpResponse lambda_response(const protocol::ResultRecord& record, bool with_log
   return response;
 }
 
+HttpResponse InvokeRoute::refusal(const HttpExchange& exchange, HttpResponse usual) const {
+  const bool by_sdk = exchange.header("Authorization").starts_with("AWS4-HMAC-SHA256");
+  if (!by_sdk || usual.status != 401) return usual;
+  return typed(403, "UnrecognizedClientException",
+               "The security token included in the request is invalid: the access key id must be "
+               "one of [triggers] tokens");
+}
+
 BodyPlan InvokeRoute::plan(const HttpExchange& exchange, const Path& path) {
   if (path.size() != 4 || path[1] != "functions" || path[3] != "invocations") {
     return refuse(problem(404, "functions are invoked at /2015-03-31/functions/NAME/invocations"));
@@ -104,13 +122,20 @@ BodyPlan InvokeRoute::plan(const HttpExchange& exchange, const Path& path) {
                         "X-Amz-Invocation-Type is RequestResponse, Event or DryRun"));
   }
   BodyPlan plan;
-  plan.bytes_max = body_bytes_max_;
-  plan.too_long = typed(413, "RequestTooLargeException",
-                        fmt::format("the payload may have {} bytes here", body_bytes_max_));
+  // SDKs send the whole payload before they look for an answer, and take a connection that is
+  // closed meanwhile for a broken one: what is not far too long is read before it is refused.
+  plan.bytes_max = 2 * body_bytes_max_;
+  plan.too_long = too_long();
   return plan;
 }
 
+HttpResponse InvokeRoute::too_long() const {
+  return typed(413, "RequestTooLargeException",
+               fmt::format("the payload may have {} bytes here", body_bytes_max_));
+}
+
 void InvokeRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) {
+  if (exchange->body().size() > body_bytes_max_) return exchange->respond(too_long());
   const std::string function = function_of(path[2]).value();
   const std::string_view type = exchange->header("X-Amz-Invocation-Type");
   if (type == "DryRun") return look_for(exchange, function);

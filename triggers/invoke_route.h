@@ -4,7 +4,8 @@
 // RequestResponse runs the function and answers with its result; Event publishes, to that function
 // alone, and answers 202 once the event is journaled; DryRun looks whether the function is there.
 // What the function itself fails with is a 200 with X-Amz-Function-Error. {name} may be an ARN; of
-// versions there is "$LATEST" only.
+// versions there is "$LATEST" only. All other errors carry X-Amzn-ErrorType, of which the SDKs make
+// exceptions.
 #pragma once
 
 #include "store/reads.h"
@@ -21,10 +22,13 @@ class InvokeRoute : public Route {
   InvokeRoute(store::Reads& reads, client::Client& client, PublishCounters& published,
               std::size_t body_bytes_max)
       : reads_(reads), client_(client), published_(published), body_bytes_max_(body_bytes_max) {}
+  // 403 to the SDKs, whose access key id is no token, as AWS has it.
+  HttpResponse refusal(const HttpExchange& exchange, HttpResponse usual) const override;
   BodyPlan plan(const HttpExchange& exchange, const Path& path) override;
   void handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) override;
 
  private:
+  HttpResponse too_long() const;
   void look_for(const std::shared_ptr<HttpExchange>& exchange, const std::string& function);
 
   store::Reads& reads_;
