@@ -2,16 +2,37 @@
 
 #include <fmt/format.h>
 
+#include "triggers/accept.h"
+#include "triggers/cloudevents_http.h"
 #include "triggers/form_fields.h"
 #include "triggers/problem.h"
+#include "triggers/result_event.h"
 
 namespace fanfare::triggers {
 namespace {
 
-HttpResponse json_response(std::string body) {
+// What is offered for one result, and for several.
+constexpr std::string_view kOne[] = {"application/json", "application/cloudevents+json"};
+constexpr std::string_view kSeveral[] = {"application/json", "application/cloudevents-batch+json"};
+
+std::span<const std::string_view> offered(const Path& path) {
+  return path.size() == 3 ? std::span{kOne} : std::span{kSeveral};
+}
+
+HttpResponse ok(std::string_view content_type, std::string body) {
   return {.status = 200,
-          .headers = {{"Content-Type", "application/json"}},
+          .headers = {{"Content-Type", std::string{content_type}}, {"Vary", "Accept"}},
           .body = std::move(body) + "\n"};
+}
+
+// As JSON it is a CloudEvent as well, in binary mode: its attributes are fields of the response.
+HttpResponse response_of(const protocol::Event& event, bool structured) {
+  if (structured) return ok(kOne[1], protocol::to_cloudevents_json(event));
+  BinaryCloudEvent binary = to_binary(event);
+  HttpResponse response{.status = 200, .headers = std::move(binary.headers), .body = {}};
+  response.headers.push_back({"Vary", "Accept"});
+  response.body = std::move(binary.body) + "\n";
+  return response;
 }
 
 }  // namespace
@@ -25,6 +46,10 @@ BodyPlan ResultRoute::plan(const HttpExchange& exchange, const Path& path) {
   }
   if (!protocol::parse_event_id(path[1])) {
     return refuse(problem(400, "this is no event's id; it is what publishing it has answered"));
+  }
+  if (!wanted_of(exchange, offered(path))) {
+    return refuse(
+        problem(406, fmt::format("there is {} and {} here", offered(path)[0], offered(path)[1])));
   }
   return {};
 }
@@ -42,7 +67,8 @@ void ResultRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Pa
     }
     question.wait = *duration;
   }
-  reader_.read(question, [exchange, question](Result<ResultReader::Records> records) {
+  const bool as_events = wanted_of(*exchange, offered(path)) == 1u;
+  reader_.read(question, [exchange, question, as_events](Result<ResultReader::Records> records) {
     if (!records) return exchange->respond(problem_of(records.error()));
     if (!question.function.empty()) {
       const auto record = records->find(question.function);
@@ -53,14 +79,16 @@ void ResultRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Pa
                     "this function's"));
       }
       return exchange->respond(
-          json_response(protocol::to_json(record->second, question.event, record->first)));
+          response_of(result_event(record->second, question.event, record->first), as_events));
     }
     std::string list = "[";
     for (const auto& [function, record] : *records) {
       if (list.size() > 1) list += ',';
-      list += protocol::to_json(record, question.event, function);
+      list += as_events
+                  ? protocol::to_cloudevents_json(result_event(record, question.event, function))
+                  : protocol::to_json(record, question.event, function);
     }
-    exchange->respond(json_response(list + "]"));
+    exchange->respond(ok(as_events ? kSeveral[1] : kSeveral[0], list + "]"));
   });
 }
 

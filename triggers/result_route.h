@@ -1,4 +1,8 @@
 // GET /results/{event}[/{function}]?wait=30s: what became of an event.
+//
+// One result is its record as JSON, and a CloudEvent in binary mode at the same time; with Accept:
+// application/cloudevents+json in structured mode. Several are an array, or, with Accept:
+// application/cloudevents-batch+json, a batch.
 #pragma once
 
 #include "triggers/gateway.h"
