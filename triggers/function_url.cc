@@ -28,31 +28,61 @@ std::string text_of(std::string_view bytes) {
   return protocol::to_utf8(bytes, bytes.size() * 3);
 }
 
+// Every request's payload is written by these, text by text: a tree of JSON made first takes as
+// long as all else that is done with the request here.
+void put_name(std::string& json, std::string_view name) {
+  if (json.back() != '{') json += ',';
+  protocol::append_json_string(json, name);
+  json += ':';
+}
+
+void put_text(std::string& json, std::string_view name, std::string_view value) {
+  put_name(json, name);
+  if (is_utf8(value)) {
+    protocol::append_json_string(json, value);
+  } else {
+    protocol::append_json_string(json, text_of(value));
+  }
+}
+
+void put_texts(std::string& json, std::string_view name,
+               const std::map<std::string, std::string>& values) {
+  put_name(json, name);
+  json += '{';
+  for (const auto& [key, value] : values) put_text(json, key, value);
+  json += '}';
+}
+
 // Several fields of one name are one, with commas between their values; cookies stand apart.
-void put_headers(Json& payload, const HttpExchange& exchange) {
-  Json cookies = Json::array();
+void put_headers(std::string& json, const HttpExchange& exchange) {
+  std::string cookies;
   std::map<std::string, std::string> headers;
   for (const auto& [field, value] : exchange.headers()) {
-    const std::string name = lower_case(field);
+    std::string name = lower_case(field);
     if (name == "x-fanfare-token") continue;  // what opens this gateway is nobody else's
     if (name == "cookie") {
       for (std::string_view rest = value; !rest.empty();) {
         const std::string_view one = rest.substr(0, rest.find(';'));
         rest.remove_prefix(std::min(one.size() + 1, rest.size()));
-        cookies.push_back(text_of(one.substr(std::min(one.find_first_not_of(' '), one.size()))));
+        if (!cookies.empty()) cookies += ',';
+        protocol::append_json_string(
+            cookies, text_of(one.substr(std::min(one.find_first_not_of(' '), one.size()))));
       }
       continue;
     }
-    std::string& all = headers[name];
+    std::string& all = headers[std::move(name)];
     if (!all.empty()) all += ',';
-    all += text_of(value);
+    all += value;
   }
-  if (!cookies.empty()) payload["cookies"] = std::move(cookies);
-  payload["headers"] = headers;
+  if (!cookies.empty()) {
+    put_name(json, "cookies");
+    json += '[' + cookies + ']';
+  }
+  put_texts(json, "headers", headers);
 }
 
-void put_query(Json& payload, std::string_view query) {
-  payload["rawQueryString"] = text_of(query);
+void put_query(std::string& json, std::string_view query) {
+  put_text(json, "rawQueryString", query);
   const auto fields = urlencoded_fields(query);
   if (!fields || fields->empty()) return;
   std::map<std::string, std::string> parameters;
@@ -60,7 +90,35 @@ void put_query(Json& payload, std::string_view query) {
     const auto [place, added] = parameters.emplace(name, value);
     if (!added) place->second += "," + value;
   }
-  payload["queryStringParameters"] = parameters;
+  put_texts(json, "queryStringParameters", parameters);
+}
+
+void put_context(std::string& json, const HttpExchange& exchange, const std::string& function,
+                 const std::string& path, const std::string& request_id, WallTime now) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count();
+  put_name(json, "requestContext");
+  json += '{';
+  put_text(json, "accountId", "anonymous");
+  put_text(json, "apiId", function);
+  put_text(json, "domainName", exchange.header("Host"));
+  put_text(json, "domainPrefix", function);
+  put_name(json, "http");
+  json += '{';
+  put_text(json, "method", exchange.method());
+  put_text(json, "path", path);
+  put_text(json, "protocol", "HTTP/1.1");
+  put_text(json, "sourceIp", exchange.peer().address);
+  put_text(json, "userAgent", exchange.header("User-Agent"));
+  json += '}';
+  put_text(json, "requestId", request_id);
+  put_text(json, "routeKey", "$default");
+  put_text(json, "stage", "$default");
+  put_text(
+      json, "time",
+      fmt::format("{:%d/%b/%Y:%H:%M:%S} +0000", fmt::gmtime(static_cast<std::time_t>(seconds))));
+  put_name(json, "timeEpoch");
+  json += std::to_string(to_ms(now));
+  json += '}';
 }
 
 bool is_field_name(const std::string& name) {
@@ -127,39 +185,20 @@ Result<HttpResponse> shaped(const Json& answer) {
 
 std::string to_payload(const HttpExchange& exchange, const std::string& function,
                        const std::string& path, const std::string& request_id, WallTime now) {
-  const std::string host{exchange.header("Host")};
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(now);
-  Json payload;
-  payload["version"] = "2.0";
-  payload["routeKey"] = "$default";
-  payload["rawPath"] = path;
-  put_query(payload, query_of(exchange.target()));
-  put_headers(payload, exchange);
-  payload["requestContext"] = {
-      {"accountId", "anonymous"},
-      {"apiId", function},
-      {"domainName", text_of(host)},
-      {"domainPrefix", function},
-      {"http",
-       {{"method", text_of(exchange.method())},
-        {"path", path},
-        {"protocol", "HTTP/1.1"},
-        {"sourceIp", exchange.peer().address},
-        {"userAgent", text_of(exchange.header("User-Agent"))}}},
-      {"requestId", request_id},
-      {"routeKey", "$default"},
-      {"stage", "$default"},
-      {"time", fmt::format("{:%d/%b/%Y:%H:%M:%S} +0000", fmt::gmtime(static_cast<std::time_t>(
-                                                             seconds.time_since_epoch().count())))},
-      {"timeEpoch", to_ms(now)}};
-  if (!exchange.body().empty()) {
-    const bool text = is_text(exchange.header("Content-Type")) && is_utf8(exchange.body());
-    payload["body"] = text ? std::string{exchange.body()} : protocol::to_base64(exchange.body());
-    payload["isBase64Encoded"] = !text;
-  } else {
-    payload["isBase64Encoded"] = false;
-  }
-  return payload.dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string json = "{";
+  put_text(json, "version", "2.0");
+  put_text(json, "routeKey", "$default");
+  put_text(json, "rawPath", path);
+  put_query(json, query_of(exchange.target()));
+  put_headers(json, exchange);
+  put_context(json, exchange, function, path, request_id, now);
+  const std::string_view body = exchange.body();
+  const bool text = body.empty() || (is_text(exchange.header("Content-Type")) && is_utf8(body));
+  if (!body.empty() && text) put_text(json, "body", body);
+  if (!text) put_text(json, "body", protocol::to_base64(body));
+  put_name(json, "isBase64Encoded");
+  json += text ? "false}" : "true}";
+  return json;
 }
 
 Result<HttpResponse> from_output(const protocol::ResultRecord& record) {

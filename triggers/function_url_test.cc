@@ -79,6 +79,21 @@ TEST(FunctionUrl, SendsBodiesThatAreNoTextAsBase64) {
   EXPECT_FALSE(empty.contains("queryStringParameters"));
 }
 
+TEST(FunctionUrl, WritesWhateverComesAsJson) {
+  const Json payload =
+      payload_of(FakeExchange("{\"", "/functions/web?a%22=%5C%7B&\xff",
+                              {{"Host", "\"\\{"}, {"X-A", "{\x01\xff"}, {"Cookie", "a=\"{; \xfe"}}),
+                 "/\xff\"");
+  EXPECT_EQ(payload["rawPath"], "/\uFFFD\"");
+  EXPECT_EQ(payload["rawQueryString"], "a%22=%5C%7B&\uFFFD");
+  EXPECT_EQ(payload["headers"], (Json{{"host", "\"\\{"}, {"x-a", "{\x01\uFFFD"}}));
+  EXPECT_EQ(payload["cookies"], (Json{"a=\"{", "\uFFFD"}));
+  EXPECT_EQ(payload["requestContext"]["http"]["method"], "{\"");
+  EXPECT_EQ(payload["isBase64Encoded"], false);
+  const Json query = payload_of(FakeExchange("GET", "/functions/web?a%22=%5C%7B&b=c"));
+  EXPECT_EQ(query["queryStringParameters"], (Json{{"a\"", "\\{"}, {"b", "c"}}));
+}
+
 Result<HttpResponse> response_to(std::string output, std::string type = "application/json") {
   protocol::ResultRecord record;
   record.output = std::move(output);
