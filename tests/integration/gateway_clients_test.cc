@@ -36,20 +36,32 @@ void expect_good(Gateway& gateway, std::vector<std::string> program) {
   EXPECT_EQ(code, 0) << program.front() << ": " << printed << gateway.log();
 }
 
-// What functions/notify posts.
+// What functions/notify posts, in each of its formats.
 void post_webhooks(Gateway& gateway, const std::string& file) {
   const notify::CannedServer receiver("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
-  gateway.installation.deploy("functions/notify", "[env]\nWEBHOOK_URL = \"" + receiver.url() +
-                                                      "\"\nWEBHOOK_SECRET = \"" + kSdkSecret +
-                                                      "\"\nWEBHOOK_ALLOW_PRIVATE = \"yes\"\n");
-  for (const char* data : {R"({"name":"Zoë","total":12})", R"({"text":"\u0000 \\ / é"})"}) {
-    const auto id = gateway.installation.publish("notify", data);
-    const auto record = gateway.installation.result("notify", id);
-    EXPECT_EQ(record.status, protocol::Status::kSucceeded) << record.error_message;
-  }
   nlohmann::json requests = nlohmann::json::array();
-  for (const auto& request : receiver.requests()) {
-    requests.push_back({{"headers", request.headers}, {"body", request.body}});
+  for (const std::string format : {"event", "cloudevents", "cloudevents-binary"}) {
+    gateway.installation.deploy(
+        "functions/notify",
+        "[env]\nWEBHOOK_URL = \"" + receiver.url() + "\"\nWEBHOOK_SECRET = \"" + kSdkSecret +
+            "\"\nWEBHOOK_ALLOW_PRIVATE = \"yes\"\nNOTIFY_FORMAT = \"" + format + "\"\n");
+    for (const char* data : {R"({"name":"Zoë","total":12})", R"({"text":"\u0000 \\ / é"})"}) {
+      protocol::Event event;
+      event.type = "notify";
+      event.source = "/tests";
+      event.content_type = "application/json";
+      event.data = data;
+      const auto receipt = gateway.installation.client().publish(event).get();
+      ASSERT_TRUE(receipt) << receipt.error().message;
+      const auto record = gateway.installation.result("notify", receipt->id);
+      EXPECT_EQ(record.status, protocol::Status::kSucceeded) << record.error_message;
+      ASSERT_EQ(receiver.requests().size(), requests.size() + 1);
+      const auto request = receiver.requests().back();
+      requests.push_back({{"format", format},
+                          {"sent", data},
+                          {"headers", request.headers},
+                          {"body", request.body}});
+    }
   }
   std::ofstream{file} << requests;
 }
