@@ -1,5 +1,7 @@
-// One connection of the HTTP server. Included by http_server.cc alone: it is made twice, in the
-// clear and encrypted, and reading Beast's headers takes long.
+// One connection of the HTTP server: when it reads, when it writes, how long each may take.
+//
+// Included by http_server.cc alone: it is made twice, in the clear and encrypted, and reading
+// Asio's headers takes long.
 #pragma once
 
 #include <utility>  // Asio of Boost 1.74 wants it first
@@ -8,116 +10,26 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
+#include <boost/beast/core/error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/error.hpp>
-#include <boost/beast/http/parser.hpp>
 
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <charconv>
-#include <list>
 
-#include "triggers/http_server.h"
+#include "triggers/http_exchange.h"
+#include "triggers/http_response.h"
 #include "triggers/problem.h"
 
 namespace fanfare::triggers::http_detail {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
-namespace http = boost::beast::http;
 using asio::ip::tcp;
 
 constexpr std::size_t kReadBytes = 16u << 10;
 constexpr std::size_t kLingerBytesMax = 1u << 20;
 constexpr Duration kLingerTime = std::chrono::seconds{2};
-
-// What a connection needs of its server, and what it may outlive it with.
-struct Server {
-  Loop& loop;
-  const HttpServerOptions options;
-  const HttpHandlers handlers;
-  HttpServerCounters counters;
-  std::size_t open = 0;  // connections
-  bool draining = false;
-  std::string date;  // of now, as HTTP writes it
-};
-
-// Where the bytes of a body go; bound to each request.
-struct Body {
-  std::size_t bytes_max = 0, bytes = 0;
-  std::optional<HttpResponse> too_long;
-  std::string text;
-  std::unique_ptr<BodySink> sink;
-  std::optional<HttpResponse> refusal;  // why it is not taken any more
-
-  HttpResponse too_long_response() {
-    if (too_long) return *std::move(too_long);
-    return problem(413, "the body may have " + std::to_string(bytes_max) + " bytes here");
-  }
-
-  bool take(std::string_view piece) {
-    bytes += piece.size();
-    if (bytes > bytes_max) {
-      refusal = too_long_response();
-      return false;
-    }
-    if (!sink) {
-      text.append(piece);
-      return true;
-    }
-    const auto taken = sink->take(piece);
-    if (!taken) refusal = problem_of(taken.error());
-    return taken.has_value();
-  }
-};
-
-// Hands a message's body on to a Body, as Beast wants it.
-struct BodyPieces {
-  using value_type = std::shared_ptr<Body>;
-  class reader {
-   public:
-    template <bool is_request, class Fields>
-    reader(http::header<is_request, Fields>&, value_type& body) : body_(body) {}
-    void init(const boost::optional<std::uint64_t>& length, beast::error_code& error) {
-      error = {};
-      if (length && !body_->sink) {
-        body_->text.reserve(std::min<std::size_t>(*length, kReadBytes));
-      }
-    }
-    template <class Buffers>
-    std::size_t put(const Buffers& buffers, beast::error_code& error) {
-      std::size_t size = 0;
-      error = {};
-      for (auto at = asio::buffer_sequence_begin(buffers); at != asio::buffer_sequence_end(buffers);
-           ++at) {
-        const asio::const_buffer piece = *at;
-        size += piece.size();
-        if (!body_->take({static_cast<const char*>(piece.data()), piece.size()})) {
-          error = http::make_error_code(http::error::body_limit);
-          return size;
-        }
-      }
-      return size;
-    }
-    void finish(beast::error_code& error) { error = {}; }
-
-   private:
-    value_type& body_;
-  };
-};
-
-class Connection {
- public:
-  virtual ~Connection() = default;
-  virtual void begin() = 0;
-  virtual void close() = 0;  // now
-  virtual void drain() = 0;  // if it is idle, else after its response
-  virtual TimePoint deadline() const = 0;
-  virtual void on_deadline() = 0;
-  virtual void close_if_left() = 0;  // asked now and then
-};
-using Connections = std::list<std::weak_ptr<Connection>>;
 
 template <class Stream>
 class StreamConnection final : public Connection,
@@ -175,12 +87,20 @@ class StreamConnection final : public Connection,
     if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) close();
   }
 
- private:
-  struct Exchange;
+  const HttpPeer& peer() const override { return peer_; }
 
+  void respond(const Exchange& exchange, HttpResponse response) override {
+    // Gone, or answered: by its handler, or because it was too slow.
+    if (closed_ || exchange_.get() != &exchange) return;
+    answer(std::move(response), false);
+  }
+
+ private:
   auto& socket() { return stream_.lowest_layer(); }
   void arm(Duration time) { deadline_ = server_->loop.now().steady + time; }
   void rest() { deadline_ = TimePoint::max(); }
+
+  // ---- reading ----
 
   void read() {
     if (closed_ || reading_) return;
@@ -200,7 +120,7 @@ class StreamConnection final : public Connection,
     if (lingering_) return linger(bytes);
     if (writing_) return;
     buffer_.commit(bytes);
-    if (exchange_ && exchange_->head_seen) extend_for(bytes);
+    if (exchange_ && exchange_->reader.has_head()) extend_for(bytes);
     parse();
   }
 
@@ -214,6 +134,7 @@ class StreamConnection final : public Connection,
 
   // What the buffer holds, up to the end of a request or of the buffer.
   void parse() {
+    using Step = RequestReader::Step;
     while (!closed_) {
       if (!exchange_) {
         if (buffer_.size() == 0) {
@@ -221,70 +142,44 @@ class StreamConnection final : public Connection,
           arm(server_->options.idle_timeout);
           return read();
         }
-        exchange_ = std::make_shared<Exchange>(this->shared_from_this());
+        exchange_ =
+            std::make_shared<Exchange>(this->shared_from_this(), server_->options.head_bytes_max);
         arm(server_->options.head_timeout);
       }
-      auto& parser = exchange_->parser;
-      if (!parser.is_done()) {
-        beast::error_code error;
-        const std::size_t taken = parser.put(buffer_.data(), error);
-        buffer_.consume(taken);
-        if (!exchange_->head_seen) exchange_->head_bytes += taken;
-        // What is kept is a part of the head, of a chunk's head or of what follows the last chunk.
-        const std::size_t kept =
-            buffer_.size() + (exchange_->head_seen ? 0 : exchange_->head_bytes);
-        if (error == http::error::need_more) {
-          if (kept <= server_->options.head_bytes_max) return read();
-          error = http::error::header_limit;
+      const auto in = buffer_.cdata();
+      const auto taken = exchange_->reader.read({static_cast<const char*>(in.data()), in.size()});
+      buffer_.consume(taken.bytes);
+      switch (taken.step) {
+        case Step::kMore:
+          return read();
+        case Step::kRefused:
+          return refuse();
+        case Step::kHead:
+          if (!take_head()) return;
+          break;
+        case Step::kDone: {
+          rest();
+          auto exchange = exchange_;
+          return server_->handlers.on_request(exchange);
         }
-        if (error) return refuse(error);
-      }
-      if (!exchange_->head_seen && parser.is_header_done()) {
-        if (!take_head()) return;
-      }
-      if (!parser.is_done() && buffer_.size() == 0) return read();
-      if (parser.is_done()) {
-        rest();
-        auto exchange = exchange_;
-        return server_->handlers.on_request(exchange);
       }
     }
   }
 
   // False if the connection goes on by itself: it is refused, or told to continue.
   bool take_head() {
-    Exchange& exchange = *exchange_;
-    exchange.head_seen = true;
-    exchange.note_fields();
+    RequestReader& reader = exchange_->reader;
     ++server_->counters.requests;
-    auto& parser = exchange.parser;
-    const auto& head = parser.get();
-    if (const auto fault = fault_of(head); !fault.empty()) {
-      ++server_->counters.malformed;
-      answer(problem(400, fault), true);
-      return false;
-    }
-    BodyPlan plan = server_->handlers.on_head(exchange);
-    Body& body = *exchange.body_pieces;
-    body.bytes_max = plan.bytes_max;
-    body.too_long = std::move(plan.too_long);
-    body.sink = std::move(plan.sink);
-    const auto length = parser.content_length();
-    const bool empty = parser.is_done() || (length && *length == 0);
+    BodyPlan plan = server_->handlers.on_head(*exchange_);
     if (plan.refusal) {
-      answer(*std::move(plan.refusal), !empty);
+      answer(*std::move(plan.refusal), !reader.is_bodiless());
       return false;
     }
-    if (length && *length > plan.bytes_max) {
-      ++server_->counters.too_large;
-      answer(body.too_long_response(), true);
+    if (!reader.accept(std::move(plan))) {
+      refuse();
       return false;
     }
-    parser.eager(true);
-    if (empty || !beast::iequals(head[http::field::expect], "100-continue") ||
-        head.version() < 11 || buffer_.size() > 0) {
-      return true;
-    }
+    if (reader.is_bodiless() || !reader.expects_continue() || buffer_.size() > 0) return true;
     writing_ = true;
     asio::async_write(stream_, asio::buffer(kContinue),
                       [self = this->shared_from_this()](beast::error_code error, std::size_t) {
@@ -295,76 +190,29 @@ class StreamConnection final : public Connection,
     return false;
   }
 
-  template <class Head>
-  static std::string_view fault_of(const Head& head) {
-    const auto hosts = head.equal_range(http::field::host);
-    const auto count = std::distance(hosts.first, hosts.second);
-    if (count > 1 || (count == 0 && head.version() >= 11)) return "one Host is needed";
-    const auto encodings = head.count(http::field::transfer_encoding);
-    if (encodings > 0 && head.count(http::field::content_length) > 0) {
-      return "a Content-Length beside a Transfer-Encoding";
+  void refuse() {
+    Refusal refusal = exchange_->reader.take_refusal();
+    if (refusal.why == Refusal::Why::kMalformed) {
+      ++server_->counters.malformed;
+    } else if (refusal.response.status == 413) {
+      ++server_->counters.too_large;
     }
-    if (encodings > 1 ||
-        (encodings == 1 && !beast::iequals(head[http::field::transfer_encoding], "chunked"))) {
-      return "of Transfer-Encodings only chunked is understood";
-    }
-    if (head.version() < 11 && head.count(http::field::transfer_encoding) > 0) {
-      return "HTTP/1.0 knows no Transfer-Encoding";
-    }
-    return {};
+    answer(std::move(refusal.response), true);
   }
 
-  void refuse(beast::error_code error) {
-    Body& body = *exchange_->body_pieces;
-    if (body.refusal) {
-      if (body.refusal->status == 413) ++server_->counters.too_large;
-      return answer(*std::move(body.refusal), true);
-    }
-    ++server_->counters.malformed;
-    if (error == http::error::header_limit) {
-      return answer(problem(431, "the head of a request may have " +
-                                     std::to_string(server_->options.head_bytes_max) + " bytes"),
-                    true);
-    }
-    if (error == http::error::bad_version) {
-      return answer(problem(505, "HTTP/1.1 is spoken here"), true);
-    }
-    answer(problem(400, "this is no request of HTTP/1.1: " + error.message()), true);
-  }
+  // ---- writing ----
 
   // `last`: what follows the request cannot be found, or is not wanted.
   void answer(HttpResponse response, bool last) {
-    auto& parser = exchange_->parser;
-    const bool head_known = parser.is_header_done();
-    const bool keep = !last && !server_->draining && head_known && parser.keep_alive();
-    const bool bodiless = response.status == 204 || response.status == 304;
-    const bool to_head = head_known && parser.get().method() == http::verb::head;
+    const RequestReader& reader = exchange_->reader;
+    const bool head_known = reader.has_head();
+    const bool keep = !last && !server_->draining && head_known && reader.keep_alive();
     out_.clear();
-    out_ += "HTTP/1.1 ";
-    append_number(out_, response.status);
-    out_ += ' ';
-    out_ += reason_phrase(response.status);
-    out_ += "\r\nDate: ";
-    out_ += server_->date;
-    out_ += "\r\n";
-    for (const HttpHeader& header : response.headers) {
-      out_ += header.name;
-      out_ += ": ";
-      out_ += header.value;
-      out_ += "\r\n";
-    }
-    if (!bodiless) {
-      out_ += "Content-Length: ";
-      append_number(out_, response.body.size());
-      out_ += "\r\n";
-    }
-    if (!keep) {
-      out_ += "Connection: close\r\n";
-    } else if (parser.get().version() < 11) {
-      out_ += "Connection: keep-alive\r\n";
-    }
-    out_ += "\r\n";
-    if (!bodiless && !to_head) out_ += response.body;
+    append_response(out_, response,
+                    {.date = server_->date,
+                     .keep = keep,
+                     .to_http_1_0 = head_known && reader.minor_version() == 0,
+                     .to_head = head_known && reader.method() == "HEAD"});
     writing_ = true;
     exchange_.reset();
     // For a large one as long as it takes at the slowest that bodies may come.
@@ -410,12 +258,6 @@ class StreamConnection final : public Connection,
         });
   }
 
-  static void append_number(std::string& text, std::uint64_t number) {
-    char digits[20];
-    const auto end = std::to_chars(digits, digits + sizeof digits, number).ptr;
-    text.append(digits, end);
-  }
-
   static constexpr char kContinueText[] = "HTTP/1.1 100 Continue\r\n\r\n";
   inline static const asio::const_buffer kContinue{kContinueText, sizeof kContinueText - 1};
 
@@ -427,53 +269,6 @@ class StreamConnection final : public Connection,
   std::string out_;
   TimePoint deadline_ = TimePoint::max();
   bool reading_ = false, writing_ = false, lingering_ = false, closed_ = false;
-};
-
-template <class Stream>
-struct StreamConnection<Stream>::Exchange final : HttpExchange,
-                                                  std::enable_shared_from_this<Exchange> {
-  explicit Exchange(std::shared_ptr<StreamConnection> of) : connection(std::move(of)) {
-    parser.get().body() = body_pieces;
-    parser.header_limit(static_cast<std::uint32_t>(connection->server_->options.head_bytes_max));
-    parser.body_limit((std::numeric_limits<std::uint64_t>::max)());  // its plan has one
-  }
-
-  std::string_view method() const override { return to_std(parser.get().method_string()); }
-  std::string_view target() const override { return to_std(parser.get().target()); }
-  std::string_view header(std::string_view name) const override {
-    for (const auto& [field, value] : fields) {
-      if (beast::iequals({field.data(), field.size()}, {name.data(), name.size()})) return value;
-    }
-    return {};
-  }
-  std::vector<std::pair<std::string_view, std::string_view>> headers() const override {
-    return fields;
-  }
-  std::string_view body() const override { return body_pieces->text; }
-  BodySink* sink() const override { return body_pieces->sink.get(); }
-  const HttpPeer& peer() const override { return connection->peer_; }
-  void respond(HttpResponse response) override {
-    // Gone, or answered: by its handler, or because it was too slow.
-    if (connection->closed_ || connection->exchange_.get() != this) return;
-    connection->answer(std::move(response), false);
-  }
-
-  // Those of the head alone: what follows the last chunk was there for nobody's decision
-  // (RFC 9110, section 6.5.1). They stay where they are.
-  void note_fields() {
-    for (const auto& field : parser.get()) {
-      fields.emplace_back(to_std(field.name_string()), to_std(field.value()));
-    }
-  }
-
-  static std::string_view to_std(beast::string_view text) { return {text.data(), text.size()}; }
-
-  std::shared_ptr<StreamConnection> connection;
-  std::shared_ptr<Body> body_pieces = std::make_shared<Body>();
-  http::request_parser<BodyPieces> parser;
-  std::vector<std::pair<std::string_view, std::string_view>> fields;
-  std::size_t head_bytes = 0;  // taken by the parser
-  bool head_seen = false;
 };
 
 }  // namespace fanfare::triggers::http_detail

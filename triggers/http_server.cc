@@ -8,6 +8,9 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <charconv>
+#include <list>
+
 #include "base/loop_asio.h"
 
 namespace fanfare::triggers {
@@ -161,7 +164,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
 
   template <class Fn>
   void each(const Fn& fn) {
-    for (const auto& one : Connections(connections)) {
+    for (const auto& one : std::list(connections)) {
       if (const auto connection = one.lock()) fn(*connection);
     }
   }
@@ -170,7 +173,7 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   const std::shared_ptr<Server> shared;
   std::unique_ptr<asio::ssl::context> tls;
   tcp::acceptor acceptor;
-  Connections connections;
+  std::list<std::weak_ptr<Connection>> connections;
   Timer sweeper, accept_again;
 };
 

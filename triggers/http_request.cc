@@ -1,0 +1,244 @@
+#include "triggers/http_request.h"
+
+#include <utility>  // Asio of Boost 1.74 wants it first
+
+#include <boost/asio/buffer.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/parser.hpp>
+
+#include "triggers/problem.h"
+
+namespace fanfare::triggers::http_detail {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+
+constexpr std::size_t kReserveBytesMax = 16u << 10;
+
+// Where the bytes of a body go.
+struct Body {
+  std::size_t bytes_max = 0, bytes = 0;
+  std::optional<HttpResponse> too_long;
+  std::string text;
+  std::unique_ptr<BodySink> sink;
+  std::optional<Refusal> refusal;  // why it is not taken any more
+
+  void refuse_as_too_long() {
+    refusal = Refusal{
+        Refusal::Why::kTooLarge,
+        too_long ? *std::move(too_long)
+                 : problem(413, "the body may have " + std::to_string(bytes_max) + " bytes here")};
+  }
+
+  bool take(std::string_view piece) {
+    bytes += piece.size();
+    if (bytes > bytes_max) {
+      refuse_as_too_long();
+      return false;
+    }
+    if (!sink) {
+      text.append(piece);
+      return true;
+    }
+    const auto taken = sink->take(piece);
+    if (!taken) refusal = Refusal{Refusal::Why::kSink, problem_of(taken.error())};
+    return taken.has_value();
+  }
+};
+
+// Hands a message's body on to a Body, as Beast wants it.
+struct BodyPieces {
+  using value_type = Body*;
+  class reader {
+   public:
+    template <bool is_request, class Fields>
+    reader(http::header<is_request, Fields>&, value_type& body) : body_(body) {}
+    void init(const boost::optional<std::uint64_t>& length, beast::error_code& error) {
+      error = {};
+      if (length && !body_->sink) {
+        body_->text.reserve(std::min<std::size_t>(*length, kReserveBytesMax));
+      }
+    }
+    template <class Buffers>
+    std::size_t put(const Buffers& buffers, beast::error_code& error) {
+      std::size_t size = 0;
+      error = {};
+      for (auto at = asio::buffer_sequence_begin(buffers); at != asio::buffer_sequence_end(buffers);
+           ++at) {
+        const asio::const_buffer piece = *at;
+        size += piece.size();
+        if (!body_->take({static_cast<const char*>(piece.data()), piece.size()})) {
+          error = http::make_error_code(http::error::body_limit);
+          return size;
+        }
+      }
+      return size;
+    }
+    void finish(beast::error_code& error) { error = {}; }
+
+   private:
+    value_type& body_;  // set once the parser is made
+  };
+};
+
+std::string_view to_std(beast::string_view text) {
+  return {text.data(), text.size()};
+}
+
+// What could be read in two ways.
+template <class Head>
+std::string_view fault_of(const Head& head) {
+  const auto hosts = head.equal_range(http::field::host);
+  const auto count = std::distance(hosts.first, hosts.second);
+  if (count > 1 || (count == 0 && head.version() >= 11)) return "one Host is needed";
+  const auto encodings = head.count(http::field::transfer_encoding);
+  if (encodings > 0 && head.count(http::field::content_length) > 0) {
+    return "a Content-Length beside a Transfer-Encoding";
+  }
+  if (encodings > 1 ||
+      (encodings == 1 && !beast::iequals(head[http::field::transfer_encoding], "chunked"))) {
+    return "of Transfer-Encodings only chunked is understood";
+  }
+  if (head.version() < 11 && head.count(http::field::transfer_encoding) > 0) {
+    return "HTTP/1.0 knows no Transfer-Encoding";
+  }
+  return {};
+}
+
+}  // namespace
+
+struct RequestReader::Impl {
+  explicit Impl(std::size_t head_max) : head_bytes_max(head_max) {
+    parser.get().body() = &body;
+    parser.header_limit(static_cast<std::uint32_t>(head_bytes_max));
+    parser.body_limit((std::numeric_limits<std::uint64_t>::max)());  // its plan has one
+  }
+
+  Step refuse(beast::error_code error) {
+    if (body.refusal) return Step::kRefused;
+    if (error == http::error::header_limit) {
+      return refuse(431,
+                    "the head of a request may have " + std::to_string(head_bytes_max) + " bytes");
+    }
+    if (error == http::error::bad_version) return refuse(505, "HTTP/1.1 is spoken here");
+    return refuse(400, "this is no request of HTTP/1.1: " + error.message());
+  }
+  Step refuse(unsigned status, std::string_view detail) {
+    body.refusal = Refusal{Refusal::Why::kMalformed, problem(status, detail)};
+    return Step::kRefused;
+  }
+
+  // They stay where they are. What follows the last chunk was there for nobody's decision (RFC
+  // 9110, section 6.5.1).
+  Step take_head() {
+    head_seen = true;
+    for (const auto& field : parser.get()) {
+      fields.emplace_back(to_std(field.name_string()), to_std(field.value()));
+    }
+    const auto fault = fault_of(parser.get());
+    return fault.empty() ? Step::kHead : refuse(400, fault);
+  }
+
+  const std::size_t head_bytes_max;
+  Body body;
+  http::request_parser<BodyPieces> parser;
+  std::vector<std::pair<std::string_view, std::string_view>> fields;
+  std::size_t head_bytes = 0;  // taken by the parser
+  bool head_seen = false;
+};
+
+RequestReader::RequestReader(std::size_t head_bytes_max)
+    : impl_(std::make_unique<Impl>(head_bytes_max)) {}
+
+RequestReader::~RequestReader() = default;
+
+RequestReader::Taken RequestReader::read(std::string_view bytes) {
+  auto& parser = impl_->parser;
+  std::size_t taken = 0;
+  for (;;) {
+    if (impl_->body.refusal) return {Step::kRefused, taken};
+    if (parser.is_done() && impl_->head_seen) return {Step::kDone, taken};
+    if (taken == bytes.size()) return {Step::kMore, taken};
+    beast::error_code error;
+    const std::size_t more =
+        parser.put(asio::const_buffer(bytes.data() + taken, bytes.size() - taken), error);
+    taken += more;
+    if (!impl_->head_seen) impl_->head_bytes += more;
+    if (error == http::error::need_more) {
+      // What is kept is a part of the head, of a chunk's head or of what follows the last chunk.
+      const std::size_t kept = bytes.size() - taken + (impl_->head_seen ? 0 : impl_->head_bytes);
+      if (kept <= impl_->head_bytes_max) return {Step::kMore, taken};
+      error = http::error::header_limit;
+    }
+    if (error) return {impl_->refuse(error), taken};
+    if (!impl_->head_seen && parser.is_header_done()) return {impl_->take_head(), taken};
+  }
+}
+
+bool RequestReader::accept(BodyPlan plan) {
+  Body& body = impl_->body;
+  body.bytes_max = plan.bytes_max;
+  body.too_long = std::move(plan.too_long);
+  body.sink = std::move(plan.sink);
+  const auto length = impl_->parser.content_length();
+  if (length && *length > body.bytes_max) body.refuse_as_too_long();
+  impl_->parser.eager(true);
+  return !body.refusal;
+}
+
+Refusal RequestReader::take_refusal() {
+  return std::exchange(impl_->body.refusal, Refusal{}).value();
+}
+
+bool RequestReader::has_head() const {
+  return impl_->parser.is_header_done();
+}
+
+bool RequestReader::is_bodiless() const {
+  const auto length = impl_->parser.content_length();
+  return impl_->parser.is_done() || (length && *length == 0);
+}
+
+bool RequestReader::expects_continue() const {
+  return beast::iequals(impl_->parser.get()[http::field::expect], "100-continue") &&
+         impl_->parser.get().version() >= 11;
+}
+
+bool RequestReader::keep_alive() const {
+  return impl_->parser.keep_alive();
+}
+
+unsigned RequestReader::minor_version() const {
+  return impl_->parser.get().version() % 10;
+}
+
+std::string_view RequestReader::method() const {
+  return to_std(impl_->parser.get().method_string());
+}
+
+std::string_view RequestReader::target() const {
+  return to_std(impl_->parser.get().target());
+}
+
+const std::vector<std::pair<std::string_view, std::string_view>>& RequestReader::fields() const {
+  return impl_->fields;
+}
+
+std::string_view RequestReader::header(std::string_view name) const {
+  for (const auto& [field, value] : impl_->fields) {
+    if (beast::iequals({field.data(), field.size()}, {name.data(), name.size()})) return value;
+  }
+  return {};
+}
+
+std::string_view RequestReader::body() const {
+  return impl_->body.text;
+}
+
+BodySink* RequestReader::sink() const {
+  return impl_->body.sink.get();
+}
+
+}  // namespace fanfare::triggers::http_detail

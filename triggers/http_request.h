@@ -1,0 +1,69 @@
+// One request as it is read: bytes go in, and out come its head, the pieces of its body, its end,
+// or why it is refused.
+//
+// Beast's parser, held to our bounds and rid of what could be read in two ways: two lengths, a
+// length beside chunks, no or two hosts. No I/O and no clock; one thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "triggers/http.h"
+
+namespace fanfare::triggers::http_detail {
+
+// Why a request is not read any further; nothing that follows it on its connection can be found.
+struct Refusal {
+  enum class Why { kMalformed, kTooLarge, kSink };
+  Why why = Why::kMalformed;
+  HttpResponse response;
+};
+
+class RequestReader {
+ public:
+  explicit RequestReader(std::size_t head_bytes_max);
+  ~RequestReader();
+  RequestReader(const RequestReader&) = delete;
+  RequestReader& operator=(const RequestReader&) = delete;
+
+  enum class Step {
+    kMore,     // the rest is not there yet
+    kHead,     // once: the head can be asked, and a plan is wanted
+    kDone,     // what was not taken is the next request
+    kRefused,  // for good; see take_refusal()
+  };
+  struct Taken {
+    Step step = Step::kMore;
+    std::size_t bytes = 0;
+  };
+  // What it does not take of `bytes` has to come again, with more behind it.
+  Taken read(std::string_view bytes);
+  // After kHead: where the body goes. False if it is too long already.
+  bool accept(BodyPlan plan);
+  Refusal take_refusal();
+
+  bool has_head() const;  // what is below may be asked
+  bool is_bodiless() const;
+  bool expects_continue() const;  // "Expect: 100-continue", of a client that may have it
+  bool keep_alive() const;        // as its sender wants it
+  unsigned minor_version() const;
+  std::string_view method() const;
+  std::string_view target() const;
+  // Those of the head alone, not those behind the last chunk.
+  const std::vector<std::pair<std::string_view, std::string_view>>& fields() const;
+  std::string_view header(std::string_view name) const;
+
+  std::string_view body() const;  // as far as it has come
+  BodySink* sink() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fanfare::triggers::http_detail
