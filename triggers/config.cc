@@ -40,6 +40,10 @@ ConfigSpec config_spec(Config& c) {
       "Largest body of a request; more is answered with 413. Forms have limits of their own,\n"
       "and the broker has max_event_bytes, 1 MiB unless it is told otherwise.",
       {.min = 1024, .max = protocol::kEventDataBytesCeiling});
+  spec.size("triggers", "max_body_bytes_total", &c.max_body_bytes_total, "256MiB",
+            "Bytes of bodies in memory, of all requests together; more is answered with 503. At\n"
+            "least max_body_bytes.",
+            {.min = 1024, .max = std::uint64_t{1} << 40});
   spec.integer("triggers", "connections_max", &c.connections_max, 1024,
                "Connections at a time; one more is answered with 503.", {.min = 1, .max = 100'000});
   spec.duration("triggers", "request_timeout", &c.request_timeout, "10s",
@@ -73,12 +77,18 @@ Result<void> check_exposure(const Config& config) {
       config.listen, missing));
 }
 
+Result<void> check_bounds(const Config& config) {
+  if (config.max_body_bytes_total >= config.max_body_bytes) return {};
+  return reject("[triggers] max_body_bytes_total: must be at least max_body_bytes");
+}
+
 HttpServerOptions http_options(const Config& config) {
   HttpServerOptions options;
   options.listen = config.listen;
   options.certificate = config.certificate;
   options.key = config.tls_key;
   options.connections_max = config.connections_max;
+  options.bodies_bytes_max = config.max_body_bytes_total;
   options.head_timeout = config.request_timeout;
   options.idle_timeout = config.idle_timeout;
   return options;

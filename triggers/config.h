@@ -22,7 +22,7 @@ struct Config {
   std::vector<std::string> tokens;
   bool trust_loopback = true;
   bool is_public = false;
-  std::uint64_t max_body_bytes = 0;
+  std::uint64_t max_body_bytes = 0, max_body_bytes_total = 0;
   std::uint32_t connections_max = 0;
   Duration request_timeout{}, idle_timeout{}, drain{};
   std::string log_level, log_format;
@@ -34,6 +34,9 @@ ConfigSpec config_spec(Config& config);
 // Beyond loopback it takes TLS and a token, or `public = true`: else anybody could publish, and
 // read what others have published.
 Result<void> check_exposure(const Config& config);
+
+// Bounds that would never let anything through.
+Result<void> check_bounds(const Config& config);
 
 HttpServerOptions http_options(const Config& config);
 AccessOptions access_options(const Config& config);

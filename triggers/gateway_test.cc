@@ -422,5 +422,13 @@ TEST(Exposure, BeyondThisMachineTakesTlsAndTokens) {
   EXPECT_FALSE(check_exposure(config));
 }
 
+TEST(Bounds, OneBodyFitsIntoWhatAllMayHave) {
+  Config config;
+  config.max_body_bytes = config.max_body_bytes_total = 1000;
+  EXPECT_TRUE(check_bounds(config));
+  config.max_body_bytes = 1001;
+  EXPECT_THAT(check_bounds(config).error().message, HasSubstr("max_body_bytes_total: must be"));
+}
+
 }  // namespace
 }  // namespace fanfare::triggers

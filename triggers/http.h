@@ -38,9 +38,15 @@ struct HttpPeer {
 class BodySink {
  public:
   virtual ~BodySink() = default;
-  // What follows one another are the pieces of the body. An error answers the request: kReject with
-  // 400, anything else with 503.
-  virtual Result<void> take(std::string_view bytes) = 0;
+  // What follows one another are the pieces of the body. A response refuses it: nothing more comes.
+  virtual std::optional<HttpResponse> take(std::string_view bytes) = 0;
+  // While it is full, its connection reads no more, and the client has to wait. on_ready is called
+  // once, before the first piece; what it gets is to be called on the loop when that may have
+  // changed, and not from within the other calls.
+  virtual bool is_full() const { return false; }
+  virtual void on_ready(std::function<void()>) {}
+  // What it holds of the body at present.
+  virtual std::size_t bytes_in_memory() const { return 0; }
 };
 
 // One request and its response. On the loop's thread; views hold until respond().

@@ -120,7 +120,7 @@ class StreamConnection final : public Connection,
     if (lingering_) return linger(bytes);
     if (writing_) return;
     buffer_.commit(bytes);
-    if (exchange_ && exchange_->reader.has_head()) extend_for(bytes);
+    if (exchange_ && exchange_->reader().has_head()) extend_for(bytes);
     parse();
   }
 
@@ -142,16 +142,17 @@ class StreamConnection final : public Connection,
           arm(server_->options.idle_timeout);
           return read();
         }
-        exchange_ =
-            std::make_shared<Exchange>(this->shared_from_this(), server_->options.head_bytes_max);
+        exchange_ = std::make_shared<Exchange>(this->shared_from_this(), server_);
         arm(server_->options.head_timeout);
       }
       const auto in = buffer_.cdata();
-      const auto taken = exchange_->reader.read({static_cast<const char*>(in.data()), in.size()});
+      const auto taken = exchange_->reader().read({static_cast<const char*>(in.data()), in.size()});
       buffer_.consume(taken.bytes);
       switch (taken.step) {
         case Step::kMore:
           return read();
+        case Step::kFull:
+          return wait_for_sink();
         case Step::kRefused:
           return refuse();
         case Step::kHead:
@@ -166,9 +167,23 @@ class StreamConnection final : public Connection,
     }
   }
 
+  // The client is held back: what it sends meanwhile waits in the kernel, and then it has to wait.
+  // That is none of its time.
+  void wait_for_sink() {
+    full_ = true;
+    rest();
+  }
+
+  void on_sink_ready(const Exchange* of) {
+    if (closed_ || exchange_.get() != of || !full_) return;
+    full_ = false;
+    arm(server_->options.head_timeout);
+    parse();
+  }
+
   // False if the connection goes on by itself: it is refused, or told to continue.
   bool take_head() {
-    RequestReader& reader = exchange_->reader;
+    RequestReader& reader = exchange_->reader();
     ++server_->counters.requests;
     BodyPlan plan = server_->handlers.on_head(*exchange_);
     if (plan.refusal) {
@@ -178,6 +193,11 @@ class StreamConnection final : public Connection,
     if (!reader.accept(std::move(plan))) {
       refuse();
       return false;
+    }
+    if (BodySink* const sink = reader.sink()) {
+      sink->on_ready([weak = this->weak_from_this(), of = exchange_.get()] {
+        if (const auto self = weak.lock()) self->on_sink_ready(of);
+      });
     }
     if (reader.is_bodiless() || !reader.expects_continue() || buffer_.size() > 0) return true;
     writing_ = true;
@@ -191,11 +211,13 @@ class StreamConnection final : public Connection,
   }
 
   void refuse() {
-    Refusal refusal = exchange_->reader.take_refusal();
+    Refusal refusal = exchange_->reader().take_refusal();
     if (refusal.why == Refusal::Why::kMalformed) {
       ++server_->counters.malformed;
     } else if (refusal.response.status == 413) {
       ++server_->counters.too_large;
+    } else if (refusal.why == Refusal::Why::kNoMemory) {
+      ++server_->counters.no_memory;
     }
     answer(std::move(refusal.response), true);
   }
@@ -204,7 +226,7 @@ class StreamConnection final : public Connection,
 
   // `last`: what follows the request cannot be found, or is not wanted.
   void answer(HttpResponse response, bool last) {
-    const RequestReader& reader = exchange_->reader;
+    const RequestReader& reader = exchange_->reader();
     const bool head_known = reader.has_head();
     const bool keep = !last && !server_->draining && head_known && reader.keep_alive();
     out_.clear();
@@ -214,6 +236,7 @@ class StreamConnection final : public Connection,
                      .to_http_1_0 = head_known && reader.minor_version() == 0,
                      .to_head = head_known && reader.method() == "HEAD"});
     writing_ = true;
+    full_ = false;
     exchange_.reset();
     // For a large one as long as it takes at the slowest that bodies may come.
     arm(server_->options.write_timeout +
@@ -268,7 +291,7 @@ class StreamConnection final : public Connection,
   std::shared_ptr<Exchange> exchange_;  // the request that is read or answered
   std::string out_;
   TimePoint deadline_ = TimePoint::max();
-  bool reading_ = false, writing_ = false, lingering_ = false, closed_ = false;
+  bool reading_ = false, full_ = false, writing_ = false, lingering_ = false, closed_ = false;
 };
 
 }  // namespace fanfare::triggers::http_detail

@@ -18,6 +18,7 @@ struct Server {
   const HttpServerOptions options;
   const HttpHandlers handlers;
   HttpServerCounters counters;
+  BodyBudget bodies;
   std::size_t open = 0;  // connections
   bool draining = false;
   std::string date;  // of now, as HTTP writes it
@@ -39,23 +40,28 @@ class Connection {
 // A request and the connection that it came on, kept by whoever will answer it.
 class Exchange final : public HttpExchange {
  public:
-  Exchange(std::shared_ptr<Connection> connection, std::size_t head_bytes_max)
-      : reader(head_bytes_max), connection_(std::move(connection)) {}
+  Exchange(std::shared_ptr<Connection> connection, std::shared_ptr<Server> server)
+      : server_(std::move(server)),
+        reader_(server_->options.head_bytes_max, server_->bodies),
+        connection_(std::move(connection)) {}
 
-  std::string_view method() const override { return reader.method(); }
-  std::string_view target() const override { return reader.target(); }
-  std::string_view header(std::string_view name) const override { return reader.header(name); }
+  std::string_view method() const override { return reader_.method(); }
+  std::string_view target() const override { return reader_.target(); }
+  std::string_view header(std::string_view name) const override { return reader_.header(name); }
   std::vector<std::pair<std::string_view, std::string_view>> headers() const override {
-    return reader.fields();
+    return reader_.fields();
   }
-  std::string_view body() const override { return reader.body(); }
-  BodySink* sink() const override { return reader.sink(); }
+  std::string_view body() const override { return reader_.body(); }
+  BodySink* sink() const override { return reader_.sink(); }
   const HttpPeer& peer() const override { return connection_->peer(); }
   void respond(HttpResponse response) override { connection_->respond(*this, std::move(response)); }
 
-  RequestReader reader;
+  RequestReader& reader() { return reader_; }
+  const RequestReader& reader() const { return reader_; }
 
  private:
+  std::shared_ptr<Server> server_;  // its budget
+  RequestReader reader_;
   std::shared_ptr<Connection> connection_;
 };
 

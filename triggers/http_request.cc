@@ -19,6 +19,13 @@ constexpr std::size_t kReserveBytesMax = 16u << 10;
 
 // Where the bytes of a body go.
 struct Body {
+  explicit Body(BodyBudget& of) : budget(of) {}
+  ~Body() { budget.used -= held; }
+  Body(const Body&) = delete;
+  Body& operator=(const Body&) = delete;
+
+  BodyBudget& budget;
+  std::size_t held = 0;  // of the budget
   std::size_t bytes_max = 0, bytes = 0;
   std::optional<HttpResponse> too_long;
   std::string text;
@@ -32,19 +39,37 @@ struct Body {
                  : problem(413, "the body may have " + std::to_string(bytes_max) + " bytes here")};
   }
 
+  void refuse_for_want_of_memory() {
+    HttpResponse response =
+        problem(503, "bodies of other requests take all the memory that there is for them");
+    response.headers.push_back({"Retry-After", "1"});
+    refusal = Refusal{Refusal::Why::kNoMemory, std::move(response)};
+  }
+
+  bool has_room_for(std::size_t more) const { return budget.used + more <= budget.max; }
+
+  // What is there counts, not what was announced: else empty promises would take all of it.
+  void count(std::size_t now) {
+    budget.used += now - held;
+    held = now;
+  }
+
   bool take(std::string_view piece) {
     bytes += piece.size();
     if (bytes > bytes_max) {
       refuse_as_too_long();
-      return false;
-    }
-    if (!sink) {
+    } else if (!has_room_for(piece.size())) {
+      refuse_for_want_of_memory();
+    } else if (sink) {
+      if (auto refused = sink->take(piece)) {
+        refusal = Refusal{Refusal::Why::kSink, *std::move(refused)};
+      }
+      count(sink->bytes_in_memory());
+    } else {
       text.append(piece);
-      return true;
+      count(text.size());
     }
-    const auto taken = sink->take(piece);
-    if (!taken) refusal = Refusal{Refusal::Why::kSink, problem_of(taken.error())};
-    return taken.has_value();
+    return !refusal;
   }
 };
 
@@ -110,7 +135,7 @@ std::string_view fault_of(const Head& head) {
 }  // namespace
 
 struct RequestReader::Impl {
-  explicit Impl(std::size_t head_max) : head_bytes_max(head_max) {
+  Impl(std::size_t head_max, BodyBudget& budget) : head_bytes_max(head_max), body(budget) {
     parser.get().body() = &body;
     parser.header_limit(static_cast<std::uint32_t>(head_bytes_max));
     parser.body_limit((std::numeric_limits<std::uint64_t>::max)());  // its plan has one
@@ -149,8 +174,8 @@ struct RequestReader::Impl {
   bool head_seen = false;
 };
 
-RequestReader::RequestReader(std::size_t head_bytes_max)
-    : impl_(std::make_unique<Impl>(head_bytes_max)) {}
+RequestReader::RequestReader(std::size_t head_bytes_max, BodyBudget& budget)
+    : impl_(std::make_unique<Impl>(head_bytes_max, budget)) {}
 
 RequestReader::~RequestReader() = default;
 
@@ -160,6 +185,7 @@ RequestReader::Taken RequestReader::read(std::string_view bytes) {
   for (;;) {
     if (impl_->body.refusal) return {Step::kRefused, taken};
     if (parser.is_done() && impl_->head_seen) return {Step::kDone, taken};
+    if (impl_->body.sink && impl_->body.sink->is_full()) return {Step::kFull, taken};
     if (taken == bytes.size()) return {Step::kMore, taken};
     beast::error_code error;
     const std::size_t more =
@@ -183,7 +209,11 @@ bool RequestReader::accept(BodyPlan plan) {
   body.too_long = std::move(plan.too_long);
   body.sink = std::move(plan.sink);
   const auto length = impl_->parser.content_length();
-  if (length && *length > body.bytes_max) body.refuse_as_too_long();
+  if (length && *length > body.bytes_max) {
+    body.refuse_as_too_long();
+  } else if (length && !body.sink && !body.has_room_for(*length)) {
+    body.refuse_for_want_of_memory();
+  }
   impl_->parser.eager(true);
   return !body.refusal;
 }

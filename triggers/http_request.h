@@ -2,7 +2,8 @@
 // or why it is refused.
 //
 // Beast's parser, held to our bounds and rid of what could be read in two ways: two lengths, a
-// length beside chunks, no or two hosts. No I/O and no clock; one thread.
+// length beside chunks, no or two hosts. What its body takes of memory is counted in a BodyBudget
+// that all requests of a server share. No I/O and no clock; one thread.
 #pragma once
 
 #include <cstddef>
@@ -17,22 +18,30 @@
 
 namespace fanfare::triggers::http_detail {
 
+// Bytes of bodies in memory, of all requests together.
+struct BodyBudget {
+  const std::size_t max = 0;
+  std::size_t used = 0;
+};
+
 // Why a request is not read any further; nothing that follows it on its connection can be found.
 struct Refusal {
-  enum class Why { kMalformed, kTooLarge, kSink };
+  enum class Why { kMalformed, kTooLarge, kNoMemory, kSink };
   Why why = Why::kMalformed;
   HttpResponse response;
 };
 
 class RequestReader {
  public:
-  explicit RequestReader(std::size_t head_bytes_max);
+  // The budget must outlive it.
+  RequestReader(std::size_t head_bytes_max, BodyBudget& budget);
   ~RequestReader();
   RequestReader(const RequestReader&) = delete;
   RequestReader& operator=(const RequestReader&) = delete;
 
   enum class Step {
     kMore,     // the rest is not there yet
+    kFull,     // the body's sink is: read on when it is ready
     kHead,     // once: the head can be asked, and a plan is wanted
     kDone,     // what was not taken is the next request
     kRefused,  // for good; see take_refusal()
@@ -43,7 +52,7 @@ class RequestReader {
   };
   // What it does not take of `bytes` has to come again, with more behind it.
   Taken read(std::string_view bytes);
-  // After kHead: where the body goes. False if it is too long already.
+  // After kHead: where the body goes. False if it is too long already, or there is no room for it.
   bool accept(BodyPlan plan);
   Refusal take_refusal();
 

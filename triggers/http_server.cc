@@ -70,8 +70,11 @@ Result<std::unique_ptr<asio::ssl::context>> tls_of(const HttpServerOptions& opti
 struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   Impl(Loop& the_loop, HttpServerOptions given, HttpHandlers handle)
       : loop(the_loop),
-        shared(std::make_shared<Server>(
-            Server{the_loop, std::move(given), std::move(handle), {}, 0, false, {}})),
+        shared(std::make_shared<Server>(Server{.loop = the_loop,
+                                               .options = given,
+                                               .handlers = std::move(handle),
+                                               .counters = {},
+                                               .bodies = {.max = given.bodies_bytes_max}})),
         acceptor(io_context_of(loop)),
         sweeper(loop, [this] { sweep(); }),
         accept_again(loop, [this] { accept(); }) {
@@ -198,6 +201,10 @@ std::uint16_t HttpServer::port() const {
 
 std::size_t HttpServer::connections() const {
   return impl_->shared->open;
+}
+
+std::size_t HttpServer::bodies_bytes() const {
+  return impl_->shared->bodies.used;
 }
 
 const HttpServerCounters& HttpServer::counters() const {

@@ -3,10 +3,11 @@
 //
 // One request of a connection at a time: what a client pipelines waits in its connection until the
 // response before it is written, so responses come in the order of requests. Everything is bounded:
-// connections, the head of a request, its body (by the handler's plan), the time that each may
-// take, and how slow a body may be. A request that breaks the protocol is answered and its
-// connection closed. RFC 9110 and 9112; of the latter, what would make a request's end a matter of
-// opinion is refused: two lengths, a length beside chunks, no or two hosts.
+// connections, the head of a request, its body (by the handler's plan), the bodies of all requests
+// together, the time that each may take, and how slow a body may be. A request that breaks the
+// protocol is answered and its connection closed. RFC 9110 and 9112; of the latter, what would make
+// a request's end a matter of opinion is refused: two lengths, a length beside chunks, no or two
+// hosts.
 //
 // Lives on the loop's thread.
 #pragma once
@@ -30,6 +31,9 @@ struct HttpServerOptions {
   Duration idle_timeout = std::chrono::seconds{75};  // between requests
   // A body may take head_timeout, and a second more for each so many bytes that have come.
   std::size_t body_bytes_per_s_min = 1024;
+  // Bytes of bodies in memory, of all requests together; more is answered with 503. Those in flight
+  // to and from handlers are counted until they are answered.
+  std::size_t bodies_bytes_max = 256u << 20;
   Duration write_timeout = std::chrono::seconds{30};  // of a response that is not read
 };
 
@@ -38,6 +42,7 @@ struct HttpServerCounters {
   std::uint64_t requests = 0;   // whose head was read
   std::uint64_t malformed = 0;  // 400, 431 and the like, before a handler saw them
   std::uint64_t too_large = 0;  // 413
+  std::uint64_t no_memory = 0;  // 503: the bodies of all requests were too much
   std::uint64_t too_slow = 0;   // heads, bodies and responses that were cut off
 };
 
@@ -52,6 +57,7 @@ class HttpServer {
 
   std::uint16_t port() const;
   std::size_t connections() const;
+  std::size_t bodies_bytes() const;  // in memory at present
   const HttpServerCounters& counters() const;
 
   // No new connections; idle ones are closed, the others after the response they wait for. When

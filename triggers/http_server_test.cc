@@ -72,16 +72,26 @@ class Serving {
   std::unique_ptr<HttpServer> server;
   std::uint16_t port = 0;
   std::string sunk;
+  static constexpr std::size_t kSlowSinkHolds = 100'000;
+  bool sink_may_go_on = false;
+  std::function<void()> sink_ready;
 
  private:
   struct Sink : BodySink {
     explicit Sink(std::string& into) : all(into) {}
-    Result<void> take(std::string_view bytes) override {
+    std::optional<HttpResponse> take(std::string_view bytes) override {
       all += bytes;
-      if (all.find("poison") != all.npos) return reject("there is poison in it");
-      return {};
+      if (all.find("poison") == all.npos) return std::nullopt;
+      return HttpResponse{.status = 415, .headers = {}, .body = "there is poison in it"};
     }
     std::string& all;
+  };
+  // Full until the test says otherwise.
+  struct SlowSink : Sink {
+    SlowSink(std::string& into, Serving& owner) : Sink(into), of(owner) {}
+    bool is_full() const override { return !of.sink_may_go_on && all.size() >= kSlowSinkHolds; }
+    void on_ready(std::function<void()> ready) override { of.sink_ready = std::move(ready); }
+    Serving& of;
   };
 
   BodyPlan plan(const HttpExchange& exchange) {
@@ -93,6 +103,10 @@ class Serving {
       sunk.clear();
       plan.bytes_max = 1 << 20;
       plan.sink = std::make_unique<Sink>(sunk);
+      if (exchange.target() == "/sink/slow") {
+        plan.bytes_max = 16 << 20;
+        plan.sink = std::make_unique<SlowSink>(sunk, *this);
+      }
     }
     return plan;
   }
@@ -250,7 +264,50 @@ TEST(HttpServer, HandsABodyToItsSinkPieceByPiece) {
   EXPECT_THAT(client.send(post("/sink", large)).response(), EndsWith("POST /sink sunk"));
   EXPECT_TRUE(serving.sunk == large) << serving.sunk.size();
   EXPECT_THAT(client.send(post("/sink", "some poison")).rest(),
-              StartsWith("HTTP/1.1 400 Bad Request\r\n"));
+              StartsWith("HTTP/1.1 415 Unsupported Media Type\r\n"));
+}
+
+// However long that takes: it is not the client's time.
+TEST(HttpServer, HoldsBackAClientWhoseBodyIsMoreThanItsSinkTakesAtPresent) {
+  Serving serving({.head_timeout = 200ms});
+  const auto sunk = [&] { return serving.on_loop([&] { return serving.sunk.size(); }); };
+  const std::string large(12'000'000, 'z');
+  RawClient client(serving.port);
+  std::thread sending([&] { client.send(post("/sink/slow", large)); });
+  while (sunk() < Serving::kSlowSinkHolds) std::this_thread::sleep_for(1ms);
+  std::this_thread::sleep_for(600ms);
+  EXPECT_LT(sunk(), Serving::kSlowSinkHolds + (32u << 10));
+  EXPECT_EQ(serving.counters().too_slow, 0u);
+  serving.on_loop([&] {
+    serving.sink_may_go_on = true;
+    serving.sink_ready();
+  });
+  EXPECT_THAT(client.response(), EndsWith("POST /sink/slow sunk"));
+  sending.join();
+  EXPECT_EQ(sunk(), large.size());
+}
+
+TEST(HttpServer, BoundsTheBodiesOfAllRequestsTogether) {
+  Serving serving({.bodies_bytes_max = 1500});
+  RawClient promising(serving.port), held(serving.port), announced(serving.port),
+      chunked(serving.port);
+  promising.send("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n");
+  held.send(post("/later", std::string(900, 'x')));
+  while (serving.held() == 0) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(serving.on_loop([&] { return serving.server->bodies_bytes(); }), 900u);
+  const std::string refused = announced.send(post("/b", std::string(700, 'x'))).rest();
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 503 Service Unavailable\r\n"));
+  EXPECT_THAT(refused, HasSubstr("\r\nRetry-After: 1\r\n"));
+  chunked.send("POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+  chunked.send("2bc\r\n" + std::string(700, 'x') + "\r\n0\r\n\r\n");
+  EXPECT_THAT(chunked.rest(), StartsWith("HTTP/1.1 503 Service Unavailable\r\n"));
+  EXPECT_EQ(serving.counters().no_memory, 2u);
+
+  serving.answer_held();
+  EXPECT_THAT(held.response(), EndsWith("at last"));
+  EXPECT_THAT(held.send(post("/d", std::string(700, 'x'))).response(), HasSubstr("POST /d xxx"));
+  EXPECT_THAT(promising.send(std::string(900, 'x')).response(), HasSubstr("POST /a xxx"));
+  EXPECT_EQ(serving.on_loop([&] { return serving.server->bodies_bytes(); }), 0u);
 }
 
 TEST(HttpServer, RefusesBodiesThatAreTooLong) {

@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config,
                                             Definitions definitions) {
   if (const auto fine = check_exposure(config); !fine) return fine.error();
+  if (const auto fine = check_bounds(config); !fine) return fine.error();
   auto redis = parse_redis_url(config.redis);
   if (!redis) return redis.error();
   std::unique_ptr<Shell> shell(new Shell(loop, config));
@@ -131,6 +132,10 @@ std::string Shell::metrics() const {
                  "# HELP fanfare_triggers_connections Open connections.\n"
                  "# TYPE fanfare_triggers_connections gauge\nfanfare_triggers_connections {}\n",
                  server_->connections());
+  fmt::format_to(std::back_inserter(text),
+                 "# HELP fanfare_triggers_body_bytes Bytes of requests' bodies in memory.\n"
+                 "# TYPE fanfare_triggers_body_bytes gauge\nfanfare_triggers_body_bytes {}\n",
+                 server_->bodies_bytes());
   counter("connections_total", "Connections, by what became of them.",
           {{"{state=\"accepted\"}", http.connections_accepted},
            {"{state=\"refused\"}", http.connections_refused}});
@@ -139,6 +144,7 @@ std::string Shell::metrics() const {
           {{"{reason=\"malformed\"}", http.malformed},
            {"{reason=\"too_large\"}", http.too_large},
            {"{reason=\"too_slow\"}", http.too_slow},
+           {"{reason=\"no_memory\"}", http.no_memory},
            {"{reason=\"unknown_path\"}", gateway.unknown_path},
            {"{reason=\"unauthorised\"}", gateway.unauthorised}});
   counter("events_total", "Events, by what became of them.",
