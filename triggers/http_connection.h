@@ -13,6 +13,8 @@
 #include <boost/beast/core/error.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -28,6 +30,7 @@ namespace beast = boost::beast;
 using asio::ip::tcp;
 
 constexpr std::size_t kReadBytes = 16u << 10;
+constexpr std::size_t kWriteBytes = 64u << 10;
 constexpr std::size_t kLingerBytesMax = 1u << 20;
 constexpr Duration kLingerTime = std::chrono::seconds{2};
 
@@ -73,6 +76,7 @@ class StreamConnection final : public Connection,
   void on_deadline() override {
     const bool idle = !exchange_ && !writing_ && buffer_.size() == 0 && !lingering_;
     if (idle || lingering_) return close();
+    if (writing_ && !exchange_ && is_being_read()) return;
     ++server_->counters.too_slow;
     if (writing_ || !exchange_) return close();
     answer(problem(408, "the request did not come in time"), /*last=*/true);
@@ -238,12 +242,34 @@ class StreamConnection final : public Connection,
     writing_ = true;
     full_ = false;
     exchange_.reset();
-    // For a large one as long as it takes at the slowest that bodies may come.
-    arm(server_->options.write_timeout +
-        std::chrono::seconds{out_.size() / server_->options.body_bytes_per_s_min / 16});
-    asio::async_write(stream_, asio::buffer(out_),
-                      [self = this->shared_from_this(), keep](
-                          beast::error_code error, std::size_t) { self->on_written(error, keep); });
+    written_ = 0;
+    read_ = std::numeric_limits<std::int64_t>::min();
+    look_again_at_reader();
+    asio::async_write(
+        stream_, asio::buffer(out_),
+        [self = this->shared_from_this()](beast::error_code error, std::size_t total) {
+          self->written_ = static_cast<std::int64_t>(total);
+          return error ? 0 : kWriteBytes;
+        },
+        [self = this->shared_from_this(), keep](beast::error_code error, std::size_t) {
+          self->on_written(error, keep);
+        });
+  }
+
+  void look_again_at_reader() { arm(server_->options.write_timeout / 8); }
+
+  // Whether the client has read anything for write_timeout. What the kernel holds for it, which may
+  // be megabytes, is not read yet; so it is no matter how slow it reads.
+  bool is_being_read() {
+    int queued = 0;
+    if (::ioctl(socket().native_handle(), SIOCOUTQ, &queued) != 0) return false;
+    const TimePoint now = server_->loop.now().steady;
+    if (written_ - queued > read_) {
+      read_ = written_ - queued;
+      read_at_ = now;
+    }
+    look_again_at_reader();
+    return now - read_at_ < server_->options.write_timeout;
   }
 
   void on_written(beast::error_code error, bool keep) {
@@ -290,6 +316,8 @@ class StreamConnection final : public Connection,
   beast::flat_buffer buffer_;
   std::shared_ptr<Exchange> exchange_;  // the request that is read or answered
   std::string out_;
+  std::int64_t written_ = 0, read_ = 0;  // bytes of out_ that kernel and client have taken
+  TimePoint read_at_;
   TimePoint deadline_ = TimePoint::max();
   bool reading_ = false, full_ = false, writing_ = false, lingering_ = false, closed_ = false;
 };

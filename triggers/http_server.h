@@ -34,7 +34,8 @@ struct HttpServerOptions {
   // Bytes of bodies in memory, of all requests together; more is answered with 503. Those in flight
   // to and from handlers are counted until they are answered.
   std::size_t bodies_bytes_max = 256u << 20;
-  Duration write_timeout = std::chrono::seconds{30};  // of a response that is not read
+  // Without a byte of the response being read; who reads slowly may take as long as it takes.
+  Duration write_timeout = std::chrono::seconds{30};
 };
 
 struct HttpServerCounters {

@@ -72,7 +72,7 @@ class Serving {
   std::unique_ptr<HttpServer> server;
   std::uint16_t port = 0;
   std::string sunk;
-  static constexpr std::size_t kSlowSinkHolds = 100'000;
+  static constexpr std::size_t kSlowSinkHolds = 100'000, kLarge = 12'000'000;
   bool sink_may_go_on = false;
   std::function<void()> sink_ready;
 
@@ -112,6 +112,9 @@ class Serving {
   }
   void handle(const std::shared_ptr<HttpExchange>& exchange) {
     if (exchange->target().starts_with("/later")) return held_.push_back(exchange);
+    if (exchange->target() == "/large") {
+      return exchange->respond({.status = 200, .headers = {}, .body = std::string(kLarge, 'x')});
+    }
     if (exchange->target() == "/fields") {
       const auto user = exchange->header("X-User");
       return exchange->respond(
@@ -130,7 +133,11 @@ class Serving {
 
 class RawClient {
  public:
-  explicit RawClient(std::uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+  explicit RawClient(std::uint16_t port, int receive_buffer = 0)
+      : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    if (receive_buffer > 0) {
+      ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    }
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(port);
@@ -170,6 +177,12 @@ class RawClient {
       }
       if (!read_some(until)) return std::exchange(buffer_, {});
     }
+  }
+  // How many bytes there were, without keeping them.
+  std::size_t some(std::size_t at_most) {
+    std::string bytes(at_most, 0);
+    const ssize_t got = ::recv(fd_, bytes.data(), bytes.size(), 0);
+    return got > 0 ? static_cast<std::size_t>(got) : 0;
   }
   bool closed() {
     rest();
@@ -271,7 +284,7 @@ TEST(HttpServer, HandsABodyToItsSinkPieceByPiece) {
 TEST(HttpServer, HoldsBackAClientWhoseBodyIsMoreThanItsSinkTakesAtPresent) {
   Serving serving({.head_timeout = 200ms});
   const auto sunk = [&] { return serving.on_loop([&] { return serving.sunk.size(); }); };
-  const std::string large(12'000'000, 'z');
+  const std::string large(2'000'000, 'z');
   RawClient client(serving.port);
   std::thread sending([&] { client.send(post("/sink/slow", large)); });
   while (sunk() < Serving::kSlowSinkHolds) std::this_thread::sleep_for(1ms);
@@ -426,6 +439,34 @@ TEST(HttpServer, CutsOffWhoDoesNotReadItsResponse) {
   while (serving.counters().too_slow == 0) std::this_thread::sleep_for(20ms);
   sending.join();
   EXPECT_EQ(serving.on_loop([&] { return serving.server->connections(); }), 0u);
+}
+
+// A response of megabytes, most of which the kernels hold.
+TEST(HttpServer, CutsOffWhoReadsNothingOfALargeResponse) {
+  Serving serving({.write_timeout = 300ms});
+  RawClient client(serving.port);
+  client.send(get("/large"));
+  const auto began = std::chrono::steady_clock::now();
+  while (serving.counters().too_slow == 0 && std::chrono::steady_clock::now() - began < 5s) {
+    std::this_thread::sleep_for(20ms);
+  }
+  EXPECT_EQ(serving.counters().too_slow, 1u);
+  EXPECT_LT(client.rest().size(), Serving::kLarge);
+}
+
+TEST(HttpServer, WaitsForWhoReadsSlowlyButSteadily) {
+  Serving serving({.write_timeout = 300ms});
+  RawClient client(serving.port, /*receive_buffer=*/16'384);
+  client.send(get("/large"));
+  std::size_t read = 0;
+  const auto began = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - began < 900ms) {
+    read += client.some(4'096);
+    std::this_thread::sleep_for(10ms);
+  }
+  EXPECT_EQ(serving.counters().too_slow, 0u);
+  EXPECT_EQ(serving.on_loop([&] { return serving.server->connections(); }), 1u);
+  EXPECT_LT(read, Serving::kLarge / 4) << "there is much left to write";
 }
 
 TEST(HttpServer, TurnsAwayOneConnectionTooMany) {
