@@ -55,7 +55,8 @@ class HttpExchange {
   virtual ~HttpExchange() = default;
 
   virtual std::string_view method() const = 0;
-  virtual std::string_view target() const = 0;  // as sent: "/forms/contact?lang=de"
+  // As sent: "/forms/contact?lang=de". Of "http://host/path" the path; header("Host") is its host.
+  virtual std::string_view target() const = 0;
   // The first field of that name, in any case; empty if there is none.
   virtual std::string_view header(std::string_view name) const = 0;
   virtual std::vector<std::pair<std::string_view, std::string_view>> headers() const = 0;

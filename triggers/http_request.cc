@@ -112,6 +112,11 @@ std::string_view to_std(beast::string_view text) {
   return {text.data(), text.size()};
 }
 
+bool is_absolute(std::string_view target) {
+  const std::string beginning = lower_case(target.substr(0, 8));
+  return beginning.starts_with("http://") || beginning == "https://";
+}
+
 // What could be read in two ways.
 template <class Head>
 std::string_view fault_of(const Head& head) {
@@ -162,14 +167,34 @@ struct RequestReader::Impl {
     for (const auto& field : parser.get()) {
       fields.emplace_back(to_std(field.name_string()), to_std(field.value()));
     }
-    const auto fault = fault_of(parser.get());
+    target = to_std(parser.get().target());
+    auto fault = fault_of(parser.get());
+    if (fault.empty() && is_absolute(target)) fault = resolve_target();
     return fault.empty() ? Step::kHead : refuse(400, fault);
+  }
+
+  // "http://host/path" names the host, whatever the field Host says (RFC 9112, section 3.2.2).
+  std::string_view resolve_target() {
+    std::string_view rest = target.substr(target.find("://") + 3);
+    const std::string_view host = rest.substr(0, rest.find_first_of("/?#"));
+    if (host.empty() || host.find('@') != host.npos) return "the target names no host";
+    rest.remove_prefix(host.size());
+    if (!rest.starts_with('/')) {
+      path = "/" + std::string{rest};
+      rest = path;
+    }
+    target = rest;
+    std::erase_if(fields, [](const auto& field) { return lower_case(field.first) == "host"; });
+    fields.emplace_back("Host", host);
+    return {};
   }
 
   const std::size_t head_bytes_max;
   Body body;
   http::request_parser<BodyPieces> parser;
   std::vector<std::pair<std::string_view, std::string_view>> fields;
+  std::string_view target;
+  std::string path;            // of the target, where it says none
   std::size_t head_bytes = 0;  // taken by the parser
   bool head_seen = false;
 };
@@ -249,7 +274,7 @@ std::string_view RequestReader::method() const {
 }
 
 std::string_view RequestReader::target() const {
-  return to_std(impl_->parser.get().target());
+  return impl_->target;
 }
 
 const std::vector<std::pair<std::string_view, std::string_view>>& RequestReader::fields() const {

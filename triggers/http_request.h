@@ -62,7 +62,8 @@ class RequestReader {
   bool keep_alive() const;        // as its sender wants it
   unsigned minor_version() const;
   std::string_view method() const;
-  std::string_view target() const;
+  std::string_view target()
+      const;  // without the host that it may name: that is the field Host then
   // Those of the head alone, not those behind the last chunk.
   const std::vector<std::pair<std::string_view, std::string_view>>& fields() const;
   std::string_view header(std::string_view name) const;

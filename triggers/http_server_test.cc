@@ -112,6 +112,10 @@ class Serving {
   }
   void handle(const std::shared_ptr<HttpExchange>& exchange) {
     if (exchange->target().starts_with("/later")) return held_.push_back(exchange);
+    if (exchange->target() == "/host") {
+      return exchange->respond(
+          {.status = 200, .headers = {}, .body = std::string{exchange->header("Host")}});
+    }
     if (exchange->target() == "/large") {
       return exchange->respond({.status = 200, .headers = {}, .body = std::string(kLarge, 'x')});
     }
@@ -397,6 +401,27 @@ TEST(HttpServer, RefusesWhatCouldBeReadInTwoWays) {
   EXPECT_EQ(serving.counters().malformed, 12u);
   RawClient old(serving.port);
   EXPECT_THAT(old.send("GET /old HTTP/1.0\r\n\r\n").rest(), EndsWith("GET /old "));
+}
+
+// As proxies send it, and RFC 9112, section 3.2.2, wants it read.
+TEST(HttpServer, TakesTargetsThatNameTheirHost) {
+  Serving serving;
+  const auto answer = [&](const std::string& target) {
+    RawClient client(serving.port);
+    return client.send("GET " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .rest();
+  };
+  EXPECT_THAT(answer("http://example.org/a?b=c"), EndsWith("\r\n\r\nGET /a?b=c "));
+  EXPECT_THAT(answer("HTTPS://example.org"), EndsWith("\r\n\r\nGET / "));
+  EXPECT_THAT(answer("http://example.org?b"), EndsWith("\r\n\r\nGET /?b "));
+  EXPECT_THAT(answer("http://example.org:81/host"), EndsWith("\r\n\r\nexample.org:81"));
+  EXPECT_THAT(answer("/host"), EndsWith("\r\n\r\nx"));
+  for (const char* bad : {"http://", "http:///a", "http://user@host/", "http://?"}) {
+    EXPECT_THAT(answer(bad), StartsWith("HTTP/1.1 400 Bad Request\r\n")) << bad;
+  }
+  RawClient without(serving.port);
+  without.send("GET http://example.org/a HTTP/1.1\r\n\r\n");
+  EXPECT_THAT(without.rest(), StartsWith("HTTP/1.1 400 Bad Request\r\n"));
 }
 
 TEST(HttpServer, CutsOffWhoIsTooSlow) {
