@@ -52,6 +52,8 @@ Result<std::unique_ptr<asio::ssl::context>> tls_of(const HttpServerOptions& opti
   if (options.certificate.empty()) return std::unique_ptr<asio::ssl::context>{};
   auto context = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
   SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
+  // A client could have the server compute one handshake after the other on a connection.
+  SSL_CTX_set_options(context->native_handle(), SSL_OP_NO_RENEGOTIATION);
   beast::error_code error;
   context->use_certificate_chain_file(options.certificate, error);
   if (error) {
