@@ -12,5 +12,17 @@ TEST(Sha256, MatchesThePublishedExamples) {
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+TEST(Sha256, OfPiecesIsThatOfTheWhole) {
+  Sha256 pieces, nothing;
+  pieces.add("a");
+  pieces.add("");
+  pieces.add("bc");
+  EXPECT_EQ(pieces.hex(), sha256_hex("abc"));
+  EXPECT_EQ(nothing.hex(), sha256_hex(""));
+  pieces = Sha256{};
+  pieces.add("x");
+  EXPECT_EQ(pieces.hex(), sha256_hex("x"));
+}
+
 }  // namespace
 }  // namespace fanfare

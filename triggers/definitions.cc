@@ -12,6 +12,7 @@
 #include "base/size.h"
 #include "protocol/ids.h"
 #include "triggers/schedule_json.h"
+#include "triggers/upload_folder.h"
 
 namespace fanfare::triggers {
 namespace {
@@ -78,6 +79,8 @@ Result<void> read_duration(const toml::node& node, Duration& target, Duration mi
 
 // ---- the keys of each kind, in the sample's order ----
 
+constexpr std::size_t kFileBytesCeiling = std::size_t{1} << 40;
+
 template <typename Definition>
 struct Key {
   const char* name;
@@ -91,7 +94,7 @@ constexpr Key<FormDefinition> kFormKeys[] = {
      [](const toml::node& node, FormDefinition& form) {
        return read_bytes(node, form.bytes_max, 6u << 20);
      },
-     "\"256KiB\"", "Largest submission; more is answered with 413."},
+     "\"256KiB\"", "Largest submission, without files; more is answered with 413."},
     {"per_minute",
      [](const toml::node& node, FormDefinition& form) {
        return read_count(node, form.per_minute_max, 1'000'000);
@@ -124,6 +127,28 @@ constexpr Key<FormDefinition> kFormKeys[] = {
     {"tenant",
      [](const toml::node& node, FormDefinition& form) { return read_text(node, form.tenant); },
      "\"\"", "Whose the events are, for fairness and usage."},
+    {"bucket",
+     [](const toml::node& node, FormDefinition& form) { return read_text(node, form.bucket); },
+     "\"\"",
+     "Where its files go: the name of a bucket that is defined below. Empty: it takes none."},
+    {"max_files",
+     [](const toml::node& node, FormDefinition& form) {
+       std::uint32_t count = 0;
+       const auto read = read_count(node, count, 1000);
+       form.files_max = count;
+       return read;
+     },
+     "10", "Files in a submission; more are answered with 413."},
+    {"max_file_bytes",
+     [](const toml::node& node, FormDefinition& form) {
+       return read_bytes(node, form.file_bytes_max, kFileBytesCeiling);
+     },
+     "\"10MiB\"", "Largest file."},
+    {"max_files_bytes",
+     [](const toml::node& node, FormDefinition& form) {
+       return read_bytes(node, form.files_bytes_max, kFileBytesCeiling);
+     },
+     "\"50MiB\"", "All files of a submission together."},
 };
 
 constexpr Key<UrlDefinition> kUrlKeys[] = {
@@ -187,6 +212,11 @@ constexpr Key<StorageBucketOptions> kBucketKeys[] = {
        return read_text(node, bucket.directory);
      },
      "\"/srv/photos\"", "What is watched, with all below it. An absolute path; it has no default."},
+    {"watch",
+     [](const toml::node& node, StorageBucketOptions& bucket) {
+       return read_flag(node, bucket.watched);
+     },
+     "true", "Whether its files are announced; else it is a place for files of forms."},
     {"ignore",
      [](const toml::node& node, StorageBucketOptions& bucket) {
        return read_texts(node, bucket.ignore);
@@ -350,6 +380,7 @@ class Reader {
                        {"forms", "urls", "webhooks", "topics", "schedules", "buckets"});
       }
     }
+    if (const auto checked = check_buckets_of_forms(); !checked) return checked.error();
     return std::move(definitions_);
   }
 
@@ -406,6 +437,30 @@ class Reader {
     return wrong(node.source(),
                  "topics.\"*\" has no subscriptions: a function gets what is published to all "
                  "topics by a pattern of its manifest, {\"type\": [\"notification.published\"]}");
+  }
+
+  // What forms put into a bucket before it is whole is not for its watcher.
+  Result<void> check_buckets_of_forms() {
+    for (const auto& [name, form] : definitions_.forms) {
+      if (form.bucket.empty()) continue;
+      const auto& where =
+          root_.get_as<toml::table>("forms")->get_as<toml::table>(name)->get("bucket");
+      const auto bucket = definitions_.buckets.find(form.bucket);
+      if (bucket == definitions_.buckets.end() || form.bucket == "*") {
+        return wrong(where->source(), fmt::format("bucket {0} is not defined; write [buckets.{0}] "
+                                                  "with its directory",
+                                                  form.bucket));
+      }
+      StorageBucketOptions& options = bucket->second;
+      if (!options.directory.starts_with('/')) {
+        return wrong(where->source(),
+                     fmt::format("bucket {} needs a directory, an absolute path", form.bucket));
+      }
+      if (!std::ranges::count(options.ignore, kUploadsDirectory)) {
+        options.ignore.emplace_back(kUploadsDirectory);
+      }
+    }
+    return {};
   }
 
   Result<void> read_webhooks(const toml::node& node) {

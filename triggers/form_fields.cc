@@ -58,15 +58,21 @@ const std::string* find_field(const FormFields& fields, std::string_view name) {
   return nullptr;
 }
 
-std::string to_json(const FormFields& fields, std::string_view left_out) {
-  std::vector<std::pair<std::string_view, std::vector<std::string_view>>> members;
+std::string to_json(const FormFields& fields, std::string_view left_out, const FormFields& more) {
+  std::vector<std::pair<std::string_view, std::vector<std::string>>> members;
   std::unordered_map<std::string_view, std::size_t> places;
-  for (const auto& [name, value] : fields) {
-    if (name.starts_with('_') || (!left_out.empty() && name == left_out)) continue;
+  const auto add = [&](std::string_view name, std::string json) {
+    if (name.starts_with('_') || (!left_out.empty() && name == left_out)) return;
     const auto [place, added] = places.emplace(name, members.size());
     if (added) members.push_back({name, {}});
-    members[place->second].second.push_back(value);
+    members[place->second].second.push_back(std::move(json));
+  };
+  for (const auto& [name, value] : fields) {
+    std::string text;
+    protocol::append_json_string(text, value);
+    add(name, std::move(text));
   }
+  for (const auto& [name, json] : more) add(name, json);
   std::string json = "{";
   for (const auto& [name, values] : members) {
     if (json.size() > 1) json += ',';
@@ -74,7 +80,7 @@ std::string to_json(const FormFields& fields, std::string_view left_out) {
     json += values.size() > 1 ? ":[" : ":";
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (i > 0) json += ',';
-      protocol::append_json_string(json, values[i]);
+      json += values[i];
     }
     if (values.size() > 1) json += ']';
   }

@@ -24,7 +24,9 @@ Result<FormFields> urlencoded_fields(std::string_view text);
 // The first field of that name, or null.
 const std::string* find_field(const FormFields& fields, std::string_view name);
 
-// An object of them, without those that begin with "_", and without the one called `left_out`.
-std::string to_json(const FormFields& fields, std::string_view left_out = {});
+// An object of them, without those that begin with "_", and without the one called `left_out`. The
+// values of `more` are JSON already, and follow the texts.
+std::string to_json(const FormFields& fields, std::string_view left_out = {},
+                    const FormFields& more = {});
 
 }  // namespace fanfare::triggers

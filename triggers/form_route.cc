@@ -6,6 +6,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/sha256.h"
+#include "protocol/ids.h"
 #include "protocol/json_text.h"
 #include "triggers/problem.h"
 
@@ -13,6 +15,8 @@ namespace fanfare::triggers {
 namespace {
 
 constexpr std::string_view kUrlencoded = "application/x-www-form-urlencoded";
+constexpr std::string_view kMultipart = "multipart/form-data";
+constexpr std::size_t kPartHeadsBytesMax = 256u << 10;  // of all parts, with their boundaries
 
 bool may_submit(const FormDefinition& form, std::string_view origin) {
   if (form.origins.empty() || origin.empty()) return true;
@@ -27,6 +31,23 @@ void allow_origin(const FormDefinition& form, const HttpExchange& exchange,
   if (origin.empty() || form.origins.empty()) return;
   response.headers.push_back({"Access-Control-Allow-Origin", std::string{origin}});
   response.headers.push_back({"Vary", "Origin"});
+}
+
+// A name of one path segment for any name of a form.
+std::string folder_of(const std::string& form) {
+  return protocol::is_function_name(form) ? form : "_" + sha256_hex(form).substr(0, 32);
+}
+
+// Files of an event that somebody may get stay.
+bool may_be_published(const Result<client::Receipt>& receipt) {
+  if (receipt) return !receipt->duplicate;
+  const Error& error = receipt.error();
+  return error.kind == ErrorKind::kReconnect && !error.message.starts_with("unreachable") &&
+         !error.message.ends_with("nothing was sent");
+}
+
+FormUpload& upload_of(const HttpExchange& exchange) {
+  return static_cast<FormUpload&>(*exchange.sink());
 }
 
 HttpResponse preflight(const FormDefinition& form, const HttpExchange& exchange) {
@@ -114,14 +135,43 @@ BodyPlan FormRoute::plan(const HttpExchange& exchange, const Path& path) {
     return refuse(std::move(response));
   }
   const std::string type = media_type(exchange.header("Content-Type"));
+  if (type == kMultipart) return plan_upload(exchange, *form);
   if (type != kUrlencoded && type != "application/json") {
     ++counters_.malformed;
-    HttpResponse response =
-        problem(415, "a form is application/x-www-form-urlencoded or application/json");
+    HttpResponse response = problem(
+        415,
+        "a form is application/x-www-form-urlencoded, multipart/form-data or application/json");
     allow_origin(*form, exchange, response);
     return refuse(std::move(response));
   }
   return {.bytes_max = form->bytes_max, .too_long = {}, .sink = {}, .refusal = {}};
+}
+
+BodyPlan FormRoute::plan_upload(const HttpExchange& exchange, const FormDefinition& form) {
+  HttpResponse with_origin;
+  allow_origin(form, exchange, with_origin);
+  const auto boundary = multipart_boundary(exchange.header("Content-Type"));
+  if (!boundary) {
+    ++counters_.malformed;
+    HttpResponse response = problem_of(boundary.error());
+    allow_origin(form, exchange, response);
+    return refuse(std::move(response));
+  }
+  const auto folder = files_.folders.find(form.bucket);
+  const bool takes_files = folder != files_.folders.end();
+  const FormUploadLimits limits{.text_bytes_max = form.bytes_max,
+                                .files_max = form.files_max,
+                                .file_bytes_max = form.file_bytes_max,
+                                .files_bytes_max = form.files_bytes_max};
+  auto sink = std::make_unique<FormUpload>(
+      *boundary, limits,
+      takes_files ? std::make_unique<Upload>(files_.disk, folder->second) : nullptr,
+      counters_.files, std::move(with_origin.headers));
+  return {
+      .bytes_max = form.bytes_max + kPartHeadsBytesMax + (takes_files ? form.files_bytes_max : 0),
+      .too_long = {},
+      .sink = std::move(sink),
+      .refusal = {}};
 }
 
 void FormRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) {
@@ -135,17 +185,51 @@ void FormRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path
   if (const auto key = exchange->header("Idempotency-Key"); !key.empty()) {
     event.options.idempotency_key = event.source + " " + std::string{key};
   }
-  const bool urlencoded = media_type(exchange->header("Content-Type")) == kUrlencoded;
+  const std::string type = media_type(exchange->header("Content-Type"));
+  if (type == kMultipart) return take_upload(exchange, form, path[1], std::move(event));
+  const bool urlencoded = type == kUrlencoded;
   const auto fields = urlencoded ? urlencoded_fields(exchange->body())
                                  : json_fields(exchange->body(), form.honeypot, event.data);
-  if (!fields) {
-    ++counters_.malformed;
-    HttpResponse response = problem_of(fields.error());
-    allow_origin(form, *exchange, response);
-    return exchange->respond(std::move(response));
-  }
+  if (!fields) return refuse_submission(exchange, form, problem_of(fields.error()));
   if (urlencoded) event.data = to_json(*fields, form.honeypot);
   accept(exchange, form, std::move(event), *fields);
+}
+
+// While the disk works the request is its connection's alone: a client that leaves takes its files
+// with it.
+void FormRoute::take_upload(const std::shared_ptr<HttpExchange>& exchange,
+                            const FormDefinition& form, const std::string& name,
+                            protocol::Event event) {
+  FormUpload& received = upload_of(*exchange);
+  if (took_the_bait(form, received.fields())) {
+    return accept(exchange, form, std::move(event), received.fields());
+  }
+  const std::string repeat_key = event.options.idempotency_key;
+  received.finish(folder_of(name), repeat_key,
+                  [this, &form, weak = std::weak_ptr(exchange),
+                   event = std::move(event)](FormUpload::Outcome outcome) mutable {
+                    const auto request = weak.lock();
+                    if (!request) return;
+                    if (outcome.refusal) {
+                      return refuse_submission(request, form, *std::move(outcome.refusal));
+                    }
+                    FormUpload& upload = upload_of(*request);
+                    event.data = to_json(upload.fields(), form.honeypot, outcome.references);
+                    upload.keep_files(true);
+                    accept(request, form, std::move(event), upload.fields());
+                  });
+}
+
+void FormRoute::refuse_submission(const std::shared_ptr<HttpExchange>& exchange,
+                                  const FormDefinition& form, HttpResponse response) {
+  if (response.status == 400) ++counters_.malformed;
+  allow_origin(form, *exchange, response);
+  exchange->respond(std::move(response));
+}
+
+bool FormRoute::took_the_bait(const FormDefinition& form, const FormFields& fields) const {
+  const std::string* const bait = find_field(fields, form.honeypot);
+  return bait && !bait->empty();
 }
 
 void FormRoute::accept(const std::shared_ptr<HttpExchange>& exchange, const FormDefinition& form,
@@ -171,14 +255,20 @@ void FormRoute::accept(const std::shared_ptr<HttpExchange>& exchange, const Form
     allow_origin(form, *exchange, response);
     return response;
   };
-  const std::string* const bait = find_field(fields, form.honeypot);
-  if (bait && !bait->empty()) {
+  if (took_the_bait(form, fields)) {
     ++counters_.honeypot;  // and whoever fills it in is none the wiser
     static const auto kNobody = std::make_shared<const std::vector<std::string>>();
     const auto now_ms = static_cast<std::uint64_t>(to_ms(loop_.now().wall));
     return exchange->respond(accepted({.id = {{now_ms, 0}, 0}, .functions = kNobody}));
   }
-  publish_one(client_, published_, exchange, std::move(event), std::move(accepted));
+  Heard heard;
+  if (exchange->sink()) {
+    heard = [exchange](const Result<client::Receipt>& receipt) {
+      upload_of(*exchange).keep_files(may_be_published(receipt));
+    };
+  }
+  publish_one(client_, published_, exchange, std::move(event), std::move(accepted),
+              std::move(heard));
 }
 
 }  // namespace fanfare::triggers

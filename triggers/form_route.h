@@ -1,7 +1,8 @@
 // POST /forms/{form}: what an HTML form, or a page's script, submits becomes an event.
 //
-// Type form.submitted, source /forms/{form}, data the form's fields as JSON. Made for everybody:
-// what keeps strangers in their bounds are the form's own limits.
+// Type form.submitted, source /forms/{form}, data the form's fields as JSON. Files go to the form's
+// bucket, and the event refers to them; they are in place before it is published, and are removed
+// if it is not. Made for everybody: what keeps strangers in their bounds are the form's own limits.
 #pragma once
 
 #include <map>
@@ -11,6 +12,7 @@
 
 #include "base/time.h"
 #include "triggers/form_fields.h"
+#include "triggers/form_upload.h"
 #include "triggers/gateway.h"
 #include "triggers/publishing.h"
 #include "triggers/visits.h"
@@ -18,16 +20,25 @@
 namespace fanfare::triggers {
 
 struct FormDefinition {
-  std::size_t bytes_max = 256u << 10;  // of a submission
+  std::size_t bytes_max = 256u << 10;  // of a submission, without files
   std::uint32_t per_minute_max = 60;   // submissions of one address; 0 = no limit
   std::vector<std::string> origins;    // pages that may submit, "https://example.org"; none: all
   std::vector<std::string> next;       // where _next may lead: beginnings of addresses
   std::string honeypot = "_gotcha";    // a field that people leave empty
   std::string tenant;                  // of its events
+  std::string bucket;                  // where files go; empty: there may be none
+  std::size_t files_max = 10, file_bytes_max = 10u << 20, files_bytes_max = 50u << 20;
+};
+
+// Where the files of forms go, by the names of buckets.
+struct FormFiles {
+  std::shared_ptr<DiskThreads> disk;
+  std::map<std::string, std::shared_ptr<UploadFolder>, std::less<>> folders;
 };
 
 struct FormCounters {
   std::uint64_t unknown = 0, wrong_origin = 0, too_many = 0, honeypot = 0, malformed = 0;
+  FormUploadCounters files;
 };
 
 class FormRoute : public Route {
@@ -35,8 +46,13 @@ class FormRoute : public Route {
   // By name; "*" stands for all that have no definition.
   using Forms = std::map<std::string, FormDefinition, std::less<>>;
 
-  FormRoute(Loop& loop, client::Client& client, PublishCounters& published, Forms forms)
-      : loop_(loop), client_(client), published_(published), forms_(std::move(forms)) {}
+  FormRoute(Loop& loop, client::Client& client, PublishCounters& published, Forms forms,
+            FormFiles files = {})
+      : loop_(loop),
+        client_(client),
+        published_(published),
+        forms_(std::move(forms)),
+        files_(std::move(files)) {}
   bool is_public() const override { return true; }
   BodyPlan plan(const HttpExchange& exchange, const Path& path) override;
   void handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) override;
@@ -44,13 +60,20 @@ class FormRoute : public Route {
 
  private:
   const FormDefinition* find(const Path& path) const;
+  BodyPlan plan_upload(const HttpExchange& exchange, const FormDefinition& form);
+  void take_upload(const std::shared_ptr<HttpExchange>& exchange, const FormDefinition& form,
+                   const std::string& name, protocol::Event event);
+  bool took_the_bait(const FormDefinition& form, const FormFields& fields) const;
   void accept(const std::shared_ptr<HttpExchange>& exchange, const FormDefinition& form,
               protocol::Event event, const FormFields& fields);
+  void refuse_submission(const std::shared_ptr<HttpExchange>& exchange, const FormDefinition& form,
+                         HttpResponse response);
 
   Loop& loop_;
   client::Client& client_;
   PublishCounters& published_;
   const Forms forms_;
+  const FormFiles files_;
   Visits visits_;
   FormCounters counters_;
 };

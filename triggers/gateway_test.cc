@@ -156,6 +156,8 @@ TEST(FormFields, AreReadAsTheUrlStandardHasIt) {
             "{\"a\":[\"1\",\"2\"],\"b\":\"x y!\",\"c\":\"\",\"d\":\"%\",\"e\":\"%zz\","
             "\"f\":\"a=b\",\"ü\":\"€\"}");
   EXPECT_EQ(to_json({{"_next", "x"}, {"a", "\"\n"}}), "{\"a\":\"\\\"\\u000a\"}");
+  EXPECT_EQ(to_json({{"a", "1"}, {"b", "2"}}, "b", {{"a", "{}"}, {"_c", "{}"}, {"d", "{}"}}),
+            "{\"a\":[\"1\",{}],\"d\":{}}");
   EXPECT_FALSE(urlencoded_fields("a=%ff"));
   std::string many;
   for (std::size_t i = 0; i <= kFormFieldsMax; ++i) many += "a&";
@@ -342,6 +344,18 @@ TEST(Definitions, TheSampleIsTheDefaults) {
   EXPECT_EQ(form.next, by_default.next);
   EXPECT_EQ(form.honeypot, by_default.honeypot);
   EXPECT_EQ(form.tenant, by_default.tenant);
+  EXPECT_EQ(form.bucket, by_default.bucket);
+  EXPECT_EQ(form.files_max, by_default.files_max);
+  EXPECT_EQ(form.file_bytes_max, by_default.file_bytes_max);
+  EXPECT_EQ(form.files_bytes_max, by_default.files_bytes_max);
+}
+
+TEST(Definitions, HideFilesThatAreNotWholeFromTheWatcherOfABucket) {
+  const auto read = parse_definitions(
+      "[forms.a]\nbucket = \"b\"\n[buckets.b]\ndirectory = \"/b\"\nignore = []\n", "t.toml");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_TRUE(read->buckets.at("b").watched);
+  EXPECT_THAT(read->buckets.at("b").ignore, ElementsAre(".fanfare-uploads"));
 }
 
 TEST(Definitions, SayWhereTheyAreWrong) {
@@ -361,6 +375,11 @@ TEST(Definitions, SayWhereTheyAreWrong) {
   EXPECT_THAT(complaint("[forms.a]\nnext = [\"https://example.org\"]\n"),
               HasSubstr("next must be addresses up to a slash"));
   EXPECT_THAT(complaint("[forms\n"), StartsWith("t.toml:1:"));
+  EXPECT_EQ(complaint("[forms.a]\nbucket = \"b\"\n"),
+            "t.toml:2:10: bucket b is not defined; write [buckets.b] with its directory");
+  EXPECT_THAT(complaint("[forms.a]\nbucket = \"b\"\n[buckets.b]\ndirectory = \"b\"\n"),
+              HasSubstr("bucket b needs a directory, an absolute path"));
+  EXPECT_THAT(complaint("[forms.a]\nmax_files = 1001\n"), HasSubstr("from 0 to 1000"));
 }
 
 TEST(Definitions, DeclareSchedules) {

@@ -48,7 +48,8 @@ constexpr Phrase kPhrases[] = {{100, "Continue"},
                                {502, "Bad Gateway"},
                                {503, "Service Unavailable"},
                                {504, "Gateway Timeout"},
-                               {505, "HTTP Version Not Supported"}};
+                               {505, "HTTP Version Not Supported"},
+                               {507, "Insufficient Storage"}};
 
 }  // namespace
 

@@ -123,11 +123,12 @@ void inherit_trace(const HttpExchange& exchange, protocol::Event& event) {
 
 void publish_one(client::Client& client, PublishCounters& counters,
                  const std::shared_ptr<HttpExchange>& exchange, protocol::Event event,
-                 Accepted accepted) {
+                 Accepted accepted, Heard heard) {
   inherit_trace(*exchange, event);
-  auto answer = [&counters, exchange,
-                 accepted = std::move(accepted)](const Result<client::Receipt>& receipt) {
+  auto answer = [&counters, exchange, accepted = std::move(accepted),
+                 heard = std::move(heard)](const Result<client::Receipt>& receipt) {
     note(counters, receipt);
+    if (heard) heard(receipt);
     if (!receipt) return exchange->respond(problem_of(receipt.error()));
     if (accepted) return exchange->respond(accepted(*receipt));
     exchange->respond({.status = 202,

@@ -29,12 +29,14 @@ bool has_options(const HttpExchange& exchange);
 void inherit_trace(const HttpExchange& exchange, protocol::Event& event);
 
 using Accepted = std::function<HttpResponse(const client::Receipt&)>;
+using Heard = std::function<void(const Result<client::Receipt>&)>;
 
 // Publishes one event, with the request's trace; 202 with its receipt, or what `accepted` makes of
-// it, once the broker has it. The client must outlive what it was asked.
+// it, once the broker has it. `heard` is told first, whatever became of it. The client must outlive
+// what it was asked.
 void publish_one(client::Client& client, PublishCounters& counters,
                  const std::shared_ptr<HttpExchange>& exchange, protocol::Event event,
-                 Accepted accepted = {});
+                 Accepted accepted = {}, Heard heard = {});
 
 // Several: 202 with an array of receipts in their order. If one was refused, its status, and the
 // same array with the reason in its place: those that are in it with an id are published.

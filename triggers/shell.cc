@@ -14,6 +14,9 @@ namespace fanfare::triggers {
 
 using namespace std::chrono_literals;
 
+// As many slow disks, or calls of a disk, as may be waited for at a time.
+constexpr unsigned kDiskThreads = 4;
+
 Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config,
                                             Definitions definitions) {
   if (const auto fine = check_exposure(config); !fine) return fine.error();
@@ -32,7 +35,7 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config,
       loop,
       SchedulerOptions{.redis = *std::move(redis), .declared = std::move(definitions.schedules)},
       [](const Error& error) { spdlog::error("schedules do not fire: {}", error.message); });
-  if (const auto watched = shell->watch_buckets(std::move(definitions.buckets)); !watched) {
+  if (const auto watched = shell->watch_buckets(definitions.buckets); !watched) {
     return watched.error();
   }
   shell->add_routes(std::move(definitions));
@@ -60,9 +63,14 @@ Shell::Shell(Loop& loop, const Config& config)
       gateway_(access_options(config)),
       drain_(loop, [this] { look_whether_drained(); }) {}
 
-Shell::~Shell() = default;
+// What waits for the disk is done, and what is not whole removed, while the loop is still there.
+Shell::~Shell() {
+  server_.reset();
+  if (disk_) disk_->stop();
+}
 
 Result<void> Shell::watch_buckets(std::map<std::string, StorageBucketOptions> buckets) {
+  std::erase_if(buckets, [](const auto& each) { return !each.second.watched; });
   if (buckets.empty()) return {};
   StorageWatcherOptions options{.broker = config_.broker, .state_directory = config_.state};
   for (auto& [name, bucket] : buckets) {
@@ -75,11 +83,30 @@ Result<void> Shell::watch_buckets(std::map<std::string, StorageBucketOptions> bu
   return {};
 }
 
+// What a killed gateway has left in them is removed at once, and not when the next file comes.
+FormFiles Shell::open_folders(const Definitions& definitions) {
+  FormFiles files;
+  for (const auto& [name, form] : definitions.forms) {
+    if (form.bucket.empty() || files.folders.contains(form.bucket)) continue;
+    if (!disk_) disk_ = std::make_shared<DiskThreads>(loop_, kDiskThreads);
+    files.disk = disk_;
+    auto folder =
+        std::make_shared<UploadFolder>(form.bucket, definitions.buckets.at(form.bucket).directory);
+    files.folders.emplace(form.bucket, folder);
+    disk_->run(disk_->new_lane(), [folder] {
+      const auto opened = folder->open();
+      if (!opened) spdlog::warn("forms cannot store files yet: {}", opened.error().message);
+    });
+  }
+  return files;
+}
+
 void Shell::add_routes(Definitions definitions) {
   gateway_.add("events",
                std::make_unique<EventRoute>(*client_, published_, config_.max_body_bytes));
-  auto forms =
-      std::make_unique<FormRoute>(loop_, *client_, published_, std::move(definitions.forms));
+  auto files = open_folders(definitions);
+  auto forms = std::make_unique<FormRoute>(loop_, *client_, published_,
+                                           std::move(definitions.forms), std::move(files));
   forms_ = &forms->counters();
   gateway_.add("forms", std::move(forms));
   auto urls = std::make_unique<FunctionRoute>(loop_, *client_, access_options(config_),
@@ -156,7 +183,14 @@ std::string Shell::metrics() const {
            {"{reason=\"wrong_origin\"}", forms_->wrong_origin},
            {"{reason=\"too_many\"}", forms_->too_many},
            {"{reason=\"honeypot\"}", forms_->honeypot},
-           {"{reason=\"malformed\"}", forms_->malformed}});
+           {"{reason=\"malformed\"}", forms_->malformed},
+           {"{reason=\"unwanted_file\"}", forms_->files.unwanted},
+           {"{reason=\"too_large\"}", forms_->files.too_large},
+           {"{reason=\"disk\"}", forms_->files.disk}});
+  counter("form_files_total", "Files of forms that were put into their buckets.",
+          {{"", forms_->files.files}});
+  counter("form_file_bytes_total", "Bytes of files of forms that were put into their buckets.",
+          {{"", forms_->files.bytes}});
   counter("urls_total", "Requests to functions' URLs, by what became of them.",
           {{"{result=\"answered\"}", urls_->answered},
            {"{result=\"failed\"}", urls_->failed},

@@ -37,6 +37,7 @@ class Shell {
  private:
   Shell(Loop& loop, const Config& config);
   Result<void> watch_buckets(std::map<std::string, StorageBucketOptions> buckets);
+  FormFiles open_folders(const Definitions& definitions);
   void add_routes(Definitions definitions);
   std::string metrics() const;
   void look_whether_drained();
@@ -49,6 +50,7 @@ class Shell {
   std::unique_ptr<store::Reads> reads_;
   std::unique_ptr<ResultReader> results_;
   PublishCounters published_;
+  std::shared_ptr<DiskThreads> disk_;  // if there are forms that take files
   const FormCounters* forms_ = nullptr;
   const WebhookCounters* webhooks_ = nullptr;
   const UrlCounters* urls_ = nullptr;

@@ -35,6 +35,7 @@ namespace fanfare::triggers {
 struct StorageBucketOptions {
   std::string name;                                             // is_bucket_name
   std::string directory;                                        // absolute
+  bool watched = true;                                          // else it is a name for a directory
   std::vector<std::string> ignore = {".*", "*.part", "*.tmp"};  // shell patterns, of each part
   StorageCoreOptions core;
   StorageEventOptions events;

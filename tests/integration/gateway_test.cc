@@ -1,9 +1,12 @@
 // fanfare-triggers as its users have it: real clients, a real broker, real Redis.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -110,6 +113,152 @@ TEST(Gateway, WhoFillsInTheHoneypotIsAnsweredAndNothingIsPublished) {
               HasSubstr("fanfare_triggers_forms_refused_total{reason=\"honeypot\"} 1\n"));
   EXPECT_THAT(client.get("/metrics").body,
               HasSubstr("fanfare_triggers_events_total{result=\"accepted\"} 0\n"));
+}
+
+std::string form_part(const std::string& parameters, const std::string& content) {
+  return "--b\r\nContent-Disposition: form-data; " + parameters + "\r\n\r\n" + content + "\r\n";
+}
+const std::vector<std::string> kMultipart{"Content-Type: multipart/form-data; boundary=b"};
+
+// Whole or not, but for locks.
+std::size_t files_below(const std::string& directory) {
+  std::error_code none;
+  std::size_t files = 0;
+  for (auto at = std::filesystem::recursive_directory_iterator(directory, none);
+       at != std::filesystem::recursive_directory_iterator(); at.increment(none)) {
+    const std::string name = at->path().filename();
+    files += at->is_regular_file(none) && name != "gate" && !name.ends_with(".lock") ? 1 : 0;
+  }
+  return files;
+}
+
+// A connection on which a part of a request was sent.
+class HalfRequest {
+ public:
+  HalfRequest(const std::string& url, const std::string& bytes)
+      : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1))));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return;
+    sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == std::ssize(bytes);
+  }
+  ~HalfRequest() { ::close(fd_); }
+  bool sent = false;
+
+ private:
+  int fd_;
+};
+
+TEST(Gateway, FilesOfAFormAreInTheirBucketBeforeItsEventIsPublished) {
+  TempDir dir;
+  const std::string uploads = dir.file("uploads"), photos = dir.file("photos");
+  for (const auto& each : {uploads, photos, dir.file("state")}) {
+    std::filesystem::create_directory(each);
+  }
+  Gateway gateway({{"FANFARE_TRIGGERS_STATE", dir.file("state")}},
+                  "[forms.contact]\nbucket = \"uploads\"\nmax_bytes = \"2MiB\"\nper_minute = 0\n"
+                  "[forms.album]\nbucket = \"photos\"\n[forms.plain]\n"
+                  "[buckets.uploads]\nwatch = false\ndirectory = \"" +
+                      uploads + "\"\n[buckets.photos]\ndirectory = \"" + photos + "\"\n");
+  gateway.installation.deploy("functions-testing/introspect", kForms);
+  HttpClient client(gateway.url);
+  const std::string cat = std::string(300'000, '\x89') + "\r\n--\r\n";
+  const auto with_cat = [&](const std::string& content) {
+    return form_part("name=\"name\"", "Ada") +
+           form_part("name=\"photo\"; filename=\"../my cat.png\"\r\nContent-Type: image/png",
+                     content) +
+           "--b--\r\n";
+  };
+  const auto accepted = client.post("/forms/contact", with_cat(cat), kMultipart);
+  ASSERT_EQ(accepted.status, 202) << accepted.body;
+  const std::string id = Json::parse(accepted.body)["id"];
+  const Json record = Json::parse(client.get("/results/" + id + "/introspect?wait=20s").body);
+  const Json data = Json::parse(std::string{record["output"]["data"]});
+  EXPECT_EQ(data["name"], "Ada");
+  const Json& photo = data["photo"];
+  EXPECT_EQ(photo["name"], "my cat.png");
+  EXPECT_EQ(photo["bucket"], "uploads");
+  EXPECT_EQ(photo["size"], cat.size());
+  EXPECT_EQ(photo["type"], "image/png");
+  EXPECT_TRUE(content_of(uploads + "/" + std::string{photo["key"]}) == cat);
+  EXPECT_EQ(photo["path"], uploads + "/" + std::string{photo["key"]});
+
+  std::vector<std::string> keyed{kMultipart[0], "Idempotency-Key: 7"};
+  const auto once = client.post("/forms/contact", with_cat("7"), keyed);
+  ASSERT_EQ(once.status, 202) << once.body;
+  const Json again = Json::parse(client.post("/forms/contact", with_cat("7"), keyed).body);
+  EXPECT_EQ(again["id"], Json::parse(once.body)["id"]);
+  EXPECT_EQ(again["duplicate"], true);
+  EXPECT_GE(client.post("/forms/contact", with_cat("8"), keyed).status, 400);
+  const auto large = client.post(
+      "/forms/contact", form_part("name=\"text\"", std::string(1'500'000, 'x')) + with_cat("9"),
+      kMultipart);
+  EXPECT_EQ(large.status, 413) << "the broker takes events of 1 MiB";
+  const std::string spam = form_part("name=\"_gotcha\"", "spam") + with_cat("spam");
+  EXPECT_EQ(client.post("/forms/contact", spam, kMultipart).status, 202);
+  EXPECT_TRUE(eventually([&] { return files_below(uploads) == 2; })) << files_below(uploads);
+
+  EXPECT_EQ(client.post("/forms/plain", form_part("name=a", "b") + "--b--", kMultipart).status,
+            202);
+  const auto unwanted = client.post("/forms/plain", with_cat("x"), kMultipart);
+  EXPECT_EQ(unwanted.status, 415);
+  EXPECT_THAT(unwanted.body, HasSubstr("takes no files"));
+  EXPECT_EQ(HttpClient(gateway.url)
+                .post("/forms/plain", "", {"Content-Type: multipart/form-data"})
+                .status,
+            400);
+  // Whoever watches the bucket hears of it as well.
+  EXPECT_EQ(HttpClient(gateway.url).post("/forms/album", with_cat(cat), kMultipart).status, 202);
+  EXPECT_TRUE(eventually([&] {
+    return HttpClient(gateway.url)
+               .get("/metrics")
+               .body.find(
+                   "storage_announcements_total{bucket=\"photos\",change=\"created\"} 1\n") !=
+           std::string::npos;
+  }));
+  EXPECT_THAT(HttpClient(gateway.url).get("/metrics").body,
+              AllOf(HasSubstr("fanfare_triggers_forms_refused_total{reason=\"unwanted_file\"} 1\n"),
+                    Not(HasSubstr("bucket=\"uploads\""))));
+}
+
+TEST(Gateway, LeavesNothingOfFilesWhoseRequestsCameToNoEnd) {
+  TempDir dir;
+  const std::string uploads = dir.file("uploads");
+  std::filesystem::create_directory(uploads);
+  Gateway gateway({{"FANFARE_TRIGGERS_REQUEST_TIMEOUT", "1s"}},
+                  "[forms.\"*\"]\nbucket = \"uploads\"\n[buckets.uploads]\nwatch = false\n"
+                  "directory = \"" +
+                      uploads + "\"\n");
+  const std::string half =
+      "POST /forms/contact HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n" + kMultipart[0] +
+      "\r\n\r\n" + form_part("name=a; filename=a.txt", std::string(200'000, 'x'));
+  const auto is_under_way = [&] { return files_below(uploads) == 1; };
+  const auto is_gone = [&] { return files_below(uploads) == 0; };
+  {
+    HalfRequest left(gateway.url, half);
+    EXPECT_TRUE(left.sent && eventually(is_under_way));
+  }
+  EXPECT_TRUE(eventually(is_gone));
+  {
+    HalfRequest too_slow(gateway.url, half);
+    EXPECT_TRUE(too_slow.sent && eventually(is_under_way));
+    EXPECT_TRUE(eventually(is_gone));
+  }
+  HalfRequest killed(gateway.url, half);
+  EXPECT_TRUE(killed.sent && eventually(is_under_way));
+  gateway.process->kill_hard();
+  EXPECT_TRUE(is_under_way()) << "it had no time to remove it";
+  EXPECT_FALSE(std::filesystem::exists(uploads + "/contact"));
+  gateway.start();
+  EXPECT_TRUE(eventually(is_gone));
+
+  HalfRequest stopped(gateway.url, half);
+  EXPECT_TRUE(stopped.sent && eventually(is_under_way));
+  ::kill(gateway.process->pid(), SIGTERM);
+  EXPECT_EQ(gateway.process->wait_end(20s), 0);
+  EXPECT_TRUE(is_gone());
 }
 
 TEST(Gateway, CloudEventsComeInAllTheirFormsAndOnceEach) {
