@@ -16,6 +16,9 @@ namespace beast = boost::beast;
 namespace http = boost::beast::http;
 
 constexpr std::size_t kReserveBytesMax = 16u << 10;
+// The end of a chunked body, "0\r\n\r\n". Beast asserts that it never sees less of it twice; and
+// whatever comes before it has as much behind it.
+constexpr std::size_t kChunkBytesMin = 5;
 
 // Where the bytes of a body go.
 struct Body {
@@ -211,7 +214,8 @@ RequestReader::Taken RequestReader::read(std::string_view bytes) {
     if (impl_->body.refusal) return {Step::kRefused, taken};
     if (parser.is_done() && impl_->head_seen) return {Step::kDone, taken};
     if (impl_->body.sink && impl_->body.sink->is_full()) return {Step::kFull, taken};
-    if (taken == bytes.size()) return {Step::kMore, taken};
+    const bool in_chunks = impl_->head_seen && parser.chunked();
+    if (bytes.size() - taken < (in_chunks ? kChunkBytesMin : 1)) return {Step::kMore, taken};
     beast::error_code error;
     const std::size_t more =
         parser.put(asio::const_buffer(bytes.data() + taken, bytes.size() - taken), error);

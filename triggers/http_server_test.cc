@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -139,6 +140,8 @@ class RawClient {
  public:
   explicit RawClient(std::uint16_t port, int receive_buffer = 0)
       : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    const int at_once = 1;  // what is sent byte by byte arrives so
+    ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
     if (receive_buffer > 0) {
       ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     }
@@ -260,6 +263,14 @@ TEST(HttpServer, TakesARequestByteByByteAndInChunks) {
   client.send("POST /chunks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
   client.send("3\r\nabc\r\n").send("1\r\nd\r\n").send("0\r\n\r\n");
   EXPECT_THAT(client.response(), EndsWith("POST /chunks abcd"));
+  for (const std::string body : {"2\r\nab\r\n0\r\n\r\n", "0\r\n\r\n"}) {
+    client.send("POST /slow HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (const char byte : body) {
+      std::this_thread::sleep_for(1ms);
+      client.send({&byte, 1});
+    }
+    EXPECT_THAT(client.response(), EndsWith(body.size() > 5 ? "POST /slow ab" : "POST /slow "));
+  }
 }
 
 TEST(HttpServer, SaysWhetherABodyIsWantedBeforeItComes) {
