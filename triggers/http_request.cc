@@ -171,6 +171,9 @@ struct RequestReader::Impl {
       fields.emplace_back(to_std(field.name_string()), to_std(field.value()));
     }
     target = to_std(parser.get().target());
+    // Beast measures the first line and the fields apart.
+    if (head_bytes > head_bytes_max)
+      return refuse(http::make_error_code(http::error::header_limit));
     auto fault = fault_of(parser.get());
     if (fault.empty() && is_absolute(target)) fault = resolve_target();
     return fault.empty() ? Step::kHead : refuse(400, fault);

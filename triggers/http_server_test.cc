@@ -352,9 +352,16 @@ TEST(HttpServer, RefusesBodiesThatAreTooLong) {
 
 TEST(HttpServer, RefusesHeadsThatAreTooLong) {
   Serving serving({.head_bytes_max = 1024});
-  RawClient client(serving.port);
-  client.send("GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(2000, 'x') + "\r\n\r\n");
-  EXPECT_THAT(client.rest(), StartsWith("HTTP/1.1 431 "));
+  const auto answer = [&](std::size_t in_target, std::size_t in_field) {
+    RawClient client(serving.port);
+    client.send("GET /" + std::string(in_target, 'x') + " HTTP/1.1\r\nHost: x\r\nX: " +
+                std::string(in_field, 'x') + "\r\nConnection: close\r\n\r\n");
+    return client.rest();
+  };
+  EXPECT_THAT(answer(0, 2000), StartsWith("HTTP/1.1 431 "));
+  EXPECT_THAT(answer(2000, 0), StartsWith("HTTP/1.1 431 "));
+  EXPECT_THAT(answer(600, 600), StartsWith("HTTP/1.1 431 "));
+  EXPECT_THAT(answer(450, 450), StartsWith("HTTP/1.1 200 "));
 }
 
 // Each of these could be sent without end.
