@@ -1,6 +1,9 @@
 # How libraries, programs and tests are declared here.
 #
-# fanfare_library(NAME sources… [DEPS targets…])      a static library of one folder
+# fanfare_library(NAME sources… [DEPS targets…] [ONE_BY_ONE])
+#                                                     a static library of one folder; ONE_BY_ONE: of
+#                                                     which programs take single sources, and what
+#                                                     these need and no more
 # fanfare_program(NAME sources… [DEPS targets…])      a program in build/…/bin
 # fanfare_test(NAME sources… [DEPS targets…] [LABELS labels…] [TIMEOUT seconds])
 #                                                     one test program, one ctest test per TEST();
@@ -37,13 +40,15 @@ function(fanfare_compile_together)
 endfunction()
 
 function(fanfare_library name)
-  cmake_parse_arguments(arg "" "" "DEPS" ${ARGN})
+  cmake_parse_arguments(arg "ONE_BY_ONE" "" "DEPS" ${ARGN})
   add_library(${name} STATIC ${arg_UNPARSED_ARGUMENTS})
   target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(${name} PUBLIC ${arg_DEPS})
   set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   target_precompile_headers(${name} REUSE_FROM fanfare_headers)
-  fanfare_compile_together(${name})
+  if(NOT arg_ONE_BY_ONE)
+    fanfare_compile_together(${name})
+  endif()
 endfunction()
 
 function(fanfare_program name)

@@ -6,7 +6,7 @@ fanfare_library(fanfare_instance
   instance_invoke.cc instance_store.cc invoke_channel.cc log_buffer.cc
   loaded_function.cc memory_limiter.cc sandbox.cc zygote.cc zygote_client.cc zygote_wire.cc
   own_store.cc row_channel.cc
-  DEPS fanfare_base fanfare_protocol fanfare_function)
+  DEPS fanfare_base fanfare_protocol fanfare_function ONE_BY_ONE)
 
 fanfare_program(fanfare-instance instance_main.cc DEPS fanfare_instance)
 # The libraries that other parts of fanfare_base need stay out of every instance's address space.
