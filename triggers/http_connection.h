@@ -31,7 +31,9 @@ using asio::ip::tcp;
 
 constexpr std::size_t kReadBytes = 16u << 10;
 constexpr std::size_t kWriteBytes = 64u << 10;
-constexpr std::size_t kLingerBytesMax = 1u << 20;
+// Clients that send a whole body before they look for an answer, as the AWS SDKs do, take a
+// connection that is closed meanwhile for a broken one.
+constexpr std::size_t kLingerBytesMax = 16u << 20;
 constexpr Duration kLingerTime = std::chrono::seconds{2};
 
 template <class Stream>

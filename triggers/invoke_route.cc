@@ -122,20 +122,13 @@ BodyPlan InvokeRoute::plan(const HttpExchange& exchange, const Path& path) {
                         "X-Amz-Invocation-Type is RequestResponse, Event or DryRun"));
   }
   BodyPlan plan;
-  // SDKs send the whole payload before they look for an answer, and take a connection that is
-  // closed meanwhile for a broken one: what is not far too long is read before it is refused.
-  plan.bytes_max = 2 * body_bytes_max_;
-  plan.too_long = too_long();
+  plan.bytes_max = body_bytes_max_;
+  plan.too_long = typed(413, "RequestTooLargeException",
+                        fmt::format("the payload may have {} bytes here", body_bytes_max_));
   return plan;
 }
 
-HttpResponse InvokeRoute::too_long() const {
-  return typed(413, "RequestTooLargeException",
-               fmt::format("the payload may have {} bytes here", body_bytes_max_));
-}
-
 void InvokeRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) {
-  if (exchange->body().size() > body_bytes_max_) return exchange->respond(too_long());
   const std::string function = function_of(path[2]).value();
   const std::string_view type = exchange->header("X-Amz-Invocation-Type");
   if (type == "DryRun") return look_for(exchange, function);

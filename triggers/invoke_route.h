@@ -28,7 +28,6 @@ class InvokeRoute : public Route {
   void handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) override;
 
  private:
-  HttpResponse too_long() const;
   void look_for(const std::shared_ptr<HttpExchange>& exchange, const std::string& function);
 
   store::Reads& reads_;

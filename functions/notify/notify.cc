@@ -57,6 +57,8 @@ Order order_of(const notify::Settings& settings, const fanfare::Event& event) {
       order = {.url = std::move(url), .url_is_ours = false};
     }
   }
+  // As it ships nobody has said where to, and an event that does not either wants nothing of it.
+  if (order.url.empty() && !settings.url_from_data && text_in(data, "url").empty()) return order;
   if (order.url.empty()) {
     throw fanfare::Failure{"ConfigError",
                            settings.url_from_data
@@ -122,6 +124,13 @@ FANFARE_FUNCTION(const fanfare::Event& event, fanfare::Context& context) {
     webhook = std::make_unique<notify::Webhook>(notify::private_addresses_of_environment());
   }
   const Order order = order_of(settings, event);
+  if (order.url.empty()) {
+    context.log(fanfare::Level::kWarning, "WEBHOOK_URL does not say where to: nothing is sent");
+    return output_of({{"skipped", "unconfigured"},
+                      {"why",
+                       "WEBHOOK_URL in [env] does not say where to; `fanfare webhook add` "
+                       "makes a webhook"}});
+  }
   if (order.url_is_ours) {
     if (const auto off = notify::disabled(context.store(), order.url)) {
       return output_of({{"skipped", "disabled"}, {"since", off->since}, {"why", off->why}});

@@ -163,6 +163,14 @@ TEST_F(NotifyFunction, RefusesDataThatAreNoJson) {
   EXPECT_TRUE(server.requests().empty());
 }
 
+TEST_F(NotifyFunction, SendsNothingAsItShips) {
+  start({});
+  const auto skipped = run("{}");
+  EXPECT_EQ(skipped.outcome, Outcome::kOk) << skipped.failure.message;
+  EXPECT_EQ(json::parse(skipped.output)["skipped"], "unconfigured");
+  EXPECT_TRUE(server.requests().empty());
+}
+
 TEST_F(NotifyFunction, ReachesNoPrivateAddressUnlessAllowed) {
   start({{"WEBHOOK_URL", server.url()}}, false);
   const auto refused = run("{}");
