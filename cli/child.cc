@@ -129,8 +129,9 @@ ChildEnd describe_end(int wait_status) {
   return {code, fmt::format("exit code {}", code)};
 }
 
-std::string last_lines(const std::string& file, std::size_t count) {
+std::string last_lines(const std::string& file, std::size_t count, std::size_t begin) {
   std::ifstream in(file);
+  in.seekg(static_cast<std::streamoff>(begin));
   std::deque<std::string> lines;
   for (std::string line; std::getline(in, line);) {
     lines.push_back(std::move(line));

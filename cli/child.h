@@ -61,7 +61,8 @@ class Child {
 // How a wait status reads.
 ChildEnd describe_end(int wait_status);
 
-// The last lines of a log file, for an error message; empty if there are none.
-std::string last_lines(const std::string& file, std::size_t count);
+// The last lines of a log file, for an error message; empty if there are none. What stands before
+// `begin`, a place in bytes, is not looked at.
+std::string last_lines(const std::string& file, std::size_t count, std::size_t begin = 0);
 
 }  // namespace fanfare::cli

@@ -182,6 +182,9 @@ Result<void> Supervisor::write_config() const {
 Supervisor::Managed& Supervisor::add(ChildSpec spec) {
   rotate(spec.log_file);
   auto managed = std::make_unique<Managed>();
+  std::error_code none;
+  const auto size = fs::file_size(spec.log_file, none);
+  managed->log_begins = none ? 0 : size;
   managed->spec = std::move(spec);
   children_.push_back(std::move(managed));
   return *children_.back();
@@ -232,7 +235,7 @@ Result<void> Supervisor::wait_for(const std::string& what, const std::function<b
   if (dead) {
     const Error error =
         fatal(fmt::format("the {} ended with {} while starting\n{}", dead->spec.name,
-                          dead->end->how, last_lines(dead->spec.log_file, 5)));
+                          dead->end->how, last_lines(dead->spec.log_file, 5, dead->log_begins)));
     return dead->end->exit_code == kUnreachable ? reconnect(error.message) : error;
   }
   return retry_later(fmt::format("{} not ready after {}", what, format_duration(at_most)));
@@ -331,8 +334,9 @@ Result<void> Supervisor::start_gateway() {
   Managed& gateway = add(std::move(spec));
   if (auto launched = launch(gateway); !launched) return launched.error();
   // It says where: port 0 is any.
-  const auto listening = [this] {
-    std::ifstream log(installation_.log_dir() + "/triggers.log");
+  const auto listening = [this, &gateway] {
+    std::ifstream log(gateway.spec.log_file);
+    log.seekg(static_cast<std::streamoff>(gateway.log_begins));
     static constexpr std::string_view kSaid = "listening on ";
     for (std::string line; std::getline(log, line) && !log.eof();) {
       if (const auto at = line.find(kSaid); at != line.npos) {

@@ -40,6 +40,7 @@ class Supervisor {
     TimePoint started;
     bool wanted = true;
     std::optional<ChildEnd> end;  // of its last life
+    std::size_t log_begins = 0;   // where this run's part of its log does
   };
 
   Result<void> start_all();

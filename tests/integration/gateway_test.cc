@@ -555,6 +555,12 @@ TEST(Gateway, IsPartOfAnInstallation) {
       << "it is started again, and listens where it did: " << up.log();
   EXPECT_EQ(up.stop(), 0) << up.log();
   EXPECT_TRUE(up.processes().empty());
+
+  // Its log still has the address of the first time.
+  cli::Up again(dir.file("data"));
+  const std::string url = content_of(dir.file("data") + "/run/gateway.url");
+  EXPECT_EQ(HttpClient(url.substr(0, url.size() - 1)).get("/readyz").status, 200) << url;
+  EXPECT_EQ(again.stop(), 0) << again.log();
 }
 
 TEST(Gateway, RefusesToServeTheWorldWithoutTlsAndTokens) {
