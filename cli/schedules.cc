@@ -39,6 +39,17 @@ const store::ScheduleList::Item* find_schedule(const Items& all, const std::stri
   return at == all.end() ? nullptr : &*at;
 }
 
+// Of what a gateway's triggers.toml declares, which would be there again at its next start.
+std::optional<Error> why_not_ours(const store::ScheduleList::Item* held) {
+  const auto schedule =
+      held ? triggers::schedule_from_json(held->definition) : Result<Schedule>(reject("not_found"));
+  if (!schedule || !schedule->declared) return std::nullopt;
+  return reject(
+      fmt::format("schedule {} is defined in triggers.toml: change it there and start "
+                  "the gateway (or `fanfare up`) again",
+                  held->name));
+}
+
 // One line of a list, read once for both forms.
 struct ScheduleLine {
   explicit ScheduleLine(const store::ScheduleList::Item& item, WallTime now) : name(item.name) {
@@ -181,6 +192,7 @@ int run_schedule_add(const Common& common, const AddScheduleCommand& command) {
   const auto all = read_schedules(*redis);
   if (!all) return fail(common.output, all.error());
   const auto* const held = find_schedule(*all, schedule->name);
+  if (const auto error = why_not_ours(held)) return fail(common.output, *error);
   const auto before =
       held ? triggers::schedule_from_json(held->definition) : Result<Schedule>(reject("not_found"));
   if (before && triggers::same_but_for_since(*before, *schedule)) {
@@ -203,13 +215,16 @@ int run_schedule_add(const Common& common, const AddScheduleCommand& command) {
 int run_schedule_remove(const Common& common, const std::string& name) {
   auto redis = connect_redis(common.address);
   if (!redis) return fail(common.output, redis.error());
+  const auto all = read_schedules(*redis);
+  if (!all) return fail(common.output, all.error());
+  if (const auto error = why_not_ours(find_schedule(*all, name))) {
+    return fail(common.output, *error);
+  }
   const auto set = ask_store<store::ScheduleSet>(*redis, store::SetSchedule{name, {}});
   if (!set) return fail(common.output, set.error());
   if (!set->existed) {
     std::vector<std::string> names;
-    if (const auto all = read_schedules(*redis)) {
-      for (const auto& item : *all) names.push_back(item.name);
-    }
+    for (const auto& item : *all) names.push_back(item.name);
     const std::string meant = nearest(name, names);
     return fail(common.output,
                 reject(fmt::format("not_found: no schedule is named '{}'{}", name,
