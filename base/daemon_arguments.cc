@@ -75,6 +75,12 @@ std::optional<int> load_daemon_config(const DaemonArguments& about, const Config
                  setting.origin);
     }
   }
+  if (check && about.also_check) {
+    if (const auto fine = about.also_check(); !fine) {
+      fmt::print(stderr, "{}: {}\n", about.program, fine.error().message);
+      return kUsage;
+    }
+  }
   if (check) fmt::print("{}: the configuration is fine\n", about.program);
   if (check || show) return kDone;
   return std::nullopt;

@@ -2,6 +2,7 @@
 // --sample-config, --version, --help. Everything else is configuration.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +16,8 @@ struct DaemonArguments {
   std::string purpose;  // one line for --help
   std::string version;
   std::vector<std::string> other_sections;  // of other programs in the same file
+  // What --check-config looks at as well: files that the settings name.
+  std::function<Result<void>()> also_check = {};
 };
 
 inline constexpr const char* kDefaultConfigFile = "/etc/fanfare/fanfare.toml";

@@ -39,7 +39,11 @@ int run_daemon(int argc, char** argv) {
       .program = "fanfare-triggers",
       .purpose = "makes events of HTTP requests; --sample-definitions prints a triggers.toml",
       .version = FANFARE_VERSION,
-      .other_sections = {"broker", "worker", "autoscaler"}};
+      .other_sections = {"broker", "worker", "autoscaler"},
+      .also_check = [&config]() -> Result<void> {
+        const auto definitions = definitions_of(config);
+        return definitions ? Result<void>{} : definitions.error();
+      }};
   if (const auto code = load_daemon_config(about, spec, argc, argv)) return *code;
   if (auto logging = init_logging(
           {.program = about.program, .format = config.log_format, .level = config.log_level});
