@@ -33,6 +33,8 @@ TEST(Command, SuggestsTheVerbThatWasMeant) {
   const auto nested = fanfare({"functions", "lst"});
   EXPECT_EQ(nested.exit_code, kUsage);
   EXPECT_THAT(nested.output, HasSubstr("Did you mean `list`?"));
+  EXPECT_THAT(fanfare({"schedule", "add", "x"}).output,
+              HasSubstr("See `fanfare schedule add --help`"));
 }
 
 TEST(Command, SaysWhichFlagIsMissingOrWrong) {

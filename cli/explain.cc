@@ -26,6 +26,12 @@ const CLI::App& innermost(const CLI::App& app) {
   return chosen.empty() ? app : innermost(*chosen.front());
 }
 
+// "fanfare dlq list"
+std::string whole_name(const CLI::App& verb) {
+  const CLI::App* const around = verb.get_parent();
+  return around ? whole_name(*around) + " " + verb.get_name() : "fanfare";
+}
+
 // The long options that count in that verb: its own, and those of the verbs around it.
 std::vector<std::string> option_names(const CLI::App& app) {
   std::vector<std::string> names;
@@ -75,9 +81,7 @@ int explain(const CLI::App& app, const CLI::ParseError& error,
   }
   const CLI::App& verb = innermost(app);
   const std::vector<std::string> known = verb_names(verb);
-  std::string next = fmt::format("See `{} --help`.", verb.get_display_name() == "fanfare"
-                                                         ? std::string("fanfare")
-                                                         : "fanfare " + verb.get_display_name());
+  const std::string next = fmt::format("See `{} --help`.", whole_name(verb));
   for (const std::string& word : arguments) {
     if (word.starts_with('-') || known.empty()) continue;
     if (std::find(known.begin(), known.end(), word) != known.end()) break;
