@@ -41,6 +41,16 @@ TEST(StoreForm, ReadsJsonToo) {
   EXPECT_EQ(validate(parse_fields("", R"({"name":"a","email":"a@b.cd","message":"m"})")).name, "a");
 }
 
+TEST(StoreForm, KeepsWhereTheFilesOfAFormAre) {
+  const auto fields = parse_fields(
+      "application/json",
+      R"({"photo":{"name":"cat.png","bucket":"uploads","key":"application/7/cat.png","size":3},)"
+      R"("more":[{"bucket":"u","key":"a"},{"bucket":"u","key":"b"}]})");
+  EXPECT_EQ(fields.at("photo"), "uploads/application/7/cat.png");
+  EXPECT_EQ(fields.at("more"), "u/a, u/b");
+  EXPECT_EQ(failure_of("", R"({"more":[{"bucket":"u","key":"a"},1]})").type(), "MalformedForm");
+}
+
 TEST(StoreForm, NamesEverythingThatIsWrong) {
   const Failure failure = failure_of(kForm, "name=+&email=nobody");
   EXPECT_EQ(failure.type(), "ValidationError");

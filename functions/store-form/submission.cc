@@ -55,12 +55,39 @@ std::map<std::string, std::string> parse_urlencoded(std::string_view data) {
   return fields;
 }
 
+// A file that came with the form, as the gateway refers to it; empty: it is none.
+std::string file_of(const nlohmann::json& value) {
+  const auto text = [&value](const char* name) -> std::string {
+    const auto at = value.find(name);
+    return at != value.end() && at->is_string() ? at->get<std::string>() : std::string{};
+  };
+  if (!value.is_object() || text("bucket").empty() || text("key").empty()) return {};
+  return text("bucket") + "/" + text("key");
+}
+
+// One file, or several of one field.
+std::string files_of(const nlohmann::json& value) {
+  if (!value.is_array()) return file_of(value);
+  std::string all;
+  for (const auto& one : value) {
+    const std::string file = file_of(one);
+    if (file.empty()) return {};
+    all += all.empty() ? file : ", " + file;
+  }
+  return all;
+}
+
 std::map<std::string, std::string> parse_json(std::string_view data) {
   const auto json = nlohmann::json::parse(data, nullptr, false);
   if (!json.is_object()) refuse("MalformedForm", "the data is neither a form nor a JSON object");
   std::map<std::string, std::string> fields;
   for (const auto& [key, value] : json.items()) {
-    if (value.is_structured()) refuse("MalformedForm", "field '" + key + "' is not a simple value");
+    if (value.is_structured()) {
+      fields[key] = files_of(value);
+      if (fields[key].empty())
+        refuse("MalformedForm", "field '" + key + "' is no value and no file");
+      continue;
+    }
     fields[key] = value.is_string() ? value.get<std::string>()
                   : value.is_null() ? ""
                                     : value.dump();
