@@ -3,6 +3,8 @@
 // them.
 #include <gtest/gtest.h>
 
+#include <ctime>
+
 #include "broker/core.h"
 #include "broker/core_harness.h"
 
@@ -678,8 +680,15 @@ TEST(Numbers, AreNotUsedTwiceByOneBroker) {
 
 // ---- what a worker names costs as much as it is ----
 
-// How long a broker takes over a Hello that names `count` deliveries which all wait here, as after
-// a restart.
+// Of the processor: what else the machine does is not in it.
+Duration time_of_thread() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec};
+}
+
+// How much time a broker takes over a Hello that names `count` deliveries which all wait here, as
+// after a restart.
 Duration time_of_hello(std::uint64_t count) {
   CoreOptions options;
   options.window.deliveries_max = count;
@@ -701,9 +710,9 @@ Duration time_of_hello(std::uint64_t count) {
   }
   EXPECT_EQ(held.size(), count);
   std::ranges::reverse(held);
-  const auto start = std::chrono::steady_clock::now();
+  const Duration start = time_of_thread();
   h.hello("w", held);
-  const Duration took = std::chrono::steady_clock::now() - start;
+  const Duration took = time_of_thread() - start;
   EXPECT_EQ(h.core.functions().at("f")->leases.size(), count);
   EXPECT_EQ(h.core.functions().at("f")->queue.size(), 0u);
   return took;
