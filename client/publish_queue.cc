@@ -8,6 +8,18 @@
 #include <utility>
 
 namespace fanfare::client {
+namespace {
+
+// How the messages of failures end that no answer has brought; may_be_published goes by them.
+constexpr std::string_view kNothingSent = "; nothing was sent";
+constexpr std::string_view kInDoubt = "; whether the event was published is unknown";
+
+Error ending_with(std::string_view end, Error error) {
+  error.message += end;
+  return error;
+}
+
+}  // namespace
 
 PublishQueue::PublishQueue(std::string client, PublishLimits limits, PublishResume resume)
     : client_(std::move(client)),
@@ -157,24 +169,24 @@ void PublishQueue::fail_first_waiting(const Error& error) {
 }
 
 void PublishQueue::tick(TimePoint now, const std::string& broker) {
-  const std::string message = "unreachable: no answer from the broker at " + broker + " within " +
-                              format_duration(limits_.timeout);
+  const Error late = reconnect("unreachable: no answer from the broker at " + broker + " within " +
+                               format_duration(limits_.timeout));
   if (flight_ && now >= flight_->oldest + limits_.timeout) {
     const std::string& refusal = flight_->last_refusal;
-    fail_flight(!refusal.empty() ? reconnect("unavailable: " + refusal)
-                : flight_->ever_sent
-                    ? reconnect(message + "; whether the event was published is unknown")
-                    : reconnect(message + "; nothing was sent"));
+    fail_flight(refusal.empty() ? ending_with(flight_->ever_sent ? kInDoubt : kNothingSent, late)
+                                : reconnect("unavailable: " + refusal));
   }
   while (!flight_ && !waiting_.empty() && now >= waiting_.front().added + limits_.timeout) {
-    fail_first_waiting(reconnect(message + "; nothing was sent"));
+    fail_first_waiting(ending_with(kNothingSent, late));
   }
 }
 
 void PublishQueue::give_up(const Error& error) {
   const std::size_t waiting = waiting_.size();  // callbacks may add more
-  if (flight_) fail_flight(error);
-  for (std::size_t i = 0; i < waiting && !waiting_.empty(); ++i) fail_first_waiting(error);
+  if (flight_) fail_flight(ending_with(flight_->ever_sent ? kInDoubt : kNothingSent, error));
+  for (std::size_t i = 0; i < waiting && !waiting_.empty(); ++i) {
+    fail_first_waiting(ending_with(kNothingSent, error));
+  }
 }
 
 std::optional<TimePoint> PublishQueue::next_deadline() const {
@@ -204,6 +216,11 @@ std::string new_client_id() {
 
 std::string lasting_client_id() {
   return "lasting-" + new_client_id();
+}
+
+bool may_be_published(const Error& error) {
+  if (error.message.ends_with(kNothingSent)) return false;
+  return error.kind == ErrorKind::kReconnect || error.message.ends_with(kInDoubt);
 }
 
 Error to_error(protocol::Refusal code, const std::string& message) {

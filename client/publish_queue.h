@@ -34,8 +34,8 @@ struct Receipt {
 };
 
 // Failures, by kind. kRetryLater: the broker or this queue is full ("queue_full: …"). kReject: the
-// event will never do ("too_large: …", …). kReconnect: no answer; whether it was published is
-// unknown.
+// event will never do ("too_large: …", …). kReconnect: no answer. Whether the event may have been
+// published for all that is what may_be_published says.
 using OnReceipt = std::function<void(const Result<Receipt>&)>;
 
 struct PublishLimits {
@@ -78,7 +78,7 @@ class PublishQueue {
   void on_refused(const protocol::Refused& refused, TimePoint now);
   // Fails what has waited too long. `broker` is named in the message.
   void tick(TimePoint now, const std::string& broker);
-  // Fails everything at once: there is nobody to send it to.
+  // Fails everything at once: there is nobody to send it to, or nobody who is understood.
   void give_up(const Error& error);
 
   bool empty() const { return waiting_.empty() && !flight_; }
@@ -126,6 +126,10 @@ Result<void> check_data_size(std::size_t data_bytes, const PublishLimits& limits
 std::string new_client_id();
 // The same for a publisher that keeps its name: the repeat guard remembers it for 90 days.
 std::string lasting_client_id();
+
+// Whether the event of a failed receipt may be journaled nevertheless, or may yet be: it was sent,
+// and no answer was about it. Its publisher must then leave in place what the event refers to.
+bool may_be_published(const Error& error);
 
 // How a refusal reads and what its sender may do next: "queue_full: …" is kRetryLater, ….
 Error to_error(protocol::Refusal code, const std::string& message);

@@ -23,6 +23,7 @@ struct Publisher {
 
   Result<void> add(std::string event, TimePoint now = kStart) {
     return queue.add(std::move(event), now, [this](const Result<Receipt>& receipt) {
+      if (!receipt) in_doubt.push_back(may_be_published(receipt.error()));
       if (!receipt) return told.push_back(receipt.error().message);
       told.push_back(to_string(receipt->id) + (receipt->duplicate ? " again" : ""));
       functions.push_back(*receipt->functions);
@@ -37,6 +38,7 @@ struct Publisher {
 
   PublishQueue queue;
   std::vector<std::string> told;
+  std::vector<bool> in_doubt;  // of what has failed
   std::vector<std::vector<std::string>> functions;
 };
 
@@ -231,9 +233,41 @@ TEST(PublishQueue, FailsEverythingAtOnceWhenThereIsNobodyToSendTo) {
   ASSERT_TRUE(publisher.add("b"));
   publisher.sent();
   publisher.queue.give_up(reconnect("no broker"));
-  EXPECT_EQ(publisher.told, (std::vector<std::string>{"no broker", "no broker"}));
+  EXPECT_EQ(publisher.told,
+            (std::vector<std::string>{"no broker; whether the event was published is unknown",
+                                      "no broker; nothing was sent"}));
   EXPECT_TRUE(publisher.queue.empty());
   EXPECT_TRUE(publisher.queue.has_room(1));
+}
+
+TEST(PublishQueue, SaysOfEveryFailureWhetherTheEventMayBePublished) {
+  const auto fails = [](bool sent, const auto& how) {
+    Publisher publisher({.timeout = 30s});
+    EXPECT_TRUE(publisher.add("a"));
+    if (sent) publisher.sent();
+    how(publisher.queue);
+    EXPECT_EQ(publisher.in_doubt.size(), 1u);
+    return publisher.in_doubt == std::vector{true};
+  };
+  const auto late = [](PublishQueue& queue) { queue.tick(kStart + 30s, "ipc:///b"); };
+  EXPECT_TRUE(fails(true, late));
+  EXPECT_FALSE(fails(false, late));
+  const auto nobody = [](PublishQueue& queue) { queue.give_up(reconnect("unreachable: nobody")); };
+  EXPECT_TRUE(fails(true, nobody));
+  EXPECT_FALSE(fails(false, nobody));
+  const auto stranger = [](PublishQueue& queue) { queue.give_up(to_error(Refusal::kVersion, "")); };
+  EXPECT_TRUE(fails(true, stranger));
+  EXPECT_FALSE(fails(false, stranger));
+  EXPECT_TRUE(fails(true, [](PublishQueue& queue) {
+    queue.on_refused({1, Refusal::kUnavailable, "starting"}, kStart);
+    queue.tick(kStart + 30s, "ipc:///b");
+  }));
+  EXPECT_TRUE(fails(true, [](PublishQueue& queue) {
+    queue.on_published({.sequence = 1, .runs = {}, .routes = {}, .errors = {}});
+  })) << "an answer that leaves it out";
+  EXPECT_FALSE(fails(true, [](PublishQueue& queue) {
+    queue.on_refused({1, Refusal::kTooLarge, "too large"}, kStart);
+  }));
 }
 
 TEST(PublishQueue, CutsBatchesByCountAndByBytesButSendsOneLargeEventAlone) {

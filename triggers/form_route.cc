@@ -38,14 +38,6 @@ std::string folder_of(const std::string& form) {
   return protocol::is_function_name(form) ? form : "_" + sha256_hex(form).substr(0, 32);
 }
 
-// Files of an event that somebody may get stay.
-bool may_be_published(const Result<client::Receipt>& receipt) {
-  if (receipt) return !receipt->duplicate;
-  const Error& error = receipt.error();
-  return error.kind == ErrorKind::kReconnect && !error.message.starts_with("unreachable") &&
-         !error.message.ends_with("nothing was sent");
-}
-
 FormUpload& upload_of(const HttpExchange& exchange) {
   return static_cast<FormUpload&>(*exchange.sink());
 }
@@ -264,7 +256,9 @@ void FormRoute::accept(const std::shared_ptr<HttpExchange>& exchange, const Form
   Heard heard;
   if (exchange->sink()) {
     heard = [exchange](const Result<client::Receipt>& receipt) {
-      upload_of(*exchange).keep_files(may_be_published(receipt));
+      // Files of an event that somebody may get stay.
+      upload_of(*exchange).keep_files(receipt ? !receipt->duplicate
+                                              : client::may_be_published(receipt.error()));
     };
   }
   publish_one(client_, published_, exchange, std::move(event), std::move(accepted),
