@@ -257,8 +257,7 @@ void FormRoute::accept(const std::shared_ptr<HttpExchange>& exchange, const Form
   if (exchange->sink()) {
     heard = [exchange](const Result<client::Receipt>& receipt) {
       // Files of an event that somebody may get stay.
-      upload_of(*exchange).keep_files(receipt ? !receipt->duplicate
-                                              : client::may_be_published(receipt.error()));
+      upload_of(*exchange).keep_files(receipt || client::may_be_published(receipt.error()));
     };
   }
   publish_one(client_, published_, exchange, std::move(event), std::move(accepted),

@@ -237,16 +237,31 @@ TEST_F(FormUploads, ThatAreRepeatedHaveOnePlace) {
   uploads.settle();
   EXPECT_THAT(uploads.files(), SizeIs(1)) << "of an earlier event";
 
-  EXPECT_NE(send("key", file_part("a", "a.txt", "two") + kEnd, false).second, first.second);
-  EXPECT_NE(send("other", body, false).second, first.second);
-  EXPECT_NE(send("", body, false).second, send("", body, false).second);
+  // Nobody knows what other gateways have published of the same submission.
+  Uploads another(uploads.directory);
+  auto here = send("both", body, false);
+  auto there = another.begin();
+  ASSERT_FALSE(there->take(body));
+  EXPECT_EQ(another.finish(*there, "both").references, here.second);
+  there->keep_files(true);
+  there.reset();
+  another.settle();
+  here.first.reset();
   uploads.settle();
-  EXPECT_THAT(uploads.files(), SizeIs(1));
+  EXPECT_THAT(uploads.files(), SizeIs(2)) << "the other gateway's event has it";
+  fs::remove_all(fs::path(std::string{Json::parse(here.second[0].second)["path"]}).parent_path());
+
   // Its function has taken it away; who sends it again has it there again.
   fs::remove(uploads.files().front());
   EXPECT_EQ(send("key", body, true).second, first.second);
   uploads.settle();
   EXPECT_THAT(uploads.files(), SizeIs(1));
+
+  EXPECT_NE(send("key", file_part("a", "a.txt", "two") + kEnd, false).second, first.second);
+  EXPECT_NE(send("other", body, false).second, first.second);
+  EXPECT_NE(send("", body, false).second, send("", body, false).second);
+  uploads.settle();
+  EXPECT_THAT(uploads.files(), SizeIs(3)) << "those without a key are gone";
 }
 
 TEST_F(FormUploads, SayThatTheDirectoryIsNotThereAndFollowNoLinks) {

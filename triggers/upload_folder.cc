@@ -257,11 +257,10 @@ Result<std::vector<StoredFile>> UploadedFiles::put_into_place(const std::string&
     moved = move_to(id);
   }
   if (!moved && !(occupied && is_there(into.get(), id))) return failed();
-  form_ = form;
-  id_ = id;
-  auto& placed = folder_->placed_[form + "/" + id];
-  ++placed.users;
-  placed.made = placed.made || moved;
+  if (repeat_key.empty()) {
+    form_ = form;
+    id_ = id;
+  }
   if (moved) place_ = {};
   lock.unlock();
   if (::fsync(into.get()) != 0) return failed();
@@ -274,21 +273,15 @@ Result<std::vector<StoredFile>> UploadedFiles::put_into_place(const std::string&
 
 void UploadedFiles::settle(bool keep) {
   file_ = OwnedFd{};
-  if (!form_.empty()) unplace(keep);
+  if (!form_.empty() && !keep) unplace();
   form_.clear();
   if (place_.directory) folder_->remove_place(std::exchange(place_, {}), names_);
 }
 
-void UploadedFiles::unplace(bool keep) {
+void UploadedFiles::unplace() {
   const std::lock_guard lock(folder_->mutex_);
-  const auto found = folder_->placed_.find(form_ + "/" + id_);
-  UploadFolder::Placed& placed = found->second;
-  placed.kept = placed.kept || keep;
-  if (--placed.users > 0) return;
-  const bool remove = placed.made && !placed.kept;
-  folder_->placed_.erase(found);
   const OwnedFd form{::openat(folder_->root_.get(), form_.c_str(), kOpenDirectory)};
-  const OwnedFd directory{form && remove ? ::openat(form.get(), id_.c_str(), kOpenDirectory) : -1};
+  const OwnedFd directory{form ? ::openat(form.get(), id_.c_str(), kOpenDirectory) : -1};
   if (!directory) return;
   for (const std::string& name : names_) ::unlinkat(directory.get(), name.c_str(), 0);
   ::unlinkat(form.get(), id_.c_str(), AT_REMOVEDIR);

@@ -11,7 +11,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -48,12 +47,6 @@ class UploadFolder {
 
  private:
   friend class UploadedFiles;
-  // A directory that is in place, while requests that put it there are not settled.
-  struct Placed {
-    unsigned users = 0;
-    bool made = false;  // by one of them
-    bool kept = false;
-  };
   struct Place {
     OwnedFd directory;  // of one request
     std::string name;   // below process_
@@ -68,7 +61,6 @@ class UploadFolder {
   OwnedFd root_, uploads_, lock_, process_;
   std::string process_name_;
   std::uint64_t places_made_ = 0;
-  std::map<std::string, Placed> placed_;  // by form/id
 };
 
 // The files of one request.
@@ -85,16 +77,17 @@ class UploadedFiles {
   Result<void> end();  // it is on the disk
 
   // All of them become visible. With a `repeat_key` the same files of the same key have the same
-  // place, however often they come; else each request has its own.
+  // place, however often and by whichever gateway they come; else each request has its own.
   Result<std::vector<StoredFile>> put_into_place(const std::string& form,
                                                  const std::string& repeat_key);
-  // Removes them unless they are kept, or somebody else's as well.
+  // Removes them unless they are kept. What was put into place under a repeat key stays: another
+  // request, of another process perhaps, may refer to it already.
   void settle(bool keep);
 
  private:
   std::string place_id(const std::string& repeat_key) const;
   bool is_there(int form, const std::string& id) const;
-  void unplace(bool keep);
+  void unplace();
 
   std::shared_ptr<UploadFolder> folder_;
   UploadFolder::Place place_;
@@ -102,7 +95,7 @@ class UploadedFiles {
   Sha256 hash_;
   std::vector<std::string> names_;
   std::vector<StoredFile> files_;
-  std::string form_, id_;  // once they are in place
+  std::string form_, id_;  // once they are in place, and nobody else's
 };
 
 // kRetryLater ("disk_full: …") if there is no room, else kFatal; names `what` failed and errno.
