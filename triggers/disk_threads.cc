@@ -21,7 +21,7 @@ struct DiskThreads::Impl {
     std::unique_lock lock(mutex);
     for (;;) {
       wake.wait(lock, [this] { return stopping || !ready.empty(); });
-      if (ready.empty()) return;
+      if (ready.empty()) break;
       const std::shared_ptr<Lane> lane = std::move(ready.front());
       ready.pop_front();
       auto job = std::move(lane->jobs.front());
@@ -33,17 +33,27 @@ struct DiskThreads::Impl {
       lane->queued = !lane->jobs.empty();
       if (lane->queued) ready.push_back(lane);
     }
+    --working;
+    ended.notify_all();
+  }
+
+  void begin_stop() {
+    const std::lock_guard lock(mutex);
+    stopping = true;
+    wake.notify_all();
   }
 
   Loop& loop;
   std::mutex mutex;
-  std::condition_variable wake;
+  std::condition_variable wake, ended;
   std::deque<std::shared_ptr<Lane>> ready;
   bool stopping = false;
+  unsigned working = 0;  // threads that have not ended
   std::vector<std::thread> threads;
 };
 
 DiskThreads::DiskThreads(Loop& loop, unsigned threads) : impl_(std::make_unique<Impl>(loop)) {
+  impl_->working = threads;
   for (unsigned i = 0; i < threads; ++i) {
     impl_->threads.emplace_back([impl = impl_.get()] { impl->work(); });
   }
@@ -54,13 +64,21 @@ DiskThreads::~DiskThreads() {
 }
 
 void DiskThreads::stop() {
-  {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->stopping = true;
-  }
-  impl_->wake.notify_all();
+  impl_->begin_stop();
   for (std::thread& thread : impl_->threads) thread.join();
   impl_->threads.clear();
+}
+
+bool DiskThreads::stop_within(Duration patience) {
+  impl_->begin_stop();
+  {
+    std::unique_lock lock(impl_->mutex);
+    if (!impl_->ended.wait_for(lock, patience, [this] { return impl_->working == 0; })) {
+      return false;
+    }
+  }
+  stop();
+  return true;
 }
 
 std::shared_ptr<DiskThreads::Lane> DiskThreads::new_lane() const {

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "base/loop.h"
+#include "base/time.h"
 
 namespace fanfare::triggers {
 
@@ -22,6 +23,9 @@ class DiskThreads {
   // From the loop's thread, before the loop goes: what is queued is done, then the threads end.
   // Jobs that come later are done where they come from; the loop hears of nothing any more.
   void stop();
+  // The same, if it takes no longer than `patience`. False: a disk does not answer. The threads
+  // wait for it still, and so would stop(): nothing is left but to end the process without them.
+  bool stop_within(Duration patience);
 
   class Lane;
   std::shared_ptr<Lane> new_lane() const;

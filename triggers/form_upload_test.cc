@@ -217,6 +217,19 @@ TEST_F(FormUploads, HoldTheClientBackWhileTheDiskIsSlow) {
   EXPECT_FALSE(upload->is_full());
 }
 
+TEST(DiskThreads, AreNotWaitedForLongerThanOneSays) {
+  Loop loop;
+  DiskThreads disk(loop, 2);
+  std::promise<void> answer;
+  bool quick = false;
+  disk.run(disk.new_lane(), [waits = answer.get_future().share()] { waits.wait(); });
+  disk.run(disk.new_lane(), [&] { quick = true; });
+  EXPECT_FALSE(disk.stop_within(20ms));
+  answer.set_value();
+  EXPECT_TRUE(disk.stop_within(10s));
+  EXPECT_TRUE(quick);
+}
+
 TEST_F(FormUploads, ThatAreRepeatedHaveOnePlace) {
   const std::string body = file_part("a", "a.txt", "one") + kEnd;
   const auto send = [&](const std::string& key, const std::string& of, bool keep) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include "triggers/event_route.h"
 #include "triggers/health_route.h"
@@ -16,6 +17,8 @@ using namespace std::chrono_literals;
 
 // As many slow disks, or calls of a disk, as may be waited for at a time.
 constexpr unsigned kDiskThreads = 4;
+// What a disk may take for what waits for it when the gateway ends.
+constexpr Duration kDiskPatience = 5s;
 
 Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config,
                                             Definitions definitions) {
@@ -63,10 +66,16 @@ Shell::Shell(Loop& loop, const Config& config)
       gateway_(access_options(config)),
       drain_(loop, [this] { look_whether_drained(); }) {}
 
-// What waits for the disk is done, and what is not whole removed, while the loop is still there.
+// What waits for the disk is done, and what is not whole removed, while the loop is still there. A
+// disk that hangs, as an NFS server's that is gone, would keep the process for good: then it ends
+// here, and the next gateway removes what is left.
 Shell::~Shell() {
   server_.reset();
-  if (disk_) disk_->stop();
+  if (!disk_ || disk_->stop_within(kDiskPatience)) return;
+  spdlog::error("a bucket's disk has not answered for {}; what is not whole is left there",
+                format_duration(kDiskPatience));
+  spdlog::default_logger()->flush();
+  ::_exit(1);
 }
 
 Result<void> Shell::watch_buckets(std::map<std::string, StorageBucketOptions> buckets) {

@@ -28,6 +28,7 @@ class Shell {
  public:
   static Result<std::unique_ptr<Shell>> start(Loop& loop, const Config& config,
                                               Definitions definitions);
+  // Ends the process if a bucket's disk does not answer.
   ~Shell();
 
   // The first one drains: no new connections, requests under way are answered. The second one ends
