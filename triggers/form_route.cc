@@ -158,7 +158,7 @@ BodyPlan FormRoute::plan_upload(const HttpExchange& exchange, const FormDefiniti
   auto sink = std::make_unique<FormUpload>(
       *boundary, limits,
       takes_files ? std::make_unique<Upload>(files_.disk, folder->second) : nullptr,
-      counters_.files, std::move(with_origin.headers));
+      counters_.files, std::move(with_origin.headers), form.honeypot);
   return {
       .bytes_max = form.bytes_max + kPartHeadsBytesMax + (takes_files ? form.files_bytes_max : 0),
       .too_long = {},

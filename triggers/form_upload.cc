@@ -34,11 +34,12 @@ std::string reference(const std::string& bucket, const std::string& name, const 
 
 FormUpload::FormUpload(std::string_view boundary, FormUploadLimits limits,
                        std::unique_ptr<Upload> upload, FormUploadCounters& counters,
-                       std::vector<HttpHeader> headers)
+                       std::vector<HttpHeader> headers, std::string honeypot)
     : limits_(limits),
       upload_(std::move(upload)),
       counters_(counters),
       headers_(std::move(headers)),
+      honeypot_(std::move(honeypot)),
       reader_(boundary, {.parts_max = kFormFieldsMax}, *this) {}
 
 // ---- as it comes ----
@@ -90,6 +91,17 @@ Result<void> FormUpload::on_part(std::string_view head) {
 }
 
 Result<void> FormUpload::begin_file() {
+  if (!honeypot_.empty() && unbegun_.field == honeypot_) {
+    part_ = Part::kBait;
+    const std::string name = safe_file_name(unbegun_.name);
+    text_bytes_ += unbegun_.field.size() + name.size();
+    fields_.emplace_back(std::exchange(unbegun_, {}).field, name);
+    return take_text({});
+  }
+  // Functions would not hear of it, and nobody could remove it.
+  if (unbegun_.field.starts_with('_')) {
+    return reject("a field whose name begins with \"_\" is the gateway's own and has no files");
+  }
   if (!upload_) {
     return refuse(counters_.unwanted,
                   problem(415,
@@ -115,6 +127,7 @@ Result<void> FormUpload::on_content(std::string_view piece) {
   if (part_ == Part::kUnbegunFile) {
     if (const auto begun = begin_file(); !begun) return begun;
   }
+  if (part_ == Part::kBait) return {};
   File& file = files_.back();
   file.bytes += piece.size();
   files_bytes_ += piece.size();

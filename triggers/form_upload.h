@@ -38,9 +38,11 @@ struct FormUploadCounters {
 
 class FormUpload final : public BodySink, private MultipartReader::Parts {
  public:
-  // Without `upload` files are refused. `headers` are those of every refusal.
+  // Without `upload` files are refused. `headers` are those of every refusal. What is a file in the
+  // field `honeypot` is none: fields() has its name there, and its content is read over.
   FormUpload(std::string_view boundary, FormUploadLimits limits, std::unique_ptr<Upload> upload,
-             FormUploadCounters& counters, std::vector<HttpHeader> headers = {});
+             FormUploadCounters& counters, std::vector<HttpHeader> headers = {},
+             std::string honeypot = {});
 
   std::optional<HttpResponse> take(std::string_view bytes) override;
   bool is_full() const override;
@@ -80,6 +82,7 @@ class FormUpload final : public BodySink, private MultipartReader::Parts {
   const std::unique_ptr<Upload> upload_;
   FormUploadCounters& counters_;
   const std::vector<HttpHeader> headers_;
+  const std::string honeypot_;
   MultipartReader reader_;
   std::optional<HttpResponse> refusal_;  // of a limit
 
@@ -88,7 +91,7 @@ class FormUpload final : public BodySink, private MultipartReader::Parts {
   std::vector<File> files_;
   std::size_t files_bytes_ = 0;
   FileNames names_;
-  enum class Part { kText, kUnbegunFile, kFile };
+  enum class Part { kText, kUnbegunFile, kFile, kBait };
   Part part_ = Part::kText;
   File unbegun_;  // a file of which nothing has come: browsers send those for inputs left empty
 };

@@ -194,6 +194,30 @@ TEST_F(FormUploads, HaveBounds) {
   EXPECT_EQ(uploads.counters.unwanted, 1u);
 }
 
+TEST_F(FormUploads, TakeNoFilesThatNobodyWouldHearOf) {
+  const auto own = uploads.begin()->take(file_part("_next", "a.txt", "x") + kEnd);
+  ASSERT_TRUE(own);
+  EXPECT_EQ(own->status, 400u);
+  EXPECT_THAT(own->body, HasSubstr("has no files"));
+  EXPECT_FALSE(uploads.begin()->take(file_part("_next", "", "") + kEnd)) << "left empty";
+
+  for (const std::string trap : {"_gotcha", "website"}) {
+    FormUpload baited("b", uploads.limits, std::make_unique<Upload>(uploads.disk, uploads.folder),
+                      uploads.counters, {}, trap);
+    ASSERT_FALSE(baited.take(file_part(trap, "a.txt", "\xff") + file_part(trap, "", "y") + kEnd));
+    ASSERT_THAT(baited.fields(), SizeIs(2));
+    EXPECT_EQ(baited.fields()[0], (std::pair<std::string, std::string>{trap, "a.txt"}));
+    EXPECT_NE(baited.fields()[1].second, "") << "it has content, if no name";
+    EXPECT_THAT(uploads.finish(baited).references, IsEmpty());
+  }
+  FormUpload empty("b", {}, nullptr, uploads.counters, {}, "website");
+  ASSERT_FALSE(empty.take(file_part("website", "", "") + kEnd));
+  EXPECT_THAT(empty.fields(), IsEmpty()) << "as people leave it";
+  uploads.settle();
+  EXPECT_THAT(uploads.files(), IsEmpty());
+  EXPECT_THAT(uploads.files(kUploadsDirectory), IsEmpty());
+}
+
 TEST_F(FormUploads, HoldTheClientBackWhileTheDiskIsSlow) {
   std::promise<void> go_on;
   uploads.disk = std::make_shared<DiskThreads>(uploads.loop, 1);
