@@ -33,30 +33,39 @@ bool is_loopback_name(std::string_view host) {
   return name.starts_with("127.") && name.find_first_not_of("0123456789.") == name.npos;
 }
 
-bool is_basic(const HttpExchange& exchange) {
-  return starts_with_any_case(exchange.header("Authorization"), "basic ");
+// Of "Basic dXNlcjpwYXNz" what stands behind the scheme, without the spaces between; empty if it is
+// another one.
+std::string_view credential_of(std::string_view authorization, std::string_view lower_scheme) {
+  if (!starts_with_any_case(authorization, lower_scheme)) return {};
+  authorization.remove_prefix(lower_scheme.size());
+  const std::size_t begin = authorization.find_first_not_of(' ');
+  return begin == 0 || begin == authorization.npos ? std::string_view{}
+                                                   : authorization.substr(begin);
 }
 
 // The password of HTTP Basic; empty if there is none.
-std::string password_of(const HttpExchange& exchange) {
-  if (!is_basic(exchange)) return {};
-  const auto decoded =
-      protocol::from_base64(exchange.header("Authorization").substr(std::strlen("basic ")));
+std::string password_of(std::string_view authorization) {
+  const std::string_view credential = credential_of(authorization, "basic");
+  if (credential.empty()) return {};
+  const auto decoded = protocol::from_base64(credential);
   const std::size_t colon = decoded ? decoded->find(':') : std::string::npos;
   return colon == std::string::npos ? std::string{} : decoded->substr(colon + 1);
 }
 
-std::string_view token_of(const HttpExchange& exchange) {
-  if (const auto token = exchange.header("X-Fanfare-Token"); !token.empty()) return token;
-  std::string_view authorization = exchange.header("Authorization");
-  constexpr std::string_view kBearer = "bearer ", kAws = "aws4-hmac-sha256 ",
-                             kCredential = "Credential=";
-  if (starts_with_any_case(authorization, kBearer)) return authorization.substr(kBearer.size());
-  if (!starts_with_any_case(authorization, kAws)) return {};
+// Of Bearer, or the access key id of AWS.
+std::string_view token_of(std::string_view authorization) {
+  constexpr std::string_view kCredential = "Credential=";
+  if (const auto token = credential_of(authorization, "bearer"); !token.empty()) return token;
+  authorization = credential_of(authorization, "aws4-hmac-sha256");
   const std::size_t at = authorization.find(kCredential);
   if (at == authorization.npos) return {};
   authorization.remove_prefix(at + kCredential.size());
   return authorization.substr(0, authorization.find('/'));
+}
+
+std::string_view token_of(const HttpExchange& exchange) {
+  if (const auto token = exchange.header("X-Fanfare-Token"); !token.empty()) return token;
+  return token_of(exchange.header("Authorization"));
 }
 
 // There at all, with whatever value: proxies add a line to what clients have sent.
@@ -96,10 +105,15 @@ bool is_token(const std::vector<std::string>& tokens, std::string_view text) {
   return known;
 }
 
+bool has_token(const std::vector<std::string>& tokens, std::string_view authorization) {
+  return is_token(tokens, token_of(authorization)) || is_token(tokens, password_of(authorization));
+}
+
 std::optional<HttpResponse> refusal_of(const AccessOptions& options, const HttpExchange& exchange) {
   if (is_token(options.tokens, token_of(exchange))) return std::nullopt;
   // Browsers keep passwords, and send them along with what other pages ask for.
-  if (is_token(options.tokens, password_of(exchange)) && !is_of_another_origin(exchange)) {
+  if (is_token(options.tokens, password_of(exchange.header("Authorization"))) &&
+      !is_of_another_origin(exchange)) {
     return std::nullopt;
   }
   if (options.trust_loopback && is_trusted_loopback(exchange)) {

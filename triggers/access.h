@@ -31,5 +31,8 @@ std::optional<HttpResponse> refusal_of(const AccessOptions& options, const HttpE
 
 // Whether `text` is one of the tokens.
 bool is_token(const std::vector<std::string>& tokens, std::string_view text);
+// Whether the value of a field Authorization has one of them, in any of the ways above. Who passes
+// a request on must leave it out.
+bool has_token(const std::vector<std::string>& tokens, std::string_view authorization);
 
 }  // namespace fanfare::triggers

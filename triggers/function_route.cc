@@ -110,7 +110,7 @@ void FunctionRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const 
   event.type = "function.invoked";
   event.source = "/urls/" + function;
   event.content_type = "application/json";
-  event.data = to_payload(*exchange, function, rest_of(exchange->target()),
+  event.data = to_payload(*exchange, access_.tokens, function, rest_of(exchange->target()),
                           fmt::format("{}-{}", run_, ++requests_), loop_.now().wall);
   inherit_trace(*exchange, event);
   const auto wait = preferred_wait(*exchange);

@@ -11,6 +11,7 @@
 #include "protocol/base64.h"
 #include "protocol/json_text.h"
 #include "protocol/utf8.h"
+#include "triggers/access.h"
 #include "triggers/form_fields.h"
 
 namespace fanfare::triggers {
@@ -54,12 +55,14 @@ void put_texts(std::string& json, std::string_view name,
 }
 
 // Several fields of one name are one, with commas between their values; cookies stand apart.
-void put_headers(std::string& json, const HttpExchange& exchange) {
+void put_headers(std::string& json, const HttpExchange& exchange,
+                 const std::vector<std::string>& tokens) {
   std::string cookies;
   std::map<std::string, std::string> headers;
   for (const auto& [field, value] : exchange.headers()) {
     std::string name = lower_case(field);
-    if (name == "x-fanfare-token") continue;  // what opens this gateway is nobody else's
+    if (name == "x-fanfare-token") continue;
+    if (name == "authorization" && has_token(tokens, value)) continue;
     if (name == "cookie") {
       for (std::string_view rest = value; !rest.empty();) {
         const std::string_view one = rest.substr(0, rest.find(';'));
@@ -183,14 +186,15 @@ Result<HttpResponse> shaped(const Json& answer) {
 
 }  // namespace
 
-std::string to_payload(const HttpExchange& exchange, const std::string& function,
-                       const std::string& path, const std::string& request_id, WallTime now) {
+std::string to_payload(const HttpExchange& exchange, const std::vector<std::string>& tokens,
+                       const std::string& function, const std::string& path,
+                       const std::string& request_id, WallTime now) {
   std::string json = "{";
   put_text(json, "version", "2.0");
   put_text(json, "routeKey", "$default");
   put_text(json, "rawPath", path);
   put_query(json, query_of(exchange.target()));
-  put_headers(json, exchange);
+  put_headers(json, exchange, tokens);
   put_context(json, exchange, function, path, request_id, now);
   const std::string_view body = exchange.body();
   const bool text = body.empty() || (is_text(exchange.header("Content-Type")) && is_utf8(body));

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/time.h"
 #include "protocol/record.h"
@@ -14,9 +15,11 @@
 namespace fanfare::triggers {
 
 // The request, of which `function` is the URL's own, and `path` what follows its name. The body is
-// text if its content type says so and it is UTF-8, else base64.
-std::string to_payload(const HttpExchange& exchange, const std::string& function,
-                       const std::string& path, const std::string& request_id, WallTime now);
+// text if its content type says so and it is UTF-8, else base64. What opens the gateway, one of
+// `tokens`, is left out: it is nobody else's.
+std::string to_payload(const HttpExchange& exchange, const std::vector<std::string>& tokens,
+                       const std::string& function, const std::string& path,
+                       const std::string& request_id, WallTime now);
 
 // What a function has returned. A JSON object with a statusCode says what the response is: its
 // headers, cookies, body and isBase64Encoded. Anything else is the body of a 200, of the result's

@@ -16,7 +16,26 @@ using ::testing::HasSubstr;
 const WallTime kNow{std::chrono::milliseconds{1795899607690}};
 
 Json payload_of(const FakeExchange& exchange, const std::string& path = "/a/b") {
-  return Json::parse(to_payload(exchange, "web", path, "run-1", kNow));
+  return Json::parse(to_payload(exchange, {"sesame"}, "web", path, "run-1", kNow));
+}
+
+TEST(FunctionUrl, GivesFunctionsNothingThatOpensTheGateway) {
+  const auto authorization = [](const std::string& value) {
+    FakeExchange exchange("GET", "/functions/web",
+                          {{"Authorization", value}, {"X-Fanfare-Token", "sesame"}});
+    const Json headers = payload_of(exchange)["headers"];
+    EXPECT_FALSE(headers.contains("x-fanfare-token"));
+    return headers.value("authorization", "");
+  };
+  for (const std::string token :
+       {"Bearer sesame", "bearer  sesame", "Basic YW55OnNlc2FtZQ==", "basic YW55OnNlc2FtZQ==",
+        "AWS4-HMAC-SHA256 Credential=sesame/20261128/x/lambda/aws4_request, Signature=0"}) {
+    EXPECT_EQ(authorization(token), "") << token;
+  }
+  for (const std::string own : {"Bearer sesam", "Basic YW55OnNlc2Ft", "Basic sesame", "sesame",
+                                "Bearersesame", "Digest sesame", "Bearer "}) {
+    EXPECT_EQ(authorization(own), own);
+  }
 }
 
 TEST(FunctionUrl, MakesOfARequestWhatLambdaMakesOfIt) {
