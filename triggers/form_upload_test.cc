@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -239,6 +240,24 @@ TEST_F(FormUploads, HoldTheClientBackWhileTheDiskIsSlow) {
   go_on.set_value();
   EXPECT_TRUE(uploads.loop.run_until([&] { return ready > 0; }, 10s));
   EXPECT_FALSE(upload->is_full());
+}
+
+TEST_F(FormUploads, GivenUpHoldNoMemoryWhileTheDiskStands) {
+  std::promise<void> go_on;
+  uploads.disk = std::make_shared<DiskThreads>(uploads.loop, 1);
+  uploads.disk->run(uploads.disk->new_lane(),
+                    [waits = go_on.get_future().share()] { waits.wait(); });
+  const std::string body = file_part("a", "a.txt", std::string(200'000, 'x'));
+  const std::size_t before = ::mallinfo2().uordblks;
+  for (int i = 0; i < 100; ++i) {
+    auto upload = uploads.begin();
+    ASSERT_FALSE(upload->take(body));
+  }
+  // 20 MB have come; what is left are their jobs.
+  EXPECT_LT(::mallinfo2().uordblks, before + 2'000'000);
+  go_on.set_value();
+  uploads.settle();
+  EXPECT_THAT(uploads.files(kUploadsDirectory), IsEmpty());
 }
 
 TEST(DiskThreads, AreNotWaitedForLongerThanOneSays) {

@@ -1,9 +1,14 @@
 #include "triggers/upload.h"
 
+#include <deque>
+
 namespace fanfare::triggers {
 namespace {
 
 constexpr std::size_t kChunkBytes = 64u << 10;
+
+// What nobody hears any more.
+const Error kAbandoned = stale("the request is gone");
 
 }  // namespace
 
@@ -16,12 +21,16 @@ struct Upload::OnDisk {
 
 struct Upload::State {
   std::size_t unwritten = 0;
+  // Jobs know them weakly: those of an upload that was given up wait for a disk that may be dead,
+  // and hold no memory meanwhile.
+  std::deque<std::shared_ptr<const std::string>> chunks;
   std::optional<Error> error;
   std::function<void()> on_progress;
   Done done;
 
   void note(std::size_t bytes, const Result<void>& outcome) {
     unwritten -= bytes;
+    if (bytes > 0) chunks.pop_front();
     if (!outcome && !error) error = outcome.error();
     if (const auto call = on_progress) call();
   }
@@ -57,8 +66,14 @@ void Upload::write(std::string_view bytes) {
 
 void Upload::flush() {
   if (chunk_.empty()) return;
-  const auto chunk = std::make_shared<const std::string>(std::exchange(chunk_, {}));
-  add_job([chunk](UploadedFiles& files) { return files.write(*chunk); }, chunk->size());
+  const auto& chunk =
+      state_->chunks.emplace_back(std::make_shared<const std::string>(std::exchange(chunk_, {})));
+  add_job(
+      [weak = std::weak_ptr(chunk)](UploadedFiles& files) -> Result<void> {
+        const auto bytes = weak.lock();
+        return bytes ? files.write(*bytes) : kAbandoned;
+      },
+      chunk->size());
 }
 
 void Upload::end_file() {
@@ -79,6 +94,7 @@ void Upload::add_job(std::function<Result<void>(UploadedFiles&)> job, std::size_
   state_->unwritten += bytes;
   disk_->run(lane_, [disk = disk_.get(), on_disk = on_disk_, state = std::weak_ptr(state_), bytes,
                      job = std::move(job)] {
+    if (state.expired() && !on_disk->error) on_disk->error = kAbandoned;
     const Result<void> outcome = on_disk->error ? *on_disk->error : job(on_disk->files);
     if (bytes == 0 && outcome) return;
     if (!outcome) on_disk->error = outcome.error();

@@ -4,7 +4,7 @@
 // Bytes wait in memory until the disk has taken them: unwritten() says how many, and who adds
 // stops at kUnwrittenMax. What the disk refuses is in error() as soon as it is known, and whatever
 // is added after that is nobody's. Destroyed, it removes what it has written, unless it was put
-// into place and keep() says so.
+// into place and keep() says so; bytes that still wait for the disk go at once.
 //
 // On the loop's thread; never waits for the disk.
 #pragma once
