@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::string_view kUrlencoded = "application/x-www-form-urlencoded";
 constexpr std::string_view kMultipart = "multipart/form-data";
+constexpr std::size_t kNameBytesMax = 64;               // of a form
 constexpr std::size_t kPartHeadsBytesMax = 256u << 10;  // of all parts, with their boundaries
 
 bool may_submit(const FormDefinition& form, std::string_view origin) {
@@ -99,26 +100,28 @@ HttpResponse thanks() {
 
 }  // namespace
 
-const FormDefinition* FormRoute::find(const Path& path) const {
-  if (path.size() != 2 || path[1].empty()) return nullptr;
+const FormRoute::Forms::value_type* FormRoute::find(const Path& path) const {
+  if (path.size() != 2 || path[1].empty() || path[1].size() > kNameBytesMax) return nullptr;
   auto form = forms_.find(path[1]);
   if (form == forms_.end()) form = forms_.find("*");
-  return form == forms_.end() ? nullptr : &form->second;
+  return form == forms_.end() ? nullptr : &*form;
 }
 
 BodyPlan FormRoute::plan(const HttpExchange& exchange, const Path& path) {
-  const FormDefinition* const form = find(path);
-  if (!form) {
+  const auto* const found = find(path);
+  if (!found) {
     ++counters_.unknown;
     return refuse(problem(404, "there is no such form; forms are defined in triggers.toml"));
   }
+  const FormDefinition* const form = &found->second;
   if (!may_submit(*form, exchange.header("Origin"))) {
     ++counters_.wrong_origin;
     return refuse(problem(403, "pages of this origin may not submit this form"));
   }
   if (exchange.method() == "OPTIONS") return refuse(preflight(*form, exchange));
   if (exchange.method() != "POST") return refuse(method_not_allowed("POST, OPTIONS"));
-  if (form->per_minute_max > 0 && !visits_.admit(path[1] + " " + visitor_of(exchange.peer()),
+  // By the definition: else whoever thinks of another name could come again at once.
+  if (form->per_minute_max > 0 && !visits_.admit(found->first + " " + visitor_of(exchange.peer()),
                                                  form->per_minute_max, loop_.now().steady)) {
     ++counters_.too_many;
     HttpResponse response = problem(429, "too many submissions; try again in a minute");
@@ -167,7 +170,7 @@ BodyPlan FormRoute::plan_upload(const HttpExchange& exchange, const FormDefiniti
 }
 
 void FormRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) {
-  const FormDefinition& form = *find(path);
+  const FormDefinition& form = find(path)->second;
   protocol::Event event;
   event.type = "form.submitted";
   event.source = "/forms/" + path[1];

@@ -59,7 +59,8 @@ class FormRoute : public Route {
   const FormCounters& counters() const { return counters_; }
 
  private:
-  const FormDefinition* find(const Path& path) const;
+  // With the name that it is defined under, which may be "*".
+  const Forms::value_type* find(const Path& path) const;
   BodyPlan plan_upload(const HttpExchange& exchange, const FormDefinition& form);
   void take_upload(const std::shared_ptr<HttpExchange>& exchange, const FormDefinition& form,
                    const std::string& name, protocol::Event event);

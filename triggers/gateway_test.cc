@@ -146,6 +146,29 @@ TEST(Problem, SaysWhatMayBeDoneAboutAnError) {
             "{\"title\":\"Bad Request\",\"status\":400,\"detail\":\"\\\"\xEF\xBF\xBD\\u000a\"}\n");
 }
 
+TEST(FormRoute, CountsVisitsOfAllFormsThatHaveOneDefinitionTogether) {
+  Loop loop;
+  ZmqContext zmq;
+  const auto client = client::Client::open(loop, zmq, {.broker = "ipc:///nowhere/broker.ipc"});
+  ASSERT_TRUE(client);
+  PublishCounters published;
+  FormRoute route(loop, **client, published,
+                  {{"*", {.per_minute_max = 2}}, {"contact", {.per_minute_max = 1}}});
+  const auto status = [&](const std::string& form) {
+    FakeExchange exchange("POST", "/forms/" + form,
+                          {{"Content-Type", "application/x-www-form-urlencoded"}});
+    const auto plan = route.plan(exchange, {"forms", form});
+    return plan.refusal ? plan.refusal->status : 202u;
+  };
+  EXPECT_EQ(status("one"), 202u);
+  EXPECT_EQ(status("two"), 202u);
+  EXPECT_EQ(status("three"), 429u) << "another name is not another visitor";
+  EXPECT_EQ(status("contact"), 202u);
+  EXPECT_EQ(status(std::string(65, 'x')), 404u);
+  EXPECT_EQ(route.counters().too_many, 1u);
+  EXPECT_EQ(route.counters().unknown, 1u);
+}
+
 TEST(FormFields, AreReadAsTheUrlStandardHasIt) {
   const auto fields = urlencoded_fields("a=1&b=x+y%21&&c&a=2&d=%&e=%zz&f=a=b&%C3%BC=%E2%82%AC");
   ASSERT_TRUE(fields);

@@ -244,13 +244,17 @@ Result<std::vector<StoredFile>> UploadedFiles::put_into_place(const std::string&
   const auto failed = [] { return disk_error("putting files into place", errno); };
   if (::fsync(place_.directory.get()) != 0) return failed();
   std::unique_lock lock(folder_->mutex_);
-  const OwnedFd into = make_directory(folder_->root_.get(), form, 0777);
+  OwnedFd into = make_directory(folder_->root_.get(), form, 0777);
   if (!into) return failed();
   std::string id = place_id(repeat_key);
   const auto move_to = [&](const std::string& name) {
     return ::renameat(folder_->process_.get(), place_.name.c_str(), into.get(), name.c_str()) == 0;
   };
   bool moved = move_to(id);
+  if (!moved && errno == ENOENT) {  // another gateway found the form's directory empty
+    into = make_directory(folder_->root_.get(), form, 0777);
+    moved = into && move_to(id);
+  }
   const bool occupied = !moved && (errno == ENOTEMPTY || errno == EEXIST);
   if (occupied && !is_there(into.get(), id)) {  // a function has taken some of it away
     id = random_hex();
@@ -285,6 +289,7 @@ void UploadedFiles::unplace() {
   if (!directory) return;
   for (const std::string& name : names_) ::unlinkat(directory.get(), name.c_str(), 0);
   ::unlinkat(form.get(), id_.c_str(), AT_REMOVEDIR);
+  ::unlinkat(folder_->root_.get(), form_.c_str(), AT_REMOVEDIR);  // if nothing else is in it
 }
 
 }  // namespace fanfare::triggers
