@@ -121,6 +121,7 @@ class StreamConnection final : public Connection,
   void on_read(beast::error_code error, std::size_t bytes) {
     reading_ = false;
     if (closed_) return;
+    if (kEncrypted && lingering_) return;  // what is said after the last word is read below TLS
     if (error) return close();
     // It was answered while this was on its way, for good: nothing of it is a request.
     if (lingering_) return linger(bytes);
@@ -284,24 +285,40 @@ class StreamConnection final : public Connection,
   }
 
   // A close with bytes unread makes the kernel reset the connection, and the response may be lost
-  // on its way: the rest is read, within bounds (RFC 9112, section 9.6).
+  // on its way: the rest is read, within bounds (RFC 9112, section 9.6). Of an encrypted
+  // connection, too, where nobody need understand it: the client has TLS's own goodbye before it.
   void finish() {
     lingering_ = true;
     arm(kLingerTime);
     buffer_.consume(buffer_.size());
-    beast::error_code ignored;
     if constexpr (kEncrypted) {
-      stream_.async_shutdown(
-          [self = this->shared_from_this()](beast::error_code) { self->close(); });
+      // It ends in an error if what comes first is not the client's goodbye, but a body.
+      stream_.async_shutdown([self = this->shared_from_this()](beast::error_code error) {
+        error ? self->end_sending() : self->close();
+      });
     } else {
-      socket().shutdown(tcp::socket::shutdown_send, ignored);
-      linger(0);
+      end_sending();
+    }
+  }
+
+  void end_sending() {
+    if (closed_) return;
+    beast::error_code ignored;
+    socket().shutdown(tcp::socket::shutdown_send, ignored);
+    linger(0);
+  }
+
+  tcp::socket& bare() {
+    if constexpr (kEncrypted) {
+      return stream_.next_layer();
+    } else {
+      return stream_;
     }
   }
 
   void linger(std::size_t so_far) {
     if (closed_) return;
-    stream_.async_read_some(
+    bare().async_read_some(
         buffer_.prepare(kReadBytes),
         [self = this->shared_from_this(), so_far](beast::error_code error, std::size_t bytes) {
           if (error || so_far + bytes > kLingerBytesMax) return self->close();

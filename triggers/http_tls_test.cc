@@ -4,11 +4,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <thread>
 
 #include "tests/support/temp_dir.h"
 #include "triggers/http_server.h"
+#include "triggers/problem.h"
 
 namespace fanfare::triggers {
 namespace {
@@ -24,7 +26,12 @@ class TlsServing {
     if (std::system(make.c_str()) != 0) throw std::runtime_error("no certificate");
     auto started =
         HttpServer::start(loop_, {.listen = "127.0.0.1:0", .certificate = certificate, .key = key},
-                          {.on_head = [](const HttpExchange&) { return BodyPlan{}; },
+                          {.on_head =
+                               [](const HttpExchange& exchange) {
+                                 BodyPlan plan;
+                                 if (exchange.method() == "POST") plan.refusal = problem(413, "no");
+                                 return plan;
+                               },
                            .on_request =
                                [](const std::shared_ptr<HttpExchange>& exchange) {
                                  exchange->respond({.status = 200, .headers = {}, .body = "hello"});
@@ -71,10 +78,16 @@ class TlsClient {
     ssl_.reset();
     ::close(fd_);
   }
-  std::string get() {
-    const std::string request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+  std::string get() { return ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n"); }
+  // Sends all of a request before it looks for the answer.
+  std::string ask(const std::string& request) {
     char answer[4096];
-    if (SSL_write(ssl_.get(), request.data(), static_cast<int>(request.size())) <= 0) return {};
+    for (std::size_t at = 0; at < request.size(); at += 16'384) {
+      const std::string_view piece = std::string_view{request}.substr(at, 16'384);
+      if (SSL_write(ssl_.get(), piece.data(), static_cast<int>(piece.size())) <= 0) {
+        return "cut off";
+      }
+    }
     const int got = SSL_read(ssl_.get(), answer, sizeof answer);
     return {answer, static_cast<std::size_t>(std::max(got, 0))};
   }
@@ -100,6 +113,20 @@ TEST(HttpTls, IsOfVersion1_2OrLaterAndHasOneHandshake) {
   ASSERT_TRUE(client.connected);
   EXPECT_TRUE(client.get().ends_with("hello"));
   EXPECT_FALSE(client.renegotiate());
+}
+
+TEST(HttpTls, WhoSendsAWholeBodyHearsThatItIsRefused) {
+  TlsServing serving;
+  const auto before = std::signal(SIGPIPE, SIG_IGN);  // OpenSSL's writes raise it
+  for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
+    TlsClient client(serving.port, version);
+    ASSERT_TRUE(client.connected);
+    EXPECT_TRUE(client
+                    .ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 8000000\r\n\r\n" +
+                         std::string(8'000'000, 'x'))
+                    .starts_with("HTTP/1.1 413 "));
+  }
+  std::signal(SIGPIPE, before);
 }
 
 }  // namespace
