@@ -1,7 +1,8 @@
 // Threads that wait for disks, so that the loop does not have to.
 //
 // Work is queued in lanes: the jobs of one lane run one after the other, in their order, and lanes
-// take turns on the threads. So a slow disk holds up those who use it, a thread each at most.
+// take turns on the threads. So a slow lane holds up a thread at most; but each disk that may hang
+// has threads of its own, as its lanes may be as many as there are requests.
 // Lanes are not bounded here: who fills one looks at what it has queued.
 #pragma once
 

@@ -152,15 +152,15 @@ BodyPlan FormRoute::plan_upload(const HttpExchange& exchange, const FormDefiniti
     allow_origin(form, exchange, response);
     return refuse(std::move(response));
   }
-  const auto folder = files_.folders.find(form.bucket);
-  const bool takes_files = folder != files_.folders.end();
+  const auto bucket = files_.find(form.bucket);
+  const bool takes_files = bucket != files_.end();
   const FormUploadLimits limits{.text_bytes_max = form.bytes_max,
                                 .files_max = form.files_max,
                                 .file_bytes_max = form.file_bytes_max,
                                 .files_bytes_max = form.files_bytes_max};
   auto sink = std::make_unique<FormUpload>(
       *boundary, limits,
-      takes_files ? std::make_unique<Upload>(files_.disk, folder->second) : nullptr,
+      takes_files ? std::make_unique<Upload>(bucket->second.disk, bucket->second.folder) : nullptr,
       counters_.files, std::move(with_origin.headers), form.honeypot);
   return {
       .bytes_max = form.bytes_max + kPartHeadsBytesMax + (takes_files ? form.files_bytes_max : 0),

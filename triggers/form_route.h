@@ -30,11 +30,13 @@ struct FormDefinition {
   std::size_t files_max = 10, file_bytes_max = 10u << 20, files_bytes_max = 50u << 20;
 };
 
-// Where the files of forms go, by the names of buckets.
-struct FormFiles {
+// Where the files of forms go, by the names of buckets. Each has threads of its own: those of one
+// whose disk hangs are nobody else's.
+struct FormBucket {
   std::shared_ptr<DiskThreads> disk;
-  std::map<std::string, std::shared_ptr<UploadFolder>, std::less<>> folders;
+  std::shared_ptr<UploadFolder> folder;
 };
+using FormFiles = std::map<std::string, FormBucket, std::less<>>;
 
 struct FormCounters {
   std::uint64_t unknown = 0, wrong_origin = 0, too_many = 0, honeypot = 0, malformed = 0;

@@ -1,5 +1,8 @@
 #include "triggers/shell.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -15,8 +18,8 @@ namespace fanfare::triggers {
 
 using namespace std::chrono_literals;
 
-// As many slow disks, or calls of a disk, as may be waited for at a time.
-constexpr unsigned kDiskThreads = 4;
+// As many calls of a bucket's disk as may be waited for at a time.
+constexpr unsigned kDiskThreads = 2;
 // What a disk may take for what waits for it when the gateway ends.
 constexpr Duration kDiskPatience = 5s;
 
@@ -71,7 +74,12 @@ Shell::Shell(Loop& loop, const Config& config)
 // here, and the next gateway removes what is left.
 Shell::~Shell() {
   server_.reset();
-  if (!disk_ || disk_->stop_within(kDiskPatience)) return;
+  // With the same patience for all: what one takes the next one has had as well.
+  const auto ends_at = std::chrono::steady_clock::now() + kDiskPatience;
+  const bool stopped = std::ranges::all_of(disks_, [&](const auto& disk) {
+    return disk->stop_within(std::max<Duration>(ends_at - std::chrono::steady_clock::now(), 0s));
+  });
+  if (stopped) return;
   spdlog::error("a bucket's disk has not answered for {}; what is not whole is left there",
                 format_duration(kDiskPatience));
   spdlog::default_logger()->flush();
@@ -96,13 +104,12 @@ Result<void> Shell::watch_buckets(std::map<std::string, StorageBucketOptions> bu
 FormFiles Shell::open_folders(const Definitions& definitions) {
   FormFiles files;
   for (const auto& [name, form] : definitions.forms) {
-    if (form.bucket.empty() || files.folders.contains(form.bucket)) continue;
-    if (!disk_) disk_ = std::make_shared<DiskThreads>(loop_, kDiskThreads);
-    files.disk = disk_;
+    if (form.bucket.empty() || files.contains(form.bucket)) continue;
+    const auto& disk = disks_.emplace_back(std::make_shared<DiskThreads>(loop_, kDiskThreads));
     auto folder =
         std::make_shared<UploadFolder>(form.bucket, definitions.buckets.at(form.bucket).directory);
-    files.folders.emplace(form.bucket, folder);
-    disk_->run(disk_->new_lane(), [folder] {
+    files.emplace(form.bucket, FormBucket{.disk = disk, .folder = folder});
+    disk->run(disk->new_lane(), [folder] {
       const auto opened = folder->open();
       if (!opened) spdlog::warn("forms cannot store files yet: {}", opened.error().message);
     });

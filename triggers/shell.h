@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "base/daemon.h"
 #include "base/loop.h"
@@ -51,7 +52,7 @@ class Shell {
   std::unique_ptr<store::Reads> reads_;
   std::unique_ptr<ResultReader> results_;
   PublishCounters published_;
-  std::shared_ptr<DiskThreads> disk_;  // if there are forms that take files
+  std::vector<std::shared_ptr<DiskThreads>> disks_;  // of buckets that forms have
   const FormCounters* forms_ = nullptr;
   const WebhookCounters* webhooks_ = nullptr;
   const UrlCounters* urls_ = nullptr;
