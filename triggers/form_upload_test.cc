@@ -307,6 +307,20 @@ TEST_F(FormUploads, ThatAreRepeatedHaveOnePlace) {
   EXPECT_THAT(uploads.files(), SizeIs(2)) << "the other gateway's event has it";
   fs::remove_all(fs::path(std::string{Json::parse(here.second[0].second)["path"]}).parent_path());
 
+  // Its function has changed it, or taken a part of it away: the event is the same one.
+  const std::string two = file_part("a", "a.txt", "one") + file_part("b", "b.txt", "two") + kEnd;
+  const auto both = send("parts", two, true).second;
+  uploads.settle();
+  const fs::path place = fs::path(std::string{Json::parse(both[0].second)["path"]}).parent_path();
+  std::ofstream{place / "a.txt"} << "of another size";
+  EXPECT_EQ(send("parts", two, false).second, both);
+  fs::remove(place / "b.txt");
+  EXPECT_EQ(send("parts", two, false).second, both);
+  uploads.settle();
+  EXPECT_EQ(bytes_of(place / "a.txt"), "of another size");
+  EXPECT_FALSE(fs::exists(place / "b.txt"));
+  fs::remove_all(place);
+
   // Its function has taken it away; who sends it again has it there again.
   fs::remove(uploads.files().front());
   EXPECT_EQ(send("key", body, true).second, first.second);

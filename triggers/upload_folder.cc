@@ -225,20 +225,6 @@ std::string UploadedFiles::place_id(const std::string& repeat_key) const {
   return all.hex().substr(0, 32);
 }
 
-// Whether what was put there before still is.
-bool UploadedFiles::is_there(int form, const std::string& id) const {
-  const OwnedFd directory{::openat(form, id.c_str(), kOpenDirectory)};
-  for (std::size_t i = 0; i < names_.size(); ++i) {
-    struct stat file{};
-    if (!directory ||
-        ::fstatat(directory.get(), names_[i].c_str(), &file, AT_SYMLINK_NOFOLLOW) != 0 ||
-        !S_ISREG(file.st_mode) || static_cast<std::uint64_t>(file.st_size) != files_[i].size) {
-      return false;
-    }
-  }
-  return true;
-}
-
 Result<std::vector<StoredFile>> UploadedFiles::put_into_place(const std::string& form,
                                                               const std::string& repeat_key) {
   const auto failed = [] { return disk_error("putting files into place", errno); };
@@ -246,7 +232,7 @@ Result<std::vector<StoredFile>> UploadedFiles::put_into_place(const std::string&
   std::unique_lock lock(folder_->mutex_);
   OwnedFd into = make_directory(folder_->root_.get(), form, 0777);
   if (!into) return failed();
-  std::string id = place_id(repeat_key);
+  const std::string id = place_id(repeat_key);
   const auto move_to = [&](const std::string& name) {
     return ::renameat(folder_->process_.get(), place_.name.c_str(), into.get(), name.c_str()) == 0;
   };
@@ -255,12 +241,10 @@ Result<std::vector<StoredFile>> UploadedFiles::put_into_place(const std::string&
     into = make_directory(folder_->root_.get(), form, 0777);
     moved = into && move_to(id);
   }
+  // Under a repeat key: it was there before. Functions may have taken some of it away since, but a
+  // repeat is the same event only if it says the same.
   const bool occupied = !moved && (errno == ENOTEMPTY || errno == EEXIST);
-  if (occupied && !is_there(into.get(), id)) {  // a function has taken some of it away
-    id = random_hex();
-    moved = move_to(id);
-  }
-  if (!moved && !(occupied && is_there(into.get(), id))) return failed();
+  if (!moved && !occupied) return failed();
   if (repeat_key.empty()) {
     form_ = form;
     id_ = id;

@@ -77,7 +77,8 @@ class UploadedFiles {
   Result<void> end();  // it is on the disk
 
   // All of them become visible. With a `repeat_key` the same files of the same key have the same
-  // place, however often and by whichever gateway they come; else each request has its own.
+  // place, however often and by whichever gateway they come, and whatever the functions have left
+  // of them there; else each request has its own.
   Result<std::vector<StoredFile>> put_into_place(const std::string& form,
                                                  const std::string& repeat_key);
   // Removes them unless they are kept. What was put into place under a repeat key stays: another
@@ -86,7 +87,6 @@ class UploadedFiles {
 
  private:
   std::string place_id(const std::string& repeat_key) const;
-  bool is_there(int form, const std::string& id) const;
   void unplace();
 
   std::shared_ptr<UploadFolder> folder_;
