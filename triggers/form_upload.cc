@@ -54,8 +54,9 @@ std::optional<HttpResponse> FormUpload::read(std::string_view bytes) {
   if (upload_ && upload_->error()) return refusal_of(*upload_->error());
   const auto read = reader_.read(bytes);
   if (refusal_) return std::move(refusal_);
-  if (!read) return problem(400, read.error().message);
-  return std::nullopt;
+  if (read) return std::nullopt;
+  ++counters_.malformed;
+  return problem(400, read.error().message);
 }
 
 bool FormUpload::is_full() const {
@@ -173,7 +174,9 @@ Result<void> FormUpload::refuse(std::uint64_t& counter, HttpResponse response) {
 
 HttpResponse FormUpload::refusal_of(const Error& error) {
   ++counters_.disk;
-  spdlog::warn("files of a form are not stored: {}", error.message);
+  if (counters_.log.allow(std::chrono::steady_clock::now())) {
+    spdlog::warn("files of a form are not stored: {}", error.message);
+  }
   // What lies where is no stranger's business.
   if (error.message.starts_with("disk_full")) return problem(507, "there is no room for files");
   HttpResponse response = problem(error.kind == ErrorKind::kRetryLater ? 503 : 500,

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/log.h"
 #include "triggers/file_name.h"
 #include "triggers/form_fields.h"
 #include "triggers/http.h"
@@ -31,9 +32,11 @@ struct FormUploadLimits {
 };
 
 struct FormUploadCounters {
-  std::uint64_t files = 0, bytes = 0;     // put into place
-  std::uint64_t unwanted = 0;             // files where the form takes none
-  std::uint64_t too_large = 0, disk = 0;  // submissions: beyond a limit; the disk cannot
+  std::uint64_t files = 0, bytes = 0;  // put into place
+  std::uint64_t unwanted = 0;          // files where the form takes none
+  // Submissions: beyond a limit; the disk cannot; no form.
+  std::uint64_t too_large = 0, disk = 0, malformed = 0;
+  LogThrottle log;  // of why the disk cannot
 };
 
 class FormUpload final : public BodySink, private MultipartReader::Parts {

@@ -183,6 +183,7 @@ TEST_F(FormUploads, HaveBounds) {
               HasSubstr("max_files_bytes"));
   EXPECT_THAT(refusal(forty + forty + file_part("a", "a", "")), HasSubstr("max_files)"));
   EXPECT_THAT(refusal(text_part("a", "\xff") + kEnd), HasSubstr("400 "));
+  EXPECT_EQ(uploads.counters.malformed, 1u);
   EXPECT_EQ(uploads.counters.too_large, 5u);
 
   FormUpload without("b", {}, nullptr, uploads.counters, {{"X-Test", "yes"}});

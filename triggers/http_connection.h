@@ -221,7 +221,7 @@ class StreamConnection final : public Connection,
     Refusal refusal = exchange_->reader().take_refusal();
     if (refusal.why == Refusal::Why::kMalformed) {
       ++server_->counters.malformed;
-    } else if (refusal.response.status == 413) {
+    } else if (refusal.why == Refusal::Why::kTooLarge) {  // what a sink refuses its route counts
       ++server_->counters.too_large;
     } else if (refusal.why == Refusal::Why::kNoMemory) {
       ++server_->counters.no_memory;

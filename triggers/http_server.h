@@ -42,7 +42,7 @@ struct HttpServerCounters {
   std::uint64_t connections_accepted = 0, connections_refused = 0;
   std::uint64_t requests = 0;   // whose head was read
   std::uint64_t malformed = 0;  // 400, 431 and the like, before a handler saw them
-  std::uint64_t too_large = 0;  // 413
+  std::uint64_t too_large = 0;  // bodies beyond what the handler's plan allows
   std::uint64_t no_memory = 0;  // 503: the bodies of all requests were too much
   std::uint64_t too_slow = 0;   // heads, bodies and responses that were cut off
 };

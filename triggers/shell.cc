@@ -199,7 +199,7 @@ std::string Shell::metrics() const {
            {"{reason=\"wrong_origin\"}", forms_->wrong_origin},
            {"{reason=\"too_many\"}", forms_->too_many},
            {"{reason=\"honeypot\"}", forms_->honeypot},
-           {"{reason=\"malformed\"}", forms_->malformed},
+           {"{reason=\"malformed\"}", forms_->malformed + forms_->files.malformed},
            {"{reason=\"unwanted_file\"}", forms_->files.unwanted},
            {"{reason=\"too_large\"}", forms_->files.too_large},
            {"{reason=\"disk\"}", forms_->files.disk}});

@@ -9,6 +9,7 @@
 #include "protocol/ids.h"
 #include "protocol/json_text.h"
 #include "protocol/notification_attributes.h"
+#include "protocol/utf8.h"
 #include "triggers/problem.h"
 
 namespace fanfare::triggers {
@@ -16,6 +17,8 @@ namespace {
 
 using nlohmann::json;
 
+// The address has a token of some hundred bytes, and is to be opened.
+constexpr std::size_t kLoggedArnBytesMax = 256, kLoggedUrlBytesMax = 1024;
 constexpr std::string_view kSnsType = "x-amz-sns-message-type";
 
 HttpResponse not_known(std::string_view topic) {
@@ -164,17 +167,22 @@ void TopicRoute::take(const std::string& topic, const Exchange& exchange) {
 void TopicRoute::confirm(const protocol::SnsMessage& message, const std::string& topic,
                          const Exchange& exchange) {
   ++counters_.confirmations;
-  if (message.kind == protocol::SnsMessage::Kind::kUnsubscribeConfirmation) {
-    spdlog::warn("topic {}: SNS has ended the subscription of this gateway to {}", topic,
-                 message.topic_arn);
-  } else if (is_address_of_sns(message.subscribe_url)) {
+  const bool of_sns = is_address_of_sns(message.subscribe_url);
+  const bool ended = message.kind == protocol::SnsMessage::Kind::kUnsubscribeConfirmation;
+  const std::string arn = protocol::to_utf8(message.topic_arn, kLoggedArnBytesMax);
+  const std::string url = protocol::to_utf8(message.subscribe_url, kLoggedUrlBytesMax);
+  if (!(of_sns ? log_ : log_not_sns_).allow(loop_.now().steady)) {
+    // Whoever waits for one subscribes again.
+  } else if (ended) {
+    spdlog::warn("topic {}: SNS has ended the subscription of this gateway to {}", topic, arn);
+  } else if (of_sns) {
     spdlog::warn("topic {}: SNS asks whether this is to subscribe to {}; if so, open {}", topic,
-                 message.topic_arn, message.subscribe_url);
+                 arn, url);
   } else {
     spdlog::warn(
         "topic {}: somebody at {} asks like SNS to confirm a subscription to {}, with an address "
         "that is none of SNS: {}",
-        topic, exchange->peer().address, message.topic_arn, message.subscribe_url);
+        topic, exchange->peer().address, arn, url);
   }
   exchange->respond({.status = 202, .headers = {}, .body = {}});
 }

@@ -17,6 +17,7 @@
 #include <map>
 #include <string>
 
+#include "base/log.h"
 #include "base/loop.h"
 #include "protocol/sns_message.h"
 #include "triggers/gateway.h"
@@ -71,6 +72,8 @@ class TopicRoute : public Route {
   std::function<bool()> declared_;
   std::map<std::string, TimePoint, std::less<>> known_;  // to the broker, until when
   TopicCounters counters_;
+  // Apart, so that what anybody may post hides nothing that SNS has sent.
+  LogThrottle log_{std::chrono::seconds{1}}, log_not_sns_;
 };
 
 }  // namespace fanfare::triggers
