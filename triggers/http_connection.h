@@ -182,7 +182,9 @@ class StreamConnection final : public Connection,
   }
 
   void on_sink_ready(const Exchange* of) {
-    if (closed_ || exchange_.get() != of || !full_) return;
+    if (closed_ || exchange_.get() != of) return;
+    exchange_->reader().recount();
+    if (!full_) return;
     full_ = false;
     arm(server_->options.head_timeout);
     parse();

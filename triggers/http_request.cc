@@ -299,6 +299,11 @@ std::string_view RequestReader::body() const {
   return impl_->body.text;
 }
 
+void RequestReader::recount() {
+  Body& body = impl_->body;
+  if (body.sink) body.count(body.sink->bytes_in_memory());
+}
+
 BodySink* RequestReader::sink() const {
   return impl_->body.sink.get();
 }

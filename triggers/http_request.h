@@ -70,6 +70,8 @@ class RequestReader {
 
   std::string_view body() const;  // as far as it has come
   BodySink* sink() const;
+  // What its sink has in memory counts as of now: it passes bytes on at times of its own.
+  void recount();
 
  private:
   struct Impl;

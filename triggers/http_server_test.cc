@@ -11,6 +11,8 @@
 #include <future>
 #include <thread>
 
+#include "triggers/http_request.h"
+
 namespace fanfare::triggers {
 namespace {
 
@@ -604,6 +606,39 @@ TEST(HttpPath, IsDecodedAndCutAtItsSlashes) {
   }
   EXPECT_EQ(query_of("/a?b=c?d"), "b=c?d");
   EXPECT_EQ(query_of("/a"), "");
+}
+
+// Keeps what it is given until the test says otherwise.
+struct KeepingSink : BodySink {
+  std::optional<HttpResponse> take(std::string_view bytes) override {
+    kept += bytes.size();
+    return std::nullopt;
+  }
+  bool is_full() const override { return false; }
+  void on_ready(std::function<void()>) override {}
+  std::size_t bytes_in_memory() const override { return kept; }
+  std::size_t kept = 0;
+};
+
+TEST(RequestReader, CountsWhatItsSinkHasInMemoryAsOfNow) {
+  http_detail::BodyBudget budget{.max = 1000};
+  {
+    http_detail::RequestReader reader(512, budget);
+    const std::string head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300\r\n\r\n";
+    ASSERT_EQ(reader.read(head).step, http_detail::RequestReader::Step::kHead);
+    auto sink = std::make_unique<KeepingSink>();
+    KeepingSink& keeping = *sink;
+    BodyPlan plan;
+    plan.bytes_max = 300;
+    plan.sink = std::move(sink);
+    ASSERT_TRUE(reader.accept(std::move(plan)));
+    ASSERT_EQ(reader.read(std::string(300, 'x')).step, http_detail::RequestReader::Step::kDone);
+    EXPECT_EQ(budget.used, 300u);
+    keeping.kept = 100;
+    reader.recount();
+    EXPECT_EQ(budget.used, 100u) << "though the body is complete";
+  }
+  EXPECT_EQ(budget.used, 0u);
 }
 
 }  // namespace
