@@ -200,19 +200,41 @@ void FormRoute::take_upload(const std::shared_ptr<HttpExchange>& exchange,
     return accept(exchange, form, std::move(event), received.fields());
   }
   const std::string repeat_key = event.options.idempotency_key;
-  received.finish(folder_of(name), repeat_key,
-                  [this, &form, weak = std::weak_ptr(exchange),
-                   event = std::move(event)](FormUpload::Outcome outcome) mutable {
-                    const auto request = weak.lock();
-                    if (!request) return;
-                    if (outcome.refusal) {
-                      return refuse_submission(request, form, *std::move(outcome.refusal));
-                    }
-                    FormUpload& upload = upload_of(*request);
-                    event.data = to_json(upload.fields(), form.honeypot, outcome.references);
-                    upload.keep_files(true);
-                    accept(request, form, std::move(event), upload.fields());
-                  });
+  received.finish(
+      folder_of(name), repeat_key,
+      [this, &form, weak = std::weak_ptr(exchange), timer = give_up_later(exchange, form),
+       event = std::move(event)](FormUpload::Outcome outcome) mutable {
+        timer->stop();
+        const auto request = weak.lock();
+        if (!request) return;
+        if (outcome.refusal) {
+          return refuse_submission(request, form, *std::move(outcome.refusal));
+        }
+        FormUpload& upload = upload_of(*request);
+        event.data = to_json(upload.fields(), form.honeypot, outcome.references);
+        upload.keep_files(true);
+        accept(request, form, std::move(event), upload.fields());
+      });
+}
+
+// Of a disk that does not answer. The answer ends the request, and with it what keeps this timer:
+// so it is not given from within.
+std::shared_ptr<Timer> FormRoute::give_up_later(const std::weak_ptr<HttpExchange>& exchange,
+                                                const FormDefinition& form) {
+  const auto itself = std::make_shared<std::weak_ptr<Timer>>();
+  auto timer = std::make_shared<Timer>(loop_, [this, exchange, &form, itself] {
+    loop_.post([this, exchange, &form, itself] {
+      const auto request = exchange.lock();
+      if (!request || itself->expired()) return;  // it was put into place meanwhile
+      ++counters_.files.disk;
+      HttpResponse response = problem(503, "files cannot be stored at present");
+      response.headers.push_back({"Retry-After", "30"});
+      refuse_submission(request, form, std::move(response));
+    });
+  });
+  *itself = timer;
+  timer->start_after(disk_patience_);
+  return timer;
 }
 
 void FormRoute::refuse_submission(const std::shared_ptr<HttpExchange>& exchange,

@@ -49,12 +49,13 @@ class FormRoute : public Route {
   using Forms = std::map<std::string, FormDefinition, std::less<>>;
 
   FormRoute(Loop& loop, client::Client& client, PublishCounters& published, Forms forms,
-            FormFiles files = {})
+            FormFiles files = {}, Duration disk_patience = std::chrono::seconds{30})
       : loop_(loop),
         client_(client),
         published_(published),
         forms_(std::move(forms)),
-        files_(std::move(files)) {}
+        files_(std::move(files)),
+        disk_patience_(disk_patience) {}
   bool is_public() const override { return true; }
   BodyPlan plan(const HttpExchange& exchange, const Path& path) override;
   void handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) override;
@@ -69,6 +70,8 @@ class FormRoute : public Route {
   bool took_the_bait(const FormDefinition& form, const FormFields& fields) const;
   void accept(const std::shared_ptr<HttpExchange>& exchange, const FormDefinition& form,
               protocol::Event event, const FormFields& fields);
+  std::shared_ptr<Timer> give_up_later(const std::weak_ptr<HttpExchange>& exchange,
+                                       const FormDefinition& form);
   void refuse_submission(const std::shared_ptr<HttpExchange>& exchange, const FormDefinition& form,
                          HttpResponse response);
 
@@ -77,6 +80,7 @@ class FormRoute : public Route {
   PublishCounters& published_;
   const Forms forms_;
   const FormFiles files_;
+  const Duration disk_patience_;  // while files are put into place; then 503
   Visits visits_;
   FormCounters counters_;
 };

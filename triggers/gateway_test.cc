@@ -3,7 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <future>
+
 #include "protocol/base64.h"
+#include "tests/support/temp_dir.h"
 #include "triggers/cloudevents_http.h"
 #include "triggers/config.h"
 #include "triggers/definitions.h"
@@ -167,6 +171,42 @@ TEST(FormRoute, CountsVisitsOfAllFormsThatHaveOneDefinitionTogether) {
   EXPECT_EQ(status(std::string(65, 'x')), 404u);
   EXPECT_EQ(route.counters().too_many, 1u);
   EXPECT_EQ(route.counters().unknown, 1u);
+}
+
+TEST(FormRoute, GivesUpADiskThatDoesNotPutFilesIntoPlace) {
+  struct Uploading : FakeExchange {
+    using FakeExchange::FakeExchange;
+    BodySink* sink() const override { return body.get(); }
+    std::unique_ptr<BodySink> body;
+  };
+  test::TempDir dir;
+  Loop loop;
+  ZmqContext zmq;
+  const auto client = client::Client::open(loop, zmq, {.broker = "ipc:///nowhere/broker.ipc"});
+  ASSERT_TRUE(client);
+  const auto disk = std::make_shared<DiskThreads>(loop, 1);
+  std::promise<void> go_on;
+  disk->run(disk->new_lane(), [waits = go_on.get_future().share()] { waits.wait(); });
+  PublishCounters published;
+  FormRoute route(
+      loop, **client, published, {{"contact", {.bucket = "b"}}},
+      {{"b", {.disk = disk, .folder = std::make_shared<UploadFolder>("b", dir.path().string())}}},
+      50ms);
+  auto exchange = std::make_shared<Uploading>(
+      "POST", "/forms/contact",
+      std::vector<HttpHeader>{{"Content-Type", "multipart/form-data; boundary=b"}});
+  const Path path{"forms", "contact"};
+  exchange->body = route.plan(*exchange, path).sink;
+  ASSERT_FALSE(exchange->body->take(
+      "--b\r\nContent-Disposition: form-data; name=a; filename=a\r\n\r\nx\r\n--b--\r\n"));
+  route.handle(exchange, path);
+  EXPECT_TRUE(loop.run_until([&] { return exchange->said.has_value(); }, 10s));
+  EXPECT_EQ(exchange->said->status, 503u);
+  EXPECT_EQ(route.counters().files.disk, 1u);
+  exchange.reset();
+  go_on.set_value();
+  disk->stop();
+  EXPECT_FALSE(std::filesystem::exists(dir.path() / "contact"));
 }
 
 TEST(FormFields, AreReadAsTheUrlStandardHasIt) {

@@ -78,6 +78,12 @@ class StreamConnection final : public Connection,
   void on_deadline() override {
     const bool idle = !exchange_ && !writing_ && buffer_.size() == 0 && !lingering_;
     if (idle || lingering_) return close();
+    if (full_) {
+      ++server_->counters.stalled;
+      HttpResponse response = problem(503, "what takes this body does not at present");
+      response.headers.push_back({"Retry-After", "30"});
+      return answer(std::move(response), /*last=*/true);
+    }
     if (writing_ && !exchange_ && is_being_read()) return;
     ++server_->counters.too_slow;
     if (writing_ || !exchange_) return close();
@@ -175,10 +181,10 @@ class StreamConnection final : public Connection,
   }
 
   // The client is held back: what it sends meanwhile waits in the kernel, and then it has to wait.
-  // That is none of its time.
+  // That is none of its time; but a sink that takes nothing for long will take nothing more.
   void wait_for_sink() {
     full_ = true;
-    rest();
+    arm(server_->options.sink_timeout);
   }
 
   void on_sink_ready(const Exchange* of) {

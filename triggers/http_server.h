@@ -34,6 +34,8 @@ struct HttpServerOptions {
   // Bytes of bodies in memory, of all requests together; more is answered with 503. Those in flight
   // to and from handlers are counted until they are answered.
   std::size_t bodies_bytes_max = 256u << 20;
+  // Without a body's sink taking anything, though the client has sent more; then 503.
+  Duration sink_timeout = std::chrono::seconds{30};
   // Without a byte of the response being read; who reads slowly may take as long as it takes.
   Duration write_timeout = std::chrono::seconds{30};
 };
@@ -44,6 +46,7 @@ struct HttpServerCounters {
   std::uint64_t malformed = 0;  // 400, 431 and the like, before a handler saw them
   std::uint64_t too_large = 0;  // bodies beyond what the handler's plan allows
   std::uint64_t no_memory = 0;  // 503: the bodies of all requests were too much
+  std::uint64_t stalled = 0;    // 503: bodies whose sink took nothing
   std::uint64_t too_slow = 0;   // heads, bodies and responses that were cut off
 };
 

@@ -317,6 +317,16 @@ TEST(HttpServer, HoldsBackAClientWhoseBodyIsMoreThanItsSinkTakesAtPresent) {
   EXPECT_EQ(sunk(), large.size());
 }
 
+TEST(HttpServer, GivesUpASinkThatTakesNothing) {
+  Serving serving({.head_timeout = 200ms, .sink_timeout = 300ms});
+  RawClient client(serving.port);
+  std::thread sending([&] { client.send(post("/sink/slow", std::string(2'000'000, 'z'))); });
+  EXPECT_THAT(client.rest(), StartsWith("HTTP/1.1 503 Service Unavailable\r\n"));
+  sending.join();
+  EXPECT_EQ(serving.counters().stalled, 1u);
+  EXPECT_EQ(serving.counters().too_slow, 0u);
+}
+
 TEST(HttpServer, BoundsTheBodiesOfAllRequestsTogether) {
   Serving serving({.bodies_bytes_max = 1500});
   RawClient promising(serving.port), held(serving.port), announced(serving.port),

@@ -186,6 +186,7 @@ std::string Shell::metrics() const {
   counter("requests_refused_total", "Requests that no route has handled, by reason.",
           {{"{reason=\"malformed\"}", http.malformed},
            {"{reason=\"too_large\"}", http.too_large},
+           {"{reason=\"stalled\"}", http.stalled},
            {"{reason=\"too_slow\"}", http.too_slow},
            {"{reason=\"no_memory\"}", http.no_memory},
            {"{reason=\"unknown_path\"}", gateway.unknown_path},
