@@ -6,6 +6,7 @@
 
 #include "broker/core_admin.h"
 #include "broker/status.h"
+#include "protocol/json_text.h"
 
 namespace fanfare::broker {
 namespace {
@@ -60,6 +61,11 @@ const Core::AdminVerb* Core::admin_verb(std::string_view name) {
 }
 
 void Core::on_admin(const Peer& peer, const protocol::Admin& admin, Now now) {
+  if (!protocol::nests_within_bounds(admin.data)) {
+    return refuse_admin(peer, admin.request, Refusal::kMalformed,
+                        fmt::format("the body nests deeper than {} levels, the most that are read",
+                                    protocol::kJsonDepthMax));
+  }
   const json body = json::parse(admin.data.empty() ? "{}" : admin.data, nullptr, false);
   AdminCall call{peer, admin.request, admin.verb, body, {}, nullptr, now};
   if (!body.is_object()) {

@@ -6,7 +6,9 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "broker/core_admin.h"
 
@@ -14,6 +16,7 @@ namespace fanfare::broker {
 namespace {
 
 constexpr std::size_t kTopicChangesMax = 1000;
+constexpr std::size_t kTopicChangeBytesMax = 16u << 20;  // of all that wait; one alone always may
 
 }  // namespace
 
@@ -62,12 +65,17 @@ void Core::change_topics(const AdminCall& call) {
   if (!topics_known_) {
     return refuse_admin(call, protocol::Refusal::kUnavailable, "the broker is starting; try again");
   }
-  if (topic_changes_.size() >= kTopicChangesMax) {
+  std::string body = call.body.dump();
+  const auto waiting =
+      std::transform_reduce(topic_changes_.begin(), topic_changes_.end(), body.size(), std::plus{},
+                            [](const TopicChange& change) { return change.body.size(); });
+  if (topic_changes_.size() >= kTopicChangesMax ||
+      (!topic_changes_.empty() && waiting > kTopicChangeBytesMax)) {
     return refuse_admin(call, protocol::Refusal::kUnavailable,
                         "too many changes of topics wait; try again");
   }
   topic_changes_.push_back(
-      {.admin = {call.peer, call.request, call.name}, .verb = call.verb, .body = call.body.dump()});
+      {.admin = {call.peer, call.request, call.name}, .verb = call.verb, .body = std::move(body)});
   if (topic_changes_.size() == 1) begin_topic_changes();
 }
 

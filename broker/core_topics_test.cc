@@ -84,6 +84,36 @@ TEST(Topics, CountFromRedisAnswerOnAndOneAfterTheOther) {
   EXPECT_THAT(route_of(h, 1, notification("orders")), ElementsAre("bill"));
 }
 
+TEST(Topics, AreNotNestedSoDeepThatTheBrokerFalls) {
+  CoreHarness h(two());
+  h.ask("add_topic", R"({"name":"orders"})");
+  const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+  for (const char* verb : {"subscribe", "declare_topics", "topics", "status"}) {
+    const auto refused =
+        h.ask(verb, R"({"name":"orders","function":"mail","filter":{"a":)" + deep + "}}");
+    EXPECT_EQ(refused["refused"], static_cast<int>(protocol::Refusal::kMalformed)) << verb;
+    EXPECT_THAT(refused["message"], HasSubstr("deeper than 256 levels")) << verb;
+  }
+  EXPECT_EQ(h.ask("add_topic", R"({"name":"others"})")["outcome"], "added") << "it lives";
+}
+
+TEST(Topics, HaveChangesWaitOnlyUpToSomeBytes) {
+  CoreHarness h(two());
+  const std::string padding(6u << 20, 'x');
+  const auto add = [&](const std::string& name) {
+    h.admin("add_topic", R"({"name":")" + name + R"(","padding":")" + padding + "\"}");
+  };
+  for (const char* name : {"a", "b"}) add(name);
+  EXPECT_EQ(h.admin_answer(), nullptr);
+  add("c");
+  EXPECT_THAT(h.admin_answer()["message"], HasSubstr("too many changes of topics wait"));
+  h.answer_all();
+  h.answer_all();
+  EXPECT_EQ(h.admin_answer()["name"], "a");
+  EXPECT_EQ(h.admin_answer()["name"], "b");
+  EXPECT_EQ(h.ask("add_topic", R"({"name":"c"})")["outcome"], "added");
+}
+
 TEST(Topics, AreFullAtSomeNumber) {
   CoreHarness h(two());
   h.admin("add_topic", R"({"name":"orders"})");

@@ -7,6 +7,7 @@
 
 #include "base/nearest.h"
 #include "protocol/ids.h"
+#include "protocol/json_text.h"
 #include "store/topic_calls.h"
 
 namespace fanfare::broker {
@@ -38,6 +39,10 @@ ordered_json json_of(const Subscription& subscription) {
 Result<void> read_filter(const ordered_json& json, Subscription& into) {
   if (const auto at = json.find("filter"); at != json.end() && !at->is_null()) {
     into.filter = at->is_string() ? at->get<std::string>() : at->dump();
+    if (!protocol::nests_within_bounds(into.filter)) {
+      return reject(
+          fmt::format("the filter policy nests deeper than {} levels", protocol::kJsonDepthMax));
+    }
     const ordered_json parsed = ordered_json::parse(into.filter, nullptr, false);
     if (!into.filter.empty() && !parsed.is_object()) {
       return reject("the filter policy is not a JSON object");

@@ -86,6 +86,9 @@ TEST(TopicTable, SaysWhatIsWrongAndWhatToDo) {
       HasSubstr("\"attributes\" or \"body\""));
   EXPECT_THAT(topics("unsubscribe", R"({"name":"orders","function":"f"})"),
               HasSubstr("not_found: f does not subscribe to orders"));
+  const std::string deep = R"({"name":"orders","function":"f","filter":"{\"a\":)" +
+                           std::string(200'000, '[') + std::string(200'000, ']') + "}\"}";
+  EXPECT_THAT(topics("subscribe", deep), HasSubstr("nests deeper than 256"));
   EXPECT_THAT(topics("add_topic", R"({"name":"a b"})"), HasSubstr("1 to 64"));
   EXPECT_THAT(topics("add_topic", "[]"), HasSubstr("not a JSON object"));
   EXPECT_THAT(topics("declare_topics", "{}"), HasSubstr("needs the topics"));
