@@ -60,6 +60,16 @@ TEST_F(UpTest, AcceptsAndNamesEventsThatNobodyWants) {
   const auto published = up.run({"--json", "publish", "--type", "nobody.listens"});
   EXPECT_EQ(published.exit_code, kDone);
   EXPECT_EQ(json::parse(published.output)["unmatched"], true);
+
+  // Of what is published to topics the shipped functions get what they are subscribed to.
+  const std::vector<std::string> publish{
+      "--json",   "publish",        "--type", "notification.published",
+      "--source", "/topics/orders", "--data", "{}"};
+  EXPECT_EQ(json::parse(up.run(publish).output)["unmatched"], true);
+  EXPECT_EQ(up.run({"topic", "add", "orders"}).exit_code, kDone);
+  EXPECT_EQ(up.run({"topic", "subscribe", "orders", "notify"}).exit_code, kDone);
+  EXPECT_EQ(json::parse(up.run(publish).output)["deliveries"][0]["function"], "notify");
+  EXPECT_THAT(up.log(), Not(HasSubstr("note:"))) << "that no event reaches it is as it should be";
 }
 
 // A function that fails its first attempts, with a pattern of its own.
