@@ -106,6 +106,12 @@ void Core::begin_topic_changes() {
 
 void Core::on_topic_set(ForTopic& purpose, const Result<store::Answer>& answer) {
   const auto* set = answer ? std::get_if<store::TopicSet>(&*answer) : nullptr;
+  // Whether Redis has it only a reading of the topics can tell, and that is how a broker starts.
+  if (!answer && answer.error().kind == ErrorKind::kReconnect) {
+    end(reconnect("a topic's change has an unknown outcome, starting anew: " +
+                  answer.error().message));
+  }
+  if (ended_) return;  // whoever asked gets the successor's answer
   TopicChange& change = topic_changes_.front();
   if (!set) {
     change.failure = answer.error();

@@ -84,6 +84,19 @@ TEST(Topics, CountFromRedisAnswerOnAndOneAfterTheOther) {
   EXPECT_THAT(route_of(h, 1, notification("orders")), ElementsAre("bill"));
 }
 
+TEST(Topics, OfUnknownOutcomeAreReadAnewAndNobodyIsTold) {
+  CoreHarness h(two());
+  h.ask("add_topic", R"({"name":"orders"})");
+  h.admin("subscribe", R"({"name":"orders","function":"mail"})");
+  h.admin("subscribe", R"({"name":"orders","function":"bill"})");
+  const auto [ticket, call] = h.take_call<store::SetTopic>();
+  h.answer(ticket, reconnect("the connection is gone"));
+  EXPECT_EQ(h.admin_answer(), nullptr);
+  EXPECT_EQ(h.waiting_calls<store::SetTopic>(), 0u) << "nothing is made of what may be otherwise";
+  ASSERT_TRUE(h.core.ended());
+  EXPECT_EQ(h.core.ended()->kind, ErrorKind::kReconnect);
+}
+
 TEST(Topics, AreNotNestedSoDeepThatTheBrokerFalls) {
   CoreHarness h(two());
   h.ask("add_topic", R"({"name":"orders"})");
