@@ -168,6 +168,12 @@ std::vector<std::string> Core::missing_destinations(const protocol::Manifest& ma
 }
 
 void Core::remove(const AdminCall& admin) {
+  if (!topics_known_ || !topic_changes_.empty()) {
+    return refuse_admin(admin, Refusal::kUnavailable,
+                        fmt::format("whether {} will subscribe to a topic is not known yet; try "
+                                    "again",
+                                    admin.name));
+  }
   if (const auto topics = topics_.topics_of(admin.name); !topics.empty()) {
     return refuse_admin(
         admin, Refusal::kInvalid,

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -64,6 +65,17 @@ void Core::answer_topics(const AdminCall& call) {
 void Core::change_topics(const AdminCall& call) {
   if (!topics_known_) {
     return refuse_admin(call, protocol::Refusal::kUnavailable, "the broker is starting; try again");
+  }
+  if (call.verb == "subscribe") {
+    const std::string function = call.text("function");
+    const bool goes = std::ranges::any_of(purposes_, [&](const auto& waiting) {
+      const auto* removal = std::get_if<ForRemove>(&waiting.second);
+      return removal && removal->admin.function == function;
+    });
+    if (goes) {
+      return refuse_admin(call, protocol::Refusal::kUnavailable,
+                          fmt::format("{} is about to be removed; try again", function));
+    }
   }
   std::string body = call.body.dump();
   const auto waiting =

@@ -97,6 +97,27 @@ TEST(Topics, OfUnknownOutcomeAreReadAnewAndNobodyIsTold) {
   EXPECT_EQ(h.core.ended()->kind, ErrorKind::kReconnect);
 }
 
+TEST(Topics, DoNotGetASubscriberThatIsGone) {
+  CoreHarness h(two());
+  const auto refused = [&] { return h.admin_answer()["refused"]; };
+  const auto unavailable = static_cast<int>(protocol::Refusal::kUnavailable);
+  h.ask("add_topic", R"({"name":"orders"})");
+  h.admin("subscribe", R"({"name":"orders","function":"mail"})");
+  h.admin("remove", R"({"name":"mail"})");
+  EXPECT_EQ(refused(), unavailable) << "it is about to subscribe";
+  h.answer_all();
+  EXPECT_EQ(h.admin_answer()["outcome"], "subscribed");
+  EXPECT_THAT(h.ask("remove", R"({"name":"mail"})")["message"], HasSubstr("unsubscribe"));
+
+  h.admin("remove", R"({"name":"bill"})");
+  h.admin("subscribe", R"({"name":"orders","function":"bill"})");
+  EXPECT_EQ(refused(), unavailable) << "it is about to go";
+  h.answer_all();
+  EXPECT_EQ(h.admin_answer()["existed"], true);
+  EXPECT_THAT(h.ask("subscribe", R"({"name":"orders","function":"bill"})")["message"],
+              HasSubstr("deploy it first"));
+}
+
 TEST(Topics, AreNotNestedSoDeepThatTheBrokerFalls) {
   CoreHarness h(two());
   h.ask("add_topic", R"({"name":"orders"})");
