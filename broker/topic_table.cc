@@ -242,8 +242,12 @@ Result<TopicChanges> TopicTable::changes(std::string_view verb, std::string_view
     if (held != topics_.end()) return TopicChanges{{}, answer_of(name, "unchanged")};
     return changed(std::move(topic), "added");
   }
-  if (held == topics_.end()) return unknown(name);
   if (verb == "remove_topic") {
+    // Clients ask again when an answer is lost: what is done already is no error.
+    if (held == topics_.end()) {
+      return TopicChanges{
+          {}, ordered_json{{"name", name}, {"outcome", "unchanged"}, {"subscriptions", 0}}.dump()};
+    }
     if (topic.from_file) return of_the_file(name);
     return TopicChanges{
         {{name, std::nullopt}},
@@ -254,16 +258,14 @@ Result<TopicChanges> TopicTable::changes(std::string_view verb, std::string_view
 
   auto subscription = read_subscription(body);
   if (!subscription) return subscription.error();
+  if (held == topics_.end() && verb != "unsubscribe") return unknown(name);
   const auto at = find_in(topic.subscriptions, subscription->function);
   const bool subscribes = at != topic.subscriptions.end();
   if (subscribes && at->from_file) {
     return of_the_file(fmt::format("the subscription of {} to {}", subscription->function, name));
   }
   if (verb == "unsubscribe") {
-    if (!subscribes) {
-      return reject(
-          fmt::format("not_found: {} does not subscribe to {}", subscription->function, name));
-    }
+    if (!subscribes) return TopicChanges{{}, answer_of(name, "unchanged")};
     topic.subscriptions.erase(at);
     return changed(std::move(topic), "unsubscribed");
   }

@@ -1,6 +1,7 @@
 // fanfare topic list, show, add, remove, subscribe, unsubscribe, publish: asked of the broker.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -47,23 +48,52 @@ void add_states(ordered_json& topics, const std::map<std::string, ordered_json>&
   }
 }
 
+Error unknown_topic(const std::string& name, const std::string& meant) {
+  return reject(fmt::format(
+      "not_found: no topic is named '{}'{}", name,
+      meant.empty() ? "; `fanfare topic add` makes one" : "; did you mean " + meant + "?"));
+}
+
+std::vector<std::string> names_in(const ordered_json& list, const char* key) {
+  std::vector<std::string> names;
+  for (const auto& one : list) names.push_back(text_of(one, key));
+  return names;
+}
+
 // All, or the one of that name.
 Result<ordered_json> read_topics(client::BlockingClient& broker, const std::string& name) {
   const auto answer = ask(broker, "topics", ordered_json::object());
   if (!answer) return answer.error();
-  ordered_json topics = ordered_json::array();
-  std::vector<std::string> names;
-  for (const auto& topic : answer->value("topics", ordered_json::array())) {
-    names.push_back(text_of(topic, "name"));
-    if (name.empty() || names.back() == name) topics.push_back(topic);
+  const ordered_json all = answer->value("topics", ordered_json::array());
+  if (name.empty()) return all;
+  for (const auto& topic : all) {
+    if (text_of(topic, "name") == name) return ordered_json::array({topic});
   }
-  if (topics.empty() && !name.empty()) {
-    const std::string meant = nearest(name, names);
-    return reject(fmt::format(
-        "not_found: no topic is named '{}'{}", name,
-        meant.empty() ? "; `fanfare topic add` makes one" : "; did you mean " + meant + "?"));
+  return unknown_topic(name, nearest(name, names_in(all, "name")));
+}
+
+// Why a change of a subscription, or of the topic if no function is named, has found nothing to
+// change, if that is because a name is misspelt. Otherwise somebody has been here before.
+Result<void> check_spelling(client::BlockingClient& broker, const std::string& name,
+                            const std::string& function) {
+  const auto topics = read_topics(broker, "");
+  if (!topics) return topics.error();
+  const auto at = std::ranges::find_if(
+      *topics, [&](const ordered_json& topic) { return text_of(topic, "name") == name; });
+  if (at == topics->end()) {
+    const std::string meant = nearest(name, names_in(*topics, "name"));
+    if (!meant.empty()) return unknown_topic(name, meant);
+    return {};
   }
-  return topics;
+  if (function.empty()) return {};
+  const auto functions = ask(broker, "functions", ordered_json::object());
+  if (!functions) return functions.error();
+  const auto deployed = names_in(functions->value("functions", ordered_json::array()), "name");
+  if (std::ranges::find(deployed, function) != deployed.end()) return {};
+  const std::string meant = nearest(function, names_in((*at)["subscriptions"], "function"));
+  if (meant.empty()) return {};
+  return reject(fmt::format("not_found: {} was not subscribed to {}; did you mean {}?", function,
+                            name, meant));
 }
 
 // With how far their subscribers are.
@@ -103,12 +133,34 @@ void print_topics(const Common& common, const ordered_json& topics) {
                    rows, common.output.colour_out));
 }
 
-int change(const Common& common, const std::string& verb, const ordered_json& body,
-           const std::function<std::string(const ordered_json& answer)>& words) {
-  const auto answer = ask(common, verb, body);
+using Words = std::function<std::string(const ordered_json& answer)>;
+
+int say_change(const Common& common, const Result<ordered_json>& answer, const Words& words) {
   if (!answer) return fail(common.output, answer.error());
   print_line(common.output.json ? answer->dump() : words(*answer));
   return kDone;
+}
+
+int change(const Common& common, const std::string& verb, const ordered_json& body,
+           const Words& words) {
+  return say_change(common, ask(common, verb, body), words);
+}
+
+bool is_unchanged(const ordered_json& answer) {
+  return text_of(answer, "outcome") == "unchanged";
+}
+
+// A change that takes something away.
+int undo(const Common& common, const std::string& verb, const ordered_json& body,
+         const Words& words) {
+  auto broker = connect_broker(common.address);
+  if (!broker) return fail(common.output, broker.error());
+  auto answer = ask(**broker, verb, body);
+  if (answer && is_unchanged(*answer)) {
+    const auto spelt = check_spelling(**broker, text_of(body, "name"), text_of(body, "function"));
+    if (!spelt) answer = spelt.error();
+  }
+  return say_change(common, answer, words);
 }
 
 Result<ordered_json> subscription_of(const SubscribeCommand& command) {
@@ -200,7 +252,8 @@ int run_topic_add(const Common& common, const std::string& name) {
 }
 
 int run_topic_remove(const Common& common, const std::string& name) {
-  return change(common, "remove_topic", {{"name", name}}, [&](const ordered_json& answer) {
+  return undo(common, "remove_topic", {{"name", name}}, [&](const ordered_json& answer) {
+    if (is_unchanged(answer)) return name + " is not there";
     const auto subscriptions = answer.value("subscriptions", std::size_t{0});
     return subscriptions == 0 ? name + " removed"
                               : fmt::format("{} removed, with {} subscription{}", name,
@@ -224,7 +277,10 @@ int run_topic_subscribe(const Common& common, const SubscribeCommand& command) {
 
 int run_topic_unsubscribe(const Common& common, const SubscribeCommand& command) {
   const ordered_json body{{"name", command.topic}, {"function", command.function}};
-  return change(common, "unsubscribe", body, [&](const ordered_json&) {
+  return undo(common, "unsubscribe", body, [&](const ordered_json& answer) {
+    if (is_unchanged(answer)) {
+      return fmt::format("{} does not subscribe to {}", command.function, command.topic);
+    }
     return fmt::format("{} does not subscribe to {} any more", command.function, command.topic);
   });
 }

@@ -265,9 +265,16 @@ TEST_F(Topics, AreMadeAndChangedByTheirVerbs) {
   EXPECT_THAT(refused({"topic", "publish", "letters", "x", "--attribute", "=1"}, cli::kUsage),
               HasSubstr("NAME=VALUE"));
 
-  run_json({"topic", "unsubscribe", "letters", "noop"});
+  EXPECT_THAT(refused({"topic", "unsubscribe", "leters", "noop"}),
+              HasSubstr("did you mean letters?"));
+  EXPECT_THAT(refused({"topic", "unsubscribe", "letters", "nop"}), HasSubstr("did you mean noop?"));
+  EXPECT_THAT(refused({"topic", "remove", "leters"}), HasSubstr("did you mean letters?"));
+  EXPECT_EQ(run_json({"topic", "unsubscribe", "letters", "introspect"})["outcome"], "unchanged");
+  EXPECT_EQ(run_json({"topic", "unsubscribe", "letters", "noop"})["outcome"], "unsubscribed");
+  EXPECT_EQ(run_json({"topic", "unsubscribe", "letters", "noop"})["outcome"], "unchanged");
   EXPECT_EQ(run({"functions", "remove", "noop"}).exit_code, cli::kDone);
   EXPECT_THAT(run({"topic", "remove", "letters"}).output, HasSubstr("letters removed"));
+  EXPECT_EQ(run_json({"topic", "remove", "letters"})["outcome"], "unchanged");
   EXPECT_EQ(run_json({"topic", "list"}).size(), 1u);
 }
 
