@@ -176,9 +176,9 @@ int run_schedule_list(const Common& common) {
   } else if (rows.empty()) {
     print_line("no schedules; `fanfare schedule add NAME EXPRESSION` adds one");
   } else {
-    print_line(
-        format_table({"NAME", "EXPRESSION", "ZONE", "STATE", "HANDLED", "NEXT", "FIRED", "MISSED"},
-                     rows, common.output.colour_out));
+    fmt::print("{}", format_table({"NAME", "EXPRESSION", "ZONE", "STATE", "HANDLED", "NEXT",
+                                   "FIRED", "MISSED"},
+                                  rows, common.output.colour_out));
   }
   return kDone;
 }

@@ -128,9 +128,9 @@ void print_topics(const Common& common, const ordered_json& topics) {
       name.clear();
     }
   }
-  print_line(
-      format_table({"TOPIC", "SUBSCRIBER", "FILTER", "STATE", "QUEUED", "RUNNING", "DEAD", "FROM"},
-                   rows, common.output.colour_out));
+  fmt::print("{}", format_table({"TOPIC", "SUBSCRIBER", "FILTER", "STATE", "QUEUED", "RUNNING",
+                                 "DEAD", "FROM"},
+                                rows, common.output.colour_out));
 }
 
 using Words = std::function<std::string(const ordered_json& answer)>;
@@ -172,6 +172,9 @@ Result<ordered_json> subscription_of(const SubscribeCommand& command) {
   }
   auto policy = read_data(command.filter, "--filter", protocol::kFilterPolicyBytesMax);
   if (!policy) return policy.error();
+  if (policy->find_first_not_of(" \t\r\n") == policy->npos) {
+    return fatal("--filter: there is nothing in it; a policy that wants everything is {}");
+  }
   // Here already, before anybody is asked.
   const auto scope = protocol::parse_filter_scope(
       command.filter_scope.empty() ? "attributes" : command.filter_scope);

@@ -21,6 +21,7 @@ using namespace std::chrono_literals;
 using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 // What a function says in answer to what is published, its own patterns apart.
 class Topics : public ::testing::Test {
@@ -259,6 +260,10 @@ TEST_F(Topics, AreMadeAndChangedByTheirVerbs) {
   EXPECT_THAT(
       refused({"topic", "subscribe", "letters", "noop", "--filter", R"({"a":1})"}, cli::kUsage),
       HasSubstr("--filter: filter policy field 'a'"));
+  EXPECT_THAT(
+      refused({"topic", "subscribe", "letters", "noop", "--filter", "@/dev/null"}, cli::kUsage),
+      HasSubstr("there is nothing in it"));
+  EXPECT_THAT(run({"topic", "list"}).output, Not(HasSubstr("\n\n")));
   EXPECT_THAT(
       refused({"topic", "subscribe", "letters", "noop", "--filter-scope", "body"}, cli::kUsage),
       HasSubstr("--filter is about, which is missing"));
