@@ -239,7 +239,7 @@ Result<TopicChanges> TopicTable::changes(std::string_view verb, std::string_view
     return changes;
   };
   if (verb == "add_topic") {
-    if (held != topics_.end()) return TopicChanges{{}, answer_of(name, "unchanged")};
+    if (topic.from_operator) return TopicChanges{{}, answer_of(name, "unchanged")};
     return changed(std::move(topic), "added");
   }
   if (verb == "remove_topic") {

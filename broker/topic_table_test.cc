@@ -150,13 +150,21 @@ TEST(TopicTable, TheFilesTopicsAreAsTheFileHasThem) {
   EXPECT_THAT(topics("subscribe", R"({"name":"both","function":"mail"})"),
               HasSubstr("defined in triggers.toml"));
   EXPECT_THAT(topics("remove_topic", R"({"name":"new"})"), HasSubstr("defined in triggers.toml"));
+  EXPECT_EQ(
+      topics("declare_topics",
+             R"({"topics":{"both":{"subscriptions":[{"function":"mail","filter":{"a":["b"]}}]},)"
+             R"("new":{"subscriptions":[{"function":"missing"}]},"asked":{}}})"),
+      R"({"topics":3,"changed":1})");
+  EXPECT_THAT(topics("add_topic", R"({"name":"asked"})"), HasSubstr("added"));
+  EXPECT_THAT(topics("add_topic", R"({"name":"asked"})"), HasSubstr("unchanged"));
   EXPECT_THAT(topics("subscribe", R"({"name":"new","function":"bill"})"), HasSubstr("subscribed"));
   topics.take_changed();
 
   // What is gone from the file goes, what operators have done stays.
   topics("declare_topics", R"({"topics":{}})");
-  EXPECT_THAT(topics.take_changed(), ElementsAre("both", "new"));
-  EXPECT_EQ(topics.all(), R"({"topics":[{"name":"both","file":false,"subscriptions":[)"
+  EXPECT_THAT(topics.take_changed(), ElementsAre("asked", "both", "new"));
+  EXPECT_EQ(topics.all(), R"({"topics":[{"name":"asked","file":false,"subscriptions":[]},)"
+                          R"({"name":"both","file":false,"subscriptions":[)"
                           R"({"function":"bill","file":false,"deployed":true}]},)"
                           R"({"name":"mine","file":false,"subscriptions":[]},)"
                           R"({"name":"new","file":false,"subscriptions":[)"
