@@ -29,8 +29,8 @@ bool is_held(const FunctionState& function, const protocol::EventId& id) {
 
 }  // namespace
 
-// The order of a start: epoch (fences every older broker) → functions and their counts → intake
-// opens, while the workers of the former broker are waited for → lending opens.
+// The order of a start: epoch (fences every older broker) → functions and their counts, topics →
+// intake opens, while the workers of the former broker are waited for → lending opens.
 void Core::on_begun(const store::Begun& begun, Now now) {
   options_.failpoint("broker.office.taken");
   epoch_ = begun.epoch;

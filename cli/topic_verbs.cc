@@ -31,10 +31,11 @@ void add_subscribe(CLI::App& verb, Run& run) {
       ->check(CLI::IsMember({"attributes", "body"}));
   subscribe->footer(
       "Examples:\n"
-      "  fanfare topic subscribe orders mail\n"
-      "  fanfare topic subscribe orders bill --filter '{\"store\": [\"berlin\"], \"price\": "
+      "  fanfare topic subscribe orders wordcount\n"
+      "  fanfare topic subscribe orders store-form --filter '{\"store\": [\"berlin\"], \"price\": "
       "[{\"numeric\": [\">=\", 100]}]}'\n"
-      "  fanfare topic subscribe orders stock --filter-scope body --filter '{\"items\": {\"kind\": "
+      "  fanfare topic subscribe orders wordcount --filter-scope body --filter '{\"items\": "
+      "{\"kind\": "
       "[\"shirt\"]}}'");
   subscribe->callback([command, &run] {
     run = [command](const Common& common) { return run_topic_subscribe(common, *command); };
@@ -84,7 +85,7 @@ void add_topic_verbs(CLI::App& app, Run& run) {
   verb->footer(
       "Examples:\n"
       "  fanfare topic add orders\n"
-      "  fanfare topic subscribe orders mail\n"
+      "  fanfare topic subscribe orders wordcount\n"
       "  curl -d '{\"order\": 7}' http://127.0.0.1:8080/topics/orders\n"
       "A subscriber is a function: its retries, dead letters and pauses are the function's.\n"
       "Topics of triggers.toml are changed there.");

@@ -1,7 +1,6 @@
 // Filter policies: which notifications of a topic a subscriber wants. The grammar is Amazon SNS's,
 // that is the one of patterns (pattern.h), over another document:
-//   attributes  the notification's attributes (notification_attributes.h). Their names are
-//   the
+//   attributes  the notification's attributes (notification_attributes.h). Their names are the
 //               policy's, dots included; nothing lies within an attribute.
 //               {"store": ["berlin"], "price": [{"numeric": [">=", 100]}]}
 //   body        its data, if that is JSON. {"customer": {"country": ["de", "at"]}}
