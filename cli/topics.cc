@@ -62,14 +62,14 @@ std::vector<std::string> names_in(const ordered_json& list, const char* key) {
 
 // All, or the one of that name.
 Result<ordered_json> read_topics(client::BlockingClient& broker, const std::string& name) {
-  const auto answer = ask(broker, "topics", ordered_json::object());
+  ordered_json which = ordered_json::object();
+  if (!name.empty()) which["name"] = name;
+  const auto answer = ask(broker, "topics", which);
   if (!answer) return answer.error();
-  const ordered_json all = answer->value("topics", ordered_json::array());
-  if (name.empty()) return all;
-  for (const auto& topic : all) {
-    if (text_of(topic, "name") == name) return ordered_json::array({topic});
-  }
-  return unknown_topic(name, nearest(name, names_in(all, "name")));
+  ordered_json topics = answer->value("topics", ordered_json::array());
+  if (name.empty() || !topics.empty()) return topics;
+  const auto all = read_topics(broker, "");  // to say which was meant
+  return unknown_topic(name, all ? nearest(name, names_in(*all, "name")) : std::string{});
 }
 
 // Why a change of a subscription, or of the topic if no function is named, has found nothing to
