@@ -59,6 +59,12 @@ Result<WebhookDefinition> definition_of(const AddWebhookCommand& command) {
 // Its secrets, if nothing is said of them: those it has.
 Result<void> settle_secrets(const AddWebhookCommand& command, const DeployedWebhook* held,
                             WebhookDefinition& definition) {
+  if (command.new_secret && held && !held->definition.secrets.empty()) {
+    return fatal(fmt::format(
+        "{0} has a secret: with another its receiver refuses what comes until it knows it. "
+        "`fanfare webhook rotate {0}` signs with both in between",
+        definition.name));
+  }
   if (command.new_secret) definition.secrets = {new_webhook_secret()};
   if (command.new_secret || command.not_signed || !definition.secret_file.empty()) return {};
   if (!held) {
@@ -84,6 +90,24 @@ void say_webhook(const Common& common, const WebhookDefinition& definition,
   if (secret.empty()) return;
   print_line("its secret, for the receiver, is not shown again:");
   print_line(secret);
+}
+
+// The receiver needs it if the deployment was done all the same, and nothing shows it again.
+void say_secret_of_unknown_outcome(const Error& error, const std::string& secret) {
+  if (secret.empty() || error.kind == ErrorKind::kReject) return;
+  fmt::print(stderr,
+             "fanfare: note: if that was done all the same (`fanfare webhook list` shows it), the "
+             "new secret, which is not shown again, is\n{}\n",
+             secret);
+}
+
+// What was allowed and is not named this time goes, but not in silence.
+void say_what_goes(const WebhookDefinition& before, const WebhookDefinition& definition) {
+  if (!before.allow_private || definition.allow_private) return;
+  fmt::print(
+      stderr,
+      "fanfare: note: it is not allowed addresses of this machine and the networks around it "
+      "any more: --allow-private was given before and is not now\n");
 }
 
 void say_remarks(const WebhookDefinition& definition) {
@@ -159,9 +183,13 @@ int run_webhook_add(const Common& common, const AddWebhookCommand& command) {
     if (!erased) return fail(common.output, erased.error());
   }
   const auto deployed = deploy_webhook(common, **broker, *package);
-  if (!deployed) return fail(common.output, deployed.error());
-  say_webhook(common, *definition, before ? "replaced" : "added",
-              command.new_secret ? definition->secrets.front() : "");
+  const std::string secret = command.new_secret ? definition->secrets.front() : "";
+  if (!deployed) {
+    say_secret_of_unknown_outcome(deployed.error(), secret);
+    return fail(common.output, deployed.error());
+  }
+  say_webhook(common, *definition, before ? "replaced" : "added", secret);
+  if (before) say_what_goes(before->definition, *definition);
   say_remarks(*definition);
   return kDone;
 }
@@ -181,7 +209,11 @@ int run_webhook_rotate(const Common& common, const RotateWebhookCommand& command
         fmt::format("# Its secret was read again at {}.\n", format_wall_time(read_clocks().wall));
   }
   const auto deployed = deploy_webhook(common, **broker, *package);
-  if (!deployed) return fail(common.output, deployed.error());
+  if (!deployed) {
+    const bool is_new = definition->secrets.size() > webhook->definition.secrets.size();
+    say_secret_of_unknown_outcome(deployed.error(), is_new ? definition->secrets.front() : "");
+    return fail(common.output, deployed.error());
+  }
   if (!definition->secret_file.empty()) {
     return say_outcome(
         common, command.name, "read again",

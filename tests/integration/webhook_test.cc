@@ -84,6 +84,13 @@ TEST_F(Webhooks, AreSignedRotatedDisabledByA410AndRemoved) {
   EXPECT_EQ(event["type"], "order.placed");
   EXPECT_EQ(event["data"]["total"], 12);
   EXPECT_EQ(run_json(add)["outcome"], "unchanged") << "and its secret stays";
+  const auto another = run(with_secret);
+  EXPECT_EQ(another.exit_code, cli::kUsage);
+  EXPECT_THAT(another.output, HasSubstr("`fanfare webhook rotate billing`"));
+  auto not_private = add;
+  not_private.pop_back();
+  EXPECT_THAT(run(not_private).output, HasSubstr("--allow-private was given before"));
+  EXPECT_THAT(run(add).output, Not(HasSubstr("was given before")));
 
   const std::string newer = run_json({"webhook", "rotate", "billing"})["secret"];
   EXPECT_EQ(sent("billing", "order.paid")["status"], 200);
