@@ -88,7 +88,7 @@ struct CoreOptions {
   std::size_t cancellations_max = 1000;          // under way at once
   std::size_t purged_at_once = 1024;  // deliveries of a purge whose end Redis has not answered
   std::size_t admitted_at_once =
-      protocol::kChunkEventsMax;            // of one publisher; twice that in a turn
+      protocol::kChunkEventsMax;  // of one publisher; twice that in a turn
   std::size_t route_names_max = Router::kNamesMax;
   std::uint32_t appends_in_flight_max = 8;  // full chunks; a partial one waits until none is
   WindowLimits window;
