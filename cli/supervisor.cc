@@ -333,19 +333,20 @@ Result<void> Supervisor::start_gateway() {
                  .log_file = installation_.log_dir() + "/triggers.log"};
   Managed& gateway = add(std::move(spec));
   if (auto launched = launch(gateway); !launched) return launched.error();
-  // It says where: port 0 is any.
-  const auto listening = [this, &gateway] {
+  // It says where it listens, as port 0 is any, and later that the broker takes its events.
+  const auto ready = [this, &gateway] {
     std::ifstream log(gateway.spec.log_file);
     log.seekg(static_cast<std::streamoff>(gateway.log_begins));
-    static constexpr std::string_view kSaid = "listening on ";
+    static constexpr std::string_view kListening = "listening on ";
     for (std::string line; std::getline(log, line) && !log.eof();) {
-      if (const auto at = line.find(kSaid); at != line.npos) {
-        gateway_url_ = line.substr(at + kSaid.size());
+      if (const auto at = line.find(kListening); at != line.npos) {
+        gateway_url_ = line.substr(at + kListening.size());
       }
+      if (line.find("ready: the broker takes events") != line.npos) return !gateway_url_.empty();
     }
-    return !gateway_url_.empty();
+    return false;
   };
-  if (auto waited = wait_for("the gateway", listening, kStartMax); !waited) return waited.error();
+  if (auto waited = wait_for("the gateway", ready, kStartMax); !waited) return waited.error();
   std::ofstream(installation_.gateway_url_file()) << gateway_url_ << '\n';
   // There it listens also when it has to be started again.
   gateway.spec.environment.emplace_back("FANFARE_TRIGGERS_LISTEN",

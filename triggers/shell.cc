@@ -20,6 +20,8 @@ using namespace std::chrono_literals;
 
 // As many calls of a bucket's disk as may be waited for at a time.
 constexpr unsigned kDiskThreads = 2;
+// How often it is looked whether the broker has answered for the first time, which is told once.
+constexpr Duration kReadyLook = 5ms;
 // What a disk may take for what waits for it when the gateway ends.
 constexpr Duration kDiskPatience = 5s;
 
@@ -60,6 +62,7 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config,
                                      shell->server_->port());
   spdlog::info("listening on {}://{}", config.certificate.empty() ? "http" : "https", at);
   shell->service_.ready("listening on " + at);
+  shell->becoming_ready_.start_every(kReadyLook);
   return shell;
 }
 
@@ -67,6 +70,7 @@ Shell::Shell(Loop& loop, const Config& config)
     : loop_(loop),
       config_(config),
       gateway_(access_options(config)),
+      becoming_ready_(loop, [this] { look_whether_ready(); }),
       drain_(loop, [this] { look_whether_drained(); }) {}
 
 // What waits for the disk is done, and what is not whole removed, while the loop is still there. A
@@ -147,9 +151,8 @@ void Shell::add_routes(Definitions definitions) {
   using Word = HealthRoute::Word;
   gateway_.add("healthz", std::make_unique<HealthRoute>(true, [] { return Word{.text = "ok\n"}; }));
   gateway_.add("readyz", std::make_unique<HealthRoute>(true, [this] {
-                 const bool ready =
-                     client_->connected() && topics_declared_->settled() && !draining_;
-                 return Word{.good = ready, .text = ready ? "ready\n" : "not ready\n"};
+                 const bool good = ready();
+                 return Word{.good = good, .text = good ? "ready\n" : "not ready\n"};
                }));
   gateway_.add("metrics", std::make_unique<HealthRoute>(false, [this] {
                  return Word{.text = metrics(),
@@ -239,6 +242,17 @@ void Shell::on_signal(int) {
   server_->begin_drain();
   if (storage_) storage_->begin_stop();
   drain_.start_every(10ms);
+}
+
+bool Shell::ready() const {
+  return client_->connected() && topics_declared_->settled() && !draining_;
+}
+
+// `fanfare up` waits for this line.
+void Shell::look_whether_ready() {
+  if (!ready()) return;
+  becoming_ready_.stop();
+  spdlog::info("ready: the broker takes events");
 }
 
 void Shell::look_whether_drained() {

@@ -42,6 +42,9 @@ class Shell {
   FormFiles open_folders(const Definitions& definitions);
   void add_routes(Definitions definitions);
   std::string metrics() const;
+  // Requests can become events: what /readyz says.
+  bool ready() const;
+  void look_whether_ready();
   void look_whether_drained();
 
   Loop& loop_;
@@ -62,6 +65,7 @@ class Shell {
   std::unique_ptr<HttpServer> server_;
   std::unique_ptr<StorageThread> storage_;  // if there are buckets
   std::unique_ptr<Scheduler> scheduler_;
+  Timer becoming_ready_;
   Timer drain_;
   TimePoint drain_ends_at_;
   bool draining_ = false;

@@ -612,7 +612,9 @@ TEST(StorageScale, ManyFilesTakeLittleAndNothingAtRest) {
              seconds(Clock::now() - begun), cpu_time(pid).count(), resident_kb(pid),
              watched.number("ledger") / 1024);
   EXPECT_EQ(watched.number("created"), 0);
+#if !defined(FANFARE_SANITIZED)  // sanitizers keep for a while what was freed
   EXPECT_LT(resident_kb(pid), 60'000u);
+#endif
   watched.watcher().kill_hard();
 
   // At rest, without the file that this test reads.
