@@ -62,7 +62,8 @@ Shell::Shell(Loop& loop, const Config& config, CoreOptions options, RedisOptions
     : loop_(loop),
       config_(config),
       wall_(since_boot(), loop.now().wall),
-      tick_(loop, [this] { core_->tick(now()); }) {
+      tick_(loop, [this] { core_->tick(now()); }),
+      idle_memory_(loop, [this] { return work_done(); }) {
   if (auto id = this_boot_id()) boot_id_ = *id;
   store_ = std::make_unique<store::RedisStore>(
       loop_, std::move(redis),
@@ -160,6 +161,14 @@ void Shell::log_unreadable() {
 }
 
 // Set again only to ring earlier: setting a timer anew is a turn of the loop by itself.
+// Another number whenever events came, went on or ended.
+std::uint64_t Shell::work_done() const {
+  if (!core_) return 0;
+  const Counters& c = core_->counters();
+  return c.events_accepted + c.pages_read + c.deliveries_dispatched + c.deliveries_succeeded +
+         c.deliveries_retried + c.deliveries_dead + c.deliveries_cancelled + c.invocations;
+}
+
 void Shell::arm_tick() {
   const Now current = now();
   const TimePoint wanted = current.steady + core_->until_next_tick(current);

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/daemon.h"
+#include "base/idle_memory.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/process.h"
@@ -42,6 +43,7 @@ class Shell {
   void turn();
   void fail(const Error& error);
   void carry_out();
+  std::uint64_t work_done() const;
   void arm_tick();
   void watch_joined();
   void log_unreadable();
@@ -64,6 +66,7 @@ class Shell {
   Timer tick_;
   TimePoint tick_at_;
   Loop::Hook turn_hook_;
+  IdleMemory idle_memory_;
   bool announced_ready_ = false;
   bool draining_ = false;
   TimePoint drain_ends_at_;

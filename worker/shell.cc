@@ -50,7 +50,8 @@ Shell::Shell(Loop& loop, Config config, CoreOptions options, RedisOptions redis,
                       processes_->housekeeping();
                       say_unreachable();
                     }),
-      started_at_(loop.now().steady) {
+      started_at_(loop.now().steady),
+      idle_memory_(loop, [this] { return work_done(); }) {
   packages_ = std::make_unique<PackageCache>(loop_, config_.cache_dir, redis);
   store_ = std::make_unique<store::RedisStore>(
       loop_, redis,
@@ -122,6 +123,13 @@ void Shell::turn() {
 }
 
 // Set again only to ring earlier: setting a timer anew is a turn of the loop by itself.
+// Another number whenever deliveries came or ended.
+std::uint64_t Shell::work_done() const {
+  if (!core_) return 0;
+  const Counters& c = core_->counters();
+  return c.delivered + c.committed + c.attempts_ok + c.attempts_failed + c.invokes + c.row_reads;
+}
+
 void Shell::arm_tick() {
   const Now& now = loop_.now();
   const TimePoint wanted = now.steady + core_->until_next_tick(now);

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/daemon.h"
+#include "base/idle_memory.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/redis_options.h"
@@ -65,6 +66,7 @@ class Shell : private Effects {
   void warn(std::string_view line) override;
 
   void turn();
+  std::uint64_t work_done() const;
   void arm_tick();
   void write_outbox();
   void zygote_failed(ZygoteId zygote, const Error& error);
@@ -85,6 +87,7 @@ class Shell : private Effects {
   TimePoint tick_at_;
   TimePoint started_at_;
   Loop::Hook turn_hook_;
+  IdleMemory idle_memory_;
   int stop_signals_ = 0;
   bool was_joined_ = false;
   bool said_stopped_ = false;

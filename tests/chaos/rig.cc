@@ -38,6 +38,8 @@ T value_or_throw(Result<T> result) {
   return *std::move(result);
 }
 
+// More than this may be on its way back to the kernel.
+constexpr std::int64_t kKibKeptAtOnce = 1024;
 // Of the events that come before the load; above those of all others.
 constexpr Tag kFirstWarmTag = 2'000'000'000'000;
 
@@ -128,19 +130,26 @@ void Rig::warm_up() {
     return now.accepted > 0 && now.open == 0;
   };
   if (!run_until(all_ran, 20s)) throw std::runtime_error("nothing runs\n" + logs());
-  for (auto& member : members_) member->before = holding_of(member->pid());
+  for (auto& member : members_) {
+    member->before = holding_of(member->pid());
+    if (member->before) member->warm_kib = member->before->kib;
+  }
   warm_ = true;
 }
 
-// One that was started again has its own beginning.
+// One that was started again has its own beginning, but for what comes once and may not have come
+// yet: that it will have as the first one had it.
 void Rig::look_at_new_ones() {
   for (auto& member : members_) {
     if (member->before || !member->running()) continue;
-    if (now_ns() > member->started_ns + 500'000'000) member->before = holding_of(member->pid());
+    if (now_ns() <= member->started_ns + 500'000'000) continue;
+    member->before = holding_of(member->pid());
+    if (member->before) member->before->kib = std::max(member->before->kib, member->warm_kib);
   }
 }
 
-// Connections that have ended are closed a moment later.
+// Connections that have ended are closed a moment later, and memory is given back when nothing has
+// been done for a second.
 std::vector<Held> Rig::look_at_rest() {
   // A broker remembers its last answer to each of the latest 8192 publishers, also of those that
   // have left: a sixteenth of what one takes that is connected.
@@ -159,8 +168,9 @@ std::vector<Held> Rig::look_at_rest() {
                          .before = *member->before,
                          .after = *now});
         }
-        return std::ranges::all_of(all,
-                                   [](const Held& one) { return not_given_back(one).empty(); });
+        return std::ranges::all_of(all, [](const Held& one) {
+          return not_given_back(one).empty() && one.after.kib <= one.before.kib + kKibKeptAtOnce;
+        });
       },
       3s);
   return all;

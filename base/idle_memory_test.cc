@@ -1,0 +1,48 @@
+#include "base/idle_memory.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fanfare {
+namespace {
+
+using namespace std::chrono_literals;
+
+long resident_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("RssAnon:")) return std::stol(line.substr(8));
+  }
+  return 0;
+}
+
+#if !defined(FANFARE_SANITIZED)  // their allocators have their own ways
+TEST(IdleMemory, IsGivenBackOnceNothingIsDoneAnyMore) {
+  Loop loop;
+  std::uint64_t done = 0;
+  bool busy = true;
+  Timer work(loop, [&] { done += busy; });
+  work.start_every(1ms);
+  // Many small blocks, and one above them that stays.
+  std::vector<std::unique_ptr<char[]>> blocks;
+  for (int i = 0; i < 64'000; ++i) blocks.push_back(std::make_unique<char[]>(1024));
+  const auto above = std::make_unique<char[]>(1024);
+  blocks.clear();
+  blocks.shrink_to_fit();
+  const long before = resident_kib();
+  ASSERT_GT(before, 64'000);
+  IdleMemory idle(loop, [&] { return done; }, 50ms);
+  loop.run_until([] { return false; }, 300ms);
+  EXPECT_GT(resident_kib(), before - 8'000) << "it is busy";
+  busy = false;
+  EXPECT_TRUE(loop.run_until([&] { return resident_kib() < before - 50'000; }, 5s));
+  EXPECT_NE(above.get(), nullptr);
+}
+#endif
+
+}  // namespace
+}  // namespace fanfare
