@@ -17,7 +17,7 @@
 #include "base/zmq_socket.h"
 #include "broker/config.h"
 #include "broker/core.h"
-#include "broker/metrics_server.h"
+#include "base/metrics_server.h"
 #include "broker/send_queue.h"
 #include "broker/status.h"
 #include "broker/steady_wall.h"

@@ -1,4 +1,4 @@
-#include "broker/metrics_server.h"
+#include "base/metrics_server.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include <atomic>
 #include <thread>
 
-namespace fanfare::broker {
+namespace fanfare {
 namespace {
 
 using namespace std::chrono_literals;
@@ -86,8 +86,8 @@ TEST_F(MetricsServerTest, APortInUseIsAClearError) {
   const auto second = MetricsServer::start(loop_, "127.0.0.1:" + std::to_string(server_->port()),
                                            {.metrics = {}, .ready = {}});
   ASSERT_FALSE(second);
-  EXPECT_NE(second.error().message.find("[broker] metrics"), std::string::npos);
+  EXPECT_NE(second.error().message.find("`metrics`"), std::string::npos);
 }
 
 }  // namespace
-}  // namespace fanfare::broker
+}  // namespace fanfare

@@ -1,4 +1,4 @@
-#include "broker/metrics_server.h"
+#include "base/metrics_server.h"
 
 // Asio from Boost 1.74 wants <utility> first under C++20.
 #include <utility>
@@ -11,7 +11,7 @@
 
 #include "base/loop_asio.h"
 
-namespace fanfare::broker {
+namespace fanfare {
 namespace {
 
 namespace asio = boost::asio;
@@ -115,9 +115,8 @@ std::uint16_t MetricsServer::port() const {
 Result<std::unique_ptr<MetricsServer>> MetricsServer::start(Loop& loop, const std::string& address,
                                                             Answers answers) {
   const auto fail = [&](std::string_view why) {
-    return fatal(
-        fmt::format("cannot serve metrics on '{}': {}; set [broker] metrics to a free host:port",
-                    address, why));
+    return fatal(fmt::format("cannot serve metrics on '{}': {}; set `metrics` to a free host:port",
+                             address, why));
   };
   const std::size_t colon = address.rfind(':');
   if (colon == std::string::npos) return fail("it is not host:port");
@@ -143,4 +142,4 @@ Result<std::unique_ptr<MetricsServer>> MetricsServer::start(Loop& loop, const st
   return std::unique_ptr<MetricsServer>(new MetricsServer(std::move(impl)));
 }
 
-}  // namespace fanfare::broker
+}  // namespace fanfare

@@ -9,7 +9,7 @@
 #include "base/loop.h"
 #include "base/result.h"
 
-namespace fanfare::broker {
+namespace fanfare {
 
 class MetricsServer {
  public:
@@ -31,4 +31,4 @@ class MetricsServer {
   std::shared_ptr<Impl> impl_;
 };
 
-}  // namespace fanfare::broker
+}  // namespace fanfare
