@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/autoscale_verbs.h"
 #include "cli/explain.h"
 #include "cli/operator_verbs.h"
 #include "cli/schedule_verbs.h"
@@ -533,6 +534,7 @@ int run_command_line(int argc, char** argv) {
   add_schedule_verbs(app, parsed.run);
   add_webhook_verbs(app, parsed.run);
   add_topic_verbs(app, parsed.run);
+  add_autoscale_verbs(app, parsed.run);
   let_fall_through(app);
 
   if (const std::string word = duration_after_wait(argc, argv); !word.empty()) {

@@ -105,18 +105,18 @@ void Installation::start_broker() {
 }
 
 void Installation::start_worker() {
-  worker_ = worker_process("tested");
+  worker_ = launch_worker("tested");
 }
 
 std::unique_ptr<Process> Installation::start_another_worker(const std::string& name) {
-  auto worker = worker_process(name);
+  auto worker = launch_worker(name);
   if (!eventually([this] { return broker_answers(2); })) {
     throw std::runtime_error("another worker does not join\n" + logs());
   }
   return worker;
 }
 
-std::unique_ptr<Process> Installation::worker_process(const std::string& name) {
+std::unique_ptr<Process> Installation::launch_worker(const std::string& name) {
   Process::Environment environment{{"FANFARE_WORKER_NAME", name},
                                    {"FANFARE_WORKER_BROKER", endpoint()},
                                    {"FANFARE_WORKER_REDIS", "unix://" + redis_.socket_path()},

@@ -77,11 +77,12 @@ class Installation {
   void start_worker();
   // One more worker beside it, of the same kind; it goes with the object that is returned.
   std::unique_ptr<Process> start_another_worker(const std::string& name);
+  // The same, without waiting until it has joined.
+  std::unique_ptr<Process> launch_worker(const std::string& name);
   std::vector<pid_t> children_of_worker() const;
 
  private:
   bool broker_answers(std::size_t workers);
-  std::unique_ptr<Process> worker_process(const std::string& name);
 
   TempDir dir_;
   std::string durability_;

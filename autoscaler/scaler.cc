@@ -1,0 +1,118 @@
+#include "autoscaler/scaler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+namespace fanfare::autoscaler {
+namespace {
+
+using namespace std::chrono_literals;
+
+Duration panic_window_of(const ScalerOptions& options) {
+  return Duration{static_cast<Duration::rep>(static_cast<double>(options.stable_window.count()) *
+                                             options.panic_window)};
+}
+
+// Why the wish is not what the averages ask for; nothing if it is.
+std::string limited_by(double wanted, std::uint32_t desired, const ScalerOptions& options,
+                       bool held) {
+  if (held) return ", held for now";
+  if (desired == options.max && wanted > options.max)
+    return fmt::format(", {} are the most", options.max);
+  if (desired == options.min && wanted < options.min)
+    return fmt::format(", {} are the least", options.min);
+  if (desired != wanted) return ", not faster";
+  return "";
+}
+
+}  // namespace
+
+Result<void> check(const ScalerOptions& o) {
+  const auto within = [](double value, double least, double most) {
+    return std::isfinite(value) && value >= least && value <= most;
+  };
+  if (o.max < 1) return reject("max is 0: no worker would ever run");
+  if (o.min > o.max)
+    return reject(fmt::format("min is {} and max {}: min is the smaller one", o.min, o.max));
+  if (o.stable_window < 6s || o.stable_window > 1h) return reject("stable_window is from 6s to 1h");
+  if (!within(o.panic_window, 0.01, 1))
+    return reject("panic_window is from 0.01 to 1 of the stable window");
+  if (!within(o.panic_threshold, 1.1, 10)) return reject("panic_threshold is from 1.1 to 10");
+  if (!within(o.utilisation, 0.01, 1)) return reject("utilisation is from 0.01 to 1");
+  if (!within(o.scale_up_rate_max, 1.01, 1e6))
+    return reject("scale_up_rate_max is from 1.01 to 1000000");
+  if (!within(o.scale_down_rate_max, 1.01, 1e6))
+    return reject("scale_down_rate_max is from 1.01 to 1000000");
+  if (o.scale_down_delay < 0s || o.scale_down_delay > 1h)
+    return reject("scale_down_delay is up to 1h");
+  if (o.cooldown < 0s || o.cooldown > 1h) return reject("cooldown is up to 1h");
+  return {};
+}
+
+Scaler::Scaler(const ScalerOptions& options) : options_(options), demand_(options.stable_window) {}
+
+void Scaler::look_for_panic(TimePoint now, double wanted, double ready) {
+  if (wanted / ready >= options_.panic_threshold) {
+    panic_since_ = now;
+  } else if (panic_since_ && *panic_since_ + options_.stable_window < now) {
+    panic_since_.reset();
+    most_in_panic_ = 0;
+  }
+}
+
+std::uint32_t Scaler::delayed(TimePoint now, std::uint32_t wish) {
+  while (!wishes_.empty() && wishes_.back().workers <= wish) wishes_.pop_back();
+  wishes_.push_back({now, wish});
+  while (wishes_.front().at < now - options_.scale_down_delay) wishes_.pop_front();
+  return wishes_.front().workers;
+}
+
+Decision Scaler::decide(TimePoint now, const Observation& seen) {
+  if (started_ && seen.ready != last_ready_) changed_ = now;
+  if (!started_ && seen.ready > 1) {
+    // What came before is not known: nothing is taken away for a window.
+    panic_since_ = now;
+    most_in_panic_ = seen.ready;
+  }
+  started_ = true;
+  last_ready_ = seen.ready;
+
+  demand_.add(now, seen.demand);
+  Decision decision{.stable = demand_.average(now, options_.stable_window),
+                    .panic = demand_.average(now, panic_window_of(options_))};
+  const double target = seen.slots * options_.utilisation;
+  const double ready = std::max<double>(1, seen.ready);
+  const double most = std::ceil(options_.scale_up_rate_max * ready);
+  const double least = std::floor(ready / options_.scale_down_rate_max);
+  const double stable_wish = std::ceil(decision.stable / target);
+  const double panic_wish = std::ceil(decision.panic / target);
+
+  look_for_panic(now, panic_wish, ready);
+  decision.panicking = panic_since_.has_value();
+  double wanted = stable_wish;
+  double desired = std::clamp(stable_wish, least, most);
+  if (decision.panicking) {
+    wanted = std::max(stable_wish, panic_wish);
+    most_in_panic_ = std::max({most_in_panic_, desired, std::clamp(panic_wish, least, most)});
+    desired = most_in_panic_;
+  }
+  const auto bounded =
+      static_cast<std::uint32_t>(std::clamp<double>(desired, options_.min, options_.max));
+  decision.desired = delayed(now, bounded);
+  const bool cooling = changed_ && now < *changed_ + options_.cooldown;
+  if (cooling && decision.desired < seen.ready) {
+    decision.desired = std::clamp(seen.ready, options_.min, options_.max);
+  }
+  const bool held = decision.panicking ? desired > wanted : decision.desired > bounded;
+  decision.reason = fmt::format(
+      "{:.1f} deliveries over {}, {:.1f} over {}, {:.4g} a worker: {:.0f} wanted{}{}",
+      decision.stable, format_duration(options_.stable_window), decision.panic,
+      format_duration(panic_window_of(options_)), target, wanted,
+      limited_by(wanted, decision.desired, options_, held), decision.panicking ? " (panic)" : "");
+  return decision;
+}
+
+}  // namespace fanfare::autoscaler

@@ -1,0 +1,84 @@
+// How many workers there should be: the algorithm and the defaults of Knative's pod autoscaler
+// (knative/serving pkg/autoscaler/scaling/autoscaler.go and config/core/configmaps/autoscaler.yaml,
+// 1.x), with deliveries that wait or run for requests under way and workers for pods.
+//
+// Two averages of the demand lead to two wishes. The stable one, over a minute, is followed in
+// quiet times. Once the one over the last seconds wants twice the workers that there are, it is
+// panic: the larger of both is followed, and nothing is taken away, until a minute after the last
+// time that it wanted so many.
+//
+// Pure decisions: no I/O, no clock, no thread of its own.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+
+#include "autoscaler/demand_window.h"
+#include "base/result.h"
+#include "base/time.h"
+
+namespace fanfare::autoscaler {
+
+struct ScalerOptions {
+  std::uint32_t min = 1;   // workers; 0: none while there is nothing to do
+  std::uint32_t max = 10;  // at least min, at least 1
+  Duration stable_window = std::chrono::seconds{60};  // 6 s to 1 h
+  double panic_window = 0.10;                         // of the stable window; 0.01 to 1
+  double panic_threshold = 2.0;                       // times the workers that there are; 1.1 to 10
+  double utilisation = 0.70;  // of a worker's slots, which leaves room for what comes; 0.01 to 1
+  double scale_up_rate_max = 1000;   // times the workers that there are, in one decision; over 1
+  double scale_down_rate_max = 2.0;  // workers are divided by it at most, in one decision; over 1
+  Duration scale_down_delay{};       // a wish for fewer has to hold for so long; up to 1 h
+  Duration cooldown{};               // after any change none are taken away for so long; up to 1 h
+};
+
+// kReject: which bound does not hold.
+Result<void> check(const ScalerOptions& options);
+
+// What is known at a tick.
+struct Observation {
+  double demand = 0;        // deliveries that wait or run, of functions that may run
+  std::uint32_t ready = 0;  // workers that take work; those that are leaving do not count
+  double slots = 0;         // of one worker, as they have told; over 0
+};
+
+struct Decision {
+  std::uint32_t desired = 0;     // within min and max
+  double stable = 0, panic = 0;  // the averages, deliveries
+  bool panicking = false;
+  std::string reason;  // one sentence for the log and `fanfare autoscale status`
+};
+
+class Scaler {
+ public:
+  // The options are checked ones.
+  explicit Scaler(const ScalerOptions& options);
+
+  // Takes in what is observed and decides. `now` never goes back. What was decided is not assumed
+  // to be done: the next observation tells.
+  Decision decide(TimePoint now, const Observation& seen);
+
+  const ScalerOptions& options() const { return options_; }
+
+ private:
+  // The longest of the wishes of the last scale_down_delay.
+  std::uint32_t delayed(TimePoint now, std::uint32_t wish);
+  void look_for_panic(TimePoint now, double wanted, double ready);
+
+  ScalerOptions options_;
+  DemandWindow demand_;
+  bool started_ = false;
+  std::optional<TimePoint> panic_since_;  // when it was last too much; none: no panic
+  double most_in_panic_ = 0;
+  std::uint32_t last_ready_ = 0;
+  std::optional<TimePoint> changed_;  // when the number of workers was last another one
+  struct Wish {
+    TimePoint at;
+    std::uint32_t workers;
+  };
+  std::deque<Wish> wishes_;  // descending in workers, ascending in time
+};
+
+}  // namespace fanfare::autoscaler

@@ -1,0 +1,147 @@
+#include "autoscaler/shell.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include "autoscaler/exec_driver.h"
+#include "autoscaler/systemd_driver.h"
+
+namespace fanfare::autoscaler {
+namespace {
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "localhost";
+}
+
+std::unique_ptr<Driver> make_driver(Loop& loop, const Config& config) {
+  if (config.driver == "exec") {
+    return std::make_unique<ExecDriver>(loop, ExecOptions{.count = config.count_command,
+                                                          .scale = config.scale_command,
+                                                          .time = config.command_time});
+  }
+  return std::make_unique<SystemdDriver>(loop, config.unit.substr(0, config.unit.find('@') + 1));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config) {
+  const auto options = scaler_options(config);
+  if (!options) return options.error();
+  if (const auto fine = check_driver(config); !fine) return fine.error();
+  auto redis = parse_redis_url(config.redis);
+  if (!redis) return redis.error();
+  std::unique_ptr<Shell> shell(new Shell(loop, config, *options));
+  auto client = client::Client::open(loop, shell->context_, {.broker = config.broker});
+  if (!client) return client.error();
+  shell->client_ = *std::move(client);
+  shell->redis_ = std::make_unique<RedisLink>(loop, *std::move(redis));
+  shell->driver_ = make_driver(loop, shell->config_);
+  if (!config.metrics.empty()) {
+    auto server = MetricsServer::start(
+        loop, config.metrics,
+        {.metrics =
+             [self = shell.get()] { return metrics_text(self->metrics_, self->scaler_.options()); },
+         .ready = [self = shell.get()] { return self->client_->connected(); }});
+    if (!server) return server.error();
+    shell->metrics_server_ = *std::move(server);
+  }
+  shell->service_.keep_watchdog(loop);
+  spdlog::info("{} to {} workers by {}{}", config.min, config.max, config.driver,
+               config.dry_run ? "; dry run: nothing is changed" : "");
+  shell->service_.ready("looking");
+  shell->tick_.start_every(config.tick);
+  shell->tick();
+  return shell;
+}
+
+Shell::Shell(Loop& loop, Config config, const ScalerOptions& options)
+    : loop_(loop),
+      config_(std::move(config)),
+      scaler_(options),
+      history_(config_.driver, config_.dry_run, options),
+      slots_(config_.slots),
+      tick_(loop, [this] { tick(); }) {
+  if (config_.name.empty()) config_.name = host_name();
+}
+
+void Shell::tick() {
+  if (busy_) return;
+  busy_ = true;
+  client_->admin("status", "{}", [this](const Result<std::string>& status) { on_status(status); });
+}
+
+void Shell::on_status(const Result<std::string>& status) {
+  if (!status)
+    return fail(metrics_.failed_broker, "the broker does not tell how much there is to do",
+                status.error());
+  const auto view = broker_view_of(*status);
+  if (!view) return fail(metrics_.failed_broker, "the broker's status", view.error());
+  driver_->count(
+      [this, view = *view](const Result<WorkerSet>& workers) { on_count(view, workers); });
+}
+
+void Shell::on_count(const BrokerView& view, const Result<WorkerSet>& workers) {
+  if (!workers)
+    return fail(metrics_.failed_driver, "the workers cannot be counted", workers.error());
+  if (view.slots > 0) slots_ = view.slots;
+  const Observation seen{.demand = view.demand, .ready = workers->running, .slots = slots_};
+  const Decision decision = scaler_.decide(loop_.now().steady, seen);
+  history_.decided(loop_.now().wall, seen, *workers, decision);
+  metrics_.seen = seen;
+  metrics_.workers = *workers;
+  metrics_.decision = decision;
+  spdlog::debug("{} workers, {} wanted: {}", workers->running, decision.desired, decision.reason);
+  service_.status(fmt::format("{} workers, {} wanted", workers->running, decision.desired));
+  if (decision.desired == workers->running) return end_tick();
+  change(*workers, decision);
+}
+
+void Shell::change(const WorkerSet& workers, const Decision& decision) {
+  Change change{.at = loop_.now().wall,
+                .from = workers.running,
+                .to = decision.desired,
+                .reason = decision.reason,
+                .outcome = "dry run"};
+  if (config_.dry_run) {
+    // Told once, and not with each tick, as nothing comes of it.
+    if (told_ != decision.desired) {
+      spdlog::info("{} workers should be {}: {}", change.from, change.to, change.reason);
+      history_.changed(std::move(change));
+    }
+    told_ = decision.desired;
+    return end_tick();
+  }
+  spdlog::info("{} workers become {}: {}", change.from, change.to, change.reason);
+  ++(change.to > change.from ? metrics_.scaled_up : metrics_.scaled_down);
+  driver_->scale_to(decision.desired, [this, change](const Result<std::string>& done) mutable {
+    change.outcome = done ? *done : done.error().message;
+    history_.changed(change);
+    if (!done) return fail(metrics_.failed_driver, "the workers cannot be changed", done.error());
+    spdlog::info("{}", *done);
+    end_tick();
+  });
+}
+
+void Shell::fail(std::uint64_t& counter, const std::string& what, const Error& error) {
+  ++counter;
+  const std::string why = fmt::format("{}: {}", what, error.message);
+  if (trouble_.allow(loop_.now().steady)) spdlog::warn("{}", why);
+  history_.failed(loop_.now().wall, why);
+  service_.status(why);
+  end_tick();
+}
+
+void Shell::end_tick() {
+  busy_ = false;
+  redis_->call({"HSET", kStatusKey, config_.name, history_.to_json()}, [](const RedisReply&) {});
+}
+
+void Shell::on_signal(int) {
+  service_.stopping("workers stay as they are");
+  spdlog::info("stopping; workers stay as they are");
+  redis_->call({"HDEL", kStatusKey, config_.name}, [this](const RedisReply&) { loop_.stop(); });
+}
+
+}  // namespace fanfare::autoscaler

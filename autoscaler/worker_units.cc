@@ -1,0 +1,47 @@
+#include "autoscaler/worker_units.h"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+namespace fanfare::autoscaler {
+
+std::uint32_t number_in(std::string_view unit, std::string_view prefix) {
+  constexpr std::string_view kSuffix = ".service";
+  constexpr std::size_t kDigitsMax = 5;
+  if (!unit.starts_with(prefix) || !unit.ends_with(kSuffix)) return 0;
+  unit.remove_prefix(prefix.size());
+  if (unit.size() <= kSuffix.size()) return 0;
+  unit.remove_suffix(kSuffix.size());
+  if (unit.size() > kDigitsMax || unit.front() == '0') return 0;
+  std::uint32_t number = 0;
+  const auto [end, error] = std::from_chars(unit.data(), unit.data() + unit.size(), number);
+  return error == std::errc{} && end == unit.data() + unit.size() ? number : 0;
+}
+
+WorkerSet count(const std::vector<WorkerUnit>& units) {
+  const auto leaving = std::ranges::count_if(units, &WorkerUnit::leaving);
+  return {.running = static_cast<std::uint32_t>(units.size()) - static_cast<std::uint32_t>(leaving),
+          .leaving = static_cast<std::uint32_t>(leaving)};
+}
+
+UnitChanges changes_to(std::vector<WorkerUnit> units, std::uint32_t workers) {
+  std::ranges::sort(units, {}, &WorkerUnit::number);
+  UnitChanges changes;
+  std::set<std::uint32_t> taken;
+  std::vector<std::uint32_t> running;
+  for (const WorkerUnit& unit : units) {
+    taken.insert(unit.number);
+    if (!unit.leaving) running.push_back(unit.number);
+  }
+  while (running.size() > workers) {
+    changes.stop.push_back(running.back());
+    running.pop_back();
+  }
+  for (std::uint32_t number = 1; running.size() + changes.start.size() < workers; ++number) {
+    if (!taken.contains(number)) changes.start.push_back(number);
+  }
+  return changes;
+}
+
+}  // namespace fanfare::autoscaler

@@ -1,0 +1,32 @@
+// Which of the units fanfare-worker@1, @2, … to start and which to stop. No I/O.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "autoscaler/driver.h"
+
+namespace fanfare::autoscaler {
+
+struct WorkerUnit {
+  std::uint32_t number = 0;  // of fanfare-worker@NUMBER.service
+  bool leaving = false;      // it is being stopped, and drains
+};
+
+// "fanfare-worker@" and ".service" around a number from 1 to 99999, without leading zeros; 0 for
+// anything else, as instances that people have named otherwise, which are left alone.
+std::uint32_t number_in(std::string_view unit, std::string_view prefix);
+
+WorkerSet count(const std::vector<WorkerUnit>& units);
+
+struct UnitChanges {
+  std::vector<std::uint32_t> start, stop;
+};
+
+// So that `workers` run: the lowest free numbers start, the highest stop. A number that is
+// leaving is not free: it would start only when it has drained, which may take hours.
+UnitChanges changes_to(std::vector<WorkerUnit> units, std::uint32_t workers);
+
+}  // namespace fanfare::autoscaler

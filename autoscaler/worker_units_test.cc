@@ -1,0 +1,44 @@
+#include "autoscaler/worker_units.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace fanfare::autoscaler {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+TEST(WorkerUnits, AreThoseWithANumber) {
+  const auto number = [](std::string_view unit) { return number_in(unit, "fanfare-worker@"); };
+  EXPECT_EQ(number("fanfare-worker@1.service"), 1u);
+  EXPECT_EQ(number("fanfare-worker@99999.service"), 99999u);
+  for (const char* other :
+       {"fanfare-worker@.service", "fanfare-worker@01.service", "fanfare-worker@0.service",
+        "fanfare-worker@gpu.service", "fanfare-worker@1x.service", "fanfare-worker@-1.service",
+        "fanfare-worker@100000.service", "fanfare-broker.service", "fanfare-worker@1.socket", ""}) {
+    EXPECT_EQ(number(other), 0u) << other;
+  }
+}
+
+TEST(WorkerUnits, StartAtTheLowestFreeNumbers) {
+  const auto changes = changes_to({{.number = 2}, {.number = 5, .leaving = true}}, 4);
+  EXPECT_THAT(changes.start, ElementsAre(1, 3, 4));
+  EXPECT_THAT(changes.stop, IsEmpty());
+}
+
+TEST(WorkerUnits, StopFromTheHighestNumberDown) {
+  const auto changes =
+      changes_to({{.number = 3}, {.number = 1}, {.number = 7}, {.number = 9, .leaving = true}}, 1);
+  EXPECT_THAT(changes.stop, ElementsAre(7, 3));
+  EXPECT_THAT(changes.start, IsEmpty());
+}
+
+TEST(WorkerUnits, AreCountedApartOnceTheyLeave) {
+  const WorkerSet set = count({{.number = 3}, {.number = 1}, {.number = 9, .leaving = true}});
+  EXPECT_EQ(set.running, 2u);
+  EXPECT_EQ(set.leaving, 1u);
+}
+
+}  // namespace
+}  // namespace fanfare::autoscaler
