@@ -30,10 +30,11 @@ struct Manifest {
   std::uint32_t max_concurrency = 0;            // 0 = as many as there are slots
   std::uint32_t provisioned = 0;
   Duration keep_alive = std::chrono::seconds{60};  // 0 to 24 h
-  double rate_per_second = 0;                      // 0 = none
-  std::uint32_t batch_size = 1;                    // 1-256
-  Duration batch_window{};                         // 0 to 300 s
-  std::vector<std::string> patterns;               // JSON text of each [[on]] pattern
+  bool keep_alive_is_set = false;  // by the manifest: else a worker may know better after a while
+  double rate_per_second = 0;      // 0 = none
+  std::uint32_t batch_size = 1;    // 1-256
+  Duration batch_window{};         // 0 to 300 s
+  std::vector<std::string> patterns;  // JSON text of each [[on]] pattern
   RetryPolicy retry;
   Duration result_ttl = std::chrono::hours{24};  // 0 = results are not stored
   std::uint64_t result_max_bytes = 1 << 20;

@@ -206,8 +206,14 @@ constexpr Setting kSettings[] = {
     {"provisioned", [](Node n, Manifest& m) { return read_integer(n, m.provisioned, 0, 10000); },
      [](const Manifest& m) { return std::to_string(m.provisioned); }},
     {"keep_alive",
-     [](Node n, Manifest& m) { return read_duration(n, m.keep_alive, Duration{}, hours{24}); },
-     [](const Manifest& m) { return format_duration(m.keep_alive); }},
+     [](Node n, Manifest& m) {
+       m.keep_alive_is_set = true;
+       return read_duration(n, m.keep_alive, Duration{}, hours{24});
+     },
+     [](const Manifest& m) {
+       return format_duration(m.keep_alive) +
+              (m.keep_alive_is_set ? "" : ", then by its idle times");
+     }},
     {"rate", read_rate, print_rate},
     {"batch.size", [](Node n, Manifest& m) { return read_integer(n, m.batch_size, 1, 256); },
      [](const Manifest& m) { return std::to_string(m.batch_size); }},

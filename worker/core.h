@@ -257,6 +257,7 @@ class Core {
   bool pause_is_over(Function& function, Now now);
   bool has_zygote(Function& function, Now now);
   bool fork(Function& function, Now now);
+  void bring_back(Function& function, Now now);
   std::size_t instances_max(const Function& function) const;
   void fail_queued(Function& function, Now now);
   void end_zygote(Function& function, Now now);
@@ -291,6 +292,8 @@ class Core {
   void take_back_items(Instance& instance, const End* end, Now now);
   void note_start_failure(Function& function, protocol::Failure failure, std::string log, Now now);
   void reap_idle(Function& function, Now now);
+  IdleTimes::Advice keep_alive(const Function& function) const;
+  Duration keep_for(const Function& function) const;
 
   // core_cancel.cc: operators' wishes
   void on_cancel(const protocol::Cancel& message, Now now);

@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint8_t kReturnsMax = 5;      // then a delivery counts as crashed all the same
 constexpr double kMemoryRecycleShare = 0.9;  // of the limit
 constexpr Duration kLookAgain = std::chrono::milliseconds{50};
+constexpr Duration kEndedAfter = std::chrono::seconds{1};  // of one that is not needed for minutes
 
 std::uint32_t as_us(Duration duration) {
   const auto us = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
@@ -133,7 +134,7 @@ void Core::settle_after_results(Instance& instance, Now now) {
       retire(instance, now);
     } else if (!give_way(instance, now)) {
       function.idle.push_back(&instance);
-      due(now.steady + function.manifest.keep_alive);
+      due(now.steady + keep_for(function));
     }
   }
   touch(function);
@@ -344,12 +345,39 @@ void Core::remove(Instance& instance) {
   instances_.erase(instance.id);
 }
 
+// What the manifest says holds; if it says nothing, what the function's own idle times say.
+IdleTimes::Advice Core::keep_alive(const Function& function) const {
+  if (!function.manifest.keep_alive_is_set) {
+    if (const auto advice = function.idle_times.advice()) return *advice;
+  }
+  return {.keep = function.manifest.keep_alive, .back_after = {}};
+}
+
+// How long an idle instance stays.
+Duration Core::keep_for(const Function& function) const {
+  const auto advice = keep_alive(function);
+  return advice.back_after ? std::min<Duration>(kEndedAfter, advice.keep) : advice.keep;
+}
+
 void Core::reap_idle(Function& function, Now now) {
+  if (function.back_at) {
+    if (*function.back_at > now.steady) return due(*function.back_at);
+    touch(function);
+  }
   while (!function.idle.empty() && function.instances.size() > function.manifest.provisioned) {
     Instance& coldest = *function.idle.front();
-    const TimePoint leaves_at = coldest.idle_since + function.manifest.keep_alive;
-    if (leaves_at > now.steady) return due(leaves_at);
+    const auto advice = keep_alive(function);
+    // One that was brought back stays to the end.
+    const bool may_go_early = advice.back_after && coldest.uses > 0;
+    const Duration keep = may_go_early ? std::min<Duration>(kEndedAfter, advice.keep) : advice.keep;
+    if (coldest.idle_since + keep > now.steady) return due(coldest.idle_since + keep);
     ++counters_.instances_reaped;
+    if (coldest.followed_a_use()) function.idle_times.ended(coldest.idle_since);
+    if (may_go_early && function.instances.size() == 1) {
+      function.idle_before = coldest.idle_since;
+      function.back_at = coldest.idle_since + *advice.back_after;
+      due(*function.back_at);
+    }
     retire(coldest, now);
   }
 }

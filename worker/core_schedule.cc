@@ -11,6 +11,7 @@ constexpr double kWorthWakingNs = 100e3;        // less work than this is not sp
 // Of the events of one call, as with AWS Lambda's batches.
 constexpr std::size_t kTogetherBytesMax = 6'000'000;
 constexpr Duration kRetryFork = std::chrono::milliseconds{2};
+constexpr Duration kCountsAsIdle = std::chrono::milliseconds{1};  // less is between two batches
 
 template <typename T>
 double as_ns(T duration) {
@@ -68,6 +69,18 @@ void Core::schedule(Function& function, Now now) {
          function.instances.size() < instances_max(function)) {
     if (!fork(function, now)) break;
   }
+  if (function.back_at && *function.back_at <= now.steady) bring_back(function, now);
+}
+
+// It is expected to be needed soon.
+void Core::bring_back(Function& function, Now now) {
+  function.back_at.reset();
+  if (!function.instances.empty() || !function.queue.empty()) return;
+  // On a machine that is full somebody else needs the slot now.
+  if (slots_taken() >= options_.slots || !fork(function, now)) return;
+  ++counters_.instances_brought_back;
+  function.idle.front()->idle_since = function.idle_before;
+  due(function.idle_before + keep_alive(function).keep);
 }
 
 // How many deliveries one batch should carry: enough work to be worth the way, and no more.
@@ -140,6 +153,8 @@ bool Core::feed(Instance& instance, Now now) {
     return false;
   }
   if (instance.idle()) {
+    const Duration idle = now.steady - instance.idle_since;
+    if (instance.followed_a_use() && idle >= kCountsAsIdle) function.idle_times.add(idle);
     not_idle(instance);
     instance.check_at = now.steady + function.manifest.timeout;
     due(*instance.check_at);
@@ -250,10 +265,12 @@ bool Core::fork(Function& function, Now now) {
   function.instances.push_back(&instance);
   function.room = nullptr;
   function.owed_a_slot = false;
-  if (function.queue.empty()) {  // provisioned: it waits
+  if (function.queue.empty()) {  // provisioned, or brought back: it waits
     function.idle.insert(function.idle.begin(), &instance);
     return true;
   }
+  function.idle_times.made(now.steady);
+  function.back_at.reset();
   return feed(instance, now);
 }
 

@@ -135,6 +135,48 @@ TEST(WorkerSchedule, IdleInstancesAreReapedAfterTheirKeepAlive) {
   EXPECT_EQ(w.core->counters().instances_crashed, 0u);
 }
 
+// One event each time after `idle`, in one instance at a time; ends what was told to end.
+void use_again_and_again(Worker& w, Duration idle, int times) {
+  for (int i = 0; i < times; ++i) {
+    w.deliver_entries(static_cast<std::uint64_t>(100 + i), static_cast<std::uint64_t>(100 + i));
+    w.core->on_zygote_ready(w.effects.zygotes.back().first, w.now);
+    w.core->on_instance_started(w.effects.forked.back(), 1234, w.now);
+    w.finish(w.effects.forked.back());
+    w.answer_commits();
+    for (Duration left = idle; left > 0s; left -= 1s) {
+      w.pass(std::min<Duration>(left, 1s));
+      while (!w.effects.kills.empty()) {
+        const InstanceId instance = w.effects.kills.front().first;
+        w.effects.kills.clear();
+        w.die(instance, {.code = CLD_KILLED, .status = SIGTERM}, false);
+      }
+    }
+  }
+}
+
+TEST(WorkerSchedule, IdleInstancesStayAsLongAsTheirFunctionsHabitsSay) {
+  Worker w;
+  w.join();
+  use_again_and_again(w, 100s, 40);
+  EXPECT_GT(w.effects.forked.size(), 32u) << "60 s are too short for it";
+  const std::size_t forked = w.effects.forked.size();
+  // It is needed each 100 s: so it goes at once, and is there again before it is needed.
+  use_again_and_again(w, 100s, 10);
+  EXPECT_EQ(w.effects.forked.size(), forked + 10);
+  EXPECT_GE(w.core->counters().instances_brought_back, 10u);
+  // Nobody comes any more: in the end there is none.
+  use_again_and_again(w, 300s, 1);
+  EXPECT_EQ(w.core->instances(), 0u);
+}
+
+TEST(WorkerSchedule, AKeepAliveThatIsSetHoldsWhateverTheHabits) {
+  Worker w;
+  w.join({Worker::function("f", "keep_alive = \"60s\"")});
+  use_again_and_again(w, 100s, 50);
+  EXPECT_EQ(w.effects.forked.size(), 50u);
+  EXPECT_EQ(w.core->counters().instances_brought_back, 0u);
+}
+
 TEST(WorkerSchedule, ProvisionedInstancesStartAtOnceStayAndComeBack) {
   Worker w;
   w.join({Worker::function("f", "provisioned = 2\nkeep_alive = \"1s\"")});

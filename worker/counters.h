@@ -37,6 +37,7 @@ struct Counters {
   std::uint64_t invokes_refused = 0;  // told to the instance: not passed on, refused or too late
   std::uint64_t invokes_left = 0;     // their instance had ended before the answer came
 
+  std::uint64_t instances_brought_back = 0;  // before they were needed, by the function's habits
   std::uint64_t zygotes_started = 0;
   std::uint64_t zygotes_failed = 0;
   std::uint64_t instances_started = 0;

@@ -18,6 +18,7 @@
 #include "worker/effects.h"
 #include "worker/ending.h"
 #include "worker/held.h"
+#include "worker/idle_times.h"
 
 namespace fanfare::worker {
 
@@ -64,6 +65,8 @@ struct Instance {
   std::optional<TimePoint> kill_at;  // SIGKILL
 
   bool idle() const { return unfinished == 0; }
+  // Its idle time began with the end of a use: its own, or that of the one that it was made for.
+  bool followed_a_use() const { return uses > 0 || idle_since < asked_at; }
 };
 
 struct Function {
@@ -100,6 +103,11 @@ struct Function {
   std::vector<Instance*> spare;      // idle ones in borrowed slots, the warmest last
   Instance* room = nullptr;          // of another function, ends to free a slot for this one
   bool owed_a_slot = false;          // it has ended; until the fork
+  IdleTimes idle_times;
+  // All have been ended, for none is expected to be needed before: then one is made, which counts
+  // as idle since `idle_before`.
+  std::optional<TimePoint> back_at;
+  TimePoint idle_before;
 
   // ---- measured ----
   double used_ns = 0;            // of slots, divided by its weight; for comparison only
