@@ -1,5 +1,7 @@
 #include "tests/integration/gateway_process.h"
 
+#include <signal.h>
+
 #include <fstream>
 #include <iterator>
 #include <regex>
@@ -16,11 +18,10 @@ std::string content_of(const std::string& file) {
   return {std::istreambuf_iterator<char>{in}, {}};
 }
 
-Gateway::Gateway(Process::Environment settings, const std::string& definitions,
-                 InstallationOptions options)
-    : installation(std::move(options)) {
-  std::ofstream{installation.file("triggers.toml")}
-      << (definitions.empty() ? "[forms.\"*\"]\nper_minute = 0\n" : definitions);
+GatewayProcess::GatewayProcess(Installation& installation, Process::Environment settings,
+                               const std::string& definitions)
+    : installation_(installation) {
+  define(definitions.empty() ? "[forms.\"*\"]\nper_minute = 0\n" : definitions);
   settings_ = {{"FANFARE_TRIGGERS_LISTEN", "127.0.0.1:0"},
                {"FANFARE_TRIGGERS_BROKER", installation.endpoint()},
                {"FANFARE_TRIGGERS_REDIS", "unix://" + installation.redis().socket_path()},
@@ -32,8 +33,12 @@ Gateway::Gateway(Process::Environment settings, const std::string& definitions,
   start();
 }
 
-void Gateway::start() {
-  const std::string log_file = installation.file("triggers.log");
+void GatewayProcess::define(const std::string& definitions) {
+  std::ofstream{installation_.file("triggers.toml")} << definitions;
+}
+
+void GatewayProcess::start() {
+  const std::string log_file = installation_.file("triggers.log");
   std::ofstream{log_file}.close();
   process = std::make_unique<Process>(std::vector<std::string>{FANFARE_BIN_DIR "/fanfare-triggers"},
                                       settings_, log_file);
@@ -46,10 +51,20 @@ void Gateway::start() {
   });
   if (!there || found.empty()) throw std::runtime_error("no gateway: " + text);
   url = found[1];
+  if (!url.starts_with("https")) await_ready();
+}
+
+void GatewayProcess::restart(const std::string& definitions) {
+  ::kill(process->pid(), SIGTERM);
+  if (!process->wait_end(10s)) throw std::runtime_error("the gateway does not end: " + log());
+  define(definitions);
+  start();
+}
+
+void GatewayProcess::await_ready() {
   HttpClient client(url);
-  if (url.starts_with("https")) return;
   if (!eventually([&] { return client.get("/readyz").status == 200; })) {
-    throw std::runtime_error("not ready: " + content_of(log_file));
+    throw std::runtime_error("not ready: " + log());
   }
 }
 

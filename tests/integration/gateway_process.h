@@ -14,19 +14,39 @@ std::string content_of(const std::string& file);
 
 // `settings` are FANFARE_TRIGGERS_… beside, or instead of, what the gateway says itself;
 // `definitions` are its triggers.toml. Throws, with its log, if it does not come up.
-class Gateway {
+class GatewayProcess {
  public:
-  explicit Gateway(Process::Environment settings = {}, const std::string& definitions = "",
-                   InstallationOptions options = {});
+  // Of an installation that is there, and stays as long as this.
+  explicit GatewayProcess(Installation& installation, Process::Environment settings = {},
+                          const std::string& definitions = "");
   void start();
-  std::string log() const { return content_of(installation.file("triggers.log")); }
+  // Ends it, and starts it with another triggers.toml.
+  void restart(const std::string& definitions);
+  void await_ready();
+  std::string log() const { return content_of(installation_.file("triggers.log")); }
 
-  Installation installation;
   std::unique_ptr<Process> process;
   std::string url;  // where it listens: "http://127.0.0.1:40123"
 
  private:
+  void define(const std::string& definitions);
+
+  Installation& installation_;
   Process::Environment settings_;
+};
+
+// What a gateway is to have before it starts.
+struct OwnInstallation {
+  Installation installation;
+};
+
+// A gateway with an installation of its own.
+class Gateway : public OwnInstallation, public GatewayProcess {
+ public:
+  explicit Gateway(Process::Environment settings = {}, const std::string& definitions = "",
+                   InstallationOptions options = {})
+      : OwnInstallation{Installation(std::move(options))},
+        GatewayProcess(installation, std::move(settings), definitions) {}
 };
 
 // What a program of somebody else's has printed, and its exit code, -1 if it did not end within a

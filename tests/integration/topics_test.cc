@@ -2,17 +2,15 @@
 // worker and Redis.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
-#include <regex>
+#include <optional>
 
-#include "cli/child_output.h"
 #include "cli/exit_code.h"
+#include "tests/integration/command_fixture.h"
+#include "tests/integration/gateway_process.h"
 #include "tests/integration/http_client.h"
-#include "tests/integration/installation.h"
 
 namespace fanfare::test {
 namespace {
@@ -24,7 +22,7 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 
 // What a function says in answer to what is published, its own patterns apart.
-class Topics : public ::testing::Test {
+class Topics : public CommandFixture {
  protected:
   Topics() {
     installation_.deploy("functions-testing/introspect");
@@ -45,36 +43,13 @@ filter_scope = "body"
   // Another one takes the place of the one that runs, if one does.
   void start_gateway(const std::string& definitions) {
     if (gateway_) {
-      ::kill(gateway_->pid(), SIGTERM);
-      gateway_->wait_end(10s);
+      gateway_->restart(definitions);
+    } else {
+      gateway_.emplace(installation_, Process::Environment{}, definitions);
     }
-    std::ofstream{installation_.file("triggers.toml")} << definitions;
-    const std::string log = installation_.file("triggers.log");
-    std::ofstream{log}.close();
-    gateway_ = std::make_unique<Process>(
-        std::vector<std::string>{FANFARE_BIN_DIR "/fanfare-triggers"},
-        Process::Environment{
-            {"FANFARE_TRIGGERS_LISTEN", "127.0.0.1:0"},
-            {"FANFARE_TRIGGERS_BROKER", installation_.endpoint()},
-            {"FANFARE_TRIGGERS_REDIS", "unix://" + installation_.redis().socket_path()},
-            {"FANFARE_TRIGGERS_DEFINITIONS", installation_.file("triggers.toml")}},
-        log);
-    std::smatch found;
-    std::string text;
-    ASSERT_TRUE(eventually([&] {
-      text = gateway_log();
-      return std::regex_search(text, found, std::regex{"listening on (http://[^ \n]*)"});
-    })) << text;
-    http_ = std::make_unique<HttpClient>(found[1]);
-    await_ready();
+    http_ = std::make_unique<HttpClient>(gateway_->url);
   }
-  void await_ready() {
-    ASSERT_TRUE(eventually([&] { return http_->get("/readyz").status == 200; })) << gateway_log();
-  }
-  std::string gateway_log() const {
-    std::ifstream in{installation_.file("triggers.log")};
-    return {std::istreambuf_iterator<char>{in}, {}};
-  }
+  std::string gateway_log() const { return gateway_->log(); }
 
   // The receipt of what was published, and who gets it.
   json publish(const std::string& topic, const std::string& body,
@@ -90,20 +65,6 @@ filter_scope = "body"
     return json::parse(answer.body, nullptr, false);
   }
 
-  cli::ChildOutput run(std::vector<std::string> words) {
-    std::vector<std::string> all{FANFARE_BIN_DIR "/fanfare", "--broker", installation_.endpoint(),
-                                 "--redis", "unix://" + installation_.redis().socket_path()};
-    all.insert(all.end(), words.begin(), words.end());
-    auto ran = cli::run_and_capture(all, 60s);
-    EXPECT_TRUE(ran) << ran.error().message;
-    return ran ? *ran : cli::ChildOutput{};
-  }
-  json run_json(std::vector<std::string> words) {
-    words.emplace_back("--json");
-    const auto ran = run(words);
-    EXPECT_EQ(ran.exit_code, cli::kDone) << ran.output;
-    return json::parse(ran.output, nullptr, false);
-  }
   json subscription(const std::string& topic, const std::string& function) {
     const json shown = run_json({"topic", "show", topic});
     for (const auto& one : shown["subscriptions"]) {
@@ -112,9 +73,8 @@ filter_scope = "body"
     return nullptr;
   }
 
-  Installation installation_;
   const std::string repaired_ = installation_.file("repaired");
-  std::unique_ptr<Process> gateway_;
+  std::optional<GatewayProcess> gateway_;
   std::unique_ptr<HttpClient> http_;
 };
 
@@ -158,7 +118,7 @@ TEST_F(Topics, FanOutToWhoWantsItAndOneThatFailsHoldsUpNobody) {
 
   installation_.broker().kill_hard();
   installation_.start_broker();
-  await_ready();
+  gateway_->await_ready();
   EXPECT_EQ(publish("orders", R"({"kind":"trade"})",
                     {R"(Fanfare-Attributes: {"store":"berlin","price":100})"})["functions"],
             (json{"introspect", "moody", "noop"}))

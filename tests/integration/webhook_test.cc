@@ -3,12 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <nlohmann/json.hpp>
 
-#include "cli/child_output.h"
 #include "cli/exit_code.h"
 #include "functions/notify/test_support.h"
-#include "tests/integration/installation.h"
+#include "tests/integration/command_fixture.h"
 
 namespace fanfare::test {
 namespace {
@@ -20,27 +18,8 @@ using notify::signed_with;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-class Webhooks : public ::testing::Test {
+class Webhooks : public CommandFixture {
  protected:
-  cli::ChildOutput run(std::vector<std::string> words) {
-    std::vector<std::string> all{FANFARE_BIN_DIR "/fanfare", "--broker", installation_.endpoint(),
-                                 "--redis", "unix://" + installation_.redis().socket_path()};
-    all.insert(all.end(), words.begin(), words.end());
-    auto ran = cli::run_and_capture(all, 60s);
-    EXPECT_TRUE(ran) << ran.error().message;
-    return ran ? *ran : cli::ChildOutput{};
-  }
-  // What a verb that succeeds prints. Notes, which it prints beside that, have no braces.
-  json run_json(std::vector<std::string> words) {
-    words.emplace_back("--json");
-    const auto ran = run(words);
-    EXPECT_EQ(ran.exit_code, cli::kDone) << ran.output;
-    const auto from = ran.output.find_first_of("{[");
-    return from == ran.output.npos
-               ? json()
-               : json::parse(ran.output.substr(from, ran.output.find('\n', from) - from), nullptr,
-                             false);
-  }
   protocol::ResultRecord send(const std::string& function, const std::string& type) {
     protocol::Event event;
     event.source = "/shop";
@@ -63,7 +42,6 @@ class Webhooks : public ::testing::Test {
     return {};
   }
 
-  Installation installation_;
   notify::CannedServer server_{canned_response(200)};
 };
 
