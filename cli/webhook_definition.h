@@ -16,7 +16,7 @@ namespace fanfare::cli {
 struct WebhookDefinition {
   std::string name, url;
   std::vector<std::string> patterns;  // JSON; none: reached as a destination or a subscriber only
-  std::string format = "event";       // event | cloudevents | cloudevents-binary
+  std::string format = "event";       // event | cloudevents | cloudevents-binary | sns
   std::vector<std::string> secrets;   // "whsec_…" in the manifest, the newest first
   std::string secret_file;            // instead: a file on the workers' hosts
   bool allow_private = false;

@@ -41,9 +41,10 @@ void add_webhook_add(CLI::App& verb, Run& run) {
       ->expected(1)
       ->take_all();
   add_webhook_secrets(*add, *command);
-  add->add_option("--format", definition.format,
-                  "event, cloudevents (structured) or cloudevents-binary")
-      ->check(CLI::IsMember({"event", "cloudevents", "cloudevents-binary"}))
+  add->add_option(
+         "--format", definition.format,
+         "event, cloudevents (structured), cloudevents-binary, or sns: as Amazon SNS posts")
+      ->check(CLI::IsMember({"event", "cloudevents", "cloudevents-binary", "sns"}))
       ->capture_default_str();
   add->add_flag("--allow-private", definition.allow_private,
                 "Also to this machine and the networks around it");

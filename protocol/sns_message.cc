@@ -8,14 +8,11 @@
 #include "protocol/filter_policy.h"
 #include "protocol/json_text.h"
 #include "protocol/notification_attributes.h"
-#include "protocol/utf8.h"
 
 namespace fanfare::protocol {
 namespace {
 
 using nlohmann::ordered_json;
-
-constexpr std::string_view kArn = "arn:aws:sns:local:000000000000:";
 
 ordered_json parse(std::string_view text) {
   if (!nests_within_bounds(text)) return ordered_json(ordered_json::value_t::discarded);
@@ -76,38 +73,6 @@ Result<std::string> attributes_of(const ordered_json& message) {
   return json;
 }
 
-ordered_json attribute_json(const ordered_json& value) {
-  const auto make = [](std::string_view type, std::string text) {
-    return ordered_json{{"Type", type}, {"Value", std::move(text)}};
-  };
-  if (value.is_string()) return make("String", value.get<std::string>());
-  if (value.is_number()) return make("Number", value.dump());
-  if (value.is_array()) return make("String.Array", value.dump());
-  if (const auto bytes = value.find("base64"); bytes != value.end() && bytes->is_string()) {
-    return make("Binary", bytes->get<std::string>());
-  }
-  return make("String", value.dump());
-}
-
-// The members that both shapes have, in SNS's order.
-ordered_json json_of(const SnsMessage& message) {
-  ordered_json json{
-      {"Type", "Notification"}, {"MessageId", message.id}, {"TopicArn", message.topic_arn}};
-  if (!message.subject.empty()) json["Subject"] = message.subject;
-  json["Message"] = message.message;
-  json["Timestamp"] = message.timestamp;
-  const ordered_json attributes = parse(message.attributes);
-  if (!attributes.is_object() || attributes.empty()) return json;
-  for (const auto& [name, value] : attributes.items()) {
-    json["MessageAttributes"][name] = attribute_json(value);
-  }
-  return json;
-}
-
-std::string dumped(const ordered_json& json) {
-  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
-}
-
 }  // namespace
 
 Result<SnsMessage> parse_sns_message(std::string_view text) {
@@ -148,18 +113,6 @@ Result<SnsMessage> parse_sns_message(std::string_view text) {
   return message;
 }
 
-std::string to_sns_json(const SnsMessage& message) {
-  return dumped(json_of(message));
-}
-
-std::string to_sns_records_json(const SnsMessage& message, std::string_view subscriber) {
-  ordered_json record{{"EventSource", "aws:sns"},
-                      {"EventVersion", "1.0"},
-                      {"EventSubscriptionArn", fmt::format("{}:{}", message.topic_arn, subscriber)},
-                      {"Sns", json_of(message)}};
-  return dumped({{"Records", ordered_json::array({std::move(record)})}});
-}
-
 Event event_of(const SnsMessage& message, std::string_view topic) {
   Event event;
   event.type = kNotificationType;
@@ -173,25 +126,6 @@ Event event_of(const SnsMessage& message, std::string_view topic) {
   if (!message.attributes.empty())
     event.extensions.emplace_back(kNotificationAttributes, message.attributes);
   return event;
-}
-
-Result<SnsMessage> sns_message_of(const Event& event, std::string_view id) {
-  if (!is_utf8(event.data)) {
-    return reject("the data is not text, which is all that an SNS message carries");
-  }
-  constexpr std::string_view kTopics = "/topics/";
-  SnsMessage message;
-  message.id = event.id.empty() ? id : event.id;
-  message.topic_arn = kArn;
-  message.topic_arn +=
-      event.source.starts_with(kTopics) ? event.source.substr(kTopics.size()) : "events";
-  message.subject = event.subject;
-  message.message = event.data;
-  message.timestamp = event.time;
-  for (const auto& [name, value] : event.extensions) {
-    if (name == kNotificationAttributes && parse(value).is_object()) message.attributes = value;
-  }
-  return message;
 }
 
 }  // namespace fanfare::protocol

@@ -1,5 +1,5 @@
-// Amazon SNS's messages: as SNS posts them to HTTP(S) subscribers, and as it hands them to Lambda
-// functions. Read and written, so that what was made for SNS works with topics here.
+// Amazon SNS's messages, as SNS posts them to HTTP(S) subscribers: read, so that what was made for
+// SNS works with topics here. functions/notify/sns_payload.h writes them.
 //
 // Pure functions.
 #pragma once
@@ -29,16 +29,8 @@ struct SnsMessage {
 // Signatures are not looked at: who may post is the route's business.
 Result<SnsMessage> parse_sns_message(std::string_view json);
 
-// The same shape of a notification, without the signature that only SNS could make.
-std::string to_sns_json(const SnsMessage& message);
-// {"Records":[{"EventSource":"aws:sns","EventVersion":"1.0","EventSubscriptionArn":…,"Sns":{…}}]}
-std::string to_sns_records_json(const SnsMessage& message, std::string_view subscriber);
-
 // The event of a notification to a topic: its id, subject, time and attributes, with the message as
 // data: JSON if it is JSON, else text.
 Event event_of(const SnsMessage& message, std::string_view topic);
-// And back. `id` stands in for an event that has none of its own. kReject: SNS carries text, and
-// the data is none.
-Result<SnsMessage> sns_message_of(const Event& event, std::string_view id);
 
 }  // namespace fanfare::protocol

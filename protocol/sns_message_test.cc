@@ -70,54 +70,6 @@ TEST(SnsMessage, TextIsTextAndJsonIsJson) {
   EXPECT_EQ(type_of(std::string(1000, '[') + std::string(1000, ']')), "text/plain; charset=utf-8");
 }
 
-TEST(SnsMessage, GoesOutAsItCameIn) {
-  auto message = *parse_sns_message(kNotification);
-  message.topic_arn = "arn:aws:sns:local:000000000000:orders";
-  const auto back = sns_message_of(event_of(message, "orders"), "unused");
-  ASSERT_TRUE(back) << back.error().message;
-  EXPECT_EQ(*back, message);
-  const json out = json::parse(to_sns_json(*back)), in = json::parse(kNotification);
-  for (const char* member : {"Type", "MessageId", "Subject", "Message", "Timestamp"}) {
-    EXPECT_EQ(out[member], in[member]);
-  }
-  const json& attributes = out["MessageAttributes"];
-  EXPECT_EQ(attributes["store"], in["MessageAttributes"]["store"]);
-  EXPECT_EQ(attributes["picture"], in["MessageAttributes"]["picture"]);
-  EXPECT_EQ(attributes["price_usd"], (json{{"Type", "Number"}, {"Value", "210.75"}}));
-  EXPECT_EQ(json::parse(std::string{attributes["customer_interests"]["Value"]}),
-            json::parse(R"(["soccer","rugby",7,true])"));
-  const auto again = parse_sns_message(to_sns_json(*back));
-  ASSERT_TRUE(again);
-  EXPECT_EQ(again->message, message.message);
-}
-
-TEST(SnsMessage, OfAnyEventHasWhatSnsWants) {
-  Event event;
-  event.type = "form.submitted";
-  event.source = "/forms/contact";
-  event.data = "x";
-  event.extensions = {{"region", "north"}, {"attributes", "no object"}};
-  const auto message = sns_message_of(event, "1-0.0");
-  ASSERT_TRUE(message);
-  const json out = json::parse(to_sns_json(*message));
-  EXPECT_EQ(out["MessageId"], "1-0.0");
-  EXPECT_EQ(out["TopicArn"], "arn:aws:sns:local:000000000000:events");
-  EXPECT_FALSE(out.contains("Subject"));
-  EXPECT_FALSE(out.contains("MessageAttributes"));
-  event.data = "\xFF";
-  EXPECT_FALSE(sns_message_of(event, "1"));
-}
-
-TEST(SnsMessage, IsARecordForLambdaFunctions) {
-  const json records = json::parse(to_sns_records_json(*parse_sns_message(kNotification), "mail"));
-  const json& record = records["Records"][0];
-  EXPECT_EQ(record["EventSource"], "aws:sns");
-  EXPECT_EQ(record["EventVersion"], "1.0");
-  EXPECT_EQ(record["EventSubscriptionArn"], "arn:aws:sns:us-west-2:123456789012:orders:mail");
-  EXPECT_EQ(record["Sns"]["Message"], "{\"total\": 12.50}");
-  EXPECT_EQ(record["Sns"]["MessageAttributes"]["store"]["Value"], "example_corp");
-}
-
 TEST(SnsMessage, AConfirmationSaysWhereToConfirm) {
   const auto message = parse_sns_message(
       R"({"Type":"SubscriptionConfirmation","MessageId":"1","Token":"t","TopicArn":"arn:aws:sns:x:1:o",)"

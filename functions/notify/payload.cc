@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "sns_payload.h"
+
 namespace notify {
 namespace {
 
@@ -161,14 +163,17 @@ Format format_called(std::string_view name) {
   if (name.empty() || name == "event") return Format::kEvent;
   if (name == "cloudevents") return Format::kCloudEvents;
   if (name == "cloudevents-binary") return Format::kCloudEventsBinary;
-  throw fanfare::Failure{"ConfigError", "NOTIFY_FORMAT is '" + std::string(name) +
-                                            "'; it is event, cloudevents or cloudevents-binary"}
+  if (name == "sns") return Format::kSns;
+  throw fanfare::Failure{"ConfigError",
+                         "NOTIFY_FORMAT is '" + std::string(name) +
+                             "'; it is event, cloudevents, cloudevents-binary or sns"}
       .retryable(false);
 }
 
 Payload payload_of(Format format, const fanfare::Event& event, const std::string& text) {
   if (format == Format::kCloudEvents) return structured(event);
   if (format == Format::kCloudEventsBinary) return binary(event);
+  if (format == Format::kSns) return sns_payload(event);
   return plain(event, text);
 }
 

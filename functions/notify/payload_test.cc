@@ -121,9 +121,11 @@ TEST(WebhookPayload, LetsNobodyWriteHeaders) {
   EXPECT_THAT(payload.headers, Contains("content-type: application/octet-stream"));
 }
 
-TEST(WebhookPayload, HasThreeFormats) {
+TEST(WebhookPayload, HasFourFormats) {
   EXPECT_EQ(format_called(""), Format::kEvent);
+  EXPECT_EQ(format_called("cloudevents"), Format::kCloudEvents);
   EXPECT_EQ(format_called("cloudevents-binary"), Format::kCloudEventsBinary);
+  EXPECT_EQ(format_called("sns"), Format::kSns);
   EXPECT_EQ(failure_of([] { format_called("xml"); }).type(), "ConfigError");
 }
 

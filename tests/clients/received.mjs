@@ -9,12 +9,17 @@ import { Webhook, WebhookVerificationError } from 'standardwebhooks';
 
 const [file, secret] = process.argv.slice(2);
 const requests = JSON.parse(await readFile(file, 'utf8'));
-assert.equal(requests.length, 6);
+assert.equal(requests.length, 8);
 const webhook = new Webhook(secret);
 for (const { format, sent, headers, body } of requests) {
   assert.deepEqual(webhook.verify(body, headers), JSON.parse(body));
   assert.throws(() => webhook.verify(`${body} `, headers), WebhookVerificationError);
-  assert.equal(HTTP.isEvent({ headers, body }), format !== 'event');
+  assert.equal(HTTP.isEvent({ headers, body }), format.startsWith('cloudevents'));
+  if (format === 'sns') {
+    assert.equal(JSON.parse(body).Message, sent);
+    assert.equal(JSON.parse(body).MessageId, headers['x-amz-sns-message-id']);
+    continue;
+  }
   if (format === 'event') {
     assert.deepEqual(JSON.parse(body).data, JSON.parse(sent));
     continue;

@@ -40,7 +40,7 @@ void expect_good(Gateway& gateway, std::vector<std::string> program) {
 void post_webhooks(Gateway& gateway, const std::string& file) {
   const notify::CannedServer receiver("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n");
   nlohmann::json requests = nlohmann::json::array();
-  for (const std::string format : {"event", "cloudevents", "cloudevents-binary"}) {
+  for (const std::string format : {"event", "cloudevents", "cloudevents-binary", "sns"}) {
     gateway.installation.deploy(
         "functions/notify",
         "[env]\nWEBHOOK_URL = \"" + receiver.url() + "\"\nWEBHOOK_SECRET = \"" + kSdkSecret +

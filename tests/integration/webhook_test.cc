@@ -7,6 +7,8 @@
 #include "cli/exit_code.h"
 #include "functions/notify/test_support.h"
 #include "tests/integration/command_fixture.h"
+#include "tests/integration/gateway_process.h"
+#include "tests/integration/http_client.h"
 
 namespace fanfare::test {
 namespace {
@@ -150,6 +152,78 @@ TEST_F(Webhooks, AreTriedAgainNotEarlierThanAskedAndReachNothingPrivate) {
   ASSERT_TRUE(eventually([&] { return server_.requests().size() == 3; }));
   EXPECT_TRUE(signed_with(notify::kSecret, server_.requests()[2]));
   EXPECT_TRUE(signed_with(notify::kOtherSecret, server_.requests()[2]));
+}
+
+TEST_F(Webhooks, OfFormatSnsAreTakenByAnotherTopicWithAttributesAndSubject) {
+  for (const char* function : {"functions-testing/introspect", "builtin/noop"}) {
+    installation_.deploy(function);
+  }
+  const GatewayProcess gateway(installation_, {}, "[topics.orders]\n[topics.others]\n");
+  const auto add = [&](const char* name, const std::string& url) {
+    const json added = run_json({"webhook", "add", name, "--url", url, "--format", "sns",
+                                 "--new-secret", "--allow-private"});
+    run_json({"topic", "subscribe", "orders", name});
+    return added["secret"].get<std::string>();
+  };
+  add("onward", gateway.url + "/topics/others");
+  const std::string secret = add("elsewhere", server_.url());
+  const std::string policy = R"({"price":[{"numeric":[">=",100]}],"store":["berlin"]})";
+  run_json({"topic", "subscribe", "others", "introspect"});
+  run_json({"topic", "subscribe", "others", "noop", "--filter", policy});
+  HttpClient http(gateway.url);
+  const auto id_in = [](const std::string& receipt) {
+    return protocol::parse_event_id(json::parse(receipt)["id"].get<std::string>()).value();
+  };
+
+  const std::string data = R"({"total": 12.50, "to": "Zoë"})";
+  const auto published =
+      http.post("/topics/orders", data,
+                {"Content-Type: application/json", "Fanfare-Subject: Größe", "Idempotency-Key: 7",
+                 R"(Fanfare-Attributes: {"store":"berlin","price":120.5,"tags":["a","b"]})"});
+  ASSERT_EQ(published.status, 202) << published.body;
+  const auto id = id_in(published.body);
+  const json posted = json::parse(installation_.result("onward", id).output);
+  EXPECT_EQ(posted["status"], 202) << posted;
+  const json taken = json::parse(posted["answer"].get<std::string>());
+  EXPECT_EQ(taken["functions"], (json{"introspect", "noop"})) << "noop's policy sees attributes";
+  const json seen = json::parse(installation_.result("introspect", id_in(posted["answer"])).output);
+  EXPECT_EQ(seen["source"], "/topics/others");
+  EXPECT_EQ(seen["subject"], "Größe");
+  EXPECT_EQ(seen["content_type"], "application/json");
+  EXPECT_EQ(seen["data"], data);
+  EXPECT_EQ(seen["extensions"], 1) << "the attributes";
+
+  ASSERT_EQ(json::parse(installation_.result("elsewhere", id).output)["status"], 200);
+  const auto request = server_.requests().at(0);
+  EXPECT_TRUE(signed_with(secret.c_str(), request)) << "SNS's own signature nobody else makes";
+  const json message = json::parse(request.body);
+  EXPECT_EQ(message["MessageId"], seen["ce_id"]) << "one id, whoever is told";
+  EXPECT_EQ(message["MessageAttributes"]["tags"]["Type"], "String.Array");
+  std::vector<std::string> headers;
+  for (const char* name :
+       {"content-type", "x-amz-sns-message-type", "x-amz-sns-message-id", "x-amz-sns-topic-arn"}) {
+    headers.push_back(std::string(name) + ": " + request.headers.at(name));
+  }
+  const json again = json::parse(http.post("/topics/others", request.body, headers).body);
+  EXPECT_EQ(again["duplicate"], true) << again;
+  EXPECT_EQ(again["id"], taken["id"]);
+  // Back where it came from it goes round once, and ends.
+  run_json({"webhook", "add", "back", "--url", gateway.url + "/topics/others", "--format", "sns",
+            "--unsigned", "--allow-private"});
+  run_json({"topic", "subscribe", "others", "back"});
+  const auto round = id_in(http.post("/topics/others", "round").body);
+  const json first = json::parse(installation_.result("back", round).output);
+  const json second =
+      json::parse(installation_.result("back", id_in(first["answer"].get<std::string>())).output);
+  EXPECT_EQ(json::parse(first["answer"].get<std::string>()).contains("duplicate"), false);
+  EXPECT_EQ(json::parse(second["answer"].get<std::string>())["duplicate"], true) << second;
+
+  const auto bytes =
+      id_in(http.post("/topics/orders", "\x89PNG", {"Content-Type: image/png"}).body);
+  const auto refused = installation_.result("elsewhere", bytes);
+  EXPECT_EQ(refused.error_type, "NotText");
+  EXPECT_EQ(refused.reason, protocol::DeadReason::kNotRetryable);
+  EXPECT_EQ(server_.requests().size(), 1u);
 }
 
 }  // namespace
