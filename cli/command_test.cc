@@ -58,6 +58,29 @@ TEST(Command, SuggestsTheOptionThatWasMeant) {
   EXPECT_THAT(fanfare({"status", "--jsn"}).output, HasSubstr("Did you mean `--json`?"));
 }
 
+// Whoever lists processes sees what stands in a command line, so a URL need not.
+TEST(Command, TakesAWebhooksUrlFromAFileOrStandardInputAndShowsNothingOfIt) {
+  const auto add = [](const std::string& begin, const std::string& url) {
+    auto ended = run_and_capture({"/bin/sh", "-c",
+                                  begin + FANFARE_BIN_DIR "/fanfare --broker ipc://" + kNowhere +
+                                      " webhook add x --unsigned --url " + url},
+                                 30s);
+    EXPECT_TRUE(ended);
+    return *std::move(ended);
+  };
+  EXPECT_EQ(add("echo https://example.org/hooks | ", "-").exit_code, kUnreachable) << "it is good";
+  for (const char* wrong : {"abc-secret", "https://u:abc/secret@h", "'https://h/abc-secret x'"}) {
+    const auto ended = add(std::string("echo ") + wrong + " | ", "-");
+    EXPECT_EQ(ended.exit_code, kUsage);
+    EXPECT_THAT(ended.output, HasSubstr("--url"));
+    EXPECT_THAT(ended.output, Not(HasSubstr("secret")));
+  }
+  EXPECT_THAT(add("", "@/dev/null").output, HasSubstr("there is nothing in it"));
+  const auto missing = add("", "@" + kNowhere);
+  EXPECT_EQ(missing.exit_code, kUsage);
+  EXPECT_THAT(missing.output, HasSubstr("cannot read --url file '" + kNowhere));
+}
+
 TEST(Command, SaysHowTheDurationOfWaitIsWritten) {
   for (const std::vector<std::string>& words :
        {std::vector<std::string>{"publish", "--type", "t", "--wait", "5s"},

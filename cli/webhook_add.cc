@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/ask.h"
+#include "cli/event_input.h"
 #include "cli/webhook_deploy.h"
 #include "cli/webhook_lookup.h"
 #include "cli/webhook_state.h"
@@ -15,8 +16,22 @@ namespace {
 
 using nlohmann::ordered_json;
 
+// Without the line's end that files have.
+Result<std::string> read_url(const std::string& given) {
+  if (given != "-" && !given.starts_with('@')) return given;
+  const auto text = read_data(given, "--url", 2 * kWebhookUrlBytesMax);
+  if (!text) return text.error();
+  constexpr std::string_view kBlanks = " \t\r\n";
+  const std::size_t begin = text->find_first_not_of(kBlanks);
+  if (begin == text->npos) return fatal("--url: there is nothing in it");
+  return text->substr(begin, text->find_last_not_of(kBlanks) + 1 - begin);
+}
+
 Result<WebhookDefinition> definition_of(const AddWebhookCommand& command) {
   WebhookDefinition definition = command.definition;
+  auto url = read_url(command.url);
+  if (!url) return url.error();
+  definition.url = *std::move(url);
   for (const std::string& word : command.on) {
     auto pattern = pattern_of_word(word);
     if (!pattern) return pattern.error();

@@ -18,7 +18,6 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr std::string_view kMark = "# Made by `fanfare webhook add`, which also changes it.\n";
-constexpr std::size_t kUrlBytesMax = 2048;
 
 // JSON's texts are TOML's, but for DEL, which TOML wants escaped.
 std::string toml_quoted(const std::string& text) {
@@ -30,25 +29,40 @@ std::string toml_quoted(const std::string& text) {
   return quoted;
 }
 
-std::string_view host_in(std::string_view url) {
+std::string_view authority_in(std::string_view url) {
   url.remove_prefix(std::min(url.find("://") + 3, url.size()));
-  url = url.substr(0, url.find_first_of("/?#"));
-  return url.substr(url.rfind('@') == url.npos ? 0 : url.rfind('@') + 1);
+  return url.substr(0, url.find_first_of("/?#"));
 }
 
+// With its port.
+std::string_view host_in(std::string_view url) {
+  const std::string_view authority = authority_in(url);
+  return authority.substr(authority.rfind('@') == authority.npos ? 0 : authority.rfind('@') + 1);
+}
+
+bool has_good_port(std::string_view host) {
+  const std::size_t colon = host.find(':', host.starts_with('[') ? host.find(']') : 0);
+  return colon == host.npos ||
+         std::ranges::all_of(host.substr(colon + 1), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// What it is told does not stand in the errors: it may be a secret that is no URL.
 Result<void> check_url(std::string_view url) {
   const bool http = url.starts_with("https://") || url.starts_with("http://");
   if (!http || host_in(url).empty()) {
-    return fatal(
-        fmt::format("--url '{}' is no address like https://example.org/hooks", shown_url(url)));
+    return fatal("--url is no address like https://example.org/hooks");
   }
   if (std::ranges::any_of(url, [](char c) { return c <= 0x20 || c >= 0x7f; })) {
     return fatal(
         "--url holds a blank, a control character or one that is not ASCII: write it as "
         "%XX");
   }
-  if (url.size() > kUrlBytesMax) {
-    return fatal(fmt::format("--url has {} bytes, {} is the most", url.size(), kUrlBytesMax));
+  if (!has_good_port(host_in(url))) {
+    return fatal("--url has a port that is no number; a / in a password is written as %2F");
+  }
+  if (url.size() > kWebhookUrlBytesMax) {
+    return fatal(
+        fmt::format("--url has {} bytes, {} is the most", url.size(), kWebhookUrlBytesMax));
   }
   return {};
 }
@@ -131,15 +145,14 @@ std::optional<WebhookDefinition> webhook_of(const std::string& name, std::string
 }
 
 std::string shown_url(std::string_view url) {
-  const std::size_t host = url.find("://") == url.npos ? 0 : url.find("://") + 3;
-  const std::string_view authority = url.substr(host, url.substr(host).find_first_of("/?#"));
-  const std::size_t at = authority.rfind('@');
-  std::string shown{url.substr(0, host)};
-  if (at != authority.npos) shown += "…@";
-  const std::string_view rest = url.substr(host + (at == authority.npos ? 0 : at + 1));
-  const std::size_t more = rest.find_first_of("?#");
-  shown += rest.substr(0, more);
-  return more == rest.npos ? shown : shown + "?…";
+  const std::size_t mark = url.find("://");
+  if (mark == url.npos) return "…";
+  const std::string_view scheme = url.substr(0, mark + 3);
+  const std::string_view authority = authority_in(url);
+  const std::string_view rest = url.substr(scheme.size() + authority.size());
+  const std::string_view host = host_in(url);
+  return fmt::format("{}{}{}{}", scheme, host.size() == authority.size() ? "" : "…@", host,
+                     rest.empty() || rest == "/" ? rest : "/…");
 }
 
 std::string new_webhook_secret() {

@@ -2,6 +2,7 @@
 // made from this. No I/O.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,6 +13,8 @@
 #include "base/time.h"
 
 namespace fanfare::cli {
+
+inline constexpr std::size_t kWebhookUrlBytesMax = 2048;
 
 struct WebhookDefinition {
   std::string name, url;
@@ -41,7 +44,8 @@ std::string manifest_of(const WebhookDefinition& definition);
 // Nothing if the manifest is not one that manifest_of has made.
 std::optional<WebhookDefinition> webhook_of(const std::string& name, std::string_view manifest);
 
-// A URL that may be shown: without password, query and fragment, which may be secrets.
+// A URL that may be shown: its scheme, host and port, with … for the rest, all of which may be
+// secrets: passwords, paths as of Slack's, queries. Of what is no URL, "…".
 std::string shown_url(std::string_view url);
 
 // "whsec_" and base64 of 32 random bytes.

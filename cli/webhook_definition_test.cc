@@ -62,11 +62,14 @@ TEST(WebhookDefinition, SaysWhatIsWrong) {
   EXPECT_THAT(complaint_about(definition), HasSubstr("is no name for a webhook"));
   for (const char* url :
        {"", "example.org", "ftp://example.org/", "https://", "https:///path", "https://user@/",
-        "https://example.org/a b", "https://example.org/\n", "https://\xc3\xa4.org/"}) {
+        "https://example.org/a b", "https://example.org/\n", "https://\xc3\xa4.org/",
+        "https://user:pa/ss@example.org", "https://[::1]:x/"}) {
     definition = billing();
     definition.url = url;
     EXPECT_THAT(complaint_about(definition), HasSubstr("--url")) << url;
   }
+  definition.url = "https://[::1]:8443/hooks";
+  EXPECT_EQ(complaint_about(definition), "fine");
   definition.url = "https://example.org/" + std::string(2048, 'x');
   EXPECT_THAT(complaint_about(definition), HasSubstr("2048 is the most"));
 }
@@ -84,10 +87,14 @@ TEST(WebhookDefinition, TakesTypesAndPatterns) {
 
 TEST(WebhookDefinition, ShowsNoSecretsOfAUrl) {
   EXPECT_EQ(shown_url("https://user:pass@example.org:8443/hooks?token=abc#x"),
-            "https://…@example.org:8443/hooks?…");
-  EXPECT_EQ(shown_url("https://example.org/hooks"), "https://example.org/hooks");
-  EXPECT_EQ(shown_url("https://example.org/@me"), "https://example.org/@me");
-  EXPECT_EQ(shown_url("user:pass@example.org"), "…@example.org");
+            "https://…@example.org:8443/…");
+  EXPECT_EQ(shown_url("https://user:p@ss@[2001:db8::1]:8443"), "https://…@[2001:db8::1]:8443");
+  EXPECT_EQ(shown_url("https://example.org/services/T0/B0/x"), "https://example.org/…");
+  EXPECT_EQ(shown_url("https://example.org?token=abc"), "https://example.org/…");
+  EXPECT_EQ(shown_url("https://example.org/@me"), "https://example.org/…");
+  EXPECT_EQ(shown_url("https://example.org/"), "https://example.org/");
+  EXPECT_EQ(shown_url("https://example.org"), "https://example.org");
+  EXPECT_EQ(shown_url("user:pass@example.org"), "…");
 }
 
 TEST(WebhookDefinition, MakesSecretsOf32Bytes) {

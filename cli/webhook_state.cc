@@ -3,6 +3,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "base/sha256.h"
 #include "cli/ask.h"
 #include "cli/function_store.h"
 #include "cli/store_call.h"
@@ -19,9 +20,14 @@ const std::string kDisabledKey = "disabled";
 std::optional<DisabledWebhook> parse_disabled(std::string_view row, std::string_view url) {
   const auto json = ordered_json::parse(row, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return DisabledWebhook{"", std::string(row)};
-  const std::string about = text_of(json, "url");
-  if (!about.empty() && about != url) return std::nullopt;
+  const std::string about = text_of(json, "url_sha256"), about_url = text_of(json, "url");
+  if (!about.empty() && about != sha256_hex(url)) return std::nullopt;
+  if (!about_url.empty() && about_url != url) return std::nullopt;
   return DisabledWebhook{text_of(json, "since"), text_of(json, "why")};
+}
+
+std::string disabled_row(std::string_view since, std::string_view why, std::string_view url) {
+  return ordered_json{{"since", since}, {"why", why}, {"url_sha256", sha256_hex(url)}}.dump();
 }
 
 Result<std::optional<DisabledWebhook>> read_disabled(RedisSync& redis,
@@ -37,9 +43,8 @@ Result<void> write_disabled(const Address& address, const WebhookDefinition& def
                             const std::string& why) {
   auto opened = FunctionStore::open(address, definition.name);
   if (!opened) return opened.error();
-  const ordered_json row{
-      {"since", format_wall_time(read_clocks().wall)}, {"why", why}, {"url", definition.url}};
-  const auto written = opened->put(kDisabledKey, row.dump(), std::nullopt);
+  const std::string row = disabled_row(format_wall_time(read_clocks().wall), why, definition.url);
+  const auto written = opened->put(kDisabledKey, row, std::nullopt);
   if (!written) return written.error();
   return {};
 }

@@ -19,6 +19,9 @@ struct DisabledWebhook {
 
 // Nothing if the row is not there, or is about a URL that the webhook had before.
 std::optional<DisabledWebhook> parse_disabled(std::string_view row, std::string_view url);
+// It has the URL's SHA-256 only, as a URL may hold secrets.
+std::string disabled_row(std::string_view since, std::string_view why, std::string_view url);
+
 Result<std::optional<DisabledWebhook>> read_disabled(RedisSync& redis,
                                                      const WebhookDefinition& definition);
 

@@ -34,7 +34,9 @@ void add_webhook_add(CLI::App& verb, Run& run) {
   auto command = std::make_shared<AddWebhookCommand>();
   WebhookDefinition& definition = command->definition;
   add->add_option("name", definition.name, "As a function's, which it becomes")->required();
-  add->add_option("--url", definition.url, "https://…")->required();
+  add->add_option("--url", command->url,
+                  "https://…; if it holds secrets: @FILE, or - for standard input")
+      ->required();
   add->add_option(
          "--on", command->on,
          "Which events: a type as 'order.*', or a pattern as in [[on]]; may be given again")
@@ -63,6 +65,7 @@ void add_webhook_add(CLI::App& verb, Run& run) {
       "  fanfare webhook add billing --url https://example.org/hooks --new-secret --on 'order.*'\n"
       "  fanfare webhook add audit --url https://example.org/ce --format cloudevents \\\n"
       "    --secret-file /etc/fanfare/audit.secret --on '{\"source\": [{\"prefix\": \"/shop\"}]}'\n"
+      "  fanfare webhook add chat --url @/run/secrets/chat.url --unsigned --on 'order.*'\n"
       "Without a word about secrets, one that is there keeps its secret.");
   add->callback([command, &run] {
     command->definition.timeout = *parse_duration(command->timeout);

@@ -11,6 +11,7 @@ namespace fanfare::cli {
 
 struct AddWebhookCommand {
   WebhookDefinition definition;  // without what the following say
+  std::string url;               // or @FILE, or - for standard input
   std::vector<std::string> on;   // patterns, or types
   std::string timeout = "20s";
   bool new_secret = false, not_signed = false;

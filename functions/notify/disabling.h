@@ -13,7 +13,9 @@ namespace notify {
 
 inline constexpr std::string_view kDisabledKey = "disabled";
 
-// The row: {"since": an instant, "why": a text, "url": which it is about; none: any}.
+// The row: {"since": an instant, "why": a text, "url_sha256": of the URL that it is about, as hex
+// digits; none: any}. Not the URL, which may hold secrets. Rows of before have it, as "url", and
+// are understood.
 struct Disabled {
   std::string since, why;
 };

@@ -8,6 +8,7 @@
 #include "functions/notify/template.h"
 #include "functions/notify/test_support.h"
 #include "functions/testing/function_runner.h"
+#include "protocol/row_writes.h"
 
 namespace notify {
 namespace {
@@ -17,6 +18,7 @@ using fanfare::protocol::Outcome;
 using fanfare::testing::FunctionRunner;
 using nlohmann::json;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(Notify, FillsInWhatATemplateAsksFor) {
   const json values{{"name", "Ada"}, {"order", {{"id", 7}, {"paid", true}}}};
@@ -202,6 +204,9 @@ TEST_F(NotifyFunction, IsDisabledByAnAnswerOf410UntilTheRowIsGone) {
   EXPECT_EQ(skipped["since"].get<std::string>().size(), sizeof "2026-11-28T00:00:00Z" - 1);
   EXPECT_EQ(server.requests().size(), 1u) << "nothing was sent";
 
+  EXPECT_THAT(runner->store().rows().at("disabled").value, Not(HasSubstr("/hook")))
+      << "a URL may hold secrets";
+
   const auto rows = runner->store();
   start({{"WEBHOOK_URL", server.url() + "/new"}});
   runner->store() = rows;
@@ -211,6 +216,18 @@ TEST_F(NotifyFunction, IsDisabledByAnAnswerOf410UntilTheRowIsGone) {
   start({{"WEBHOOK_URL", server.url()}});
   EXPECT_EQ(output("{}")["status"], 200) << "the row is gone";
   EXPECT_EQ(output("{}")["answer"], "ok");
+}
+
+TEST_F(NotifyFunction, UnderstandsARowThatSaysTheUrl) {
+  const std::string row =
+      json{{"since", "2026-11-28T00:00:00Z"}, {"why", "410"}, {"url", server.url()}}.dump();
+  for (const bool same : {true, false}) {
+    start({{"WEBHOOK_URL", server.url() + (same ? "" : "/new")}});
+    std::string write;
+    fanfare::protocol::append_write(write, {.key = "disabled", .value = row});
+    runner->store().write(write, 0, {});
+    EXPECT_EQ(output("{}").contains("skipped"), same);
+  }
 }
 
 }  // namespace

@@ -89,11 +89,20 @@ TEST_F(Webhooks, AreSignedRotatedDisabledByA410AndRemoved) {
   const json disabled = listed("billing");
   EXPECT_EQ(disabled["state"], "disabled");
   EXPECT_EQ(disabled["disabled"]["why"], "the webhook answered 410");
-  EXPECT_THAT(disabled.dump(), Not(HasSubstr("abc")));
+  EXPECT_EQ(disabled["url"], server_.url().substr(0, server_.url().find("/hook")) + "/…");
+  EXPECT_THAT(run({"store", "export", "billing"}).output, Not(HasSubstr("127.0.0.1")));
   EXPECT_THAT(disabled.dump(), Not(HasSubstr("whsec_")));
   const auto tested = run({"webhook", "test", "billing"});
   EXPECT_EQ(tested.exit_code, cli::kFailed);
   EXPECT_THAT(tested.output, HasSubstr("fanfare webhook enable billing"));
+
+  const std::string url = server_.url() + "?token=abc";
+  for (const bool is_it : {false, true}) {  // rows of before have the URL
+    const json row{{"why", "410"}, {"url", is_it ? url : "https://example.org/another"}};
+    run({"store", "put", "billing", "disabled", row.dump()});
+    EXPECT_EQ(listed("billing")["state"], is_it ? "disabled" : "enabled");
+  }
+  EXPECT_EQ(sent("billing", "order.placed")["skipped"], "disabled");
 
   server_.answer(canned_response(200));
   EXPECT_EQ(run_json({"webhook", "enable", "billing"})["outcome"], "enabled");
@@ -135,8 +144,9 @@ TEST_F(Webhooks, AreTriedAgainNotEarlierThanAskedAndReachNothingPrivate) {
   server_.answer(canned_response(503, "retry-after: 2\r\n"));
   const std::string file = installation_.file("busy.secret");
   std::ofstream(file) << notify::kSecret << "\n";
-  run_json({"webhook", "add", "busy", "--url", server_.url(), "--secret-file", file, "--on", "busy",
-            "--allow-private", "--retry", "standard"});
+  std::ofstream(installation_.file("busy.url")) << server_.url() << "\n";
+  run_json({"webhook", "add", "busy", "--url", "@" + installation_.file("busy.url"),
+            "--secret-file", file, "--on", "busy", "--allow-private", "--retry", "standard"});
   installation_.publish("busy", "{}");
   ASSERT_TRUE(eventually([&] { return server_.requests().size() == 1; }));
   server_.answer(canned_response(200));
