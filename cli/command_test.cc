@@ -81,6 +81,13 @@ TEST(Command, TakesAWebhooksUrlFromAFileOrStandardInputAndShowsNothingOfIt) {
   EXPECT_THAT(missing.output, HasSubstr("cannot read --url file '" + kNowhere));
 }
 
+TEST(Command, MakesNoSecretForAFileOfSecrets) {
+  const auto ended =
+      fanfare({"webhook", "add", "x", "--url", "https://h", "--new-secret", "--secret-file", "/f"});
+  EXPECT_EQ(ended.exit_code, kUsage);
+  EXPECT_THAT(ended.output, HasSubstr("A secret for /f is made with `echo whsec_"));
+}
+
 TEST(Command, SaysHowTheDurationOfWaitIsWritten) {
   for (const std::vector<std::string>& words :
        {std::vector<std::string>{"publish", "--type", "t", "--wait", "5s"},

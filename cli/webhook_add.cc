@@ -32,6 +32,13 @@ Result<WebhookDefinition> definition_of(const AddWebhookCommand& command) {
   auto url = read_url(command.url);
   if (!url) return url.error();
   definition.url = *std::move(url);
+  if (command.new_secret && !definition.secret_file.empty()) {
+    return fatal(fmt::format(
+        "--new-secret makes a secret that is kept here, --secret-file takes the one that lies in a "
+        "file: give one of them. A secret for {} is made with "
+        "`echo whsec_$(openssl rand -base64 32)`",
+        definition.secret_file));
+  }
   for (const std::string& word : command.on) {
     auto pattern = pattern_of_word(word);
     if (!pattern) return pattern.error();
@@ -54,6 +61,14 @@ Result<void> settle_secrets(const AddWebhookCommand& command, const DeployedWebh
         "{0} has a secret: with another its receiver refuses what comes until it knows it. "
         "`fanfare webhook rotate {0}` signs with both in between",
         definition.name));
+  }
+  if (command.new_secret && held && !held->definition.secret_file.empty()) {
+    return fatal(fmt::format(
+        "{0}'s secret lies in {1} on the workers' hosts, and a new one is put there: into the "
+        "first line, the old one into the second; then `fanfare webhook rotate {0}` has the "
+        "workers read it again. To have it kept here instead, `fanfare webhook add {0} … "
+        "--unsigned` lets go of the file first; what is sent until --new-secret goes unsigned",
+        definition.name, held->definition.secret_file));
   }
   if (command.new_secret) definition.secrets = {new_webhook_secret()};
   if (command.new_secret || command.not_signed || !definition.secret_file.empty()) return {};

@@ -157,6 +157,10 @@ TEST_F(Webhooks, AreTriedAgainNotEarlierThanAskedAndReachNothingPrivate) {
   EXPECT_TRUE(signed_with(notify::kSecret, requests[1]));
 
   std::ofstream(file) << notify::kOtherSecret << "\n" << notify::kSecret << "\n";
+  const auto made = run({"webhook", "add", "busy", "--url", server_.url(), "--new-secret"});
+  EXPECT_EQ(made.exit_code, cli::kUsage);
+  EXPECT_THAT(made.output, HasSubstr("lies in " + file));
+  EXPECT_THAT(made.output, HasSubstr("`fanfare webhook rotate busy`"));
   EXPECT_EQ(run_json({"webhook", "rotate", "busy"})["outcome"], "read again");
   installation_.publish("busy", "{}");
   ASSERT_TRUE(eventually([&] { return server_.requests().size() == 3; }));
