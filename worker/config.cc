@@ -47,6 +47,11 @@ ConfigSpec config_spec(Config& c) {
   spec.choice("worker", "reports", &c.reports, "all",
               "Which attempts get a line in the log: all, failures or none.",
               {"all", "failures", "none"});
+  spec.integer(
+      "worker", "forks_per_second", &c.forks_per_second, 0,
+      "Instances begun per second at most, so that a storm of them leaves the processors to\n"
+      "what runs already; 0: 1000 for each processor (one takes some 300 us of it).",
+      {.min = 0, .max = 1'000'000});
   spec.integer("worker", "reports_per_second", &c.reports_per_second, 1000,
                "Such lines, at most; how many more there were is said once a second.",
                {.min = 1, .max = 1'000'000});
@@ -70,7 +75,9 @@ Result<void> complete(Config& config) {
     if (::gethostname(host.data(), host.size() - 1) != 0) return fatal("this host has no name");
     config.name = fmt::format("{}-{}", host.data(), ::getpid());
   }
-  if (config.slots == 0) config.slots = 2 * std::max(1u, std::thread::hardware_concurrency());
+  const std::uint32_t processors = std::max(1u, std::thread::hardware_concurrency());
+  if (config.slots == 0) config.slots = 2 * processors;
+  if (config.forks_per_second == 0) config.forks_per_second = 1000 * processors;
   if (config.instance.empty()) {
     std::error_code error;
     const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
@@ -101,6 +108,7 @@ Result<CoreOptions> core_options(Config& config) {
   options.grace = config.grace;
   options.protections = config.protections;
   options.failpoint = config.failpoint;
+  options.forks_per_second = config.forks_per_second;
   options.reports_per_second = config.reports_per_second;
   options.output_lines_per_second = config.output_lines_per_second;
   options.usage_ttl = config.usage_ttl;

@@ -23,6 +23,7 @@ struct Config {
   std::string log_level, log_format, log_file;
   std::uint64_t log_file_max = 0;        // bytes; then it becomes FILE.1
   std::string reports;                   // all | failures | none
+  std::uint32_t forks_per_second = 0;    // 0: 1000 for each processor
   std::uint32_t reports_per_second = 0;  // lines; more are left out and counted
   std::uint32_t output_lines_per_second = 0;
   Duration usage_ttl{};              // 0: nothing is metered
