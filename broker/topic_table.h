@@ -1,11 +1,9 @@
 // Topics and who subscribes to them: what Redis holds, and what changes are asked for would make of
 // it.
 //
-// A subscriber is a function, and a notification is an event like any other: a subscription is one
-// more pattern of the function (protocol/filter_policy.h). Topics come from two sides: from
-// triggers.toml, which the gateway declares as a whole when it starts, and from operators. What is
-// from the file is the file's: operators do not change it, and it goes when the file no longer has
-// it.
+// Topics come from two sides: from triggers.toml, which the gateway declares as a whole when it
+// starts, and from operators. What is from the file is the file's: operators do not change it, and
+// it goes when the file no longer has it.
 //
 // No I/O; lives with the broker's core, which writes a change to Redis first and puts it here once
 // Redis has it.
@@ -19,28 +17,11 @@
 #include <vector>
 
 #include "base/result.h"
-#include "protocol/filter_policy.h"
+#include "broker/topic.h"
 
 namespace fanfare::broker {
 
 inline constexpr std::size_t kSubscriptionsMax = 256;  // of a topic
-
-struct Subscription {
-  std::string function;
-  std::string filter;  // JSON; empty: everything
-  protocol::FilterScope scope = protocol::FilterScope::kAttributes;
-  bool from_file = false;
-  bool operator==(const Subscription&) const = default;
-};
-
-struct Topic {
-  bool from_file = false, from_operator = false;  // at least one
-  std::vector<Subscription> subscriptions;        // ascending by function, each once
-  bool operator==(const Topic&) const = default;
-};
-
-std::string to_json(const Topic& topic);
-Result<Topic> topic_from_json(std::string_view json);
 
 // What a topic is to become; nothing: it goes.
 struct TopicPut {
