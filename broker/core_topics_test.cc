@@ -168,6 +168,50 @@ TEST(Topics, OfAFileComeAndGoTogether) {
   EXPECT_THAT(route_of(h, 2, notification("a")), ElementsAre());
 }
 
+TEST(Topics, OfBothSidesGetWhatEitherWantsOnceAndOutliveTheBroker) {
+  CoreWorld world(CoreWorld::Functions{{"mail", ""}});
+  std::uint64_t request = 0;
+  const auto ask = [&](const std::string& verb, const std::string& body) {
+    world.feed("operator", protocol::Admin{++request, verb, body});
+    return world.take<protocol::AdminReply>("operator").at(0).data;
+  };
+  std::uint64_t sequence = 0;
+  // What mail gets of: an event that only the file's policy wants, only the operators', both.
+  const auto gets = [&] {
+    world.feed("publisher",
+               protocol::Publish{"publisher",
+                                 ++sequence,
+                                 false,
+                                 {notification("orders", "x", R"({"file":"y"})"),
+                                  notification("orders", "x", R"({"mine":"y"})"),
+                                  notification("orders", "x", R"({"file":"y","mine":"y"})")}});
+    std::string got;
+    const auto published = world.take<protocol::Published>("publisher").at(0);
+    for (const auto& run : published.runs) {
+      for (std::uint32_t i = 0; i < run.count; ++i) {
+        got += std::to_string(published.routes.at(run.detail).size());
+      }
+    }
+    return got;
+  };
+  const std::string file =
+      R"({"topics":{"orders":{"subscriptions":[{"function":"mail","filter":{"file":["y"]}}]}}})";
+  const std::string mine = R"({"name":"orders","function":"mail","filter":{"mine":["y"]}})";
+  ask("declare_topics", file);
+  EXPECT_EQ(gets(), "101");
+  EXPECT_THAT(ask("subscribe", mine), HasSubstr(R"("outcome":"subscribed","file":true)"));
+  EXPECT_EQ(gets(), "111") << "an event that both want comes once";
+  world.start_broker();
+  EXPECT_EQ(gets(), "111");
+  EXPECT_THAT(ask("unsubscribe", mine), HasSubstr(R"("outcome":"unsubscribed","file":true)"));
+  EXPECT_EQ(gets(), "101");
+  ask("subscribe", mine);
+  ask("declare_topics", R"({"topics":{}})");
+  EXPECT_EQ(gets(), "011");
+  world.start_broker();
+  EXPECT_EQ(gets(), "011");
+}
+
 TEST(Topics, OutliveTheBroker) {
   CoreWorld world({{"mail", ""}, {"bill", ""}});
   std::uint64_t request = 0;

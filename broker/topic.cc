@@ -76,18 +76,23 @@ Result<void> check_policy(const std::string& topic, const Subscription& subscrip
 }
 
 std::vector<Subscription>::iterator find_in(std::vector<Subscription>& all,
-                                            std::string_view function) {
-  return std::ranges::find(all, function, &Subscription::function);
+                                            std::string_view function, bool from_file) {
+  return std::ranges::find_if(all, [&](const Subscription& one) {
+    return one.function == function && one.from_file == from_file;
+  });
 }
 
 void set_in(std::vector<Subscription>& all, Subscription subscription) {
-  if (const auto at = find_in(all, subscription.function); at != all.end()) {
+  const auto at = find_in(all, subscription.function, subscription.from_file);
+  if (at != all.end()) {
     *at = std::move(subscription);
     return;
   }
-  const auto behind =
-      std::ranges::lower_bound(all, subscription.function, {}, &Subscription::function);
-  all.insert(behind, std::move(subscription));
+  const auto place_of = [](const Subscription& one) {
+    return std::pair(std::string_view{one.function}, !one.from_file);
+  };
+  all.insert(std::ranges::lower_bound(all, place_of(subscription), {}, place_of),
+             std::move(subscription));
 }
 
 Result<std::map<std::string, std::vector<Subscription>>> read_declared(const ordered_json& body) {

@@ -1,7 +1,9 @@
 // A topic and who subscribes to it, and how that is written in Redis and asked for by operators.
 //
 // A subscriber is a function, and a notification is an event like any other: a subscription is one
-// more pattern of the function (protocol/filter_policy.h).
+// more pattern of the function (protocol/filter_policy.h). triggers.toml and operators have their
+// own subscriptions, also of the same function, which then gets what either policy wants, once; so
+// that each can take back its own, and what the other wants stays.
 #pragma once
 
 #include <map>
@@ -19,20 +21,21 @@ struct Subscription {
   std::string function;
   std::string filter;  // JSON; empty: everything
   protocol::FilterScope scope = protocol::FilterScope::kAttributes;
-  bool from_file = false;
+  bool from_file = false;  // else operators have made it
   bool operator==(const Subscription&) const = default;
 };
 
 struct Topic {
   bool from_file = false, from_operator = false;  // at least one
-  std::vector<Subscription> subscriptions;        // ascending by function, each once
+  // Ascending by function, the file's before the operators'; of each at most one.
+  std::vector<Subscription> subscriptions;
   bool operator==(const Topic&) const = default;
 };
 
-// Where the subscription of a function is, or the end.
+// Where the subscription of a function is that is the file's, or the operators'; or the end.
 std::vector<Subscription>::iterator find_in(std::vector<Subscription>& all,
-                                            std::string_view function);
-// Takes the place of the one that the function has, if it has one.
+                                            std::string_view function, bool from_file);
+// Takes the place of the one that this side has of the function, if it has one.
 void set_in(std::vector<Subscription>& all, Subscription subscription);
 
 std::string to_json(const Topic& topic);

@@ -26,15 +26,57 @@ Result<void> check_size(const std::string& name, const Topic& topic) {
                             store::kTopicDefinitionMax / 1024));
 }
 
-Error of_the_file(const std::string& what) {
-  return reject(
-      fmt::format("{} is defined in triggers.toml: change it there and start "
-                  "fanfare-triggers again",
-                  what));
+// `file`: triggers.toml has it, too.
+std::string answer_of(std::string_view name, std::string_view outcome, bool file) {
+  return ordered_json{{"name", name}, {"outcome", outcome}, {"file", file}}.dump();
 }
 
-std::string answer_of(std::string_view name, std::string_view outcome) {
-  return ordered_json{{"name", name}, {"outcome", outcome}}.dump();
+TopicChanges change_to(const std::string& name, std::optional<Topic> topic, std::string answer) {
+  return {{{name, std::move(topic)}}, std::move(answer)};
+}
+
+// What operators ask for, of a topic of which neither flag is set if there is none. Clients ask
+// again when an answer is lost: what is done already is no error.
+
+TopicChanges add_topic(const std::string& name, Topic topic) {
+  if (topic.from_operator) return {{}, answer_of(name, "unchanged", topic.from_file)};
+  topic.from_operator = true;
+  std::string answer = answer_of(name, "added", topic.from_file);
+  return change_to(name, std::move(topic), std::move(answer));
+}
+
+TopicChanges remove_topic(const std::string& name, Topic topic) {
+  const bool there = std::exchange(topic.from_operator, false);
+  const auto gone =
+      std::erase_if(topic.subscriptions, [](const Subscription& one) { return !one.from_file; });
+  const ordered_json told{{"name", name},
+                          {"outcome", there ? "removed" : "unchanged"},
+                          {"subscriptions", gone},
+                          {"file", topic.from_file}};
+  std::string answer = told.dump();
+  if (!there) return {{}, std::move(answer)};
+  if (!topic.from_file) return change_to(name, std::nullopt, std::move(answer));
+  return change_to(name, std::move(topic), std::move(answer));
+}
+
+TopicChanges unsubscribe(const std::string& name, Topic topic, const std::string& function) {
+  auto& all = topic.subscriptions;
+  const bool file = find_in(all, function, true) != all.end();
+  const auto at = find_in(all, function, false);
+  if (at == all.end()) return {{}, answer_of(name, "unchanged", file)};
+  all.erase(at);
+  return change_to(name, std::move(topic), answer_of(name, "unsubscribed", file));
+}
+
+TopicChanges subscribe(const std::string& name, Topic topic, Subscription subscription) {
+  auto& all = topic.subscriptions;
+  const bool file = find_in(all, subscription.function, true) != all.end();
+  const auto at = find_in(all, subscription.function, false);
+  const bool has = at != all.end();
+  if (has && *at == subscription) return {{}, answer_of(name, "unchanged", file)};
+  set_in(all, std::move(subscription));
+  topic.from_operator = true;
+  return change_to(name, std::move(topic), answer_of(name, has ? "replaced" : "subscribed", file));
 }
 
 // A topic once the file has, or has no more, these subscriptions.
@@ -114,55 +156,24 @@ Result<TopicChanges> TopicTable::changes(std::string_view verb, std::string_view
   }
   const auto held = topics_.find(name);
   Topic topic = held == topics_.end() ? Topic{} : held->second;
-  const auto changed = [&](Topic wanted, std::string_view outcome) {
-    wanted.from_operator = true;
-    TopicChanges changes{{}, answer_of(name, outcome)};
-    changes.puts.push_back({name, std::move(wanted)});
-    return changes;
-  };
-  if (verb == "add_topic") {
-    if (topic.from_operator) return TopicChanges{{}, answer_of(name, "unchanged")};
-    return changed(std::move(topic), "added");
-  }
-  if (verb == "remove_topic") {
-    // Clients ask again when an answer is lost: what is done already is no error.
-    if (held == topics_.end()) {
-      return TopicChanges{
-          {}, ordered_json{{"name", name}, {"outcome", "unchanged"}, {"subscriptions", 0}}.dump()};
-    }
-    if (topic.from_file) return of_the_file(name);
-    return TopicChanges{
-        {{name, std::nullopt}},
-        ordered_json{
-            {"name", name}, {"outcome", "removed"}, {"subscriptions", topic.subscriptions.size()}}
-            .dump()};
-  }
+  if (verb == "add_topic") return add_topic(name, std::move(topic));
+  if (verb == "remove_topic") return remove_topic(name, std::move(topic));
 
   auto subscription = read_subscription(body);
   if (!subscription) return subscription.error();
-  if (held == topics_.end() && verb != "unsubscribe") return unknown(name);
-  const auto at = find_in(topic.subscriptions, subscription->function);
-  const bool subscribes = at != topic.subscriptions.end();
-  if (subscribes && at->from_file) {
-    return of_the_file(fmt::format("the subscription of {} to {}", subscription->function, name));
-  }
-  if (verb == "unsubscribe") {
-    if (!subscribes) return TopicChanges{{}, answer_of(name, "unchanged")};
-    topic.subscriptions.erase(at);
-    return changed(std::move(topic), "unsubscribed");
-  }
+  if (verb == "unsubscribe") return unsubscribe(name, std::move(topic), subscription->function);
   if (verb != "subscribe") return reject(fmt::format("unknown verb '{}'", verb));
+  if (held == topics_.end()) return unknown(name);
   if (!is_deployed(subscription->function)) {
     return reject(fmt::format("not_found: no function is named '{}': deploy it first",
                               subscription->function));
   }
   if (auto fine = check_policy(name, *subscription); !fine) return fine.error();
-  if (subscribes && *at == *subscription) {
-    return TopicChanges{{}, answer_of(name, "unchanged")};
+  TopicChanges changes = subscribe(name, std::move(topic), *std::move(subscription));
+  for (const TopicPut& put : changes.puts) {
+    if (auto fine = check_size(put.name, *put.topic); !fine) return fine.error();
   }
-  set_in(topic.subscriptions, *std::move(subscription));
-  if (auto fine = check_size(name, topic); !fine) return fine.error();
-  return changed(std::move(topic), subscribes ? "replaced" : "subscribed");
+  return changes;
 }
 
 std::vector<std::string> TopicTable::topics_of(std::string_view function) const {
@@ -179,7 +190,7 @@ std::string TopicTable::answer(std::string_view wanted, const IsDeployed& is_dep
   ordered_json list = ordered_json::array();
   for (const auto& [name, topic] : topics_) {
     if (!wanted.empty() && name != wanted) continue;
-    ordered_json json{{"name", name}, {"file", topic.from_file}};
+    ordered_json json{{"name", name}, {"file", topic.from_file}, {"operator", topic.from_operator}};
     json["subscriptions"] = ordered_json::array();
     for (const Subscription& one : topic.subscriptions) {
       json["subscriptions"].push_back(json_of(one));

@@ -2,8 +2,8 @@
 // it.
 //
 // Topics come from two sides: from triggers.toml, which the gateway declares as a whole when it
-// starts, and from operators. What is from the file is the file's: operators do not change it, and
-// it goes when the file no longer has it.
+// starts, and from operators. Each changes its own, and what it takes back stays if the other wants
+// it, too: a topic, and the subscription of a function.
 //
 // No I/O; lives with the broker's core, which writes a change to Redis first and puts it here once
 // Redis has it.

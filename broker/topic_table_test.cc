@@ -40,7 +40,8 @@ struct Topics {
 
 TEST(TopicTable, OperatorsAddSubscribeUnsubscribeAndRemove) {
   Topics topics;
-  EXPECT_EQ(topics("add_topic", R"({"name":"orders"})"), R"({"name":"orders","outcome":"added"})");
+  EXPECT_EQ(topics("add_topic", R"({"name":"orders"})"),
+            R"({"name":"orders","outcome":"added","file":false})");
   EXPECT_THAT(topics("add_topic", R"({"name":"orders"})"), HasSubstr("unchanged"));
   EXPECT_THAT(topics("subscribe", R"({"name":"orders","function":"mail"})"),
               HasSubstr("subscribed"));
@@ -50,7 +51,7 @@ TEST(TopicTable, OperatorsAddSubscribeUnsubscribeAndRemove) {
   EXPECT_THAT(topics("subscribe", filtered), HasSubstr("unchanged"));
   EXPECT_EQ(
       topics.all(),
-      R"({"topics":[{"name":"orders","file":false,"subscriptions":[)"
+      R"({"topics":[{"name":"orders","file":false,"operator":true,"subscriptions":[)"
       R"({"function":"bill","filter":{"price":[{"numeric":[">",5]}]},"filter_scope":"attributes","file":false,"deployed":true},)"
       R"({"function":"mail","file":false,"deployed":true}]}]})");
   EXPECT_THAT(
@@ -74,13 +75,13 @@ TEST(TopicTable, IsAskedToUndoOnceMore) {
   const std::string mail = R"({"name":"orders","function":"mail"})";
   EXPECT_THAT(topics("unsubscribe", mail), HasSubstr("unsubscribed"));
   topics.take_changed();
-  EXPECT_EQ(topics("unsubscribe", mail), R"({"name":"orders","outcome":"unchanged"})");
+  EXPECT_EQ(topics("unsubscribe", mail), R"({"name":"orders","outcome":"unchanged","file":false})");
   EXPECT_TRUE(topics.changed.empty());
   topics("remove_topic", R"({"name":"orders"})");
   topics.take_changed();
   EXPECT_EQ(topics("remove_topic", R"({"name":"orders"})"),
-            R"({"name":"orders","outcome":"unchanged","subscriptions":0})");
-  EXPECT_EQ(topics("unsubscribe", mail), R"({"name":"orders","outcome":"unchanged"})");
+            R"({"name":"orders","outcome":"unchanged","subscriptions":0,"file":false})");
+  EXPECT_EQ(topics("unsubscribe", mail), R"({"name":"orders","outcome":"unchanged","file":false})");
   EXPECT_TRUE(topics.changed.empty());
 }
 
@@ -134,7 +135,6 @@ TEST(TopicTable, TheFilesTopicsAreAsTheFileHasThem) {
   Topics topics;
   topics("add_topic", R"({"name":"mine"})");
   topics("add_topic", R"({"name":"both"})");
-  topics("subscribe", R"({"name":"both","function":"mail"})");
   topics("subscribe", R"({"name":"both","function":"bill"})");
   topics.take_changed();
   const std::string file =
@@ -144,12 +144,6 @@ TEST(TopicTable, TheFilesTopicsAreAsTheFileHasThem) {
   EXPECT_THAT(topics.take_changed(), ElementsAre("both", "new"));
   EXPECT_EQ(topics("declare_topics", file), R"({"topics":2,"changed":0})");
   EXPECT_THAT(topics.all(), HasSubstr(R"({"function":"missing","file":true,"deployed":false})"));
-
-  EXPECT_THAT(topics("unsubscribe", R"({"name":"both","function":"mail"})"),
-              HasSubstr("defined in triggers.toml"));
-  EXPECT_THAT(topics("subscribe", R"({"name":"both","function":"mail"})"),
-              HasSubstr("defined in triggers.toml"));
-  EXPECT_THAT(topics("remove_topic", R"({"name":"new"})"), HasSubstr("defined in triggers.toml"));
   EXPECT_EQ(
       topics("declare_topics",
              R"({"topics":{"both":{"subscriptions":[{"function":"mail","filter":{"a":["b"]}}]},)"
@@ -163,19 +157,63 @@ TEST(TopicTable, TheFilesTopicsAreAsTheFileHasThem) {
   // What is gone from the file goes, what operators have done stays.
   topics("declare_topics", R"({"topics":{}})");
   EXPECT_THAT(topics.take_changed(), ElementsAre("asked", "both", "new"));
-  EXPECT_EQ(topics.all(), R"({"topics":[{"name":"asked","file":false,"subscriptions":[]},)"
-                          R"({"name":"both","file":false,"subscriptions":[)"
+  EXPECT_EQ(topics.all(), R"({"topics":[)"
+                          R"({"name":"asked","file":false,"operator":true,"subscriptions":[]},)"
+                          R"({"name":"both","file":false,"operator":true,"subscriptions":[)"
                           R"({"function":"bill","file":false,"deployed":true}]},)"
-                          R"({"name":"mine","file":false,"subscriptions":[]},)"
-                          R"({"name":"new","file":false,"subscriptions":[)"
+                          R"({"name":"mine","file":false,"operator":true,"subscriptions":[]},)"
+                          R"({"name":"new","file":false,"operator":true,"subscriptions":[)"
                           R"({"function":"bill","file":false,"deployed":true}]}]})");
-  topics("declare_topics", file);
-  topics("unsubscribe", R"({"name":"new","function":"bill"})");
   EXPECT_THAT(
       topics(
           "declare_topics",
           R"({"topics":{"both":{"subscriptions":[{"function":"f","filter":{"a":{"b":[1]}}}]}}})"),
       HasSubstr("both, f: filter policy field 'a'"));
+}
+
+// Either side takes back its own, in either order, and what the other wants stays as it was.
+TEST(TopicTable, OneSideTakesBackWhatTheOtherWantsToo) {
+  const std::string file =
+      R"({"topics":{"orders":{"subscriptions":[{"function":"mail","filter":{"a":["b"]}}]}}})";
+  const std::string mine = R"({"name":"orders","function":"mail","filter":{"c":["d"]}})";
+  const std::string of_file =
+      R"({"function":"mail","filter":{"a":["b"]},"filter_scope":"attributes","file":true,"deployed":true})";
+  const std::string of_operator =
+      R"({"function":"mail","filter":{"c":["d"]},"filter_scope":"attributes","file":false,"deployed":true})";
+  const auto only = [](const std::string& flags, const std::string& subscriptions) {
+    return R"({"topics":[{"name":"orders",)" + flags + R"(,"subscriptions":[)" + subscriptions +
+           "]}]}";
+  };
+  const std::string both_flags = R"("file":true,"operator":true)";
+  for (const bool file_first : {true, false}) {
+    Topics topics;
+    if (file_first) topics("declare_topics", file);
+    topics("add_topic", R"({"name":"orders"})");
+    EXPECT_EQ(topics("subscribe", mine), R"({"name":"orders","outcome":"subscribed","file":)" +
+                                             std::string(file_first ? "true}" : "false}"));
+    if (!file_first) topics("declare_topics", file);
+    EXPECT_EQ(topics.all(), only(both_flags, of_file + "," + of_operator));
+    EXPECT_THAT(topics("subscribe", mine), HasSubstr("unchanged"));
+    EXPECT_EQ(topics("declare_topics", file), R"({"topics":1,"changed":0})");
+
+    Topics file_drops = topics;
+    file_drops("declare_topics", R"({"topics":{}})");
+    EXPECT_EQ(file_drops.all(), only(R"("file":false,"operator":true)", of_operator));
+
+    EXPECT_EQ(topics("unsubscribe", mine),
+              R"({"name":"orders","outcome":"unsubscribed","file":true})");
+    EXPECT_EQ(topics.all(), only(both_flags, of_file));
+    EXPECT_EQ(topics("unsubscribe", mine),
+              R"({"name":"orders","outcome":"unchanged","file":true})");
+    topics("subscribe", mine);
+    EXPECT_EQ(topics("remove_topic", mine),
+              R"({"name":"orders","outcome":"removed","subscriptions":1,"file":true})");
+    EXPECT_EQ(topics.all(), only(R"("file":true,"operator":false)", of_file));
+    EXPECT_EQ(topics("remove_topic", mine),
+              R"({"name":"orders","outcome":"unchanged","subscriptions":0,"file":true})");
+    topics("declare_topics", R"({"topics":{}})");
+    EXPECT_EQ(topics.all(), R"({"topics":[]})");
+  }
 }
 
 TEST(TopicTable, WhatCannotBeReadIsATopicWithoutSubscribers) {

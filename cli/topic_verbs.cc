@@ -88,7 +88,8 @@ void add_topic_verbs(CLI::App& app, Run& run) {
       "  fanfare topic subscribe orders wordcount\n"
       "  curl -d '{\"order\": 7}' http://127.0.0.1:8080/topics/orders\n"
       "A subscriber is a function: its retries, dead letters and pauses are the function's.\n"
-      "Topics of triggers.toml are changed there.");
+      "triggers.toml has its own topics and subscriptions, which are changed there; what either\n"
+      "side takes back stays if the other wants it, too.");
   verb->add_subcommand("list", "Topics, their subscribers, and how far these are")
       ->callback([&run] { run = run_topic_list; });
   add_of_topic(*verb, run, "show", "The same of one topic", run_topic_show);

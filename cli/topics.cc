@@ -114,18 +114,33 @@ std::string filter_text(const ordered_json& subscription) {
   return (of_body ? "body " : "") + subscription["filter"].dump();
 }
 
+// Which sides want it: triggers.toml and operators each have their own.
+std::string origins_of(const ordered_json& topic) {
+  const bool file = topic.value("file", false), operators = topic.value("operator", !file);
+  return fmt::format("{}{}{}", file ? "triggers.toml" : "", file && operators ? ", " : "",
+                     operators ? "operator" : "");
+}
+
 void print_topics(const Common& common, const ordered_json& topics) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& topic : topics) {
     std::string name = text_of(topic, "name");
-    const std::string from_file = topic.value("file", false) ? "triggers.toml" : "-";
-    if (topic["subscriptions"].empty())
-      rows.push_back({name, "(nobody)", "", "", "", "", "", from_file});
+    if (topic["subscriptions"].empty()) {
+      rows.push_back({name, "(nobody)", "", "", "", "", "", origins_of(topic)});
+    }
+    std::string before;  // who subscribes twice has one queue
     for (const auto& one : topic["subscriptions"]) {
-      rows.push_back({name, text_of(one, "function"), filter_text(one), text_of(one, "state"),
+      const std::string function = text_of(one, "function");
+      const std::string from = one.value("file", false) ? "triggers.toml" : "operator";
+      if (function == before) {
+        rows.push_back({"", "", filter_text(one), "", "", "", "", from});
+        continue;
+      }
+      rows.push_back({name, function, filter_text(one), text_of(one, "state"),
                       count_of(one, "queued"), count_of(one, "running"), count_of(one, "dead"),
-                      one.value("file", false) ? "triggers.toml" : "-"});
+                      from});
       name.clear();
+      before = function;
     }
   }
   fmt::print("{}", format_table({"TOPIC", "SUBSCRIBER", "FILTER", "STATE", "QUEUED", "RUNNING",
@@ -150,15 +165,24 @@ bool is_unchanged(const ordered_json& answer) {
   return text_of(answer, "outcome") == "unchanged";
 }
 
-// A change that takes something away.
+// What triggers.toml has stays, whatever operators take back.
+constexpr const char* kChangeTheFile = "change it there and start fanfare-triggers again";
+
+// A change that takes something away. `of_the_file` names it, for the case that nothing of it is
+// the operators'.
 int undo(const Common& common, const std::string& verb, const ordered_json& body,
-         const Words& words) {
+         const std::string& of_the_file, const Words& words) {
   auto broker = connect_broker(common.address);
   if (!broker) return fail(common.output, broker.error());
   auto answer = ask(**broker, verb, body);
   if (answer && is_unchanged(*answer)) {
-    const auto spelt = check_spelling(**broker, text_of(body, "name"), text_of(body, "function"));
-    if (!spelt) answer = spelt.error();
+    if (answer->value("file", false)) {
+      answer = reject(fmt::format("{} is of triggers.toml: {}", of_the_file, kChangeTheFile));
+    } else if (const auto spelt =
+                   check_spelling(**broker, text_of(body, "name"), text_of(body, "function"));
+               !spelt) {
+      answer = spelt.error();
+    }
   }
   return say_change(common, answer, words);
 }
@@ -255,12 +279,17 @@ int run_topic_add(const Common& common, const std::string& name) {
 }
 
 int run_topic_remove(const Common& common, const std::string& name) {
-  return undo(common, "remove_topic", {{"name", name}}, [&](const ordered_json& answer) {
+  return undo(common, "remove_topic", {{"name", name}}, name, [&](const ordered_json& answer) {
     if (is_unchanged(answer)) return name + " is not there";
     const auto subscriptions = answer.value("subscriptions", std::size_t{0});
-    return subscriptions == 0 ? name + " removed"
-                              : fmt::format("{} removed, with {} subscription{}", name,
-                                            subscriptions, subscriptions == 1 ? "" : "s");
+    const std::string with =
+        subscriptions == 0
+            ? ""
+            : fmt::format(", with {} subscription{}", subscriptions, subscriptions == 1 ? "" : "s");
+    if (!answer.value("file", false)) return fmt::format("{} removed{}", name, with);
+    return fmt::format(
+        "what operators had of {} is removed{}; the topic stays, as triggers.toml has it: {}", name,
+        with, kChangeTheFile);
   });
 }
 
@@ -269,20 +298,28 @@ int run_topic_subscribe(const Common& common, const SubscribeCommand& command) {
   if (!body) return fail(common.output, body.error());
   return change(common, "subscribe", *body, [&](const ordered_json& answer) {
     const std::string outcome = text_of(answer, "outcome");
-    if (outcome == "replaced") {
-      return fmt::format("{} subscribes to {} with another filter", command.function,
-                         command.topic);
-    }
-    return fmt::format("{} subscribes to {}{}", command.function, command.topic,
-                       outcome == "unchanged" ? " already" : "");
+    return fmt::format("{} subscribes to {}{}{}", command.function, command.topic,
+                       outcome == "replaced"    ? " with another filter"
+                       : outcome == "unchanged" ? " already"
+                                                : "",
+                       answer.value("file", false)
+                           ? "; triggers.toml subscribes it, too: it gets what either wants"
+                           : "");
   });
 }
 
 int run_topic_unsubscribe(const Common& common, const SubscribeCommand& command) {
   const ordered_json body{{"name", command.topic}, {"function", command.function}};
-  return undo(common, "unsubscribe", body, [&](const ordered_json& answer) {
+  const std::string of_the_file =
+      fmt::format("the subscription of {} to {}", command.function, command.topic);
+  return undo(common, "unsubscribe", body, of_the_file, [&](const ordered_json& answer) {
     if (is_unchanged(answer)) {
       return fmt::format("{} does not subscribe to {}", command.function, command.topic);
+    }
+    if (answer.value("file", false)) {
+      return fmt::format(
+          "the operators' subscription of {} to {} is gone; that of triggers.toml stays: {}",
+          command.function, command.topic, kChangeTheFile);
     }
     return fmt::format("{} does not subscribe to {} any more", command.function, command.topic);
   });

@@ -17,6 +17,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
@@ -116,6 +118,24 @@ TEST_F(Topics, FanOutToWhoWantsItAndOneThatFailsHoldsUpNobody) {
   EXPECT_THAT(list, HasSubstr(kPolicy));
   EXPECT_THAT(list, HasSubstr("triggers.toml"));
 
+  // The file and an operator both want introspect to have it: each takes back its own.
+  const std::vector<std::string> mine{"topic",      "subscribe", "orders",
+                                      "introspect", "--filter",  kPolicy};
+  const auto both = run(mine);
+  EXPECT_THAT(both.output,
+              HasSubstr("triggers.toml subscribes it, too: it gets what either wants"));
+  EXPECT_THAT(run({"topic", "unsubscribe", "orders", "introspect"}).output,
+              HasSubstr("that of triggers.toml stays: change it there"));
+  EXPECT_EQ(run_json({"topic", "show", "orders"})["subscriptions"].size(), 3u);
+  run(mine);
+  const json shown = run_json({"topic", "show", "orders"});
+  EXPECT_EQ(shown["subscriptions"].size(), 4u);
+  EXPECT_EQ(shown["file"], true);
+  EXPECT_EQ(shown["operator"], true);
+  EXPECT_THAT(
+      run({"topic", "show", "orders"}).output,
+      AllOf(ContainsRegex("introspect .*triggers.toml"), ContainsRegex("berlin.* operator")));
+
   installation_.broker().kill_hard();
   installation_.start_broker();
   gateway_->await_ready();
@@ -127,8 +147,9 @@ TEST_F(Topics, FanOutToWhoWantsItAndOneThatFailsHoldsUpNobody) {
   start_gateway("[topics.others]\n");
   EXPECT_EQ(publish("orders", R"({"kind":"trade"})",
                     {R"(Fanfare-Attributes: {"store":"berlin","price":100})"})["functions"],
-            json{"noop"})
+            (json{"introspect", "noop"}))
       << "what is gone from the file goes, what a person has added stays";
+  EXPECT_THAT(publish("orders", "{}")["functions"], IsEmpty());
 }
 
 TEST_F(Topics, TakeWhatSnsSends) {
