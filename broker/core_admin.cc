@@ -133,14 +133,13 @@ void Core::deploy(const AdminCall& admin) {
   if (manifest->max_concurrency > 0 && manifest->batch_size > manifest->max_concurrency) {
     return refuse_admin(
         admin, Refusal::kInvalid,
-        fmt::format(
-            "function.toml: batch.size is {}, but max_concurrency, which counts events, lets "
-            "only {} run at once; raise it or make batches smaller",
-            manifest->batch_size, manifest->max_concurrency));
+        fmt::format("batch.size is {}, but max_concurrency, which counts events, lets "
+                    "only {} run at once; raise it or make batches smaller",
+                    manifest->batch_size, manifest->max_concurrency));
   }
   if (manifest->on_success == manifest->name || manifest->on_failure == manifest->name) {
     return refuse_admin(admin, Refusal::kInvalid,
-                        "function.toml: a function cannot be its own destination: it would run for "
+                        "a function cannot be its own destination: it would run for "
                         "ever; name another function, or a type of events");
   }
   for (const auto& pattern : manifest->patterns) {

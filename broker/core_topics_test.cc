@@ -79,7 +79,7 @@ TEST(Topics, CountFromRedisAnswerOnAndOneAfterTheOther) {
   const auto [second, second_call] = h.take_call<store::SetTopic>();
   EXPECT_EQ(second_call.definition.find("mail"), std::string::npos) << "Redis has not got that";
   h.answer(second, store::TopicSet{.existed = true});
-  EXPECT_THAT(h.admin_answer()["message"], HasSubstr("not_found: no topic")) << "the third";
+  EXPECT_THAT(h.admin_answer()["message"], ::testing::StartsWith("no topic")) << "the third";
   EXPECT_EQ(h.admin_answer()["outcome"], "subscribed");
   EXPECT_THAT(route_of(h, 1, notification("orders")), ElementsAre("bill"));
 }

@@ -115,7 +115,7 @@ Error TopicTable::unknown(const std::string& name) const {
   for (const auto& [known, topic] : topics_) names.push_back(known);
   const std::string meant = nearest(name, names);
   return reject(fmt::format(
-      "not_found: no topic is named '{}'{}", name.substr(0, 64),
+      "no topic is named '{}'{}", name.substr(0, 64),
       meant.empty() ? "; `fanfare topic add` makes one" : "; did you mean " + meant + "?"));
 }
 
@@ -165,8 +165,8 @@ Result<TopicChanges> TopicTable::changes(std::string_view verb, std::string_view
   if (verb != "subscribe") return reject(fmt::format("unknown verb '{}'", verb));
   if (held == topics_.end()) return unknown(name);
   if (!is_deployed(subscription->function)) {
-    return reject(fmt::format("not_found: no function is named '{}': deploy it first",
-                              subscription->function));
+    return reject(
+        fmt::format("no function is named '{}': deploy it first", subscription->function));
   }
   if (auto fine = check_policy(name, *subscription); !fine) return fine.error();
   TopicChanges changes = subscribe(name, std::move(topic), *std::move(subscription));

@@ -235,6 +235,8 @@ TEST_F(Topics, AreMadeAndChangedByTheirVerbs) {
               HasSubstr("`fanfare topic unsubscribe letters noop`"));
   EXPECT_THAT(refused({"topic", "show", "leters"}), HasSubstr("did you mean letters?"));
   EXPECT_THAT(refused({"topic", "publish", "leters", "x"}), HasSubstr("did you mean letters?"));
+  EXPECT_THAT(refused({"topic", "subscribe", "leters", "noop"}),
+              HasSubstr("error: invalid: no topic is named 'leters'; did you mean letters?"));
   EXPECT_THAT(refused({"topic", "subscribe", "letters", "nope"}), HasSubstr("deploy it first"));
   EXPECT_THAT(refused({"topic", "unsubscribe", "orders", "introspect"}),
               HasSubstr("triggers.toml: change it there"));
