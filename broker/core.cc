@@ -170,7 +170,7 @@ struct Core::AnswerHandler {
     if (auto* list = got<store::TopicList>()) return core.on_topics(std::move(*list));
     core.begin_again(store::ListTopics{}, p, answer.error(), now);
   }
-  void operator()(ForTopic& p) { core.on_topic_set(p, answer); }
+  void operator()(ForTopicsSet&) { core.on_topics_set(answer); }
   void operator()(ForNote&) {}
   void operator()(ForOffice&) { core.asking_office_ = false; }
   void operator()(ForSurvey& p) {

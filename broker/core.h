@@ -356,9 +356,7 @@ class Core {
     bool paused;
   };
   struct ForTopics {};
-  struct ForTopic {
-    TopicPut put;
-  };
+  struct ForTopicsSet {};
   struct ForWish {
     AdminRequest admin;
     std::string worker;
@@ -373,11 +371,11 @@ class Core {
     FunctionState* function;
     std::uint64_t purge;
   };
-  using Purpose =
-      std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey, ForAppend,
-                   ForPage, ForDue, ForPostpone, ForBury, ForRecall, ForLookup, ForDeploy,
-                   ForRemove, ForSetState, ForWish, ForFind, ForPurgedRows, ForLetters, ForRedrive,
-                   ForPurgeLetters, ForRepublish, ForOutboxCounts, ForOutbox, ForTopics, ForTopic>;
+  using Purpose = std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey,
+                               ForAppend, ForPage, ForDue, ForPostpone, ForBury, ForRecall,
+                               ForLookup, ForDeploy, ForRemove, ForSetState, ForWish, ForFind,
+                               ForPurgedRows, ForLetters, ForRedrive, ForPurgeLetters, ForRepublish,
+                               ForOutboxCounts, ForOutbox, ForTopics, ForTopicsSet>;
 
   // core.cc: start, time, plumbing
   void begin_again(store::Call call, Purpose purpose, const Error& error, Now now);
@@ -601,15 +599,17 @@ class Core {
     AdminRequest admin;
     std::string verb, body;
     std::string answer = {};
-    std::size_t unanswered = 0;  // calls under way
-    std::optional<Error> failure = {};
+    std::vector<TopicPut> puts = {};
+    std::size_t done = 0, under_way = 0;  // of puts
   };
   void on_topics(store::TopicList list);
   void subscribe_to_topics();
   void answer_topics(const AdminCall& call);
   void change_topics(const AdminCall& call);
   void begin_topic_changes();
-  void on_topic_set(ForTopic& purpose, const Result<store::Answer>& answer);
+  void write_topics(TopicChange& change);
+  void on_topics_set(const Result<store::Answer>& answer);
+  void refuse_topics(const TopicChange& change, const Error& full);
 
   // core_cancel.cc: operators end deliveries, wherever they are
   struct Cancellation {  // of one event, for one function or all

@@ -225,7 +225,7 @@ class CoreHarness {
     if (std::holds_alternative<store::Begin>(call)) return store::Begun{1, {}};
     if (std::holds_alternative<store::ListWorkers>(call)) return store::WorkerList{};
     if (std::holds_alternative<store::ListTopics>(call)) return store::TopicList{};
-    if (std::holds_alternative<store::SetTopic>(call)) return store::TopicSet{};
+    if (std::holds_alternative<store::SetTopics>(call)) return store::TopicsSet{};
     if (std::holds_alternative<store::ListFunctions>(call)) {
       store::FunctionList list;
       for (const auto& [name, toml] : functions_) {

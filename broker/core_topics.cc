@@ -1,8 +1,10 @@
 // Topics: read when the broker starts, and changed as operators and the gateway ask.
 //
-// Changes are made one after the other, each by what the former one has left: so each is one write
-// of one topic, and no two get into each other's way. What has changed counts for events that come
-// after the answer.
+// Changes are made one after the other, each by what the former one has left, so that no two get
+// into each other's way. A large one, as a file with many topics, is written in portions: of a
+// broker that dies between them its successor finds some topics changed and some not, and whoever
+// asks again, as clients do that got no answer, has the others changed. What has changed counts for
+// events that come after the answer.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -83,6 +85,7 @@ void Core::change_topics(const AdminCall& call) {
                             [](const TopicChange& change) { return change.body.size(); });
   if (topic_changes_.size() >= kTopicChangesMax ||
       (!topic_changes_.empty() && waiting > kTopicChangeBytesMax)) {
+    ++counters_.topics_refused_busy;
     return refuse_admin(call, protocol::Refusal::kUnavailable,
                         "too many changes of topics wait; try again");
   }
@@ -97,27 +100,48 @@ void Core::begin_topic_changes() {
     TopicChange& change = topic_changes_.front();
     auto changes = topics_.changes(change.verb, change.body,
                                    [this](const auto& name) { return is_deployed(name); });
-    if (changes && !changes->puts.empty()) {
-      change.answer = std::move(changes->answer);
-      change.unanswered = changes->puts.size();
-      for (TopicPut& put : changes->puts) {
-        store::SetTopic set{epoch_, put.name, put.topic ? to_json(*put.topic) : std::string{}};
-        call(std::move(set), ForTopic{std::move(put)});
-      }
-      return;
-    }
-    if (changes) {
-      send(change.admin.peer, protocol::AdminReply{change.admin.request, changes->answer});
-    } else {
+    const auto room = changes ? topics_.room_for(changes->puts) : Result<void>{};
+    if (!changes) {
       refuse_admin(change.admin.peer, change.admin.request, protocol::Refusal::kInvalid,
                    changes.error().message);
+    } else if (!room) {
+      refuse_topics(change, room.error());
+    } else if (!changes->puts.empty()) {
+      change.answer = std::move(changes->answer);
+      change.puts = std::move(changes->puts);
+      return write_topics(change);
+    } else {
+      send(change.admin.peer, protocol::AdminReply{change.admin.request, changes->answer});
     }
     topic_changes_.pop_front();
   }
 }
 
-void Core::on_topic_set(ForTopic& purpose, const Result<store::Answer>& answer) {
-  const auto* set = answer ? std::get_if<store::TopicSet>(&*answer) : nullptr;
+void Core::refuse_topics(const TopicChange& change, const Error& full) {
+  ++counters_.topics_refused_full;
+  refuse_admin(change.admin.peer, change.admin.request, protocol::Refusal::kTooLarge, full.message);
+}
+
+// The next portion: as many topics as one call takes that are all to be set, or all to go.
+void Core::write_topics(TopicChange& change) {
+  store::SetTopics set{epoch_, {}};
+  std::size_t bytes = 0;
+  for (std::size_t i = change.done; i < change.puts.size(); ++i) {
+    const TopicPut& put = change.puts[i];
+    std::string definition = put.topic ? to_json(*put.topic) : std::string{};
+    bytes += put.name.size() + definition.size();
+    const bool fits = set.items.size() < store::kTopicsAtOnceMax &&
+                      bytes <= store::kTopicBytesAtOnceMax &&
+                      put.topic.has_value() == change.puts[change.done].topic.has_value();
+    if (!fits) break;  // never the first: no topic is as large as that
+    set.items.push_back({put.name, std::move(definition)});
+  }
+  change.under_way = set.items.size();
+  call(std::move(set), ForTopicsSet{});
+}
+
+void Core::on_topics_set(const Result<store::Answer>& answer) {
+  const auto* set = answer ? std::get_if<store::TopicsSet>(&*answer) : nullptr;
   // Whether Redis has it only a reading of the topics can tell, and that is how a broker starts.
   if (!answer && answer.error().kind == ErrorKind::kReconnect) {
     end(reconnect("a topic's change has an unknown outcome, starting anew: " +
@@ -125,21 +149,19 @@ void Core::on_topic_set(ForTopic& purpose, const Result<store::Answer>& answer) 
   }
   if (ended_) return;  // whoever asked gets the successor's answer
   TopicChange& change = topic_changes_.front();
-  if (!set) {
-    change.failure = answer.error();
-  } else if (set->full) {
-    change.failure = retry_later(
-        fmt::format("there are {} topics, the most there may be: remove some", store::kTopicsMax));
-  } else {
-    topics_.put(std::move(purpose.put));
+  const bool written = set && !set->full;
+  for (; written && change.under_way > 0; --change.under_way) {
+    topics_.put(std::move(change.puts[change.done++]));
   }
-  if (--change.unanswered > 0) return;
-  rebuild_router();
-  if (change.failure) {
-    refuse_admin(change.admin.peer, change.admin.request, refusal_of(*change.failure),
-                 change.failure->message);
-  } else {
+  if (written && change.done < change.puts.size()) return write_topics(change);
+  if (change.done > 0) rebuild_router();
+  if (written) {
     send(change.admin.peer, protocol::AdminReply{change.admin.request, std::move(change.answer)});
+  } else if (set) {
+    refuse_topics(change, too_many_topics());
+  } else {
+    refuse_admin(change.admin.peer, change.admin.request, refusal_of(answer.error()),
+                 answer.error().message);
   }
   topic_changes_.pop_front();
   begin_topic_changes();

@@ -6,6 +6,7 @@
 #include "broker/core_harness.h"
 #include "broker/core_world.h"
 #include "protocol/notification_attributes.h"
+#include "store/encode.h"
 
 namespace fanfare::broker {
 namespace {
@@ -70,15 +71,16 @@ TEST(Topics, CountFromRedisAnswerOnAndOneAfterTheOther) {
   h.admin("subscribe", R"({"name":"orders","function":"mail"})");
   h.admin("subscribe", R"({"name":"orders","function":"bill"})");
   h.admin("subscribe", R"({"name":"nobody","function":"bill"})");
-  EXPECT_EQ(h.waiting_calls<store::SetTopic>(), 1u) << "the second is made of what the first left";
+  EXPECT_EQ(h.waiting_calls<store::SetTopics>(), 1u) << "the second is made of what the first left";
   EXPECT_EQ(h.admin_answer(), nullptr);
-  const auto [first, first_call] = h.take_call<store::SetTopic>();
-  EXPECT_EQ(first_call.definition.find("bill"), std::string::npos);
+  const auto [first, first_call] = h.take_call<store::SetTopics>();
+  EXPECT_EQ(first_call.items.at(0).definition.find("bill"), std::string::npos);
   h.answer(first, retry_later("Redis is loading"));
   EXPECT_EQ(h.admin_answer()["refused"], static_cast<int>(protocol::Refusal::kUnavailable));
-  const auto [second, second_call] = h.take_call<store::SetTopic>();
-  EXPECT_EQ(second_call.definition.find("mail"), std::string::npos) << "Redis has not got that";
-  h.answer(second, store::TopicSet{.existed = true});
+  const auto [second, second_call] = h.take_call<store::SetTopics>();
+  EXPECT_EQ(second_call.items.at(0).definition.find("mail"), std::string::npos)
+      << "Redis has not got that";
+  h.answer(second, store::TopicsSet{});
   EXPECT_THAT(h.admin_answer()["message"], ::testing::StartsWith("no topic")) << "the third";
   EXPECT_EQ(h.admin_answer()["outcome"], "subscribed");
   EXPECT_THAT(route_of(h, 1, notification("orders")), ElementsAre("bill"));
@@ -89,10 +91,10 @@ TEST(Topics, OfUnknownOutcomeAreReadAnewAndNobodyIsTold) {
   h.ask("add_topic", R"({"name":"orders"})");
   h.admin("subscribe", R"({"name":"orders","function":"mail"})");
   h.admin("subscribe", R"({"name":"orders","function":"bill"})");
-  const auto [ticket, call] = h.take_call<store::SetTopic>();
+  const auto [ticket, call] = h.take_call<store::SetTopics>();
   h.answer(ticket, reconnect("the connection is gone"));
   EXPECT_EQ(h.admin_answer(), nullptr);
-  EXPECT_EQ(h.waiting_calls<store::SetTopic>(), 0u) << "nothing is made of what may be otherwise";
+  EXPECT_EQ(h.waiting_calls<store::SetTopics>(), 0u) << "nothing is made of what may be otherwise";
   ASSERT_TRUE(h.core.ended());
   EXPECT_EQ(h.core.ended()->kind, ErrorKind::kReconnect);
 }
@@ -141,6 +143,7 @@ TEST(Topics, HaveChangesWaitOnlyUpToSomeBytes) {
   EXPECT_EQ(h.admin_answer(), nullptr);
   add("c");
   EXPECT_THAT(h.admin_answer()["message"], HasSubstr("too many changes of topics wait"));
+  EXPECT_EQ(h.core.counters().topics_refused_busy, 1u);
   h.answer_all();
   h.answer_all();
   EXPECT_EQ(h.admin_answer()["name"], "a");
@@ -151,10 +154,24 @@ TEST(Topics, HaveChangesWaitOnlyUpToSomeBytes) {
 TEST(Topics, AreFullAtSomeNumber) {
   CoreHarness h(two());
   h.admin("add_topic", R"({"name":"orders"})");
-  const auto [ticket, call] = h.take_call<store::SetTopic>();
-  h.answer(ticket, store::TopicSet{.full = true});
-  EXPECT_THAT(h.admin_answer()["message"], HasSubstr("there are 10000 topics"));
+  const auto [ticket, call] = h.take_call<store::SetTopics>();
+  h.answer(ticket, store::TopicsSet{.full = true});
+  EXPECT_THAT(h.admin_answer()["message"], HasSubstr("over 10000 topics"));
+  EXPECT_EQ(h.core.counters().topics_refused_full, 1u);
   EXPECT_EQ(h.ask("topics", "")["topics"].size(), 0u);
+}
+
+TEST(Topics, TakeNoMoreThanThereIsRoomForInAll) {
+  CoreHarness h(two());
+  nlohmann::json file;
+  for (std::size_t i = 0; i <= store::kTopicsMax; ++i) {
+    file["topics"]["t" + std::to_string(i)] = nlohmann::json::object();
+  }
+  const auto refused = h.ask("declare_topics", file.dump());
+  EXPECT_EQ(refused["refused"], static_cast<int>(protocol::Refusal::kTooLarge));
+  EXPECT_THAT(refused["message"], HasSubstr("over 10000 topics"));
+  EXPECT_EQ(h.core.counters().topics_refused_full, 1u);
+  EXPECT_EQ(h.ask("topics", "")["topics"].size(), 0u) << "all or nothing";
 }
 
 TEST(Topics, OfAFileComeAndGoTogether) {
@@ -234,6 +251,111 @@ TEST(Topics, OutliveTheBroker) {
   const auto published = world.take<protocol::Published>("publisher");
   ASSERT_EQ(published.size(), 1u);
   EXPECT_THAT(published[0].routes, ElementsAre(ElementsAre("bill"), ElementsAre("bill", "mail")));
+}
+
+// A file with topics of all kinds: `size` of them, some with large policies; `number` tells
+// versions of the file apart.
+std::string large_file(std::size_t size, int number) {
+  nlohmann::json topics = nlohmann::json::object();
+  for (std::size_t i = 0; i < size; ++i) {
+    const std::size_t length = i % 12 == 0 ? 15'000 : 10;
+    topics["t" + std::to_string(i)]["subscriptions"] = {
+        {{"function", i % 2 == 0 ? "mail" : "bill"},
+         {"filter", {{"a", {std::string(length, 'x') + std::to_string(number)}}}}}};
+  }
+  return nlohmann::json{{"topics", topics}}.dump();
+}
+
+// Broker and gateway while a file is declared: the broker may die at any of its calls.
+class Declaring {
+ public:
+  Declaring() = default;
+  explicit Declaring(const store::ModelStore& redis) {
+    world_.redis = redis;
+    restart();
+  }
+  const store::ModelStore& redis() const { return world_.redis; }
+
+  std::size_t declare(const std::string& file, std::size_t calls_max = SIZE_MAX) {
+    Core& core = *world_.core;
+    core.on_frame("gateway", protocol::encode(protocol::Admin{++request_, "declare_topics", file}),
+                  world_.now);
+    std::size_t calls = 0;
+    for (bool busy = true; busy;) {
+      core.flush(world_.now);
+      auto waiting = core.take_calls();
+      busy = !waiting.empty();
+      for (auto& [ticket, call] : waiting) {
+        const auto* set = std::get_if<store::SetTopics>(&call);
+        if (!set) {
+          core.on_answer(ticket, world_.redis.call(call), world_.now);
+          continue;
+        }
+        EXPECT_TRUE(store::check(call)) << "portions are as large as calls may be";
+        EXPECT_EQ(waiting.size(), 1u) << "one portion after the other";
+        if (calls == calls_max) return calls;  // before Redis has it
+        auto answer = world_.redis.call(call);
+        if (++calls == calls_max && drop_last_answer) return calls;  // Redis has it, unheard
+        core.on_answer(ticket, std::move(answer), world_.now);
+      }
+    }
+    return calls;
+  }
+  void restart() { world_.start_broker(); }
+  std::string all() {
+    world_.feed("operator", protocol::Admin{++request_, "topics", ""});
+    return world_.take<protocol::AdminReply>("operator").at(0).data;
+  }
+
+  bool drop_last_answer = false;
+
+ private:
+  CoreWorld world_{CoreWorld::Functions{{"mail", ""}, {"bill", ""}}};
+  std::uint64_t request_ = 0;
+};
+
+TEST(Topics, OfALargeFileAreCompleteAfterADeathBetweenPortions) {
+  const std::string old_file = large_file(100, 1), new_file = large_file(300, 2);
+  Declaring undisturbed;
+  undisturbed.declare(old_file);
+  const std::string old_topics = undisturbed.all();
+  const store::ModelStore before = undisturbed.redis();
+  const std::size_t portions = undisturbed.declare(new_file);
+  ASSERT_GT(portions, 1u);
+  const std::string wanted = undisturbed.all();
+  EXPECT_EQ(undisturbed.declare(new_file), 0u);
+  EXPECT_EQ(undisturbed.declare(R"({"topics":{}})"), 2u) << "300 topics go";
+
+  bool some_in_between = false;
+  for (std::size_t dies_at = 0; dies_at <= portions; ++dies_at) {
+    for (const bool heard : {true, false}) {
+      Declaring declaring(before);
+      declaring.drop_last_answer = !heard;
+      declaring.declare(new_file, dies_at);
+      declaring.restart();
+      const std::string left = declaring.all();
+      some_in_between = some_in_between || (left != old_topics && left != wanted);
+      EXPECT_EQ(declaring.declare(new_file), portions - dies_at) << "only what is missing";
+      EXPECT_EQ(declaring.all(), wanted);
+      declaring.restart();
+      EXPECT_EQ(declaring.all(), wanted) << "and Redis has it";
+    }
+  }
+  EXPECT_TRUE(some_in_between) << "else nothing was tried";
+}
+
+TEST(Topics, OfAFileRemainAsFarAsRedisTookThem) {
+  CoreHarness h(two());
+  h.admin("declare_topics", large_file(300, 1));
+  const auto [first, first_call] = h.take_call<store::SetTopics>();
+  h.answer(first, store::TopicsSet{});
+  const auto [second, second_call] = h.take_call<store::SetTopics>();
+  EXPECT_EQ(h.waiting_calls<store::SetTopics>(), 0u);
+  h.answer(second, retry_later("Redis has no memory"));
+  EXPECT_EQ(h.admin_answer()["refused"], static_cast<int>(protocol::Refusal::kUnavailable));
+  EXPECT_EQ(h.ask("topics", "")["topics"].size(), first_call.items.size());
+  EXPECT_EQ(h.ask("declare_topics", large_file(300, 1))["changed"], 300 - first_call.items.size());
+  EXPECT_EQ(h.ask("topics", "")["topics"].size(), 300u);
 }
 
 // Nobody is told that an event has no subscribers before they are known.

@@ -61,6 +61,8 @@ struct Counters {
   std::uint64_t invocations_lost = 0;  // their worker vanished: whether they ran is unknown
   std::uint64_t waits_refused = 0;
   std::uint64_t admin_refused = 0;
+  std::uint64_t topics_refused_full = 0;  // changes: among admin_refused, as the next
+  std::uint64_t topics_refused_busy = 0;  // too many wait
   std::uint64_t hellos_refused = 0;
 
   std::uint64_t workers_joined = 0;

@@ -223,6 +223,10 @@ std::string metrics_text(const Core& core) {
           {{{}, c.waits_refused}});
   counter("fanfare_requests_refused_total", "Other requests refused, by what was asked.",
           {{{{"request", "admin"}}, c.admin_refused}, {{{"request", "hello"}}, c.hellos_refused}});
+  counter("fanfare_topic_changes_refused_total",
+          "Changes of topics refused, by reason; among the requests refused.",
+          {{{{"reason", "full"}}, c.topics_refused_full},
+           {{{"reason", "busy"}}, c.topics_refused_busy}});
   counter("fanfare_workers_joined_total", "Worker sessions opened.", {{{}, c.workers_joined}});
   counter("fanfare_workers_lost_total", "Workers that vanished.", {{{}, c.workers_lost}});
   counter("fanfare_sends_failed_total", "Messages to peers that were gone or did not read.",

@@ -92,22 +92,70 @@ std::optional<Topic> declared_anew(Topic topic, const std::vector<Subscription>*
 
 }  // namespace
 
+Error too_many_topics() {
+  return reject(
+      fmt::format("there would be over {} topics, the most there may be: remove some first",
+                  store::kTopicsMax));
+}
+
 Result<void> TopicTable::load(const std::string& name, std::string_view definition) {
   auto topic = topic_from_json(definition);
-  if (!topic) {
-    topics_[name] = {.from_operator = true};
-    return topic.error();
-  }
-  topics_[name] = *std::move(topic);
-  return {};
+  put({name, topic ? *topic : Topic{.from_operator = true}});
+  return topic ? Result<void>{} : topic.error();
 }
 
 void TopicTable::put(TopicPut put) {
-  if (put.topic) {
-    topics_[put.name] = *std::move(put.topic);
-  } else {
-    topics_.erase(put.name);
+  if (const auto held = topics_.find(put.name); held != topics_.end()) {
+    all_ -= size_of(put.name, held->second);
+    topics_.erase(held);
   }
+  if (!put.topic) return;
+  all_ += size_of(put.name, *put.topic);
+  topics_.emplace(std::move(put.name), *std::move(put.topic));
+}
+
+TopicTable::Size& TopicTable::Size::operator+=(const Size& more) {
+  topics += more.topics;
+  subscriptions += more.subscriptions;
+  bytes += more.bytes;
+  return *this;
+}
+
+TopicTable::Size& TopicTable::Size::operator-=(const Size& less) {
+  topics -= less.topics;
+  subscriptions -= less.subscriptions;
+  bytes -= less.bytes;
+  return *this;
+}
+
+TopicTable::Size TopicTable::size_of(const std::string& name, const Topic& topic) {
+  return {1, topic.subscriptions.size(), name.size() + to_json(topic).size()};
+}
+
+Result<void> TopicTable::room_for(const std::vector<TopicPut>& puts) const {
+  Size after = all_;
+  for (const TopicPut& put : puts) {
+    if (const auto held = topics_.find(put.name); held != topics_.end()) {
+      after -= size_of(put.name, held->second);
+    }
+    if (!put.topic) continue;
+    after += size_of(put.name, *put.topic);
+    if (auto fine = check_size(put.name, *put.topic); !fine) return fine.error();
+  }
+  if (after.topics > std::max(all_.topics, store::kTopicsMax)) return too_many_topics();
+  if (after.subscriptions > std::max(all_.subscriptions, kAllSubscriptionsMax)) {
+    return reject(fmt::format(
+        "there would be over {} subscriptions, the most there may be of all topics together: end "
+        "some, or let functions match {{\"source\": [\"/topics/NAME\"]}} in their manifests",
+        kAllSubscriptionsMax));
+  }
+  if (after.bytes > std::max(all_.bytes, kAllDefinitionsMax)) {
+    return reject(fmt::format(
+        "the definitions of all topics would be over {} MiB together, the most there may be: end "
+        "subscriptions, or make their filter policies smaller",
+        kAllDefinitionsMax >> 20));
+  }
+  return {};
 }
 
 Error TopicTable::unknown(const std::string& name) const {
@@ -133,10 +181,7 @@ Result<TopicChanges> TopicTable::declare(std::string_view text) const {
       changes.puts.push_back({name, declared_anew({}, &subscriptions)});
     }
   }
-  for (const TopicPut& put : changes.puts) {
-    if (!put.topic) continue;
-    if (auto fine = check_size(put.name, *put.topic); !fine) return fine.error();
-  }
+  std::ranges::stable_partition(changes.puts, [](const TopicPut& put) { return !put.topic; });
   changes.answer =
       ordered_json{{"topics", declared->size()}, {"changed", changes.puts.size()}}.dump();
   return changes;
@@ -169,11 +214,7 @@ Result<TopicChanges> TopicTable::changes(std::string_view verb, std::string_view
         fmt::format("no function is named '{}': deploy it first", subscription->function));
   }
   if (auto fine = check_policy(name, *subscription); !fine) return fine.error();
-  TopicChanges changes = subscribe(name, std::move(topic), *std::move(subscription));
-  for (const TopicPut& put : changes.puts) {
-    if (auto fine = check_size(put.name, *put.topic); !fine) return fine.error();
-  }
-  return changes;
+  return subscribe(name, std::move(topic), *std::move(subscription));
 }
 
 std::vector<std::string> TopicTable::topics_of(std::string_view function) const {

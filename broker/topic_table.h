@@ -22,6 +22,10 @@
 namespace fanfare::broker {
 
 inline constexpr std::size_t kSubscriptionsMax = 256;  // of a topic
+// Of all topics together, of which there are store::kTopicsMax at most. What they come to with an
+// answer's trimmings fits into a frame.
+inline constexpr std::size_t kAllSubscriptionsMax = 10'000;
+inline constexpr std::size_t kAllDefinitionsMax = 8u << 20;  // bytes, with names
 
 // What a topic is to become; nothing: it goes.
 struct TopicPut {
@@ -29,9 +33,11 @@ struct TopicPut {
   std::optional<Topic> topic;
 };
 struct TopicChanges {
-  std::vector<TopicPut> puts;  // none: all is as it should be
+  std::vector<TopicPut> puts;  // those that go first; none: all is as it should be
   std::string answer;          // to whoever asked, JSON
 };
+
+Error too_many_topics();
 
 class TopicTable {
  public:
@@ -46,6 +52,8 @@ class TopicTable {
   // its body as docs/protocol.md has it. kReject says what is wrong with it and what to do.
   Result<TopicChanges> changes(std::string_view verb, std::string_view body,
                                const IsDeployed& is_deployed) const;
+  // kReject says what there would be too much of. What does not grow is taken, however large it is.
+  Result<void> room_for(const std::vector<TopicPut>& puts) const;
 
   // The topics to which a function subscribes.
   std::vector<std::string> topics_of(std::string_view function) const;
@@ -56,7 +64,16 @@ class TopicTable {
   Error unknown(const std::string& name) const;
   Result<TopicChanges> declare(std::string_view body) const;
 
+  // What topics come to: the bounds above are about these.
+  struct Size {
+    std::size_t topics = 0, subscriptions = 0, bytes = 0;
+    Size& operator+=(const Size& more);
+    Size& operator-=(const Size& less);
+  };
+  static Size size_of(const std::string& name, const Topic& topic);
+
   std::map<std::string, Topic> topics_;
+  Size all_;
 };
 
 }  // namespace fanfare::broker

@@ -20,6 +20,7 @@ struct Topics {
   std::string operator()(std::string_view verb, const std::string& body) {
     auto changes = table.changes(verb, body, kAll);
     if (!changes) return changes.error().message;
+    if (const auto room = table.room_for(changes->puts); !room) return room.error().message;
     for (TopicPut& put : changes->puts) {
       changed.push_back(put.name);
       // As Redis has it, and a later broker reads it.
@@ -129,6 +130,63 @@ TEST(TopicTable, HasRoomForSoManySubscribers) {
                                    R"(","filter":{"a":[")" + std::string(15'000, 'x') + "\"]}}");
   }
   EXPECT_THAT(said, HasSubstr("over 128 KiB together"));
+}
+
+// A file of topics with so many subscribers each, and policies so long.
+std::string file_of(int topics, int subscribers, std::size_t policy_bytes) {
+  nlohmann::json file;
+  for (int t = 0; t < topics; ++t) {
+    auto& list = file["topics"]["t" + std::to_string(t)]["subscriptions"];
+    for (int s = 0; s < subscribers; ++s) {
+      nlohmann::json one{{"function", "f" + std::to_string(s)}};
+      if (policy_bytes > 0) one["filter"] = {{"a", {std::string(policy_bytes, 'x')}}};
+      list.push_back(std::move(one));
+    }
+  }
+  return file.dump();
+}
+
+TEST(TopicTable, HasRoomForSoMuchInAll) {
+  Topics topics;
+  EXPECT_THAT(topics("declare_topics", file_of(41, 250, 0)), HasSubstr("over 10000 subscriptions"));
+  EXPECT_TRUE(topics.table.topics().empty()) << "all or nothing";
+
+  EXPECT_THAT(topics("declare_topics", file_of(40, 250, 0)), HasSubstr(R"("changed":40)"));
+  EXPECT_THAT(topics("add_topic", R"({"name":"more"})"), HasSubstr("added"));
+  EXPECT_THAT(topics("subscribe", R"({"name":"more","function":"f"})"),
+              HasSubstr("over 10000 subscriptions"));
+  topics("declare_topics", file_of(2, 250, 0));
+  EXPECT_THAT(topics("subscribe", R"({"name":"more","function":"f"})"), HasSubstr("subscribed"));
+
+  // As large as there may be, and what anybody is told of it still fits into a frame.
+  EXPECT_THAT(topics("declare_topics", file_of(77, 7, 15'000)), HasSubstr(R"("topics":77)"));
+  const std::size_t told = topics.all().size();
+  EXPECT_GT(told, 7u << 20);
+  EXPECT_LT(told, 16u << 20);
+  std::string said;
+  for (int i = 0; i < 30 && said.find("MiB") == said.npos; ++i) {
+    const std::string name = R"({"name":"more)" + std::to_string(i / 7) + "\"";
+    topics("add_topic", name + "}");
+    said = topics("subscribe", name + R"(,"function":"f)" + std::to_string(i) +
+                                   R"(","filter":{"a":[")" + std::string(15'000, 'x') + "\"]}}");
+  }
+  EXPECT_THAT(said, HasSubstr("over 8 MiB together"));
+}
+
+// A version before this took more: what is there stays, and what makes it less is taken.
+TEST(TopicTable, ThatIsFullerThanItMayBeOnlyShrinks) {
+  Topics topics;
+  for (int t = 0; t < 45; ++t) {
+    Topic topic{.from_operator = true};
+    for (int s = 100; s < 350; ++s) topic.subscriptions.push_back({"f" + std::to_string(s), ""});
+    topics.table.put({"t" + std::to_string(t), topic});
+  }
+  EXPECT_THAT(topics("subscribe", R"({"name":"t1","function":"more"})"),
+              HasSubstr("over 10000 subscriptions"));
+  EXPECT_THAT(topics("unsubscribe", R"({"name":"t1","function":"f200"})"),
+              HasSubstr("unsubscribed"));
+  EXPECT_THAT(topics("subscribe", R"({"name":"t2","function":"f200","filter":{"a":["b"]}})"),
+              HasSubstr("replaced"));
 }
 
 TEST(TopicTable, TheFilesTopicsAreAsTheFileHasThem) {

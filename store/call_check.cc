@@ -154,12 +154,27 @@ struct Checker {
                          call.row_before.size() <= kScheduleRowMax;
     return has_row ? check_schedule(call.name) : reject("a row of the ledger is 1 to 256 bytes");
   }
-  Result<void> operator()(const SetTopic& call) {
-    if (call.definition.size() > kTopicDefinitionMax) {
-      return reject("a topic's definition is over 128 KiB");
+  Result<void> operator()(const SetTopics& call) {
+    if (call.items.empty() || call.items.size() > kTopicsAtOnceMax) {
+      return reject("1 to 256 topics are set at once");
     }
-    if (protocol::is_function_name(call.name)) return {};
-    return reject("not a topic's name: " + std::string{call.name.substr(0, 64)});
+    std::size_t bytes = 0;
+    std::set<std::string_view> names;
+    for (const auto& item : call.items) {
+      bytes += item.name.size() + item.definition.size();
+      if (item.definition.size() > kTopicDefinitionMax) {
+        return reject("a topic's definition is over 128 KiB");
+      }
+      if (!protocol::is_function_name(item.name)) {
+        return reject("not a topic's name: " + item.name.substr(0, 64));
+      }
+      if (!names.insert(item.name).second) return reject("a topic is set twice in one call");
+      if (item.definition.empty() != call.items.front().definition.empty()) {
+        return reject("topics are set and removed in calls of their own");
+      }
+    }
+    if (bytes <= kTopicBytesAtOnceMax) return {};
+    return reject("topics that are set at once are over 256 KiB");
   }
   Result<void> operator()(const ReadLetters& call) { return letters(call, call.letters.size()); }
   Result<void> operator()(const PurgeLetters& call) { return letters(call, call.letters.size()); }

@@ -67,7 +67,11 @@ struct Sizer {
   }
   std::size_t operator()(const WriteRows& call) const { return call.packed.size(); }
   std::size_t operator()(const SetSchedule& call) const { return call.definition.size(); }
-  std::size_t operator()(const SetTopic& call) const { return call.definition.size(); }
+  std::size_t operator()(const SetTopics& call) const {
+    std::size_t bytes = 0;
+    for (const auto& item : call.items) bytes += item.name.size() + item.definition.size();
+    return bytes;
+  }
   std::size_t operator()(const Fire& call) const {
     std::size_t sum = 2 * kScheduleRowMax;
     for (const std::string& event : call.packed_events) sum += event.size() + 16;

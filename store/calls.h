@@ -465,11 +465,11 @@ using Call =
     std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Survey, Recall, ListFunctions,
                  Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes, ReadOutbox, SetState,
                  Lookup, GetRows, ListRows, WriteRows, Meter, Find, ReadLetters, Redrive,
-                 PurgeLetters, SetSchedule, Fire, ListSchedules, GetRevision, SetTopic, ListTopics>;
+                 PurgeLetters, SetSchedule, Fire, ListSchedules, GetRevision, SetTopics, ListTopics>;
 using Answer =
     std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
                  FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts, OutboxPage,
                  StateSet, LookedUp, Rows, RowsWritten, Metered, Found, LetterList, Purged,
-                 ScheduleSet, Fired, ScheduleList, Revision, TopicSet, TopicList>;
+                 ScheduleSet, Fired, ScheduleList, Revision, TopicsSet, TopicList>;
 
 }  // namespace fanfare::store

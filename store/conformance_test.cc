@@ -44,9 +44,7 @@ struct Printer {
     for (const auto& line : lines) text += line;
     return text;
   }
-  std::string operator()(const TopicSet& a) const {
-    return fmt::format("topic set {} {}", a.existed, a.full);
-  }
+  std::string operator()(const TopicsSet& a) const { return fmt::format("topics set {}", a.full); }
   std::string operator()(const TopicList& a) const {
     std::set<std::string> lines;  // in no order
     for (const auto& item : a.items) {
@@ -473,13 +471,20 @@ class Caller {
     return meter;
   }
 
+  Call topics(const std::string& name) {
+    SetTopics set{epoch(), {}};
+    const std::string definition = chance(40) ? "" : fmt::format("{{{}}}", number(1, 2));
+    set.items = {{name, definition}, {"c", definition}};
+    return set;
+  }
+
   Call registry() {
     const std::string name = chance(50) ? "a" : "b";
     switch (number(0, 10)) {
       case 9:
         return ListTopics{};
       case 10:
-        return SetTopic{epoch(), name, chance(40) ? "" : fmt::format("{{{}}}", number(1, 2))};
+        return topics(name);
       case 0:
         return ListFunctions{};
       case 1:

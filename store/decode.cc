@@ -266,9 +266,7 @@ struct Decoder {
     return Answer{Revision{static_cast<std::uint64_t>(reply.integer())}};
   }
 
-  Result<Answer> operator()(const SetTopic&) {
-    return Answer{TopicSet{reply.integer() == 1, reply.integer() == -1}};
-  }
+  Result<Answer> operator()(const SetTopics&) { return Answer{TopicsSet{reply.integer() == -1}}; }
 
   Result<Answer> operator()(const ListTopics&) {
     if (reply.size() % 2 != 1) return unexpected("topics");

@@ -414,13 +414,16 @@ struct Encoder {
     out.add(kSchedulesRevisionKey);
   }
 
-  void operator()(const SetTopic& call) {
-    start(out, call.definition.empty() ? "fanfare_remove_topic" : "fanfare_set_topic", 2);
+  void operator()(const SetTopics& call) {
+    const bool removes = !call.items.empty() && call.items.front().definition.empty();
+    start(out, removes ? "fanfare_remove_topics" : "fanfare_set_topics", 2);
     out.add(kMetaKey);
     out.add(kTopicsKey);
     out.add_number(call.epoch);
-    out.add(call.name);
-    out.add(call.definition);
+    for (const auto& item : call.items) {
+      out.add(item.name);
+      out.add(item.definition);
+    }
   }
 
   void operator()(const ListTopics& call) {

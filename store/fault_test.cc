@@ -192,6 +192,7 @@ std::vector<Story> stories() {
   buried.push_back(bury_of({{one, 3, {1, 2}}}));
   buried.push_back(bury_of({{two, 1, {0}}}, protocol::Status::kExpired));
   const std::vector<Ends> many{{one, 3, {0, 1, 2}}, {two, 1, {0}}};
+  const std::vector<Call> topics{SetTopics{1, {{"t", "{}"}, {"u", "{}"}}}};
   const std::vector<Call> fired{SetSchedule{"s", "{}"}, Fire{"s", 1, "", "row", {"e0"}}};
   return {
       {"begin", {}, Begin{}},
@@ -281,9 +282,9 @@ std::vector<Story> stories() {
       {"fire", {SetSchedule{"s", "{}"}}, Fire{"s", 1, "", "row", {"e0", "e1", "e2"}}},
       {"fire again", fired, Fire{"s", 1, "row", "next", {"e1"}}},
       {"fire what has fired", fired, Fire{"s", 1, "", "row", {"e0"}}},
-      {"set a topic", {}, SetTopic{1, "t", "{}"}},
-      {"set a topic anew", {SetTopic{1, "t", "{}"}}, SetTopic{1, "t", "{1}"}},
-      {"remove a topic", {SetTopic{1, "t", "{}"}}, SetTopic{1, "t", ""}},
+      {"set topics", {}, SetTopics{1, {{"t", "{}"}, {"u", "{}"}}}},
+      {"set topics anew", topics, SetTopics{1, {{"t", "{1}"}, {"v", "{}"}, {"u", "{2}"}}}},
+      {"remove topics", topics, SetTopics{1, {{"t", ""}, {"v", ""}, {"u", ""}}}},
       {"note a worker", {}, NoteWorker{1, "w", "x"}},
       {"forget a worker", {NoteWorker{1, "w", "x"}}, NoteWorker{1, "w", "x", true}},
   };

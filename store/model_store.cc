@@ -551,17 +551,20 @@ struct ModelStore::Answering {
     return Answer{Revision{store.schedules_revision_}};
   }
 
-  Result<Answer> operator()(const SetTopic& call) {
+  Result<Answer> operator()(const SetTopics& call) {
     if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
-    const bool existed = store.topics_.contains(call.name);
-    if (call.definition.empty()) {
-      store.topics_.erase(call.name);
-    } else if (!existed && store.topics_.size() >= kTopicsMax) {
-      return Answer{TopicSet{.full = true}};
-    } else {
-      store.topics_[call.name] = call.definition;
+    auto topics = store.topics_;
+    const std::size_t before = topics.size();
+    for (const auto& item : call.items) {
+      if (item.definition.empty()) {
+        topics.erase(item.name);
+      } else {
+        topics[item.name] = item.definition;
+      }
     }
-    return Answer{TopicSet{.existed = existed}};
+    if (topics.size() > std::max(before, kTopicsMax)) return Answer{TopicsSet{.full = true}};
+    store.topics_ = std::move(topics);
+    return Answer{TopicsSet{}};
   }
 
   Result<Answer> operator()(const ListTopics&) {

@@ -11,16 +11,21 @@ namespace fanfare::store {
 
 inline constexpr std::size_t kTopicsMax = 10'000;
 inline constexpr std::size_t kTopicDefinitionMax = 128u << 10;
+inline constexpr std::size_t kTopicsAtOnceMax = 256;
+inline constexpr std::size_t kTopicBytesAtOnceMax = 256u << 10;  // names and definitions
 
-// Defines a topic, or with an empty definition removes it. Fenced by the epoch.
-struct SetTopic {
+// Defines topics, each name once, or removes them: those of one call all have a definition, or none
+// has. All are written or none. Fenced by the epoch.
+struct SetTopics {
+  struct Item {
+    std::string name;
+    std::string definition;
+  };
   std::uint32_t epoch = 0;
-  std::string name;
-  std::string definition;
+  std::vector<Item> items;  // 1 to kTopicsAtOnceMax, and kTopicBytesAtOnceMax
 };
-struct TopicSet {
-  bool existed = false;
-  bool full = false;  // there are kTopicsMax already: nothing was written
+struct TopicsSet {
+  bool full = false;  // there would be more than kTopicsMax: nothing was written
 };
 
 // A part of all topics, in no order; one that is there all the time is told at least once. Read

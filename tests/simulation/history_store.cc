@@ -55,8 +55,8 @@ void History::on_applied(const store::Call& call, const store::Answer& answer) {
     check_fence(deploy->epoch, "a deployment");
   } else if (const auto* state = std::get_if<store::SetState>(&call)) {
     check_fence(state->epoch, "a function's new state");
-  } else if (const auto* topic = std::get_if<store::SetTopic>(&call)) {
-    check_fence(topic->epoch, "a topic");
+  } else if (const auto* topic = std::get_if<store::SetTopics>(&call)) {
+    check_fence(topic->epoch, "topics");
   } else if (const auto* note = std::get_if<store::NoteWorker>(&call)) {
     check_fence(note->epoch, "a worker's registration");
     if (note->gone) {

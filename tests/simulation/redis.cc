@@ -34,7 +34,7 @@ const char* name_of(const store::Call& call) {
       "read_outbox",   "set_state",    "lookup",      "get_rows",       "list_rows",
       "write_rows",    "meter",        "find",        "letters",        "redrive",
       "purge_letters", "set_schedule", "fire",        "list_schedules", "get_revision",
-      "set_topic",     "list_topics"};
+      "set_topics",    "list_topics"};
   static_assert(std::size(kNames) == std::variant_size_v<store::Call>);
   return kNames[call.index()];
 }
