@@ -65,6 +65,20 @@ TEST(Topics, AreSubscribedToThroughADeployment) {
   EXPECT_EQ(h.ask("remove", R"({"name":"mail"})")["existed"], true);
 }
 
+TEST(Topics, ReachSubscribersFromTheirDeploymentOn) {
+  CoreHarness h(two());
+  const auto declared = h.ask("declare_topics", R"({"topics":{"orders":{"subscriptions":[
+      {"function":"later"},{"function":"mail"}]}}})");
+  EXPECT_EQ(declared["not_deployed"], nlohmann::json{"later"});
+  EXPECT_EQ(h.ask("subscribe", R"({"name":"orders","function":"never"})")["deployed"], false);
+  EXPECT_EQ(h.ask("subscribe", R"({"name":"orders","function":"bill"})")["deployed"], true);
+  EXPECT_THAT(route_of(h, 1, notification("orders")), ElementsAre("bill", "mail"));
+  h.ask(
+      "deploy",
+      nlohmann::json{{"name", "later"}, {"manifest", ""}, {"digest", std::string(64, 'e')}}.dump());
+  EXPECT_THAT(route_of(h, 2, notification("orders")), ElementsAre("bill", "later", "mail"));
+}
+
 TEST(Topics, CountFromRedisAnswerOnAndOneAfterTheOther) {
   CoreHarness h(two());
   h.ask("add_topic", R"({"name":"orders"})");
@@ -116,8 +130,8 @@ TEST(Topics, DoNotGetASubscriberThatIsGone) {
   EXPECT_EQ(refused(), unavailable) << "it is about to go";
   h.answer_all();
   EXPECT_EQ(h.admin_answer()["existed"], true);
-  EXPECT_THAT(h.ask("subscribe", R"({"name":"orders","function":"bill"})")["message"],
-              HasSubstr("deploy it first"));
+  EXPECT_EQ(h.ask("subscribe", R"({"name":"orders","function":"bill"})")["deployed"], false)
+      << "it is gone, as who subscribes is told";
 }
 
 TEST(Topics, AreNotNestedSoDeepThatTheBrokerFalls) {

@@ -95,8 +95,8 @@ void set_in(std::vector<Subscription>& all, Subscription subscription) {
              std::move(subscription));
 }
 
-Result<std::map<std::string, std::vector<Subscription>>> read_declared(const ordered_json& body) {
-  std::map<std::string, std::vector<Subscription>> declared;
+Result<Declared> read_declared(const ordered_json& body) {
+  Declared declared;
   const auto topics = body.find("topics");
   if (topics == body.end() || !topics->is_object()) {
     return reject("declare_topics needs the topics: {\"topics\": {NAME: {\"subscriptions\": []}}}");

@@ -49,7 +49,7 @@ Result<Subscription> read_subscription(const nlohmann::ordered_json& json);
 Result<void> check_policy(const std::string& topic, const Subscription& subscription);
 
 // The file's topics, as they are declared: {"topics": {NAME: {"subscriptions": […]}}}.
-Result<std::map<std::string, std::vector<Subscription>>> read_declared(
-    const nlohmann::ordered_json& body);
+using Declared = std::map<std::string, std::vector<Subscription>>;
+Result<Declared> read_declared(const nlohmann::ordered_json& body);
 
 }  // namespace fanfare::broker

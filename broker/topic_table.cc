@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/nearest.h"
 #include "protocol/ids.h"
@@ -68,15 +69,32 @@ TopicChanges unsubscribe(const std::string& name, Topic topic, const std::string
   return change_to(name, std::move(topic), answer_of(name, "unsubscribed", file));
 }
 
-TopicChanges subscribe(const std::string& name, Topic topic, Subscription subscription) {
+TopicChanges subscribe(const std::string& name, Topic topic, Subscription subscription,
+                       bool deployed) {
   auto& all = topic.subscriptions;
   const bool file = find_in(all, subscription.function, true) != all.end();
   const auto at = find_in(all, subscription.function, false);
   const bool has = at != all.end();
-  if (has && *at == subscription) return {{}, answer_of(name, "unchanged", file)};
+  const bool same = has && *at == subscription;
+  const char* const outcome = same ? "unchanged" : has ? "replaced" : "subscribed";
+  const ordered_json told{
+      {"name", name}, {"outcome", outcome}, {"file", file}, {"deployed", deployed}};
+  std::string answer = told.dump();
+  if (same) return {{}, std::move(answer)};
   set_in(all, std::move(subscription));
   topic.from_operator = true;
-  return change_to(name, std::move(topic), answer_of(name, has ? "replaced" : "subscribed", file));
+  return change_to(name, std::move(topic), std::move(answer));
+}
+
+std::set<std::string> not_deployed(const Declared& declared,
+                                   const TopicTable::IsDeployed& is_deployed) {
+  std::set<std::string> missing;
+  for (const auto& [name, subscriptions] : declared) {
+    for (const Subscription& one : subscriptions) {
+      if (!is_deployed(one.function)) missing.insert(one.function);
+    }
+  }
+  return missing;
 }
 
 // A topic once the file has, or has no more, these subscriptions.
@@ -167,7 +185,8 @@ Error TopicTable::unknown(const std::string& name) const {
       meant.empty() ? "; `fanfare topic add` makes one" : "; did you mean " + meant + "?"));
 }
 
-Result<TopicChanges> TopicTable::declare(std::string_view text) const {
+Result<TopicChanges> TopicTable::declare(std::string_view text,
+                                         const IsDeployed& is_deployed) const {
   auto declared = read_declared(ordered_json::parse(text, nullptr, false));
   if (!declared) return declared.error();
   TopicChanges changes;
@@ -182,8 +201,10 @@ Result<TopicChanges> TopicTable::declare(std::string_view text) const {
     }
   }
   std::ranges::stable_partition(changes.puts, [](const TopicPut& put) { return !put.topic; });
-  changes.answer =
-      ordered_json{{"topics", declared->size()}, {"changed", changes.puts.size()}}.dump();
+  changes.answer = ordered_json{{"topics", declared->size()},
+                                {"changed", changes.puts.size()},
+                                {"not_deployed", not_deployed(*declared, is_deployed)}}
+                       .dump();
   return changes;
 }
 
@@ -191,7 +212,7 @@ Result<TopicChanges> TopicTable::changes(std::string_view verb, std::string_view
                                          const IsDeployed& is_deployed) const {
   const ordered_json body = ordered_json::parse(text, nullptr, false);
   if (!body.is_object()) return reject("the body is not a JSON object");
-  if (verb == "declare_topics") return declare(text);
+  if (verb == "declare_topics") return declare(text, is_deployed);
   const auto named = body.find("name");
   const std::string name =
       named != body.end() && named->is_string() ? named->get<std::string>() : std::string{};
@@ -209,12 +230,9 @@ Result<TopicChanges> TopicTable::changes(std::string_view verb, std::string_view
   if (verb == "unsubscribe") return unsubscribe(name, std::move(topic), subscription->function);
   if (verb != "subscribe") return reject(fmt::format("unknown verb '{}'", verb));
   if (held == topics_.end()) return unknown(name);
-  if (!is_deployed(subscription->function)) {
-    return reject(
-        fmt::format("no function is named '{}': deploy it first", subscription->function));
-  }
   if (auto fine = check_policy(name, *subscription); !fine) return fine.error();
-  return subscribe(name, std::move(topic), *std::move(subscription));
+  const bool deployed = is_deployed(subscription->function);
+  return subscribe(name, std::move(topic), *std::move(subscription), deployed);
 }
 
 std::vector<std::string> TopicTable::topics_of(std::string_view function) const {

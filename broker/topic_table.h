@@ -48,6 +48,9 @@ class TopicTable {
   Result<void> load(const std::string& name, std::string_view definition);
   void put(TopicPut put);
 
+  // A function may subscribe before it is deployed; the answer says so, and it gets what is
+  // published once it is.
+  //
   // What `verb` would do: add_topic, remove_topic, subscribe, unsubscribe or declare_topics, with
   // its body as docs/protocol.md has it. kReject says what is wrong with it and what to do.
   Result<TopicChanges> changes(std::string_view verb, std::string_view body,
@@ -62,7 +65,7 @@ class TopicTable {
 
  private:
   Error unknown(const std::string& name) const;
-  Result<TopicChanges> declare(std::string_view body) const;
+  Result<TopicChanges> declare(std::string_view body, const IsDeployed& is_deployed) const;
 
   // What topics come to: the bounds above are about these.
   struct Size {

@@ -94,8 +94,6 @@ TEST(TopicTable, SaysWhatIsWrongAndWhatToDo) {
               HasSubstr("did you mean orders?"));
   EXPECT_THAT(topics("subscribe", R"({"name":"zebras","function":"mail"})"),
               HasSubstr("`fanfare topic add`"));
-  EXPECT_THAT(topics("subscribe", R"({"name":"orders","function":"missing"})"),
-              HasSubstr("deploy it first"));
   EXPECT_THAT(topics("subscribe", R"({"name":"orders"})"), HasSubstr("is no function's name"));
   EXPECT_THAT(topics("subscribe", R"({"name":"orders","function":"f","filter":{"a":1}})"),
               HasSubstr("orders, f: filter policy field 'a'"));
@@ -111,6 +109,17 @@ TEST(TopicTable, SaysWhatIsWrongAndWhatToDo) {
   EXPECT_THAT(topics("add_topic", "[]"), HasSubstr("not a JSON object"));
   EXPECT_THAT(topics("declare_topics", "{}"), HasSubstr("needs the topics"));
   EXPECT_TRUE(topics.changed.empty());
+}
+
+TEST(TopicTable, TakesSubscribersThatAreNotDeployedAndSaysSo) {
+  Topics topics;
+  topics("add_topic", R"({"name":"orders"})");
+  for (const char* outcome : {"subscribed", "unchanged"}) {
+    EXPECT_EQ(topics("subscribe", R"({"name":"orders","function":"missing"})"),
+              R"({"name":"orders","outcome":")" + std::string(outcome) +
+                  R"(","file":false,"deployed":false})");
+  }
+  EXPECT_THAT(topics.all(), HasSubstr(R"({"function":"missing","file":false,"deployed":false})"));
 }
 
 TEST(TopicTable, HasRoomForSoManySubscribers) {
@@ -198,15 +207,17 @@ TEST(TopicTable, TheFilesTopicsAreAsTheFileHasThem) {
   const std::string file =
       R"({"topics":{"both":{"subscriptions":[{"function":"mail","filter":{"a":["b"]}}]},)"
       R"("new":{"subscriptions":[{"function":"missing"}]}}})";
-  EXPECT_EQ(topics("declare_topics", file), R"({"topics":2,"changed":2})");
+  EXPECT_EQ(topics("declare_topics", file),
+            R"({"topics":2,"changed":2,"not_deployed":["missing"]})");
   EXPECT_THAT(topics.take_changed(), ElementsAre("both", "new"));
-  EXPECT_EQ(topics("declare_topics", file), R"({"topics":2,"changed":0})");
+  EXPECT_EQ(topics("declare_topics", file),
+            R"({"topics":2,"changed":0,"not_deployed":["missing"]})");
   EXPECT_THAT(topics.all(), HasSubstr(R"({"function":"missing","file":true,"deployed":false})"));
   EXPECT_EQ(
       topics("declare_topics",
              R"({"topics":{"both":{"subscriptions":[{"function":"mail","filter":{"a":["b"]}}]},)"
              R"("new":{"subscriptions":[{"function":"missing"}]},"asked":{}}})"),
-      R"({"topics":3,"changed":1})");
+      R"({"topics":3,"changed":1,"not_deployed":["missing"]})");
   EXPECT_THAT(topics("add_topic", R"({"name":"asked"})"), HasSubstr("added"));
   EXPECT_THAT(topics("add_topic", R"({"name":"asked"})"), HasSubstr("unchanged"));
   EXPECT_THAT(topics("subscribe", R"({"name":"new","function":"bill"})"), HasSubstr("subscribed"));
@@ -247,12 +258,13 @@ TEST(TopicTable, OneSideTakesBackWhatTheOtherWantsToo) {
     Topics topics;
     if (file_first) topics("declare_topics", file);
     topics("add_topic", R"({"name":"orders"})");
-    EXPECT_EQ(topics("subscribe", mine), R"({"name":"orders","outcome":"subscribed","file":)" +
-                                             std::string(file_first ? "true}" : "false}"));
+    EXPECT_EQ(topics("subscribe", mine), std::string{R"({"name":"orders","outcome":"subscribed")"} +
+                                             R"(,"file":)" + (file_first ? "true" : "false") +
+                                             R"(,"deployed":true})");
     if (!file_first) topics("declare_topics", file);
     EXPECT_EQ(topics.all(), only(both_flags, of_file + "," + of_operator));
     EXPECT_THAT(topics("subscribe", mine), HasSubstr("unchanged"));
-    EXPECT_EQ(topics("declare_topics", file), R"({"topics":1,"changed":0})");
+    EXPECT_EQ(topics("declare_topics", file), R"({"topics":1,"changed":0,"not_deployed":[]})");
 
     Topics file_drops = topics;
     file_drops("declare_topics", R"({"topics":{}})");

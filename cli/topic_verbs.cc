@@ -22,7 +22,8 @@ void add_subscribe(CLI::App& verb, Run& run) {
       "subscribe", "Let a function have what is published; once more, with another filter");
   auto command = std::make_shared<SubscribeCommand>();
   subscribe->add_option("topic", command->topic)->required();
-  subscribe->add_option("function", command->function, "One that is deployed")->required();
+  subscribe->add_option("function", command->function, "Its name; it may be deployed later")
+      ->required();
   subscribe->add_option("--filter", command->filter,
                         "Filter policy as of Amazon SNS: JSON, or @FILE (default: everything)");
   subscribe

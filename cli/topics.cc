@@ -187,6 +187,19 @@ int undo(const Common& common, const std::string& verb, const ordered_json& body
   return say_change(common, answer, words);
 }
 
+// It may come, or be misspelt.
+void note_not_deployed(client::BlockingClient& broker, const SubscribeCommand& command) {
+  const auto functions = ask(broker, "functions", ordered_json::object());
+  const std::string meant =
+      functions ? nearest(command.function,
+                          names_in(functions->value("functions", ordered_json::array()), "name"))
+                : std::string{};
+  fmt::print(stderr,
+             "fanfare: note: no function is named '{}'; once one is deployed, it gets what is "
+             "published from then on{}\n",
+             command.function, meant.empty() ? "" : "; did you mean " + meant + "?");
+}
+
 Result<ordered_json> subscription_of(const SubscribeCommand& command) {
   ordered_json body{{"name", command.topic}, {"function", command.function}};
   if (!command.filter_scope.empty()) body["filter_scope"] = command.filter_scope;
@@ -296,16 +309,21 @@ int run_topic_remove(const Common& common, const std::string& name) {
 int run_topic_subscribe(const Common& common, const SubscribeCommand& command) {
   const auto body = subscription_of(command);
   if (!body) return fail(common.output, body.error());
-  return change(common, "subscribe", *body, [&](const ordered_json& answer) {
-    const std::string outcome = text_of(answer, "outcome");
-    return fmt::format("{} subscribes to {}{}{}", command.function, command.topic,
-                       outcome == "replaced"    ? " with another filter"
-                       : outcome == "unchanged" ? " already"
-                                                : "",
-                       answer.value("file", false)
-                           ? "; triggers.toml subscribes it, too: it gets what either wants"
-                           : "");
+  auto broker = connect_broker(common.address);
+  if (!broker) return fail(common.output, broker.error());
+  const auto answer = ask(**broker, "subscribe", *body);
+  const int code = say_change(common, answer, [&](const ordered_json& told) {
+    const std::string outcome = text_of(told, "outcome");
+    std::string words = fmt::format("{} subscribes to {}", command.function, command.topic);
+    if (outcome == "replaced") words += " with another filter";
+    if (outcome == "unchanged") words += " already";
+    if (told.value("file", false)) {
+      words += "; triggers.toml subscribes it, too: it gets what either wants";
+    }
+    return words;
   });
+  if (answer && !answer->value("deployed", true)) note_not_deployed(**broker, command);
+  return code;
 }
 
 int run_topic_unsubscribe(const Common& common, const SubscribeCommand& command) {

@@ -8,12 +8,17 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/log.h"
 #include "base/loop.h"
 #include "client/client.h"
 
 namespace fanfare::triggers {
+
+// What a person should know of the broker's answer: functions that subscribe and are not deployed.
+// Empty: nothing.
+std::string remark_on(std::string_view answer);
 
 class TopicDeclaration {
  public:

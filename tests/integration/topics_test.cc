@@ -144,12 +144,18 @@ TEST_F(Topics, FanOutToWhoWantsItAndOneThatFailsHoldsUpNobody) {
             (json{"introspect", "moody", "noop"}))
       << "a restarted broker knows them";
 
-  start_gateway("[topics.others]\n");
+  start_gateway("[topics.others]\n[[topics.others.subscriptions]]\nfunction = \"scribe\"\n");
   EXPECT_EQ(publish("orders", R"({"kind":"trade"})",
                     {R"(Fanfare-Attributes: {"store":"berlin","price":100})"})["functions"],
             (json{"introspect", "noop"}))
       << "what is gone from the file goes, what a person has added stays";
   EXPECT_THAT(publish("orders", "{}")["functions"], IsEmpty());
+
+  EXPECT_THAT(gateway_log(), HasSubstr("subscribers that are not deployed: scribe; once"));
+  EXPECT_EQ(subscription("others", "scribe")["state"], "not deployed");
+  EXPECT_THAT(publish("others", "{}")["functions"], IsEmpty());
+  installation_.deploy("functions-testing/scribe");
+  EXPECT_EQ(publish("others", "{}")["functions"], json{"scribe"});
 }
 
 TEST_F(Topics, TakeWhatSnsSends) {
@@ -237,7 +243,10 @@ TEST_F(Topics, AreMadeAndChangedByTheirVerbs) {
   EXPECT_THAT(refused({"topic", "publish", "leters", "x"}), HasSubstr("did you mean letters?"));
   EXPECT_THAT(refused({"topic", "subscribe", "leters", "noop"}),
               HasSubstr("error: invalid: no topic is named 'leters'; did you mean letters?"));
-  EXPECT_THAT(refused({"topic", "subscribe", "letters", "nope"}), HasSubstr("deploy it first"));
+  EXPECT_THAT(run({"topic", "subscribe", "letters", "nope"}).output,
+              HasSubstr("no function is named 'nope'; once one is deployed, it gets what is "
+                        "published from then on; did you mean noop?"));
+  EXPECT_EQ(run_json({"topic", "unsubscribe", "letters", "nope"})["outcome"], "unsubscribed");
   EXPECT_THAT(refused({"topic", "unsubscribe", "orders", "introspect"}),
               HasSubstr("triggers.toml: change it there"));
   EXPECT_THAT(
