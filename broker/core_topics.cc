@@ -40,17 +40,15 @@ void Core::on_topics(store::TopicList list) {
 }
 
 void Core::subscribe_to_topics() {
-  for (const auto& [name, topic] : topics_.topics()) {
-    for (const Subscription& one : topic.subscriptions) {
-      if (!is_deployed(one.function)) continue;
-      const auto text = protocol::subscription_pattern(name, one.filter, one.scope);
-      const auto pattern =
-          text ? protocol::compile_pattern(*text) : Result<protocol::Pattern>{text.error()};
-      if (pattern) {
-        router_.subscribe(one.function, *pattern);
+  for (const auto& [name, held] : topics_.topics()) {
+    for (std::size_t i = 0; i < held.patterns.size(); ++i) {
+      const std::string& function = held.topic.subscriptions[i].function;
+      if (!is_deployed(function)) continue;
+      if (held.patterns[i]) {
+        router_.subscribe(function, *held.patterns[i]);
       } else {
-        spdlog::error("topic {}: the stored subscription of {} cannot be used: {}", name,
-                      one.function, pattern.error().message);
+        spdlog::error("topic {}: the stored subscription of {} cannot be used: {}", name, function,
+                      held.patterns[i].error().message);
       }
     }
   }

@@ -97,6 +97,16 @@ std::set<std::string> not_deployed(const Declared& declared,
   return missing;
 }
 
+std::vector<Result<protocol::Pattern>> patterns_of(const std::string& name, const Topic& topic) {
+  std::vector<Result<protocol::Pattern>> patterns;
+  for (const Subscription& one : topic.subscriptions) {
+    const auto text = protocol::subscription_pattern(name, one.filter, one.scope);
+    patterns.push_back(text ? protocol::compile_pattern(*text)
+                            : Result<protocol::Pattern>{text.error()});
+  }
+  return patterns;
+}
+
 // A topic once the file has, or has no more, these subscriptions.
 std::optional<Topic> declared_anew(Topic topic, const std::vector<Subscription>* declared) {
   std::erase_if(topic.subscriptions, [](const Subscription& one) { return one.from_file; });
@@ -124,12 +134,13 @@ Result<void> TopicTable::load(const std::string& name, std::string_view definiti
 
 void TopicTable::put(TopicPut put) {
   if (const auto held = topics_.find(put.name); held != topics_.end()) {
-    all_ -= size_of(put.name, held->second);
+    all_ -= size_of(put.name, held->second.topic);
     topics_.erase(held);
   }
   if (!put.topic) return;
   all_ += size_of(put.name, *put.topic);
-  topics_.emplace(std::move(put.name), *std::move(put.topic));
+  auto patterns = patterns_of(put.name, *put.topic);
+  topics_.emplace(std::move(put.name), Held{*std::move(put.topic), std::move(patterns)});
 }
 
 TopicTable::Size& TopicTable::Size::operator+=(const Size& more) {
@@ -154,7 +165,7 @@ Result<void> TopicTable::room_for(const std::vector<TopicPut>& puts) const {
   Size after = all_;
   for (const TopicPut& put : puts) {
     if (const auto held = topics_.find(put.name); held != topics_.end()) {
-      after -= size_of(put.name, held->second);
+      after -= size_of(put.name, held->second.topic);
     }
     if (!put.topic) continue;
     after += size_of(put.name, *put.topic);
@@ -178,7 +189,7 @@ Result<void> TopicTable::room_for(const std::vector<TopicPut>& puts) const {
 
 Error TopicTable::unknown(const std::string& name) const {
   std::vector<std::string> names;
-  for (const auto& [known, topic] : topics_) names.push_back(known);
+  for (const auto& [known, held] : topics_) names.push_back(known);
   const std::string meant = nearest(name, names);
   return reject(fmt::format(
       "no topic is named '{}'{}", name.substr(0, 64),
@@ -190,10 +201,10 @@ Result<TopicChanges> TopicTable::declare(std::string_view text,
   auto declared = read_declared(ordered_json::parse(text, nullptr, false));
   if (!declared) return declared.error();
   TopicChanges changes;
-  for (const auto& [name, topic] : topics_) {
+  for (const auto& [name, held] : topics_) {
     const auto at = declared->find(name);
-    auto wanted = declared_anew(topic, at == declared->end() ? nullptr : &at->second);
-    if (wanted != topic) changes.puts.push_back({name, std::move(wanted)});
+    auto wanted = declared_anew(held.topic, at == declared->end() ? nullptr : &at->second);
+    if (wanted != held.topic) changes.puts.push_back({name, std::move(wanted)});
   }
   for (const auto& [name, subscriptions] : *declared) {
     if (!topics_.contains(name)) {
@@ -221,7 +232,7 @@ Result<TopicChanges> TopicTable::changes(std::string_view verb, std::string_view
         fmt::format("{} needs the topic's name, 1 to 64 of a-z, A-Z, 0-9, - and _", verb));
   }
   const auto held = topics_.find(name);
-  Topic topic = held == topics_.end() ? Topic{} : held->second;
+  Topic topic = held == topics_.end() ? Topic{} : held->second.topic;
   if (verb == "add_topic") return add_topic(name, std::move(topic));
   if (verb == "remove_topic") return remove_topic(name, std::move(topic));
 
@@ -237,9 +248,9 @@ Result<TopicChanges> TopicTable::changes(std::string_view verb, std::string_view
 
 std::vector<std::string> TopicTable::topics_of(std::string_view function) const {
   std::vector<std::string> names;
-  for (const auto& [name, topic] : topics_) {
-    const bool has = std::ranges::find(topic.subscriptions, function, &Subscription::function) !=
-                     topic.subscriptions.end();
+  for (const auto& [name, held] : topics_) {
+    const auto& all = held.topic.subscriptions;
+    const bool has = std::ranges::find(all, function, &Subscription::function) != all.end();
     if (has) names.push_back(name);
   }
   return names;
@@ -247,8 +258,9 @@ std::vector<std::string> TopicTable::topics_of(std::string_view function) const 
 
 std::string TopicTable::answer(std::string_view wanted, const IsDeployed& is_deployed) const {
   ordered_json list = ordered_json::array();
-  for (const auto& [name, topic] : topics_) {
+  for (const auto& [name, held] : topics_) {
     if (!wanted.empty() && name != wanted) continue;
+    const Topic& topic = held.topic;
     ordered_json json{{"name", name}, {"file", topic.from_file}, {"operator", topic.from_operator}};
     json["subscriptions"] = ordered_json::array();
     for (const Subscription& one : topic.subscriptions) {

@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "broker/topic.h"
+#include "protocol/pattern.h"
 
 namespace fanfare::broker {
 
@@ -43,7 +44,12 @@ class TopicTable {
  public:
   using IsDeployed = std::function<bool(const std::string& function)>;
 
-  const std::map<std::string, Topic>& topics() const { return topics_; }
+  struct Held {
+    Topic topic;
+    // Of its subscriptions, in their order; compiled once, as each change makes the matcher anew.
+    std::vector<Result<protocol::Pattern>> patterns;
+  };
+  const std::map<std::string, Held>& topics() const { return topics_; }
   // A text that cannot be read takes the place of the topic: kReject says why.
   Result<void> load(const std::string& name, std::string_view definition);
   void put(TopicPut put);
@@ -75,7 +81,7 @@ class TopicTable {
   };
   static Size size_of(const std::string& name, const Topic& topic);
 
-  std::map<std::string, Topic> topics_;
+  std::map<std::string, Held> topics_;
   Size all_;
 };
 
