@@ -191,7 +191,14 @@ void append_not_in_force(std::string& text, const char* header,
 Result<Definitions> parse_definitions(std::string_view text, std::string_view file) {
   try {
     const toml::table root = toml::parse(text, file);
-    return Reader(root, file).read();
+    auto definitions = Reader(root, file).read();
+    if (definitions && to_declaration(definitions->topics).size() > kDeclarationBytesMax) {
+      return reject(fmt::format(
+          "{}: the topics come to over {} MiB: make their filter policies smaller, or subscribe "
+          "functions by patterns of their manifests",
+          file, kDeclarationBytesMax >> 20));
+    }
+    return definitions;
   } catch (const toml::parse_error& error) {
     const auto& at = error.source().begin;
     return reject(fmt::format("{}:{}:{}: {}", file, at.line, at.column, error.description()));

@@ -78,7 +78,11 @@ std::string to_declaration(const Topics& topics) {
     Json subscriptions = Json::array();
     for (const SubscriptionDefinition& one : topic.subscriptions) {
       Json json{{"function", one.function}};
-      if (!one.filter.empty()) json["filter"] = one.filter;
+      if (!one.filter.empty()) {
+        // Not as a text, which would have a backslash before each of its quotes.
+        Json filter = Json::parse(one.filter, nullptr, false);
+        json["filter"] = filter.is_object() ? std::move(filter) : Json(one.filter);
+      }
       json["filter_scope"] = protocol::to_string(one.scope);
       subscriptions.push_back(std::move(json));
     }

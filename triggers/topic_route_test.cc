@@ -1,6 +1,7 @@
 // What a request to a topic says; what becomes of it is tests/integration/topics_test.cc's.
 #include "triggers/topic_route.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -123,8 +124,8 @@ filter_scope = "body"
   EXPECT_EQ(
       to_declaration(read->topics),
       R"({"topics":{"orders":{"subscriptions":[{"function":"mail","filter_scope":"attributes"},)"
-      R"({"function":"bill","filter":"{\"price\":[{\"numeric\":[\">=\",1.5]},true],\"store\":[\"berlin\"]}","filter_scope":"attributes"},)"
-      R"({"function":"stock","filter":"{\"items\": {\"kind\": [\"shirt\"]}}","filter_scope":"body"}]},)"
+      R"({"function":"bill","filter":{"price":[{"numeric":[">=",1.5]},true],"store":["berlin"]},"filter_scope":"attributes"},)"
+      R"({"function":"stock","filter":{"items":{"kind":["shirt"]}},"filter_scope":"body"}]},)"
       R"("plain":{"subscriptions":[]}}})");
   EXPECT_EQ(to_declaration({}), R"({"topics":{}})");
 }
@@ -153,6 +154,13 @@ TEST(TopicDefinitions, SayWhereTheyAreWrong) {
   EXPECT_THAT(complaint("[[topics.\"*\".subscriptions]]\nfunction = \"f\"\n"),
               HasSubstr("by a pattern of its manifest"));
   EXPECT_THAT(complaint("[topics.\"a b\"]\n"), HasSubstr("must be 1 to 64 of"));
+  std::string large;
+  for (int i = 0; i < 850; ++i) {
+    large += fmt::format(
+        "[[topics.t{}.subscriptions]]\nfunction = \"f\"\nfilter = '{{\"a\":[\"{}\"]}}'\n", i,
+        std::string(15'000, 'x'));
+  }
+  EXPECT_THAT(complaint(large), HasSubstr("t.toml: the topics come to over 12 MiB"));
 }
 
 }  // namespace
