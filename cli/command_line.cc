@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cli/autoscale_verbs.h"
+#include "cli/event_flags.h"
 #include "cli/explain.h"
 #include "cli/operator_verbs.h"
 #include "cli/schedule_verbs.h"
@@ -49,11 +50,6 @@ struct Parsed {
   Run run;
 };
 
-std::string check_duration(const std::string& text) {
-  const auto duration = parse_duration(text);
-  return duration ? std::string{} : duration.error().message;
-}
-
 std::string check_instant(const std::string& text) {
   const auto instant = parse_wall_time(text);
   return instant ? std::string{} : instant.error().message;
@@ -61,10 +57,6 @@ std::string check_instant(const std::string& text) {
 
 CLI::Validator instant_like() {
   return CLI::Validator(check_instant, "INSTANT");
-}
-
-CLI::Validator duration_like() {
-  return CLI::Validator(check_duration, "DURATION");
 }
 
 // CLI11's own words for these bounds have hundreds of digits.
@@ -134,9 +126,7 @@ void add_event_flags(CLI::App& verb, EventFlags& event) {
   verb.add_option(
       "--id", event.id,
       "Your own CloudEvents id: the same of one source, published again, is a duplicate");
-  verb.add_option("--data", event.data, "Text, @FILE, or - for standard input");
-  verb.add_option("--content-type", event.content_type,
-                  "Default: application/json if it parses, text/plain if it is text");
+  add_data_flags(verb, event);
 }
 
 void add_publish(CLI::App& app, Parsed& parsed) {
@@ -145,15 +135,14 @@ void add_publish(CLI::App& app, Parsed& parsed) {
   verb->add_option("--type", command.event.type, "CloudEvents type, e.g. order.placed")->required();
   add_event_flags(*verb, command.event);
   add_delivery_flags(*verb, command.event);
-  verb->add_option("--wait", parsed.wait,
-                   "Wait for the results, --wait=DURATION for how long (30s)")
-      ->check(duration_like());
+  add_wait_flag(*verb, parsed.wait);
   verb->add_flag("--lines", command.lines, "One event per line of standard input");
   verb->add_option("--rate", command.rate, "With --lines: events per second, e.g. 100 or 100/s")
       ->transform(above_zero());
   verb->callback([&parsed] {
     if (parsed.publish.lines && parsed.publish.event.data) {
-      throw CLI::ValidationError("--lines takes its data from standard input; leave out --data");
+      throw CLI::ValidationError(
+          "--lines takes its data from standard input; leave out --data and --data-file");
     }
     if (!parsed.publish.lines && parsed.publish.rate > 0) {
       throw CLI::ValidationError("--rate paces --lines; it means nothing for one event");
@@ -499,7 +488,7 @@ void add_common_flags(CLI::App& app, Parsed& parsed) {
 }
 
 // Makes every verb take the common flags too. `--data` of an event is another one: it belongs to
-// publish and invoke, where the installation is then named before the verb or by FANFARE_DATA.
+// verbs that make one, where the installation is then named before the verb or by FANFARE_DATA.
 void let_fall_through(CLI::App& app) {
   for (CLI::App* verb : app.get_subcommands([](CLI::App*) { return true; })) {
     verb->fallthrough();
@@ -516,7 +505,7 @@ int run_command_line(int argc, char** argv) {
   app.footer(
       "Exit codes: 0 done, 1 the function or event failed, 2 usage, 3 broker or Redis\n"
       "unreachable, 4 refused. All verbs take --broker, --redis, --output, --json and, for the\n"
-      "installation, --data; behind publish and invoke --data is the event's.");
+      "installation, --data; behind publish, topic publish and invoke --data is the event's.");
   add_common_flags(app, parsed);
   add_up(app, parsed);
   add_publish(app, parsed);

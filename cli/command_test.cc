@@ -149,6 +149,32 @@ TEST(Command, TakesDataThatLooksLikeAListAsItIs) {
   EXPECT_EQ(ended.exit_code, kUnreachable) << ended.output;
 }
 
+TEST(Command, TakesDataFromAWordAFlagOrAFileAndOnce) {
+  const auto said = [](std::vector<std::string> words, int code) {
+    words.insert(words.begin(), {"--data", kNowhere});
+    const auto ended = fanfare(words);
+    EXPECT_EQ(ended.exit_code, code) << ended.output;
+    return ended.output;
+  };
+  for (const std::vector<std::string>& message :
+       {std::vector<std::string>{"[1, 2]"}, {"--data", "[1, 2]"}, {"--data-file", "/dev/null"}}) {
+    std::vector<std::string> words{"topic", "publish", "orders"};
+    words.insert(words.end(), message.begin(), message.end());
+    words.emplace_back("--wait");
+    said(words, kUnreachable);
+  }
+  said({"publish", "--type", "t", "--data-file", "/dev/null"}, kUnreachable);
+  EXPECT_THAT(said({"publish", "--type", "t", "--data-file", "/nothing/there"}, kUsage),
+              HasSubstr("cannot read --data file '/nothing/there'"));
+  EXPECT_THAT(said({"publish", "--type", "t", "--data", "x", "--data-file", "y"}, kUsage),
+              HasSubstr("excludes"));
+  EXPECT_THAT(said({"topic", "publish", "orders"}, kUsage), HasSubstr("the message is missing"));
+  EXPECT_THAT(said({"topic", "publish", "orders", "x", "--data", "y"}, kUsage),
+              HasSubstr("the message is there twice"));
+  EXPECT_THAT(fanfare({"topic", "publish", "--help"}).output,
+              HasSubstr("fanfare topic publish orders --data-file order.json --wait"));
+}
+
 TEST(Command, RefusesNamesAndIdsThatCannotBe) {
   const auto id = fanfare({"--data", kNowhere, "result", "yesterday"});
   EXPECT_EQ(id.exit_code, kUsage);

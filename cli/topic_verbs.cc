@@ -2,6 +2,9 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <optional>
+
+#include "cli/event_flags.h"
 
 namespace fanfare::cli {
 namespace {
@@ -56,22 +59,41 @@ void add_unsubscribe(CLI::App& verb, Run& run) {
 
 void add_topic_publish(CLI::App& verb, Run& run) {
   CLI::App* publish = verb.add_subcommand("publish", "Publish a notification");
-  auto command = std::make_shared<TopicPublishCommand>();
-  publish->add_option("topic", command->topic)->required();
-  publish->add_option("text", command->data, "The message: text, @FILE, or - for standard input")
-      ->required();
-  publish->add_option("--subject", command->subject);
-  publish->add_option("--content-type", command->content_type,
-                      "Default: application/json if it parses, text/plain if it is text");
-  publish->add_option("--attribute", command->attributes,
+  struct Words {
+    TopicPublishCommand command;
+    std::string wait;
+    std::optional<std::string> text;
+  };
+  auto words = std::make_shared<Words>();
+  TopicPublishCommand& command = words->command;
+  publish->add_option("topic", command.topic)->required();
+  publish->add_option("text", words->text, "The message, as --data takes it");
+  add_data_flags(*publish, command.event);
+  publish->add_option("--subject", command.event.subject, "What it is about, in a line");
+  publish->add_option("--attribute", command.attributes,
                       "NAME=VALUE, for filter policies; numbers, true, false, null and [arrays] "
                       "are read as JSON; may be given again");
+  add_wait_flag(*publish, words->wait);
   publish->footer(
       "Examples:\n"
       "  fanfare topic publish orders '{\"order\": 7}' --attribute store=berlin --attribute "
-      "price=120");
-  publish->callback([command, &run] {
-    run = [command](const Common& common) { return run_topic_publish(common, *command); };
+      "price=120\n"
+      "  fanfare topic publish orders --data-file order.json --wait\n"
+      "  jq .order all.json | fanfare topic publish orders --data - --subject 'A new order' "
+      "--wait=2m");
+  publish->callback([words, &run] {
+    EventFlags& event = words->command.event;
+    if (words->text && event.data) {
+      throw CLI::ValidationError("the message is there twice: as a word, and by --data");
+    }
+    if (words->text) event.data = words->text;
+    if (!event.data) {
+      throw CLI::ValidationError(
+          "the message is missing: --data TEXT, --data-file FILE, or "
+          "--data - for standard input");
+    }
+    if (!words->wait.empty()) words->command.wait = *parse_duration(words->wait);
+    run = [words](const Common& common) { return run_topic_publish(common, words->command); };
   });
 }
 

@@ -1,6 +1,7 @@
 // fanfare topic: topics, and which functions subscribe to what is published to them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,9 +15,10 @@ struct SubscribeCommand {
   std::string filter_scope;  // attributes | body; empty = attributes
 };
 struct TopicPublishCommand {
-  std::string topic, data;  // TEXT, @FILE or - for standard input
-  std::string subject, content_type;
+  std::string topic;
+  EventFlags event;                     // data, content_type, subject
   std::vector<std::string> attributes;  // NAME=VALUE
+  std::optional<Duration> wait;
 };
 int run_topic_list(const Common& common);
 int run_topic_show(const Common& common, const std::string& name);

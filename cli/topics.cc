@@ -9,7 +9,7 @@
 #include "base/nearest.h"
 #include "cli/ask.h"
 #include "cli/event_input.h"
-#include "cli/receipt_view.h"
+#include "cli/publish_event.h"
 #include "cli/topic_verbs.h"
 #include "protocol/filter_policy.h"
 #include "protocol/notification_attributes.h"
@@ -231,12 +231,9 @@ ordered_json attribute_of(const std::string& text) {
 }
 
 Result<protocol::Event> notification_of(const TopicPublishCommand& command) {
-  EventFlags flags{.type = std::string{protocol::kNotificationType},
-                   .source = protocol::source_of_topic(command.topic),
-                   .subject = command.subject,
-                   .id = {},
-                   .data = command.data,
-                   .content_type = command.content_type};
+  EventFlags flags = command.event;
+  flags.type = protocol::kNotificationType;
+  flags.source = protocol::source_of_topic(command.topic);
   auto event = make_event(flags);
   if (!event) return event;
   ordered_json attributes = ordered_json::object();
@@ -351,14 +348,7 @@ int run_topic_publish(const Common& common, const TopicPublishCommand& command) 
   // Published it would be, and reach nobody.
   const auto known = read_topics(**broker, command.topic);
   if (!known) return fail(common.output, known.error());
-  const auto receipt = (*broker)->publish(*event).get();
-  if (!receipt) return fail(common.output, receipt.error());
-  if (common.output.json) {
-    print_line(receipt_json(*receipt));
-  } else {
-    fmt::print("{}", format_receipt(*receipt, event->type, common.output.colour_out));
-  }
-  return kDone;
+  return publish_event(common, **broker, *event, command.wait);
 }
 
 }  // namespace fanfare::cli

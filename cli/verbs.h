@@ -19,7 +19,7 @@ struct Common {
   Output output;
 };
 
-// The event that publish and invoke describe by flags.
+// The event that publish, invoke and topic publish describe by flags.
 struct EventFlags {
   std::string type;
   std::string source = "/cli";

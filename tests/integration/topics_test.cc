@@ -224,8 +224,15 @@ TEST_F(Topics, AreMadeAndChangedByTheirVerbs) {
   EXPECT_EQ(subscription("letters", "noop")["filter_scope"], "body");
   EXPECT_EQ(subscription("letters", "noop")["state"], "active");
   EXPECT_THAT(publish("letters", "x")["functions"], IsEmpty());
-  const json published = run_json({"topic", "publish", "letters", R"({"a":"b"})"});
+  const json published =
+      run_json({"topic", "publish", "letters", "--data", R"({"a":"b"})", "--wait"});
   EXPECT_EQ(published["deliveries"][0]["function"], "noop");
+  EXPECT_EQ(published["results"][0]["status"], "succeeded");
+  std::ofstream{installation_.file("letter.json")} << R"({"a":"b"})";
+  EXPECT_EQ(run_json({"topic", "publish", "letters", "--data-file",
+                      installation_.file("letter.json")})["deliveries"]
+                .size(),
+            1u);
   run_json({"topic", "subscribe", "letters", "noop", "--filter", kPolicy});
   EXPECT_EQ(run_json({"topic", "publish", "letters", "x", "--attribute", "store=berlin",
                       "--attribute", "price=100"})["deliveries"]
