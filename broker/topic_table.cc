@@ -7,8 +7,8 @@
 #include <set>
 
 #include "base/nearest.h"
+#include "base/size.h"
 #include "protocol/ids.h"
-#include "store/topic_calls.h"
 
 namespace fanfare::broker {
 namespace {
@@ -120,10 +120,9 @@ std::optional<Topic> declared_anew(Topic topic, const std::vector<Subscription>*
 
 }  // namespace
 
-Error too_many_topics() {
-  return reject(
-      fmt::format("there would be over {} topics, the most there may be: remove some first",
-                  store::kTopicsMax));
+Error too_many_topics(std::size_t topics_max) {
+  return reject(fmt::format(
+      "there would be over {} topics, the most there may be: remove some first", topics_max));
 }
 
 Result<void> TopicTable::load(const std::string& name, std::string_view definition) {
@@ -171,18 +170,18 @@ Result<void> TopicTable::room_for(const std::vector<TopicPut>& puts) const {
     after += size_of(put.name, *put.topic);
     if (auto fine = check_size(put.name, *put.topic); !fine) return fine.error();
   }
-  if (after.topics > std::max(all_.topics, store::kTopicsMax)) return too_many_topics();
-  if (after.subscriptions > std::max(all_.subscriptions, kAllSubscriptionsMax)) {
+  if (after.topics > std::max(all_.topics, bounds_.topics)) return too_many_topics(bounds_.topics);
+  if (after.subscriptions > std::max(all_.subscriptions, bounds_.subscriptions)) {
     return reject(fmt::format(
         "there would be over {} subscriptions, the most there may be of all topics together: end "
         "some, or let functions match {{\"source\": [\"/topics/NAME\"]}} in their manifests",
-        kAllSubscriptionsMax));
+        bounds_.subscriptions));
   }
-  if (after.bytes > std::max(all_.bytes, kAllDefinitionsMax)) {
+  if (after.bytes > std::max(all_.bytes, bounds_.bytes)) {
     return reject(fmt::format(
-        "the definitions of all topics would be over {} MiB together, the most there may be: end "
+        "the definitions of all topics would be over {} together, the most there may be: end "
         "subscriptions, or make their filter policies smaller",
-        kAllDefinitionsMax >> 20));
+        format_size(bounds_.bytes)));
   }
   return {};
 }

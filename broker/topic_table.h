@@ -19,14 +19,17 @@
 #include "base/result.h"
 #include "broker/topic.h"
 #include "protocol/pattern.h"
+#include "store/topic_calls.h"
 
 namespace fanfare::broker {
 
 inline constexpr std::size_t kSubscriptionsMax = 256;  // of a topic
-// Of all topics together, of which there are store::kTopicsMax at most. What they come to with an
-// answer's trimmings fits into a frame.
-inline constexpr std::size_t kAllSubscriptionsMax = 10'000;
-inline constexpr std::size_t kAllDefinitionsMax = 8u << 20;  // bytes, with names
+// Of all topics together. What they come to with an answer's trimmings fits into a frame.
+struct TopicBounds {
+  std::size_t topics = store::kTopicsMax;
+  std::size_t subscriptions = 10'000;
+  std::size_t bytes = 8u << 20;  // of definitions and names
+};
 
 // What a topic is to become; nothing: it goes.
 struct TopicPut {
@@ -38,11 +41,13 @@ struct TopicChanges {
   std::string answer;          // to whoever asked, JSON
 };
 
-Error too_many_topics();
+Error too_many_topics(std::size_t topics_max = store::kTopicsMax);
 
 class TopicTable {
  public:
   using IsDeployed = std::function<bool(const std::string& function)>;
+
+  explicit TopicTable(TopicBounds bounds = {}) : bounds_(bounds) {}
 
   struct Held {
     Topic topic;
@@ -83,6 +88,7 @@ class TopicTable {
 
   std::map<std::string, Held> topics_;
   Size all_;
+  TopicBounds bounds_;
 };
 
 }  // namespace fanfare::broker

@@ -192,11 +192,9 @@ Result<Definitions> parse_definitions(std::string_view text, std::string_view fi
   try {
     const toml::table root = toml::parse(text, file);
     auto definitions = Reader(root, file).read();
-    if (definitions && to_declaration(definitions->topics).size() > kDeclarationBytesMax) {
-      return reject(fmt::format(
-          "{}: the topics come to over {} MiB: make their filter policies smaller, or subscribe "
-          "functions by patterns of their manifests",
-          file, kDeclarationBytesMax >> 20));
+    if (!definitions) return definitions;
+    if (auto fits = check_fits(definitions->topics); !fits) {
+      return reject(fmt::format("{}: {}", file, fits.error().message));
     }
     return definitions;
   } catch (const toml::parse_error& error) {

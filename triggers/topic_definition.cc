@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/nearest.h"
+#include "base/size.h"
 #include "protocol/ids.h"
 
 namespace fanfare::triggers {
@@ -69,6 +70,14 @@ Result<void> read_subscriptions(std::string_view text, TopicDefinition& topic) {
     topic.subscriptions.push_back(*std::move(subscription));
   }
   return {};
+}
+
+Result<void> check_fits(const Topics& topics, std::size_t bytes_max) {
+  if (to_declaration(topics).size() <= bytes_max) return {};
+  return reject(
+      fmt::format("the topics come to over {}: make their filter policies smaller, or subscribe "
+                  "functions by patterns of their manifests",
+                  format_size(bytes_max)));
 }
 
 std::string to_declaration(const Topics& topics) {

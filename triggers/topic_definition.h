@@ -31,7 +31,9 @@ Result<void> read_subscriptions(std::string_view json, TopicDefinition& topic);
 // What the broker is told: the body of its verb declare_topics. Without "*", which only stands for
 // names.
 std::string to_declaration(const Topics& topics);
-// It travels in one frame. What the broker takes of it, with operators' topics, is less.
+// It travels in one frame. What the broker takes of it, with operators' topics, is less. An error
+// is the reason only.
 inline constexpr std::size_t kDeclarationBytesMax = 12u << 20;
+Result<void> check_fits(const Topics& topics, std::size_t bytes_max = kDeclarationBytesMax);
 
 }  // namespace fanfare::triggers
