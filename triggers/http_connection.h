@@ -30,6 +30,8 @@ namespace beast = boost::beast;
 using asio::ip::tcp;
 
 constexpr std::size_t kReadBytes = 16u << 10;
+// What a connection has ready while it waits for a request: most have their head in it.
+constexpr std::size_t kIdleBytes = 1u << 10;
 constexpr std::size_t kWriteBytes = 64u << 10;
 // Clients that send a whole body before they look for an answer, as the AWS SDKs do, take a
 // connection that is closed meanwhile for a broken one.
@@ -118,7 +120,7 @@ class StreamConnection final : public Connection,
     if (closed_ || reading_) return;
     reading_ = true;
     stream_.async_read_some(
-        buffer_.prepare(kReadBytes),
+        buffer_.prepare(exchange_ ? kReadBytes : kIdleBytes),
         [self = this->shared_from_this()](beast::error_code error, std::size_t bytes) {
           self->on_read(error, bytes);
         });
@@ -152,6 +154,7 @@ class StreamConnection final : public Connection,
       if (!exchange_) {
         if (buffer_.size() == 0) {
           if (server_->draining) return close();
+          release_memory();
           arm(server_->options.idle_timeout);
           return read();
         }
@@ -178,6 +181,12 @@ class StreamConnection final : public Connection,
         }
       }
     }
+  }
+
+  // An idle connection costs little, whatever its last request and response have taken.
+  void release_memory() {
+    if (buffer_.capacity() > kIdleBytes) buffer_.shrink_to_fit();
+    if (out_.capacity() > kIdleBytes) std::string{}.swap(out_);
   }
 
   // The client is held back: what it sends meanwhile waits in the kernel, and then it has to wait.

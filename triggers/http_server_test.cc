@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -602,6 +603,35 @@ TEST(HttpServer, SaysWhatIsWrongWithAnAddressOrACertificate) {
               HasSubstr("the certificate /nowhere cannot be used"));
   EXPECT_THAT(start({.listen = "127.0.0.1:0", .certificate = "/nowhere"}),
               HasSubstr("both a certificate and its key"));
+}
+
+// By the allocator's own account, which sanitizers do not keep.
+TEST(HttpServer, KeepsNothingForAnIdleConnectionOfWhatItsLastRequestTook) {
+  Serving serving;
+  const auto in_use = [] {
+    const auto account = ::mallinfo2();
+    return account.uordblks + account.hblkhd;
+  };
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 100; ++i) {
+    clients.push_back(std::make_unique<RawClient>(serving.port));
+    clients.back()->send(get("/a")).response();  // what is made for the first time only is there
+  }
+  clients.clear();
+  while (serving.on_loop([&] { return serving.server->connections(); }) > 0) {
+    std::this_thread::sleep_for(1ms);
+  }
+  const std::size_t before = in_use();
+  for (int i = 0; i < 100; ++i) {
+    clients.push_back(std::make_unique<RawClient>(serving.port));
+    const std::string large = "GET /a HTTP/1.1\r\nHost: x\r\nX: " + std::string(12'000, 'x');
+    clients.back()->send(large + "\r\n\r\n").response();
+  }
+  clients[0]->send(get("/large"));
+  for (std::size_t read = 0; read < Serving::kLarge;) read += clients[0]->some(100'000);
+  const auto growth = [&] { return in_use() > before ? in_use() - before : 0; };
+  for (int i = 0; i < 1000 && growth() > 400'000; ++i) std::this_thread::sleep_for(1ms);
+  EXPECT_LT(growth(), 400'000u) << "4 KB each, with the test's own";
 }
 
 TEST(HttpPath, IsDecodedAndCutAtItsSlashes) {
