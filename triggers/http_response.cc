@@ -13,6 +13,14 @@ void append_number(std::string& text, std::uint64_t number) {
   text.append(digits, end);
 }
 
+// Whoever has made it (a function may say what an event's sender has said): no value ends its line.
+void append_value(std::string& bytes, std::string_view value) {
+  for (const char byte : value) {
+    const bool control = (static_cast<unsigned char>(byte) < 0x20 && byte != '\t') || byte == 0x7f;
+    bytes += control ? ' ' : byte;
+  }
+}
+
 }  // namespace
 
 void append_response(std::string& bytes, const HttpResponse& response, const ResponseFrame& frame) {
@@ -27,7 +35,7 @@ void append_response(std::string& bytes, const HttpResponse& response, const Res
   for (const HttpHeader& header : response.headers) {
     bytes += header.name;
     bytes += ": ";
-    bytes += header.value;
+    append_value(bytes, header.value);
     bytes += "\r\n";
   }
   if (!bodiless) {

@@ -15,7 +15,8 @@ struct ResponseFrame {
   bool to_head = false;  // the request's method was HEAD
 };
 
-// Appends head and body; Date, Content-Length and Connection are this function's.
+// Appends head and body; Date, Content-Length and Connection are this function's. Control
+// characters in values become spaces.
 void append_response(std::string& bytes, const HttpResponse& response, const ResponseFrame& frame);
 
 }  // namespace fanfare::triggers::http_detail

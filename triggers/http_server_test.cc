@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "triggers/http_request.h"
+#include "triggers/http_response.h"
 
 namespace fanfare::triggers {
 namespace {
@@ -646,6 +647,17 @@ TEST(HttpPath, IsDecodedAndCutAtItsSlashes) {
   }
   EXPECT_EQ(query_of("/a?b=c?d"), "b=c?d");
   EXPECT_EQ(query_of("/a"), "");
+}
+
+TEST(HttpResponse, HasNoValueThatEndsItsLine) {
+  std::string bytes;
+  http_detail::append_response(
+      bytes,
+      {.status = 200,
+       .headers = {{"Content-Type", std::string{"text/plain\r\nX-Evil: 1\n\0\x7f\t.", 26}}},
+       .body = {}},
+      {.date = "now", .keep = true});
+  EXPECT_THAT(bytes, HasSubstr("\r\nContent-Type: text/plain  X-Evil: 1   \t.\r\n"));
 }
 
 // Keeps what it is given until the test says otherwise.
