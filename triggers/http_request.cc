@@ -126,6 +126,11 @@ std::string_view fault_of(const Head& head) {
   const auto hosts = head.equal_range(http::field::host);
   const auto count = std::distance(hosts.first, hosts.second);
   if (count > 1 || (count == 0 && head.version() >= 11)) return "one Host is needed";
+  const std::string_view length = to_std(head[http::field::content_length]);
+  if (head.count(http::field::content_length) > 1 ||
+      length.find_first_not_of("0123456789") != length.npos) {
+    return "a Content-Length is one number, and there is one";
+  }
   const auto encodings = head.count(http::field::transfer_encoding);
   if (encodings > 0 && head.count(http::field::content_length) > 0) {
     return "a Content-Length beside a Transfer-Encoding";
@@ -138,6 +143,12 @@ std::string_view fault_of(const Head& head) {
     return "HTTP/1.0 knows no Transfer-Encoding";
   }
   return {};
+}
+
+// Whether a line of these, each of a field that is whole, is the continuation of the one before:
+// what some readers take for a field of its own (RFC 9112, section 5.2).
+bool has_fold(std::string_view lines) {
+  return lines.find("\n ") != lines.npos || lines.find("\n\t") != lines.npos;
 }
 
 }  // namespace
@@ -174,7 +185,8 @@ struct RequestReader::Impl {
     // Beast measures the first line and the fields apart.
     if (head_bytes > head_bytes_max)
       return refuse(http::make_error_code(http::error::header_limit));
-    auto fault = fault_of(parser.get());
+    std::string_view fault =
+        folded ? "a field's value goes on in the next line" : fault_of(parser.get());
     if (fault.empty() && is_absolute(target)) fault = resolve_target();
     return fault.empty() ? Step::kHead : refuse(400, fault);
   }
@@ -202,7 +214,7 @@ struct RequestReader::Impl {
   std::string_view target;
   std::string path;            // of the target, where it says none
   std::size_t head_bytes = 0;  // taken by the parser
-  bool head_seen = false;
+  bool head_seen = false, folded = false;
 };
 
 RequestReader::RequestReader(std::size_t head_bytes_max, BodyBudget& budget)
@@ -222,8 +234,11 @@ RequestReader::Taken RequestReader::read(std::string_view bytes) {
     beast::error_code error;
     const std::size_t more =
         parser.put(asio::const_buffer(bytes.data() + taken, bytes.size() - taken), error);
+    if (!impl_->head_seen) {
+      impl_->head_bytes += more;
+      impl_->folded = impl_->folded || has_fold(bytes.substr(taken, more));
+    }
     taken += more;
-    if (!impl_->head_seen) impl_->head_bytes += more;
     if (error == http::error::need_more) {
       // What is kept is a part of the head, of a chunk's head or of what follows the last chunk.
       const std::size_t kept = bytes.size() - taken + (impl_->head_seen ? 0 : impl_->head_bytes);

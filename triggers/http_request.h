@@ -2,8 +2,9 @@
 // or why it is refused.
 //
 // Beast's parser, held to our bounds and rid of what could be read in two ways: two lengths, a
-// length beside chunks, no or two hosts. What its body takes of memory is counted in a BodyBudget
-// that all requests of a server share. No I/O and no clock; one thread.
+// length beside chunks, no or two hosts, values that go on in the next line. What its body takes of
+// memory is counted in a BodyBudget that all requests of a server share. No I/O and no clock; one
+// thread.
 #pragma once
 
 #include <cstddef>

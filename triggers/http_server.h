@@ -7,7 +7,7 @@
 // together, the time that each may take, and how slow a body may be. A request that breaks the
 // protocol is answered and its connection closed. RFC 9110 and 9112; of the latter, what would make
 // a request's end a matter of opinion is refused: two lengths, a length beside chunks, no or two
-// hosts.
+// hosts, values that go on in the next line.
 //
 // Lives on the loop's thread.
 #pragma once

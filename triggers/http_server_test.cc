@@ -412,6 +412,11 @@ TEST(HttpServer, RefusesWhatCouldBeReadInTwoWays) {
            std::string{"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"},
            std::string{
                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"},
+           std::string{
+               "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nxx"},
+           std::string{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2,2\r\n\r\nxx"},
+           std::string{"POST / HTTP/1.1\r\nHost: a\r\nX: y\r\n Transfer-Encoding: chunked\r\n\r\n"},
+           std::string{"GET / HTTP/1.1\r\nHost: a\r\nX:\r\n\ty\r\n\r\n"},
            std::string{"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
                        "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
            std::string{"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
@@ -430,7 +435,7 @@ TEST(HttpServer, RefusesWhatCouldBeReadInTwoWays) {
     EXPECT_THAT(client.send(request).rest(), StartsWith("HTTP/1.1 400 Bad Request\r\n")) << request;
     EXPECT_TRUE(client.closed());
   }
-  EXPECT_EQ(serving.counters().malformed, 12u);
+  EXPECT_EQ(serving.counters().malformed, 16u);
   RawClient old(serving.port);
   EXPECT_THAT(old.send("GET /old HTTP/1.0\r\n\r\n").rest(), EndsWith("GET /old "));
 }
