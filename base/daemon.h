@@ -1,6 +1,7 @@
 // What every daemon does around its loop: signals that must not kill it, words with systemd.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,9 @@ void ignore_sigpipe();
 
 // Sets close-on-exec on every descriptor above standard error that this process inherited.
 void close_inherited_on_exec();
+
+// Raises this process's limit of open files to what it may have at most, and returns it.
+std::size_t raise_file_limit();
 
 // sd_notify, when systemd started this process and asked for it; nothing otherwise.
 class ServiceManager {

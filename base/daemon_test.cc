@@ -1,6 +1,7 @@
 #include "base/daemon.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -40,6 +41,19 @@ class ServiceManagerTest : public testing::Test {
   test::TempDir dir_;
   const int fd_;
 };
+
+TEST(FileLimit, IsRaisedToWhatTheProcessMayHave) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit low{.rlim_cur = 100, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  EXPECT_EQ(raise_file_limit(), before.rlim_max);
+  rlimit after{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &after), 0);
+  EXPECT_EQ(after.rlim_cur, before.rlim_max);
+  EXPECT_EQ(raise_file_limit(), before.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &before);
+}
 
 TEST_F(ServiceManagerTest, HearsOfEveryStageOfAService) {
   ServiceManager manager;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "protocol/ids.h"
 
 namespace fanfare::triggers {
@@ -45,7 +47,9 @@ ConfigSpec config_spec(Config& c) {
             "least max_body_bytes.",
             {.min = 1024, .max = std::uint64_t{1} << 40});
   spec.integer("triggers", "connections_max", &c.connections_max, 1024,
-               "Connections at a time; one more is answered with 503.", {.min = 1, .max = 100'000});
+               "Connections at a time; one more is answered with 503. As many, and 256 more, must\n"
+               "the process be allowed to have open files (LimitNOFILE=, ulimit -Hn).",
+               {.min = 1, .max = 100'000});
   spec.duration("triggers", "request_timeout", &c.request_timeout, "10s",
                 "How long a request's head may take, and how long a body may stand still.",
                 {.min = 100ms, .max = 10min});
@@ -80,6 +84,12 @@ Result<void> check_exposure(const Config& config) {
 Result<void> check_bounds(const Config& config) {
   if (config.max_body_bytes_total >= config.max_body_bytes) return {};
   return reject("[triggers] max_body_bytes_total: must be at least max_body_bytes");
+}
+
+std::size_t connections_that_fit(std::size_t files_max) {
+  constexpr std::size_t kOtherFiles = 256;
+  return files_max > 2 * kOtherFiles ? files_max - kOtherFiles
+                                     : std::max<std::size_t>(files_max / 2, 1);
 }
 
 HttpServerOptions http_options(const Config& config) {

@@ -38,6 +38,10 @@ Result<void> check_exposure(const Config& config);
 // Bounds that would never let anything through.
 Result<void> check_bounds(const Config& config);
 
+// How many connections a process may have that may have so many files open: the others are for
+// Redis, the broker, and what it writes to buckets.
+std::size_t connections_that_fit(std::size_t files_max);
+
 HttpServerOptions http_options(const Config& config);
 AccessOptions access_options(const Config& config);
 

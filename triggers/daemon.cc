@@ -16,6 +16,17 @@
 namespace fanfare::triggers {
 namespace {
 
+// Else requests would wait for connections to end, and with them Redis and the disks.
+void fit_connections(Config& config) {
+  const std::size_t files = raise_file_limit(), fit = connections_that_fit(files);
+  if (fit >= config.connections_max) return;
+  spdlog::warn(
+      "connections_max = {} does not fit: this process may have {} files open, so {} connections "
+      "are taken; raise that by LimitNOFILE= of its unit or ulimit -Hn",
+      config.connections_max, files, fit);
+  config.connections_max = static_cast<std::uint32_t>(fit);
+}
+
 // A file that is named by nobody need not be there.
 Result<Definitions> definitions_of(const Config& config) {
   const bool by_default = config.definitions == "/etc/fanfare/triggers.toml";
@@ -56,6 +67,7 @@ int run_daemon(int argc, char** argv) {
     spdlog::error("{}", definitions.error().message);
     return 2;
   }
+  fit_connections(config);
   Loop loop;
   auto shell = Shell::start(loop, config, *std::move(definitions));
   if (!shell) {

@@ -504,6 +504,14 @@ TEST(Exposure, BeyondThisMachineTakesTlsAndTokens) {
   EXPECT_FALSE(check_exposure(config));
 }
 
+TEST(Bounds, ConnectionsLeaveFilesForOtherThings) {
+  EXPECT_EQ(connections_that_fit(20'000), 19'744u);
+  EXPECT_EQ(connections_that_fit(1024), 768u);
+  EXPECT_EQ(connections_that_fit(512), 256u);
+  EXPECT_EQ(connections_that_fit(100), 50u);
+  EXPECT_EQ(connections_that_fit(0), 1u);
+}
+
 TEST(Bounds, OneBodyFitsIntoWhatAllMayHave) {
   Config config;
   config.max_body_bytes = config.max_body_bytes_total = 1000;
