@@ -79,9 +79,9 @@ TEST(CloudEventsJson, RefusesWhatIsNoCloudEvent) {
   EXPECT_NE(error_of(R"({"type":"t","source":"s"})").find("specversion"), std::string::npos);
   EXPECT_NE(error_of(R"({"specversion":"0.3","type":"t","source":"s"})").find("specversion"),
             std::string::npos);
-  EXPECT_NE(error_of(R"({"specversion":"1.0","type":"t"})").find("source missing"),
+  EXPECT_NE(error_of(R"({"specversion":"1.0","type":"t"})").find("source is missing"),
             std::string::npos);
-  EXPECT_NE(error_of(R"({"specversion":"1.0","source":"s"})").find("type missing"),
+  EXPECT_NE(error_of(R"({"specversion":"1.0","source":"s"})").find("type is missing"),
             std::string::npos);
   EXPECT_NE(
       error_of(R"({"specversion":"1.0","type":7,"source":"s"})").find("type must be a string"),

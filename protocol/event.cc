@@ -1,6 +1,9 @@
 #include "protocol/event.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <set>
 
 #include "protocol/cursor.h"
 #include "protocol/ids.h"
@@ -71,12 +74,13 @@ void pack_extensions(Packer& packer, const Event& event) {
 
 // ---- reading ----
 
-// An attribute that may be absent; a present one is UTF-8 and not too long.
+// An attribute that may be absent; a present one is UTF-8 and not too long. (Of an option that is
+// too long this is what its publisher reads; of an attribute it is what complaint_of has to say.)
 std::string_view attribute(Cursor& cursor, std::size_t bytes_max) {
   if (cursor.nil()) return {};
   const std::string_view text = cursor.str();
-  if (text.size() > bytes_max) cursor.fail("attribute too long");
-  if (!is_utf8(text)) cursor.fail("attribute is not UTF-8");
+  if (text.size() > bytes_max) cursor.fail("over 1024 bytes");
+  if (!is_utf8(text)) cursor.fail("not UTF-8");
   return text;
 }
 
@@ -138,6 +142,71 @@ Error failure(const char* what, const Cursor& cursor) {
   error.message = what + error.message;
   return error;
 }
+
+// ---- saying what is wrong ----
+
+struct AttributeBounds {
+  std::string name;
+  std::size_t bytes_max;
+  bool required = false;
+};
+
+// Empty if nothing is wrong with it but, maybe, how it is packed.
+std::string fault_of(Cursor& cursor, const AttributeBounds& bounds) {
+  const std::string_view text = cursor.nil() ? std::string_view{} : cursor.str();
+  if (!cursor.ok()) return {};
+  if (text.empty() && bounds.required) return bounds.name + " is missing";
+  if (text.size() > bounds.bytes_max) {
+    return fmt::format("{} has {} bytes; {} at most", bounds.name, text.size(), bounds.bytes_max);
+  }
+  return is_utf8(text) ? std::string{} : bounds.name + " is not UTF-8";
+}
+
+std::string fault_of_extensions(Cursor& cursor) {
+  if (cursor.nil()) return {};
+  const std::uint32_t count = cursor.map();
+  if (count > kExtensionsMax) return fmt::format("more than {} extensions", kExtensionsMax);
+  std::set<std::string_view> names;
+  for (std::uint32_t i = 0; i < count && cursor.ok(); ++i) {
+    const std::string_view name = cursor.str();
+    if (!cursor.ok()) break;
+    const std::string called = fmt::format("extension '{}'", to_utf8(name, 64));
+    if (!is_extension_name(name)) {
+      return called +
+             ": extension names are 1 to 20 of a-z and 0-9, and not those of other attributes";
+    }
+    if (!names.insert(name).second) return called + " is there twice";
+    const std::size_t bytes_max =
+        name == kNotificationAttributes ? kNotificationAttributesMax : kAttributeBytesMax;
+    if (auto fault = fault_of(cursor, {called, bytes_max}); !fault.empty()) return fault;
+  }
+  return {};
+}
+
+// Which attribute of an event is wrong, and what was wanted: read once more for that, as those that
+// are right need not know it.
+Error complaint_of(std::string_view packed, const Cursor& failed) {
+  Cursor cursor{packed};
+  cursor.array();
+  std::string fault;
+  const auto look_at = [&](std::initializer_list<AttributeBounds> attributes) {
+    for (const AttributeBounds& each : attributes) {
+      if (fault.empty()) fault = fault_of(cursor, each);
+    }
+  };
+  look_at({{"source", kUriBytesMax, true},
+           {"type", kAttributeBytesMax, true},
+           {"subject", kUriBytesMax}});
+  options_map(cursor);
+  look_at({{"id", kAttributeBytesMax},
+           {"time", kAttributeBytesMax},
+           {"datacontenttype", kAttributeBytesMax},
+           {"dataschema", kUriBytesMax}});
+  if (fault.empty()) fault = fault_of_extensions(cursor);
+  return fault.empty() ? failure("event: ", failed) : reject("event: " + fault);
+}
+
+// ---- options ----
 
 std::int64_t not_negative(Cursor& cursor) {
   return static_cast<std::int64_t>(
@@ -219,7 +288,7 @@ Result<EventView> view_event(std::string_view packed) {
   view.data = cursor.bin();
   for (std::uint32_t i = kFields; i < count && cursor.ok(); ++i) cursor.skip(kDepthMax - 1);
   if (cursor.ok() && !cursor.at_end()) cursor.fail("unexpected bytes");
-  if (!cursor.ok()) return failure("event: ", cursor);
+  if (!cursor.ok()) return complaint_of(packed, cursor);
   return view;
 }
 

@@ -66,7 +66,7 @@ TEST_F(InstancePublish, OfMoreThan256KiBIsAnErrorAndLessTravelsBesideTheBoard) {
 TEST_F(InstancePublish, OfWhatIsNoEventIsAnErrorThatSaysWhy) {
   const ItemResult result = runner->run("t", "odd");
   EXPECT_EQ(result.failure.type, "fanfare::PublishError");
-  EXPECT_THAT(result.failure.message, ::testing::HasSubstr("type missing"));
+  EXPECT_THAT(result.failure.message, ::testing::HasSubstr("type is missing"));
 }
 
 }  // namespace
