@@ -75,8 +75,9 @@ bool is_rfc3339(std::string_view text) {
 Result<std::string> extension_text(const std::string& name, const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_boolean() || value.is_number_integer()) return value.dump();
-  return reject("CloudEvents JSON: extension " + name +
-                " must be a string, an integer or a boolean");
+  return reject("CloudEvents JSON: extension '" + to_utf8(name, 64) +
+                "' must be a string, an integer or a boolean; what the event is about belongs into "
+                "data");
 }
 
 Result<std::string> data_of(const Event& event, const Json& json) {
@@ -111,6 +112,12 @@ std::string to_cloudevents_json(const Event& event) {
 
 Result<Event> from_cloudevents_json(std::string_view text) {
   const Json json = parse_bounded(text);
+  if (json.is_discarded()) return reject("CloudEvents JSON: not JSON: " + json_fault(text));
+  if (json.is_array()) {
+    return reject(
+        "CloudEvents JSON: an array is not one event; send several as "
+        "application/cloudevents-batch+json");
+  }
   if (!json.is_object()) return reject("CloudEvents JSON: not a JSON object");
   const auto version = json.find("specversion");
   if (version == json.end() || *version != "1.0") {
@@ -133,7 +140,8 @@ Result<Event> from_cloudevents_json(std::string_view text) {
     }
   }
   if (!event.time.empty() && !is_rfc3339(event.time)) {
-    return reject("CloudEvents JSON: time is not RFC 3339: \"" + to_utf8(event.time, 60) + '"');
+    return reject("CloudEvents JSON: time is not RFC 3339, as 2026-11-28T12:00:00Z is: \"" +
+                  to_utf8(event.time, 60) + '"');
   }
   auto data = data_of(event, json);
   if (!data) return data.error();

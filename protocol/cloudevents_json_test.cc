@@ -106,6 +106,16 @@ TEST(CloudEventsJson, RefusesWhatIsNoCloudEvent) {
   }
 }
 
+TEST(CloudEventsJson, SaysWhereItIsNoJson) {
+  EXPECT_EQ(error_of(""), "CloudEvents JSON: not JSON: it is empty");
+  EXPECT_EQ(error_of("{\"specversion\": \"1.0\",}").substr(0, 46),
+            "CloudEvents JSON: not JSON: line 1, column 23:");
+  EXPECT_NE(error_of("{'a': 1}").find("line 1, column 2: "), std::string::npos);
+  EXPECT_NE(error_of("[{}]").find("cloudevents-batch+json"), std::string::npos);
+  EXPECT_NE(error_of(std::string(300, '[')).find("nests over 256 deep"), std::string::npos);
+  EXPECT_LT(error_of("\"" + std::string(100'000, 'x')).size(), 300u);
+}
+
 TEST(CloudEventsJson, RefusesJsonThatNestsTooDeep) {
   const std::string deep = std::string(100000, '[') + std::string(100000, ']');
   EXPECT_NE(error_of(R"({"specversion":"1.0","type":"t","source":"s","data":)" + deep + "}"), "");

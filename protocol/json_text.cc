@@ -1,6 +1,11 @@
 #include "protocol/json_text.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "protocol/utf8.h"
 
 namespace fanfare::protocol {
 
@@ -19,6 +24,23 @@ bool nests_within_bounds(std::string_view json) {
     }
   }
   return true;
+}
+
+std::string json_fault(std::string_view text) {
+  constexpr std::size_t kFaultBytesMax = 200;
+  if (text.find_first_not_of(" \t\r\n") == text.npos) return "it is empty";
+  if (!nests_within_bounds(text)) return fmt::format("it nests over {} deep", kJsonDepthMax);
+  try {
+    // The library has its words about a mistake for exceptions only.
+    const auto read = nlohmann::json::parse(text);
+    return {};
+  } catch (const nlohmann::json::exception& wrong) {
+    // "[json.exception.parse_error.101] parse error at line 1, column 8: syntax error …"
+    constexpr std::string_view kAt = " at line ";
+    std::string_view what = wrong.what();
+    if (const auto at = what.find(kAt); at != what.npos) what.remove_prefix(at + 4);
+    return to_utf8(what, kFaultBytesMax);
+  }
 }
 
 bool is_json_type(std::string_view content_type) {

@@ -13,6 +13,10 @@ inline constexpr int kJsonDepthMax = 256;
 // nothing about whether it is JSON otherwise.
 bool nests_within_bounds(std::string_view json);
 
+// Why `text` is no JSON, or none that nests within bounds, for whoever wrote it: "it is empty",
+// "line 1, column 8: …"; empty if it is. Reads it all once more: ask only when reading has failed.
+std::string json_fault(std::string_view text);
+
 // application/json, text/json or anything/…+json, with or without parameters.
 bool is_json_type(std::string_view content_type);
 

@@ -77,6 +77,7 @@ Result<std::string> attributes_of(const ordered_json& message) {
 
 Result<SnsMessage> parse_sns_message(std::string_view text) {
   const ordered_json json = parse(text);
+  if (json.is_discarded()) return reject("the body is not JSON: " + json_fault(text));
   if (!json.is_object()) return reject("the body is not a JSON object");
   const auto type = text_of(json, "Type");
   if (!type) return type.error();

@@ -82,8 +82,9 @@ TEST(SnsMessage, AConfirmationSaysWhereToConfirm) {
 }
 
 TEST(SnsMessage, NamesWhatIsWrong) {
-  EXPECT_EQ(refusal("Hello"), "the body is not a JSON object");
-  EXPECT_EQ(refusal(std::string(5000, '{')), "the body is not a JSON object");
+  EXPECT_EQ(refusal("Hello").substr(0, 42), "the body is not JSON: line 1, column 1: sy");
+  EXPECT_EQ(refusal("[]"), "the body is not a JSON object");
+  EXPECT_EQ(refusal(std::string(5000, '{')), "the body is not JSON: it nests over 256 deep");
   EXPECT_EQ(refusal(without("Type")),
             "Type is none of Notification, SubscriptionConfirmation and UnsubscribeConfirmation");
   EXPECT_EQ(refusal(without("MessageId")), "MessageId is missing");

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "protocol/json_text.h"
+#include "protocol/utf8.h"
 
 namespace fanfare::triggers {
 namespace {
@@ -65,17 +67,28 @@ std::string* attribute_of(Event& event, std::string_view name) {
   return nullptr;
 }
 
-Result<void> check_required(const Event& event) {
-  if (event.id.empty()) return reject("CloudEvents: id is missing");
-  if (event.source.empty()) return reject("CloudEvents: source is missing");
-  if (event.type.empty()) return reject("CloudEvents: type is missing");
+// `prefix` is that of the names where they are missing.
+Result<void> check_required(const Event& event, std::string_view prefix) {
+  const std::pair<std::string_view, const std::string&> required[] = {
+      {"id", event.id}, {"source", event.source}, {"type", event.type}};
+  for (const auto& [name, value] : required) {
+    if (value.empty()) return reject(fmt::format("CloudEvents: {}{} is missing", prefix, name));
+  }
   return {};
 }
 
-Result<CloudEvents> binary(const HttpExchange& exchange) {
-  if (exchange.header("ce-specversion") != "1.0") {
-    return reject("CloudEvents: ce-specversion must be 1.0");
+Result<void> check_version(const HttpExchange& exchange) {
+  const std::string_view version = exchange.header("ce-specversion");
+  if (version == "1.0") return {};
+  if (version.empty()) {
+    return reject("CloudEvents: the header field ce-specversion is missing; it must be 1.0");
   }
+  return reject(fmt::format("CloudEvents: ce-specversion must be 1.0, not {}",
+                            protocol::to_utf8(version, 32)));
+}
+
+Result<CloudEvents> binary(const HttpExchange& exchange) {
+  if (const auto checked = check_version(exchange); !checked) return checked.error();
   Event event;
   for (const auto& [field, value] : exchange.headers()) {
     const std::string name = lower_case(field);
@@ -90,7 +103,9 @@ Result<CloudEvents> binary(const HttpExchange& exchange) {
   }
   event.content_type = exchange.header("Content-Type");
   event.data = exchange.body();
-  if (const auto checked = check_required(event); !checked) return checked.error();
+  if (const auto checked = check_required(event, "the header field ce-"); !checked) {
+    return checked.error();
+  }
   // What travels is what the readers of packed events take.
   if (auto whole = protocol::view_event(protocol::pack(event)); !whole) return whole.error();
   return CloudEvents{{std::move(event)}, false};
@@ -99,7 +114,7 @@ Result<CloudEvents> binary(const HttpExchange& exchange) {
 Result<Event> structured(std::string_view json) {
   auto event = protocol::from_cloudevents_json(json);
   if (!event) return event;
-  if (const auto checked = check_required(*event); !checked) return checked.error();
+  if (const auto checked = check_required(*event, ""); !checked) return checked.error();
   return event;
 }
 
@@ -107,6 +122,9 @@ Result<CloudEvents> batched(std::string_view body) {
   using Json = nlohmann::ordered_json;
   const Json list = protocol::nests_within_bounds(body) ? Json::parse(body, nullptr, false)
                                                         : Json(Json::value_t::discarded);
+  if (list.is_discarded()) {
+    return reject("CloudEvents: the batch is not JSON: " + protocol::json_fault(body));
+  }
   if (!list.is_array()) return reject("CloudEvents: a batch is a JSON array of events");
   CloudEvents all{{}, true};
   for (std::size_t i = 0; i < list.size(); ++i) {
@@ -121,7 +139,9 @@ Result<CloudEvents> batched(std::string_view body) {
 
 bool is_cloud_event(const HttpExchange& exchange) {
   return media_type(exchange.header("Content-Type")).starts_with(kStructured) ||
-         !exchange.header("ce-specversion").empty();
+         std::ranges::any_of(exchange.headers(), [](const auto& field) {
+           return lower_case(field.first).starts_with(kFieldPrefix);
+         });
 }
 
 bool is_of_unknown_format(const HttpExchange& exchange) {

@@ -19,7 +19,7 @@ struct CloudEvents {
 // event ("event 3: …"). The required ones (id, source, type, specversion) must be there.
 Result<CloudEvents> cloud_events_of(const HttpExchange& exchange);
 
-// Whether its content type, or its ce-specversion, says that it is one: else 415.
+// Whether its content type, or a field ce-…, says that it is one: else 415.
 bool is_cloud_event(const HttpExchange& exchange);
 
 // Whether its content type names an event format other than JSON.

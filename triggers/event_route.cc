@@ -9,10 +9,11 @@ BodyPlan EventRoute::plan(const HttpExchange& exchange, const Path& path) {
   if (path.size() != 1) return refuse(problem(404, "events are sent to /events"));
   if (exchange.method() != "POST") return refuse(method_not_allowed("POST"));
   if (!is_cloud_event(exchange) || is_of_unknown_format(exchange)) {
-    HttpResponse response =
-        problem(415,
-                "CloudEvents are taken here: application/cloudevents+json, "
-                "application/cloudevents-batch+json, or ce-specversion and the other ce- fields");
+    HttpResponse response = problem(
+        415,
+        "this is no CloudEvent: send one as JSON with Content-Type: "
+        "application/cloudevents+json, several with application/cloudevents-batch+json, or "
+        "the data with the header fields ce-specversion: 1.0, ce-id, ce-source and ce-type");
     response.headers.push_back({"Accept", "application/cloudevents+json"});
     return refuse(std::move(response));
   }

@@ -284,14 +284,26 @@ TEST(CloudEventsOverHttp, AreRefusedWithWhatIsMissing) {
   const std::string structured = "application/cloudevents+json";
   EXPECT_EQ(complaint(structured, R"({"specversion":"1.0","source":"/s","type":"t"})"),
             "CloudEvents: id is missing");
-  EXPECT_THAT(complaint(structured, "[]"), HasSubstr("not a JSON object"));
+  EXPECT_THAT(complaint(structured, "7"), HasSubstr("not a JSON object"));
+  EXPECT_THAT(complaint(structured, "[]"), HasSubstr("cloudevents-batch+json"));
+  EXPECT_THAT(complaint(structured, "{\"id\":}"), HasSubstr("line 1, column 7: "));
   EXPECT_THAT(complaint("application/cloudevents-batch+json", "{}"), HasSubstr("is a JSON array"));
+  EXPECT_THAT(complaint("application/cloudevents-batch+json", "[{]"), HasSubstr("column 3: "));
   EXPECT_THAT(complaint("application/cloudevents-batch+json", "[{}]"), StartsWith("event 0: "));
   EXPECT_THAT(complaint("application/cloudevents+avro", ""), HasSubstr("JSON is understood here"));
   EXPECT_EQ(complaint("text/plain", "", {{"ce-specversion", "1.0"}, {"ce-id", "1"}}),
-            "CloudEvents: source is missing");
+            "CloudEvents: the header field ce-source is missing");
+  EXPECT_EQ(complaint("text/plain", "", {{"ce-id", "1"}, {"ce-type", "t"}}),
+            "CloudEvents: the header field ce-specversion is missing; it must be 1.0");
   EXPECT_EQ(complaint("text/plain", "", {{"ce-specversion", "0.3"}}),
-            "CloudEvents: ce-specversion must be 1.0");
+            "CloudEvents: ce-specversion must be 1.0, not 0.3");
+  EXPECT_THAT(complaint("text/plain", "",
+                        {{"ce-specversion", "1.0"},
+                         {"ce-id", "1"},
+                         {"ce-source", "/"},
+                         {"ce-type", "t"},
+                         {"ce-my-zone", "x"}}),
+              HasSubstr("extension 'my-zone': extension names are"));
   EXPECT_NE(complaint("text/plain", "",
                       {{"ce-specversion", "1.0"},
                        {"ce-id", "1"},

@@ -157,7 +157,9 @@ Result<S3Notification> read_within(const json& document, int depth) {
     if (notification.subscribe_url.empty()) return reject("SubscribeURL is missing");
     return notification;
   }
-  return reject("no S3 notification: neither Records nor an SNS notification of them");
+  return reject(
+      "no S3 notification: it has neither Records nor, as SNS sends them, Type and Message. Other "
+      "events are sent to /events, notifications to /topics/TOPIC");
 }
 
 }  // namespace
@@ -165,6 +167,9 @@ Result<S3Notification> read_within(const json& document, int depth) {
 Result<S3Notification> read_s3_notification(std::string_view text) {
   if (!protocol::nests_within_bounds(text)) return reject("the JSON nests too deep");
   const json document = json::parse(text, nullptr, false);
+  if (document.is_discarded()) {
+    return reject("the body is not JSON: " + protocol::json_fault(text));
+  }
   if (!document.is_object()) return reject("the body is not a JSON object");
   return read_within(document, 0);
 }

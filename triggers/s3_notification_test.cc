@@ -168,7 +168,7 @@ TEST(S3Notification, ThatAsksToSubscribeGivesTheAddress) {
 }
 
 TEST(S3Notification, ThatIsNoneIsRefusedWithTheReason) {
-  EXPECT_THAT(refusal_of(""), HasSubstr("not a JSON object"));
+  EXPECT_THAT(refusal_of(""), HasSubstr("not JSON: it is empty"));
   EXPECT_THAT(refusal_of("[]"), HasSubstr("not a JSON object"));
   EXPECT_THAT(refusal_of("{}"), HasSubstr("neither Records"));
   EXPECT_THAT(refusal_of(R"({"Records":[]})"), HasSubstr("not an array"));
