@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "protocol/json_text.h"
+#include "protocol/utf8.h"
 #include "triggers/http.h"
 
 namespace fanfare::triggers {
@@ -33,6 +34,13 @@ std::string decoded(std::string_view text) {
 
 }  // namespace
 
+Error not_utf8(std::string_view field) {
+  return reject(
+      fmt::format("the field '{}' is not UTF-8, which forms are sent in: a page says so by "
+                  "<meta charset=\"utf-8\">",
+                  protocol::to_utf8(field, 64)));
+}
+
 Result<FormFields> urlencoded_fields(std::string_view text) {
   FormFields fields;
   while (!text.empty()) {
@@ -46,7 +54,7 @@ Result<FormFields> urlencoded_fields(std::string_view text) {
     auto& [name, value] =
         fields.emplace_back(decoded(pair.substr(0, sign)),
                             sign == pair.npos ? std::string{} : decoded(pair.substr(sign + 1)));
-    if (!is_utf8(name) || !is_utf8(value)) return reject("a field of the form is not UTF-8");
+    if (!is_utf8(name) || !is_utf8(value)) return not_utf8(name);
   }
   return fields;
 }

@@ -21,6 +21,9 @@ inline constexpr std::size_t kFormFieldsMax = 1000;
 // for itself. kReject: text that is not UTF-8, too many fields.
 Result<FormFields> urlencoded_fields(std::string_view text);
 
+// What is said of a field whose name or text is not UTF-8, in whatever shape the form came.
+Error not_utf8(std::string_view field);
+
 // The first field of that name, or null.
 const std::string* find_field(const FormFields& fields, std::string_view name);
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/sha256.h"
+#include "base/size.h"
 #include "protocol/ids.h"
 #include "protocol/json_text.h"
 #include "triggers/problem.h"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::string_view kUrlencoded = "application/x-www-form-urlencoded";
 constexpr std::string_view kMultipart = "multipart/form-data";
+constexpr std::string_view kJson = "application/json";
 constexpr std::size_t kNameBytesMax = 64;               // of a form
 constexpr std::size_t kPartHeadsBytesMax = 256u << 10;  // of all parts, with their boundaries
 
@@ -58,6 +60,7 @@ Result<FormFields> json_fields(std::string_view body, const std::string& honeypo
   using Json = nlohmann::ordered_json;
   Json json = protocol::nests_within_bounds(body) ? Json::parse(body, nullptr, false)
                                                   : Json(Json::value_t::discarded);
+  if (json.is_discarded()) return reject("the body is not JSON: " + protocol::json_fault(body));
   if (!json.is_object()) return reject("a form's JSON is an object of its fields");
   FormFields fields;
   for (auto member = json.begin(); member != json.end();) {
@@ -73,6 +76,17 @@ Result<FormFields> json_fields(std::string_view body, const std::string& honeypo
   }
   data = fields.empty() ? std::string{body} : json.dump();
   return fields;
+}
+
+// What `curl -d '{"a": 1}'` sends. Browsers write such names with escapes.
+Result<FormFields> urlencoded_or_mistaken(std::string_view body) {
+  if (body.starts_with('{') && protocol::nests_within_bounds(body) &&
+      nlohmann::json::accept(body)) {
+    return reject(
+        "the body is JSON, but its Content-Type is that of HTML forms, as curl says of whatever it "
+        "sends: send Content-Type: application/json");
+  }
+  return urlencoded_fields(body);
 }
 
 // Of IPv6 the network of one household or machine: it has more addresses than can be counted.
@@ -111,12 +125,17 @@ BodyPlan FormRoute::plan(const HttpExchange& exchange, const Path& path) {
   const auto* const found = find(path);
   if (!found) {
     ++counters_.unknown;
-    return refuse(problem(404, "there is no such form; forms are defined in triggers.toml"));
+    return refuse(problem(
+        404, path.size() == 2 ? "there is no such form; [forms.NAME] of triggers.toml makes one"
+                              : "forms are sent to /forms/FORM"));
   }
   const FormDefinition* const form = &found->second;
   if (!may_submit(*form, exchange.header("Origin"))) {
     ++counters_.wrong_origin;
-    return refuse(problem(403, "pages of this origin may not submit this form"));
+    return refuse(
+        problem(403,
+                "pages of this origin may not submit this form; origins in its definition in "
+                "triggers.toml names those that may"));
   }
   if (exchange.method() == "OPTIONS") return refuse(preflight(*form, exchange));
   if (exchange.method() != "POST") return refuse(method_not_allowed("POST, OPTIONS"));
@@ -131,7 +150,7 @@ BodyPlan FormRoute::plan(const HttpExchange& exchange, const Path& path) {
   }
   const std::string type = media_type(exchange.header("Content-Type"));
   if (type == kMultipart) return plan_upload(exchange, *form);
-  if (type != kUrlencoded && type != "application/json") {
+  if (type != kUrlencoded && type != kJson) {
     ++counters_.malformed;
     HttpResponse response = problem(
         415,
@@ -139,7 +158,12 @@ BodyPlan FormRoute::plan(const HttpExchange& exchange, const Path& path) {
     allow_origin(*form, exchange, response);
     return refuse(std::move(response));
   }
-  return {.bytes_max = form->bytes_max, .too_long = {}, .sink = {}, .refusal = {}};
+  BodyPlan plan;
+  plan.bytes_max = form->bytes_max;
+  plan.too_long = problem(413, fmt::format("a submission of this form may have {} (max_bytes)",
+                                           format_size(form->bytes_max)));
+  allow_origin(*form, exchange, *plan.too_long);
+  return plan;
 }
 
 BodyPlan FormRoute::plan_upload(const HttpExchange& exchange, const FormDefinition& form) {
@@ -183,7 +207,7 @@ void FormRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path
   const std::string type = media_type(exchange->header("Content-Type"));
   if (type == kMultipart) return take_upload(exchange, form, path[1], std::move(event));
   const bool urlencoded = type == kUrlencoded;
-  const auto fields = urlencoded ? urlencoded_fields(exchange->body())
+  const auto fields = urlencoded ? urlencoded_or_mistaken(exchange->body())
                                  : json_fields(exchange->body(), form.honeypot, event.data);
   if (!fields) return refuse_submission(exchange, form, problem_of(fields.error()));
   if (urlencoded) event.data = to_json(*fields, form.honeypot);

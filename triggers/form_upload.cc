@@ -77,7 +77,7 @@ std::size_t FormUpload::bytes_in_memory() const {
 Result<void> FormUpload::on_part(std::string_view head) {
   auto part = form_part_of(head);
   if (!part) return part.error();
-  if (!is_utf8(part->name)) return reject("the name of a field is not UTF-8");
+  if (!is_utf8(part->name)) return not_utf8(part->name);
   if (part->file_name) {
     part_ = Part::kUnbegunFile;
     unbegun_ = {.field = std::move(part->name),
@@ -161,7 +161,7 @@ Result<void> FormUpload::take_text(std::string_view piece) {
 Result<void> FormUpload::on_part_end() {
   if (part_ == Part::kFile) upload_->end_file();
   if (part_ == Part::kText && !is_utf8(fields_.back().second)) {
-    return reject("a field of the form is not UTF-8");
+    return not_utf8(fields_.back().first);
   }
   return {};
 }

@@ -173,6 +173,39 @@ TEST(FormRoute, CountsVisitsOfAllFormsThatHaveOneDefinitionTogether) {
   EXPECT_EQ(route.counters().unknown, 1u);
 }
 
+TEST(FormRoute, SaysWhatIsWrongWithAMistakenSubmission) {
+  Loop loop;
+  ZmqContext zmq;
+  const auto client = client::Client::open(loop, zmq, {.broker = "ipc:///nowhere/broker.ipc"});
+  ASSERT_TRUE(client);
+  PublishCounters published;
+  FormRoute route(
+      loop, **client, published,
+      {{"contact", {.bytes_max = 2048, .per_minute_max = 0, .origins = {"https://a"}}}});
+  const auto said = [&](const std::string& type, const std::string& body) {
+    const auto exchange = std::make_shared<FakeExchange>(
+        "POST", "/forms/contact",
+        std::vector<HttpHeader>{{"Content-Type", type}, {"Origin", "https://a"}}, body);
+    const Path path{"forms", "contact"};
+    const auto plan = route.plan(*exchange, path);
+    EXPECT_THAT(plan.too_long->body, HasSubstr("may have 2KiB (max_bytes)"));
+    EXPECT_EQ(plan.too_long->headers.back().name, "Vary") << "its page may read it";
+    route.handle(exchange, path);
+    return exchange->said ? std::to_string(exchange->said->status) + " " + exchange->said->body
+                          : "published";
+  };
+  const std::string urlencoded = "application/x-www-form-urlencoded";
+  const auto as_curl = said(urlencoded, R"({"a":"b=c&d"})");
+  EXPECT_THAT(as_curl, StartsWith("400 "));
+  EXPECT_THAT(as_curl, HasSubstr("send Content-Type: application/json"));
+  EXPECT_EQ(said(urlencoded, "{a}=b"), "published") << "a name may begin so";
+  EXPECT_EQ(said(urlencoded, "%7B%22a%22:1%7D"), "published") << "as a browser writes a name";
+  EXPECT_THAT(said(urlencoded, "a=%ff"), HasSubstr("the field 'a' is not UTF-8"));
+  EXPECT_THAT(said("application/json", "{\"a\": 1,}"), HasSubstr("line 1, column 9: "));
+  EXPECT_THAT(said("application/json", "[]"), HasSubstr("an object of its fields"));
+  EXPECT_EQ(route.counters().malformed, 4u);
+}
+
 TEST(FormRoute, GivesUpADiskThatDoesNotPutFilesIntoPlace) {
   struct Uploading : FakeExchange {
     using FakeExchange::FakeExchange;

@@ -43,7 +43,11 @@ Result<std::string> attributes_of(const HttpExchange& exchange) {
   const std::string_view text = exchange.header("Fanfare-Attributes");
   if (text.empty()) return std::string{};
   const bool is_object = is_json(text) && json::parse(text).is_object();
-  if (!is_object) return reject("Fanfare-Attributes: must be a JSON object of names and values");
+  if (!is_object) {
+    return reject(
+        "Fanfare-Attributes: must be a JSON object of names and values, as {\"store\": "
+        "\"berlin\"}");
+  }
   if (text.size() > protocol::kNotificationAttributesMax) {
     return reject(
         fmt::format("Fanfare-Attributes: at most {} bytes", protocol::kNotificationAttributesMax));
