@@ -14,7 +14,13 @@ BodyPlan Gateway::on_head(const HttpExchange& exchange) {
   const auto path = path_of(exchange.target());
   const auto route = path && !path->empty() ? routes_.find(path->front()) : routes_.end();
   BodyPlan plan;
-  if (route == routes_.end()) {
+  if (!path) {
+    ++counters_.unknown_path;
+    plan = refuse(problem(400,
+                          "this path cannot be read: it begins with /, a % is followed by two "
+                          "hexadecimal digits, and what they stand for is UTF-8 without control "
+                          "characters; no part of it is . or .."));
+  } else if (route == routes_.end()) {
     ++counters_.unknown_path;
     std::string known;
     for (const auto& [name, each] : routes_) known += fmt::format(" /{}", name);

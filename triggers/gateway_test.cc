@@ -129,8 +129,10 @@ TEST(Gateway, FindsTheRouteAndNamesWhatThereIs) {
   EXPECT_EQ(status("GET", "/healthz/x"), 404u);
   EXPECT_EQ(status("GET", "/metrics"), 401u);
   EXPECT_EQ(status("GET", "/"), 404u);
-  EXPECT_EQ(status("GET", "/%zz"), 404u);
-  EXPECT_EQ(gateway.counters().unknown_path, 2u);
+  for (const char* unreadable : {"/%zz", "/healthz/%ff", "/healthz/\xff", "/%00", "/../healthz"}) {
+    EXPECT_EQ(status("GET", unreadable), 400u) << unreadable;
+  }
+  EXPECT_EQ(gateway.counters().unknown_path, 6u);
   EXPECT_EQ(gateway.counters().unauthorised, 1u);
   const auto plan = gateway.on_head(FakeExchange("GET", "/nowhere"));
   EXPECT_EQ(plan.refusal->body,
