@@ -399,9 +399,10 @@ TEST(LambdaInvoke, RefusesTheSdksAsAwsDoesAndOthersAsUsual) {
 
 TEST(Publishing, GivesAnEventTheTraceOfItsRequest) {
   constexpr std::string_view kParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-  const auto traced = [](std::string_view parent, protocol::Event event = {}) {
+  const auto traced = [](std::string_view parent, protocol::Event event = {},
+                         const std::string& state = "a=1") {
     const FakeExchange exchange("POST", "/events",
-                                {{"Traceparent", std::string{parent}}, {"Tracestate", "a=1"}});
+                                {{"Traceparent", std::string{parent}}, {"Tracestate", state}});
     inherit_trace(exchange, event);
     std::string all;
     for (const auto& [name, value] : event.extensions) all += name + "=" + value + ";";
@@ -414,6 +415,8 @@ TEST(Publishing, GivesAnEventTheTraceOfItsRequest) {
         "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-"}) {
     EXPECT_EQ(traced(malformed), "") << malformed;
   }
+  EXPECT_EQ(traced(kParent, {}, "a=\xff"), "traceparent=" + std::string{kParent} + ";")
+      << "no event can have it, and none is refused for it";
   protocol::Event own;
   own.extensions = {{"traceparent", "00-own"}};
   EXPECT_EQ(traced(kParent, own), "traceparent=00-own;") << "CloudEvents bring their own";

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "protocol/json_text.h"
 #include "protocol/utf8.h"
 #include "triggers/problem.h"
@@ -116,7 +117,7 @@ void inherit_trace(const HttpExchange& exchange, protocol::Event& event) {
     if (name == "traceparent" || name == "tracestate") return;
   }
   event.extensions.emplace_back("traceparent", parent);
-  if (!state.empty() && state.size() <= kTraceStateBytesMax) {
+  if (!state.empty() && state.size() <= kTraceStateBytesMax && is_utf8(state)) {
     event.extensions.emplace_back("tracestate", state);
   }
 }
