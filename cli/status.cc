@@ -1,4 +1,5 @@
-// fanfare status: what the broker says of itself, its workers and its queues, and what Redis says.
+// fanfare status: what the broker says of itself, its workers and its queues, what Redis says, and
+// whether the gateway answers.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -6,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "cli/gateway_status.h"
 #include "cli/retrying.h"
 #include "cli/verbs.h"
 
@@ -98,6 +100,13 @@ std::string format_status(const ordered_json& status, bool colour) {
                            number(redis, "used_memory_bytes") / 1e6)
              : fmt::format("redis    {} {}\n", paint(Colour::kRed, "away:", colour),
                            text(redis, "error"));
+  if (const auto gateway = status.find("gateway"); gateway != status.end()) {
+    out += fmt::format(
+        "gateway  {}{}\n", text(*gateway, "url"),
+        gateway->value("up", false)
+            ? ", answers"
+            : fmt::format(" {} {}", paint(Colour::kRed, "away:", colour), text(*gateway, "error")));
+  }
   for (const auto& worker : status["workers"]) {
     // Those that wait for what they have invoked have lent their slots.
     const std::string waiting =
@@ -151,6 +160,10 @@ int run_status(const Common& common, const StatusCommand& command) {
                         {"workers", told["workers"]},
                         {"functions", told["functions"]},
                         {"long_running", told.value("long_running", ordered_json::array())}};
+    if (const auto gateway = gateway_status(common.address)) {
+      status["gateway"] = {{"url", gateway->url}, {"up", gateway->up}};
+      if (!gateway->up) status["gateway"]["error"] = gateway->trouble;
+    }
     if (common.output.json) {
       print_line(status.dump());
     } else {

@@ -551,6 +551,9 @@ TEST(Gateway, IsPartOfAnInstallation) {
   const std::string id = Json::parse(accepted.body)["id"];
   const Json record = Json::parse(client.get("/results/" + id + "/store-form?wait=20s").body);
   EXPECT_EQ(record["output"]["email"], "ada@example.org");
+  EXPECT_EQ(Json::parse(up.run({"status", "--json"}).output)["gateway"],
+            (Json{{"url", found[1].str()}, {"up", true}}));
+  EXPECT_THAT(up.run({"status"}).output, HasSubstr("gateway  " + found[1].str() + ", answers\n"));
   ASSERT_EQ(::kill(up.pid_of("fanfare-triggers"), SIGKILL), 0);
   EXPECT_TRUE(eventually([&] { return HttpClient(found[1]).get("/readyz").status == 200; }))
       << "it is started again, and listens where it did: " << up.log();
