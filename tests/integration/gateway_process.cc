@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <regex>
@@ -66,6 +67,17 @@ void GatewayProcess::await_ready() {
   if (!eventually([&] { return client.get("/readyz").status == 200; })) {
     throw std::runtime_error("not ready: " + log());
   }
+}
+
+std::size_t files_below(const std::string& directory) {
+  std::error_code none;
+  std::size_t files = 0;
+  for (auto at = std::filesystem::recursive_directory_iterator(directory, none);
+       at != std::filesystem::recursive_directory_iterator(); at.increment(none)) {
+    const std::string name = at->path().filename();
+    files += at->is_regular_file(none) && name != "gate" && !name.ends_with(".lock") ? 1 : 0;
+  }
+  return files;
 }
 
 std::pair<std::string, int> run(Gateway& gateway, std::vector<std::string> command) {

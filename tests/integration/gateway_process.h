@@ -49,6 +49,9 @@ class Gateway : public OwnInstallation, public GatewayProcess {
         GatewayProcess(installation, std::move(settings), definitions) {}
 };
 
+// How many files are below a directory, whole or not; locks are none.
+std::size_t files_below(const std::string& directory);
+
 // What a program of somebody else's has printed, and its exit code, -1 if it did not end within a
 // minute. It has credentials for AWS that mean nothing, and tries nothing twice.
 std::pair<std::string, int> run(Gateway& gateway, std::vector<std::string> command);

@@ -1,9 +1,7 @@
 // fanfare-triggers as its users have it: real clients, a real broker, real Redis.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 
 #include <atomic>
 #include <filesystem>
@@ -18,6 +16,7 @@
 #include "tests/integration/audit.h"
 #include "tests/integration/gateway_process.h"
 #include "tests/integration/http_client.h"
+#include "tests/integration/raw_connection.h"
 #include "triggers/webhook_signature.h"
 
 namespace fanfare::test {
@@ -120,35 +119,11 @@ std::string form_part(const std::string& parameters, const std::string& content)
 }
 const std::vector<std::string> kMultipart{"Content-Type: multipart/form-data; boundary=b"};
 
-// Whole or not, but for locks.
-std::size_t files_below(const std::string& directory) {
-  std::error_code none;
-  std::size_t files = 0;
-  for (auto at = std::filesystem::recursive_directory_iterator(directory, none);
-       at != std::filesystem::recursive_directory_iterator(); at.increment(none)) {
-    const std::string name = at->path().filename();
-    files += at->is_regular_file(none) && name != "gate" && !name.ends_with(".lock") ? 1 : 0;
-  }
-  return files;
-}
-
 // A connection on which a part of a request was sent.
-class HalfRequest {
- public:
+struct HalfRequest : RawConnection {
   HalfRequest(const std::string& url, const std::string& bytes)
-      : fd_(::socket(AF_INET, SOCK_STREAM, 0)) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1))));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return;
-    sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == std::ssize(bytes);
-  }
-  ~HalfRequest() { ::close(fd_); }
-  bool sent = false;
-
- private:
-  int fd_;
+      : RawConnection(url), sent(send(bytes)) {}
+  bool sent;
 };
 
 TEST(Gateway, FilesOfAFormAreInTheirBucketBeforeItsEventIsPublished) {
