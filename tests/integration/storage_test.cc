@@ -404,7 +404,12 @@ class StorageKilled : public ::testing::TestWithParam<KilledAt> {};
 TEST_P(StorageKilled, AtAnyPointAnnouncesEachFileOnceLongAfterTheDedupWindow) {
   Watched watched;
   for (int i = 0; i < 10; ++i) write_file(watched.bucket() / fmt::format("{}", i), "123");
-  std::this_thread::sleep_for(50ms);  // past the tick of the file system's clock: one batch for all
+  // Past the tick of the file system's clock, so that there is one batch for all.
+  const fs::path later = watched.installation().file("later");
+  ASSERT_TRUE(eventually([&] {
+    write_file(later, "x");
+    return fs::last_write_time(later) > fs::last_write_time(watched.bucket() / "9") + 20ms;
+  }));
   watched.start({{"FANFARE_TEST_DIE_AT", fmt::format("{}:1", GetParam().place)}});
   ASSERT_TRUE(watched.watcher().wait_end(20s)) << "it was to be killed";
   watched.erase_keys("fanfare:ids:*");  // as after dedup_window
@@ -432,14 +437,15 @@ INSTANTIATE_TEST_SUITE_P(
 struct Storm {
   bool keeps_ledger = true;
   bool kills_broker = false;
-  int kills = 0;
+  std::atomic<int> kills = 0;
 
   void run(Watched& watched) {
     std::mt19937 random(2026);
     std::atomic<bool> done = false;
     std::thread writer([&] {
       for (int i = 0; i < kFiles; ++i) write_one(watched.bucket(), i);
-      std::this_thread::sleep_for(300ms);
+      const int killed = kills;
+      eventually([&] { return kills >= killed + 3; });
       for (int i = 0; i < kFiles; i += 4) {
         fs::remove(path_of(watched.bucket(), i));
         if (i % 40 == 0) std::this_thread::sleep_for(10ms);
