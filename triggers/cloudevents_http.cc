@@ -125,7 +125,10 @@ Result<CloudEvents> batched(std::string_view body) {
   if (list.is_discarded()) {
     return reject("CloudEvents: the batch is not JSON: " + protocol::json_fault(body));
   }
-  if (!list.is_array()) return reject("CloudEvents: a batch is a JSON array of events");
+  if (!list.is_array())
+    return reject(
+        "CloudEvents: a batch is a JSON array of events; one event is "
+        "application/cloudevents+json");
   CloudEvents all{{}, true};
   for (std::size_t i = 0; i < list.size(); ++i) {
     auto event = structured(list[i].dump());

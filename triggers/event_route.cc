@@ -17,7 +17,7 @@ BodyPlan EventRoute::plan(const HttpExchange& exchange, const Path& path) {
     response.headers.push_back({"Accept", "application/cloudevents+json"});
     return refuse(std::move(response));
   }
-  return {.bytes_max = body_bytes_max_, .too_long = {}, .sink = {}, .refusal = {}};
+  return take_up_to(body_bytes_max_);
 }
 
 void EventRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path&) {

@@ -160,9 +160,13 @@ BodyPlan FormRoute::plan(const HttpExchange& exchange, const Path& path) {
   }
   BodyPlan plan;
   plan.bytes_max = form->bytes_max;
-  plan.too_long = problem(413, fmt::format("a submission of this form may have {} (max_bytes)",
-                                           format_size(form->bytes_max)));
-  allow_origin(*form, exchange, *plan.too_long);
+  plan.too_long = [form, &exchange] {
+    HttpResponse response =
+        problem(413, fmt::format("a submission of this form may have {} (max_bytes)",
+                                 format_size(form->bytes_max)));
+    allow_origin(*form, exchange, response);
+    return response;
+  };
   return plan;
 }
 

@@ -101,7 +101,7 @@ BodyPlan FunctionRoute::plan(const HttpExchange& exchange, const Path& path) {
       return refuse(*std::move(refusal));
     }
   }
-  return {.bytes_max = body_bytes_max_, .too_long = {}, .sink = {}, .refusal = {}};
+  return take_up_to(body_bytes_max_);
 }
 
 void FunctionRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) {
@@ -129,7 +129,9 @@ void FunctionRoute::answer(const std::shared_ptr<HttpExchange>& exchange,
     const std::string_view message = record.error().message;
     ++counters_.refused;
     if (message.starts_with("no_such_function")) {
-      response = problem(404, fmt::format("there is no function {}", function));
+      response = problem(404, fmt::format("there is no function {}; `fanfare functions list` names "
+                                          "those that there are",
+                                          function));
     } else if (message.starts_with("timeout") && asked_not_to_wait) {
       response = problem(429, "no answer in the time that the request prefers to wait");
       response->headers.push_back({"Retry-After", "1"});

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/size.h"
 #include "triggers/problem.h"
 
 namespace fanfare::triggers {
@@ -44,6 +45,16 @@ void Gateway::on_request(const std::shared_ptr<HttpExchange>& exchange) {
 BodyPlan refuse(HttpResponse response) {
   BodyPlan plan;
   plan.refusal = std::move(response);
+  return plan;
+}
+
+BodyPlan take_up_to(std::size_t bytes_max) {
+  BodyPlan plan;
+  plan.bytes_max = bytes_max;
+  plan.too_long = [bytes_max] {
+    return problem(413, fmt::format("the body may have {} here (max_body_bytes of [triggers])",
+                                    format_size(bytes_max)));
+  };
   return plan;
 }
 

@@ -52,6 +52,8 @@ class Gateway {
 
 // For plan(): the body is not wanted.
 BodyPlan refuse(HttpResponse response);
+// For plan(): a body of so many bytes, which [triggers] max_body_bytes says.
+BodyPlan take_up_to(std::size_t bytes_max);
 // 405, naming what is allowed: "POST, OPTIONS".
 HttpResponse method_not_allowed(std::string_view allowed);
 

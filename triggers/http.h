@@ -70,8 +70,8 @@ class HttpExchange {
 
 // What is to become of a request, said when its head is known.
 struct BodyPlan {
-  std::size_t bytes_max = 0;             // a longer body is answered with 413 …
-  std::optional<HttpResponse> too_long;  // … or with this
+  std::size_t bytes_max = 0;               // a longer body is answered with 413 …
+  std::function<HttpResponse()> too_long;  // … or with this, asked while the request is there
   std::unique_ptr<BodySink> sink;
   std::optional<HttpResponse> refusal;  // instead: the body is not read
 };

@@ -30,7 +30,7 @@ struct Body {
   BodyBudget& budget;
   std::size_t held = 0;  // of the budget
   std::size_t bytes_max = 0, bytes = 0;
-  std::optional<HttpResponse> too_long;
+  std::function<HttpResponse()> too_long;
   std::string text;
   std::unique_ptr<BodySink> sink;
   std::optional<Refusal> refusal;  // why it is not taken any more
@@ -38,7 +38,7 @@ struct Body {
   void refuse_as_too_long() {
     refusal = Refusal{
         Refusal::Why::kTooLarge,
-        too_long ? *std::move(too_long)
+        too_long ? too_long()
                  : problem(413, "the body may have " + std::to_string(bytes_max) + " bytes here")};
   }
 

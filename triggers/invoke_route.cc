@@ -123,8 +123,10 @@ BodyPlan InvokeRoute::plan(const HttpExchange& exchange, const Path& path) {
   }
   BodyPlan plan;
   plan.bytes_max = body_bytes_max_;
-  plan.too_long = typed(413, "RequestTooLargeException",
-                        fmt::format("the payload may have {} bytes here", body_bytes_max_));
+  plan.too_long = [bytes_max = body_bytes_max_] {
+    return typed(413, "RequestTooLargeException",
+                 fmt::format("the payload may have {} bytes here", bytes_max));
+  };
   return plan;
 }
 

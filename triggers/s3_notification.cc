@@ -85,7 +85,8 @@ Result<protocol::Event> event_of(const json& record) {
   }
   std::string name = text_at(record, {"eventName"});
   if (name.starts_with("s3:")) name.erase(0, 3);  // MinIO's are
-  if (!is_event_name(name)) return reject("eventName is missing or no name");
+  if (!is_event_name(name))
+    return reject("eventName is missing or no name, as ObjectCreated:Put is");
   const std::string bucket = text_at(record, {"s3", "bucket", "name"});
   if (bucket.empty() || bucket.size() > kBucketBytesMax) {
     return reject("s3.bucket.name is missing or too long");
@@ -96,7 +97,8 @@ Result<protocol::Event> event_of(const json& record) {
     return reject(fmt::format("s3.object.key is missing or over {} bytes", kStorageKeyBytesMax));
   }
   const std::string time = text_at(record, {"eventTime"});
-  if (!time.empty() && !parse_wall_time(time)) return reject("eventTime is no RFC 3339 time");
+  if (!time.empty() && !parse_wall_time(time))
+    return reject("eventTime is no RFC 3339 time, as 2026-11-28T12:00:00Z is");
 
   protocol::Event event;
   event.type = type_of(name);

@@ -14,7 +14,7 @@ BodyPlan S3Route::plan(const HttpExchange& exchange, const Path& path) {
     return refuse({.status = 200, .headers = {}, .body = {}});
   }
   if (exchange.method() != "POST") return refuse(method_not_allowed("POST"));
-  return {.bytes_max = body_bytes_max_, .too_long = {}, .sink = {}, .refusal = {}};
+  return take_up_to(body_bytes_max_);
 }
 
 void S3Route::handle(const std::shared_ptr<HttpExchange>& exchange, const Path&) {

@@ -22,6 +22,9 @@ constexpr std::size_t kLoggedArnBytesMax = 256, kLoggedUrlBytesMax = 1024;
 constexpr std::string_view kSnsType = "x-amz-sns-message-type";
 
 HttpResponse not_known(std::string_view topic) {
+  if (!protocol::is_function_name(topic)) {
+    return problem(404, "a topic's name is 1 to 64 letters, digits, \"-\" and \"_\"");
+  }
   return problem(404, fmt::format("no topic is named '{}'; `fanfare topic add` makes one, or "
                                   "[topics.NAME] of triggers.toml",
                                   topic.substr(0, 64)));
@@ -108,7 +111,7 @@ BodyPlan TopicRoute::plan(const HttpExchange& exchange, const Path& path) {
     return refuse(path.size() == 2 ? not_known(path[1])
                                    : problem(404, "notifications are sent to /topics/TOPIC"));
   }
-  return {.bytes_max = body_bytes_max_, .too_long = {}, .sink = {}, .refusal = {}};
+  return take_up_to(body_bytes_max_);
 }
 
 void TopicRoute::handle(const Exchange& exchange, const Path& path) {

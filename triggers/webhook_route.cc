@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "protocol/utf8.h"
 #include "triggers/problem.h"
 
 namespace fanfare::triggers {
@@ -18,9 +19,14 @@ BodyPlan WebhookRoute::plan(const HttpExchange& exchange, const Path& path) {
   if (exchange.method() != "POST") return refuse(method_not_allowed("POST"));
   if (path.size() != 2 || !webhooks_.contains(path[1])) {
     ++counters_.unknown;
+    if (log_unknown_.allow(loop_.now().steady)) {
+      spdlog::warn(
+          "a webhook for {} from {} was refused: [webhooks.NAME] of triggers.toml has none",
+          path.size() == 2 ? protocol::to_utf8(path[1], 64) : "no source", exchange.peer().address);
+    }
     return refuse(not_known());
   }
-  return {.bytes_max = body_bytes_max_, .too_long = {}, .sink = {}, .refusal = {}};
+  return take_up_to(body_bytes_max_);
 }
 
 void WebhookRoute::handle(const std::shared_ptr<HttpExchange>& exchange, const Path& path) {

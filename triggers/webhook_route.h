@@ -49,7 +49,7 @@ class WebhookRoute : public Route {
   PublishCounters& published_;
   const Webhooks webhooks_;
   std::size_t body_bytes_max_;
-  LogThrottle log_;
+  LogThrottle log_, log_unknown_;
   WebhookCounters counters_;
 };
 

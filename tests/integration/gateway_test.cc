@@ -379,6 +379,7 @@ TEST(Gateway, TakesWebhooksThatAreSignedAndOnceEach) {
   EXPECT_EQ(forged.status, 401);
   EXPECT_EQ(unknown.status, 401);
   EXPECT_EQ(forged.body, unknown.body) << "strangers learn nothing";
+  EXPECT_THAT(gateway.log(), HasSubstr("a webhook for b from 127.0.0.1 was refused: [webhooks."));
 }
 
 TEST(Gateway, TakesNotificationsOfS3AndFiresSchedules) {
