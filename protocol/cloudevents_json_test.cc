@@ -111,6 +111,8 @@ TEST(CloudEventsJson, SaysWhereItIsNoJson) {
   EXPECT_EQ(error_of("{\"specversion\": \"1.0\",}").substr(0, 46),
             "CloudEvents JSON: not JSON: line 1, column 23:");
   EXPECT_NE(error_of("{'a': 1}").find("line 1, column 2: "), std::string::npos);
+  EXPECT_EQ(error_of("{\"a\":1e999}").substr(0, 49),
+            "CloudEvents JSON: not JSON: number overflow parsi");
   EXPECT_NE(error_of("[{}]").find("cloudevents-batch+json"), std::string::npos);
   EXPECT_NE(error_of(std::string(300, '[')).find("nests over 256 deep"), std::string::npos);
   EXPECT_LT(error_of("\"" + std::string(100'000, 'x')).size(), 300u);

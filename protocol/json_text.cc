@@ -35,10 +35,14 @@ std::string json_fault(std::string_view text) {
     const auto read = nlohmann::json::parse(text);
     return {};
   } catch (const nlohmann::json::exception& wrong) {
-    // "[json.exception.parse_error.101] parse error at line 1, column 8: syntax error …"
-    constexpr std::string_view kAt = " at line ";
+    // "[json.exception.parse_error.101] parse error at line 1, column 8: syntax error …", and
+    // "[json.exception.out_of_range.406] number overflow …"
     std::string_view what = wrong.what();
-    if (const auto at = what.find(kAt); at != what.npos) what.remove_prefix(at + 4);
+    for (const std::string_view before : {"] ", "parse error at "}) {
+      if (const auto at = what.find(before); at != what.npos) {
+        what.remove_prefix(at + before.size());
+      }
+    }
     return to_utf8(what, kFaultBytesMax);
   }
 }
