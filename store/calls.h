@@ -461,11 +461,11 @@ struct Metered {
   bool repeated = false;
 };
 
-using Call =
-    std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Survey, Recall, ListFunctions,
-                 Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes, ReadOutbox, SetState,
-                 Lookup, GetRows, ListRows, WriteRows, Meter, Find, ReadLetters, Redrive,
-                 PurgeLetters, SetSchedule, Fire, ListSchedules, GetRevision, SetTopics, ListTopics>;
+using Call = std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Survey, Recall,
+                          ListFunctions, Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes,
+                          ReadOutbox, SetState, Lookup, GetRows, ListRows, WriteRows, Meter, Find,
+                          ReadLetters, Redrive, PurgeLetters, SetSchedule, Fire, ListSchedules,
+                          GetRevision, SetTopics, ListTopics>;
 using Answer =
     std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
                  FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts, OutboxPage,
