@@ -234,6 +234,7 @@ void Shell::on_signal(int signal) {
   drain_ends_at_ = now().steady + kDrainMax;
   spdlog::info("stopping: no new events; what is journaled stays in Redis");
   service_.stopping("waiting for Redis");
+  service_.extend_timeout(2 * kDrainMax);
   core_->begin_drain();
 }
 

@@ -238,6 +238,7 @@ void Shell::on_signal(int) {
   draining_ = true;
   drain_ends_at_ = loop_.now().steady + config_.drain;
   service_.stopping("answering what is under way");
+  service_.extend_timeout(config_.drain + 2 * kDiskPatience);
   spdlog::info("stopping: {} connections are open", server_->connections());
   server_->begin_drain();
   if (storage_) storage_->begin_stop();

@@ -13,6 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// Of a drain, beyond its grace: for what is killed then to end, and for results to be committed.
+constexpr Duration kDrainSlack = 15s;
 constexpr std::size_t kOutboxMax = 10'000;  // frames; the core's own limits keep it far below
 
 // Nothing is made for a log that does not take it.
@@ -286,6 +288,7 @@ void Shell::on_signal(int) {
       spdlog::info("stopping: no new work; {} deliveries here, what runs has {}", core_->held(),
                    format_duration(config_.grace));
       service_.stopping("finishing what runs");
+      service_.extend_timeout(config_.grace + kDrainSlack);
       return core_->begin_drain(now);
     case 2:
       spdlog::warn("stopping at once: what runs is ended and handed back");
