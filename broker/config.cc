@@ -13,7 +13,7 @@ ConfigSpec config_spec(Config& c) {
   spec.describe_section("broker", "fanfare-broker: accepts, journals, routes and lends deliveries");
   spec.text("broker", "endpoint", &c.endpoint, "ipc:///run/fanfare/broker.ipc",
             "Where publishers and workers connect: ipc:///path or tcp://127.0.0.1:port.");
-  spec.text("broker", "redis", &c.redis, "unix:///run/redis/redis-server.sock",
+  spec.text("broker", "redis", &c.redis, "unix:///run/fanfare/redis.sock",
             "The Redis that keeps the journal: unix:///path or redis://host:port.");
   spec.choice("broker", "durability", &c.durability, "fsync",
               "What an acknowledgement promises: fsync (on disk), everysec (in Redis; a crash may\n"

@@ -19,7 +19,7 @@ ConfigSpec config_spec(Config& c) {
             "tls_key and tokens.");
   spec.text("triggers", "broker", &c.broker, "ipc:///run/fanfare/broker.ipc",
             "The broker it publishes to: ipc:///path or tcp://host:port.");
-  spec.text("triggers", "redis", &c.redis, "unix:///run/redis/redis-server.sock",
+  spec.text("triggers", "redis", &c.redis, "unix:///run/fanfare/redis.sock",
             "The Redis that results are read from: unix:///path or redis://host:port.");
   spec.text("triggers", "definitions", &c.definitions, "/etc/fanfare/triggers.toml",
             "What becomes events, and how. Without that file there are no forms.");

@@ -23,7 +23,7 @@ ConfigSpec config_spec(Config& c) {
             "Unique among the broker's workers; empty = host name and process id.");
   spec.text("worker", "broker", &c.broker, "ipc:///run/fanfare/broker.ipc",
             "The broker's endpoint: ipc:///path or tcp://127.0.0.1:port.");
-  spec.text("worker", "redis", &c.redis, "unix:///run/redis/redis-server.sock",
+  spec.text("worker", "redis", &c.redis, "unix:///run/fanfare/redis.sock",
             "The Redis that results are committed to: unix:///path or redis://host:port.");
   spec.text("worker", "cache_dir", &c.cache_dir, "/var/cache/fanfare",
             "Where packages of functions are unpacked; made if it is not there.");
