@@ -476,8 +476,10 @@ void add_bench(CLI::App& app, Parsed& parsed) {
 
 void add_common_flags(CLI::App& app, Parsed& parsed) {
   Address& address = parsed.common.address;
-  app.add_option("--data", address.data,
-                 "Directory of a local installation (FANFARE_DATA, else ./fanfare-data)");
+  app.add_option(
+      "--data", address.data,
+      "Directory of a local installation (FANFARE_DATA, else ./fanfare-data if it is there, else "
+      "the services of this machine)");
   app.add_option("--broker", address.broker, "A broker elsewhere: ipc:///path or tcp://host:port");
   app.add_option("--redis", address.redis, "A Redis elsewhere: unix:///path or redis://host:port");
   app.add_option("--output", parsed.output, "table or json")

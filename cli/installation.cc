@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -58,6 +59,17 @@ Result<void> probe_patiently(const std::string& path, const std::string& what) {
   }
 }
 
+// What to do about services that cannot be reached; `named` if the caller said where to look.
+Error explained(Error error, const Address& address, bool named) {
+  const auto installation = find_installation(address);
+  if (named || !installation || !installation->is_system) return error;
+  const bool barred = error.message.find(std::strerror(EACCES)) != std::string::npos;
+  error.message += kServicesHint;
+  error.message += barred ? " are for root and members of group fanfare."
+                          : " are not running: start them with `systemctl start fanfare.target`.";
+  return error;
+}
+
 }  // namespace
 
 bool names_installation(const Address& address) {
@@ -65,7 +77,7 @@ bool names_installation(const Address& address) {
   return !address.data.empty() || !address.broker.empty() || (data && *data);
 }
 
-Result<Installation> find_installation(const Address& address) {
+Result<Installation> find_own_installation(const Address& address) {
   std::string dir = address.data;
   if (const char* data = std::getenv("FANFARE_DATA"); dir.empty() && data) dir = data;
   if (dir.empty()) dir = kDefaultDataDir;
@@ -84,6 +96,16 @@ Result<Installation> find_installation(const Address& address) {
   return installation;
 }
 
+Result<Installation> find_installation(const Address& address, const SystemPlaces& system) {
+  const char* data = std::getenv("FANFARE_DATA");
+  const bool named = !address.data.empty() || (data && *data);
+  std::error_code none;
+  if (!named && !fs::exists(kDefaultDataDir, none) && fs::exists(system.run, none)) {
+    return Installation{.dir = system.data, .is_system = true, .system_run = system.run};
+  }
+  return find_own_installation(address);
+}
+
 Result<std::string> broker_endpoint(const Address& address) {
   if (!address.broker.empty()) return address.broker;
   const auto installation = find_installation(address);
@@ -97,7 +119,7 @@ Result<std::unique_ptr<client::BlockingClient>> connect_broker(const Address& ad
   constexpr std::string_view kIpc = "ipc://";
   if (endpoint->starts_with(kIpc)) {
     if (auto probed = probe_patiently(endpoint->substr(kIpc.size()), "broker"); !probed) {
-      return probed.error();
+      return explained(probed.error(), address, !address.broker.empty());
     }
   }
   client::ClientOptions options;
@@ -119,7 +141,9 @@ Result<RedisSync> connect_redis(const Address& address) {
   if (!url) return url.error();
   const auto options = parse_redis_url(*url);
   if (!options) return fatal(options.error().message);
-  return RedisSync::connect(*options);
+  auto redis = RedisSync::connect(*options);
+  if (!redis) return explained(redis.error(), address, !address.redis.empty());
+  return redis;
 }
 
 Result<std::string> find_program(const std::string& name) {

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/daemon_arguments.h"
 #include "base/redis_sync.h"
 #include "base/result.h"
 #include "client/blocking_client.h"
@@ -13,18 +14,23 @@ namespace fanfare::cli {
 
 inline constexpr std::string_view kDefaultDataDir = "fanfare-data";
 
-// The paths inside a data directory. `dir` is absolute.
+// The paths of an installation: all inside a data directory, or where the package puts them.
+// `dir` is absolute.
 struct Installation {
   std::string dir;
+  bool is_system = false;       // the services of this machine
+  std::string system_run = {};  // where their sockets are
 
-  std::string run_dir() const { return dir + "/run"; }
+  std::string run_dir() const { return is_system ? system_run : dir + "/run"; }
   std::string redis_dir() const { return dir + "/redis"; }
   std::string triggers_file() const { return dir + "/triggers.toml"; }
   std::string storage_dir() const { return dir + "/storage"; }
   std::string log_dir() const { return dir + "/log"; }
   std::string redis_socket() const { return run_dir() + "/redis.sock"; }
   std::string broker_endpoint() const { return "ipc://" + run_dir() + "/broker.ipc"; }
-  std::string config_file() const { return run_dir() + "/fanfare.toml"; }
+  std::string config_file() const {
+    return is_system ? std::string(kDefaultConfigFile) : run_dir() + "/fanfare.toml";
+  }
   std::string lock_file() const { return run_dir() + "/lock"; }
   // Holds the URL of a Redis that is not the installation's own; absent otherwise.
   std::string redis_url_file() const { return run_dir() + "/redis.url"; }
@@ -36,9 +42,21 @@ struct Address {
   std::string data, broker, redis;
 };
 
-// The data directory: --data, else FANFARE_DATA, else ./fanfare-data; absolute. kFatal if its
-// sockets' paths would be too long for the kernel.
-Result<Installation> find_installation(const Address& address);
+// Begins what errors say to do about the services, on a line of its own.
+inline constexpr std::string_view kServicesHint = "\nThe services of this machine";
+
+// Where the package's services have their sockets and their data; tests put folders here.
+struct SystemPlaces {
+  std::string run = "/run/fanfare";
+  std::string data = "/var/lib/fanfare";
+};
+
+// The data directory: --data, else FANFARE_DATA, else ./fanfare-data if it is there, else the
+// services of this machine if they are installed, else ./fanfare-data all the same; absolute.
+// kFatal if its sockets' paths would be too long for the kernel.
+Result<Installation> find_installation(const Address& address, const SystemPlaces& system = {});
+// The same without the services: what `up` may make its own.
+Result<Installation> find_own_installation(const Address& address);
 // Whether the caller named one, by flag or environment.
 bool names_installation(const Address& address);
 

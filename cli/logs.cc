@@ -70,10 +70,15 @@ Result<void> Logs::find_sources() {
     return reject(
         "the logs of workers elsewhere are on their hosts\n"
         "read them there: `fanfare logs --file FILE` if [worker] log_file is set, else "
-        "`journalctl -u fanfare-worker -o cat | fanfare logs --file -`");
+        "`journalctl -u 'fanfare-worker@*' -o cat | fanfare logs --file -`");
   }
   const auto installation = find_installation(common_.address);
   if (!installation) return installation.error();
+  if (installation->is_system) {
+    return reject(
+        "the services of this machine log to the journal\n"
+        "read it with `journalctl -u 'fanfare-worker@*' -o cat | fanfare logs --file -`");
+  }
   folder_ = installation->log_dir();
   look_for_new_workers();
   if (!sources_.empty()) return {};

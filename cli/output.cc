@@ -10,6 +10,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "cli/installation.h"
+
 namespace fanfare::cli {
 
 std::string printable(std::string_view text) {
@@ -87,7 +89,8 @@ void print_error(const Output& output, std::string_view message, std::string_vie
 }
 
 ExitCode fail(const Output& output, const Error& error) {
-  if (error.kind == ErrorKind::kReconnect) {
+  const bool told = error.message.find(kServicesHint) != std::string::npos;
+  if (error.kind == ErrorKind::kReconnect && !told) {
     // Where the user may not go, nobody can tell whether it runs.
     const bool barred = error.message.find(std::strerror(EACCES)) != std::string::npos;
     print_error(output, error.message,

@@ -98,7 +98,7 @@ void Supervisor::say(const std::string& line) const {
 }
 
 Result<void> Supervisor::prepare_directory() {
-  auto found = find_installation(common_.address);
+  auto found = find_own_installation(common_.address);
   if (!found) return found.error();
   installation_ = *std::move(found);
   // Nobody else's business, but functions run as another user and must get through to the storage.

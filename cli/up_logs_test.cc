@@ -105,7 +105,8 @@ TEST_F(UpLogsTest, SaysWhereTheLogsOfOtherWorkersAre) {
   };
   const auto elsewhere = run({"--broker", "ipc:///run/fanfare/broker.ipc", "logs"});
   EXPECT_EQ(elsewhere.exit_code, kRefused);
-  EXPECT_THAT(elsewhere.output, HasSubstr("journalctl -u fanfare-worker -o cat | fanfare logs"));
+  EXPECT_THAT(elsewhere.output,
+              HasSubstr("journalctl -u 'fanfare-worker@*' -o cat | fanfare logs"));
   const auto nowhere = run({"--data", dir_.file("nothing"), "logs"});
   EXPECT_EQ(nowhere.exit_code, kRefused);
   EXPECT_THAT(nowhere.output, HasSubstr("no worker has written a log in "));
