@@ -16,6 +16,7 @@
 #include "cli/explain.h"
 #include "cli/operator_verbs.h"
 #include "cli/schedule_verbs.h"
+#include "cli/self_description.h"
 #include "cli/topic_verbs.h"
 #include "cli/verbs.h"
 #include "cli/webhook_verbs.h"
@@ -474,6 +475,28 @@ void add_bench(CLI::App& app, Parsed& parsed) {
   });
 }
 
+// What the command says of itself is made of `app` when all of it has been declared.
+void add_self_description(CLI::App& app, Parsed& parsed) {
+  CLI::App* completion = app.add_subcommand("completion", "Print completions for a shell");
+  completion->add_option("shell", parsed.name, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  completion->callback([&app, &parsed] {
+    parsed.run = [&app, &parsed](const Common&) {
+      fmt::print("{}", completion_script(app, parsed.name));
+      return kDone;
+    };
+  });
+  // For who builds a package: nobody types it.
+  CLI::App* manual = app.add_subcommand("manual", "Print the manual page, as roff")->group("");
+  manual->callback([&app, &parsed] {
+    parsed.run = [&app](const Common&) {
+      fmt::print("{}", manual_page(app, FANFARE_VERSION));
+      return kDone;
+    };
+  });
+}
+
 void add_common_flags(CLI::App& app, Parsed& parsed) {
   Address& address = parsed.common.address;
   app.add_option(
@@ -526,6 +549,7 @@ int run_command_line(int argc, char** argv) {
   add_webhook_verbs(app, parsed.run);
   add_topic_verbs(app, parsed.run);
   add_autoscale_verbs(app, parsed.run);
+  add_self_description(app, parsed);
   let_fall_through(app);
 
   if (const std::string word = duration_after_wait(argc, argv); !word.empty()) {
