@@ -6,8 +6,10 @@
 #include <cstdio>
 #include <deque>
 #include <filesystem>
+#include <optional>
 #include <thread>
 
+#include "cli/journal.h"
 #include "cli/log_source.h"
 #include "cli/retrying.h"
 #include "cli/verbs.h"
@@ -38,7 +40,7 @@ class Logs {
     lines_max_ = command.lines.value_or(command.since ? SIZE_MAX : 100);
   }
 
-  // The files that are named, or the logs of the installation's workers.
+  // The files that are named, the logs of the installation's workers, or the services' journal.
   Result<void> find_sources();
   Result<void> show_what_is_there();
   void follow();
@@ -59,7 +61,8 @@ class Logs {
   const LogsCommand& command_;
   std::string since_;
   std::size_t lines_max_ = 0;
-  std::string folder_;  // of the installation's logs
+  std::string folder_;                   // of the installation's logs
+  std::optional<JournalTime> asked_at_;  // of the services' journal; what came later is followed
   std::deque<LogSource> sources_;
 };
 
@@ -75,9 +78,12 @@ Result<void> Logs::find_sources() {
   const auto installation = find_installation(common_.address);
   if (!installation) return installation.error();
   if (installation->is_system) {
-    return reject(
-        "the services of this machine log to the journal\n"
-        "read it with `journalctl -u 'fanfare-worker@*' -o cat | fanfare logs --file -`");
+    asked_at_ = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+    std::optional<JournalTime> since;
+    if (command_.since) since = *asked_at_ - floor_ms(*command_.since);
+    if (auto opened = read_journal(since, *asked_at_); !opened) return opened;
+    sources_.emplace_back("services", "-");
+    return {};
   }
   folder_ = installation->log_dir();
   look_for_new_workers();
@@ -131,6 +137,11 @@ Result<void> Logs::show_what_is_there() {
 }
 
 void Logs::follow() {
+  if (asked_at_) {
+    if (auto opened = read_journal(*asked_at_, std::nullopt); !opened) {
+      return print_error(common_.output, opened.error().message);
+    }
+  }
   while (std::ferror(stdout) == 0) {
     std::this_thread::sleep_for(kLookEvery);
     look_for_new_workers();
