@@ -28,7 +28,7 @@ ConfigSpec config_spec(Config& c) {
   spec.describe_section("autoscaler", "fanfare-autoscaler: starts and drains workers by demand");
   spec.text("autoscaler", "broker", &c.broker, "ipc:///run/fanfare/broker.ipc",
             "The broker whose queues are looked at.");
-  spec.text("autoscaler", "redis", &c.redis, "unix:///run/redis/redis-server.sock",
+  spec.text("autoscaler", "redis", &c.redis, "unix:///run/fanfare/redis.sock",
             "The Redis in which `fanfare autoscale status` finds the last decisions.");
   spec.text("autoscaler", "name", &c.name, "",
             "Under which it tells its decisions; empty = the host's name.");
