@@ -21,8 +21,9 @@ bool says(const json& row, const char* name, const char* text) {
 double demand_of(const json& function) {
   const double running = number_in(function, "running");
   if (!says(function, "state", "active")) return running;
-  const double waiting = number_in(function, "ready") - number_in(function, "blocked");
-  return running + std::max(0.0, waiting);
+  const double all = running + number_in(function, "lendable");
+  const double most = number_in(function, "max_concurrency");
+  return most > 0 ? std::min(all, std::max(running, most)) : all;
 }
 
 }  // namespace

@@ -9,8 +9,9 @@
 namespace fanfare::autoscaler {
 
 struct BrokerView {
-  // Deliveries that run, and those that wait and may run: not those of paused functions, nor those
-  // behind others of their ordering key.
+  // Deliveries that run, and those that wait and could: of paused functions none, none that waits
+  // behind another of its ordering key, and of each function as many as its max_concurrency. What
+  // the broker has not read from the journal yet, beyond some thousands, does not count either.
   double demand = 0;
   double slots = 0;           // of a connected worker that takes work, on average; 0: there is none
   std::uint32_t workers = 0;  // such workers

@@ -7,13 +7,13 @@ namespace {
 
 TEST(BrokerView, CountsWhatRunsAndWhatWaitsAndMayRun) {
   const auto view = broker_view_of(R"({"functions": [
-    {"name": "a", "state": "active", "ready": 10, "blocked": 4, "running": 3},
-    {"name": "b", "state": "paused", "ready": 100, "blocked": 0, "running": 2},
-    {"name": "c", "state": "active", "ready": 1, "blocked": 2, "running": 0}],
+    {"name": "a", "state": "active", "ready": 10, "lendable": 6, "max_concurrency": 0, "running": 3},
+    {"name": "b", "state": "paused", "ready": 100, "lendable": 100, "running": 2},
+    {"name": "c", "state": "active", "ready": 1000, "lendable": 900, "max_concurrency": 5, "running": 4}],
     "workers": [{"id": "x", "state": "running", "slots": 8}, {"id": "y", "state": "running", "slots": 4},
                 {"id": "z", "state": "quiet", "slots": 100}]})");
   ASSERT_TRUE(view) << view.error().message;
-  EXPECT_EQ(view->demand, 11);
+  EXPECT_EQ(view->demand, 3 + 6 + 2 + 5);
   EXPECT_EQ(view->slots, 6);
   EXPECT_EQ(view->workers, 2u);
 }
@@ -30,7 +30,7 @@ TEST(BrokerView, RefusesWhatIsNoStatus) {
                            R"({"functions": []})", "{\"functions\": [], \"workers\": ["}) {
     EXPECT_FALSE(broker_view_of(text)) << text;
   }
-  EXPECT_TRUE(broker_view_of(R"({"functions": [1, {"ready": "x"}], "workers": [null]})"))
+  EXPECT_TRUE(broker_view_of(R"({"functions": [1, {"lendable": "x"}], "workers": [null]})"))
       << "what is unknown counts nothing";
 }
 

@@ -18,6 +18,7 @@ namespace fanfare::autoscaler {
 namespace {
 
 constexpr std::size_t kOutputMax = 64u << 10;
+constexpr int kReadsAtOnce = 16;  // then others have their turn
 
 std::string without_end_of_line(std::string text) {
   text.erase(text.find_last_not_of(" \t\r\n") + 1);
@@ -75,6 +76,7 @@ struct Command::Impl {
         deadline(loop, [this] {
           late = true;
           ::kill(-pid, SIGKILL);
+          ::kill(pid, SIGKILL);  // it may have left the group
         }) {}
 
   ~Impl() {
@@ -89,7 +91,7 @@ struct Command::Impl {
 
   void read_output() {
     char bytes[4096];
-    for (;;) {
+    for (int turn = 0; turn < kReadsAtOnce; ++turn) {
       const ssize_t got = ::read(output, bytes, sizeof bytes);
       if (got < 0 && errno == EINTR) continue;
       if (got <= 0) {
@@ -102,10 +104,10 @@ struct Command::Impl {
   }
 
   void on_exit() {
+    ::kill(-pid, SIGKILL);  // what it has left behind, while its number is still its own
     int status = 0;
     while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
     }
-    ::kill(-pid, SIGKILL);  // what it has left behind
     pid = 0;
     deadline.stop();
     read_output();
@@ -116,7 +118,7 @@ struct Command::Impl {
                                said.substr(said.size() - std::min<std::size_t>(said.size(), 400))));
     };
     const auto tell = std::move(on_end);
-    if (late) return tell(failed("took too long and was killed"));
+    if (late) return tell(failed("took longer than command_time and was killed"));
     if (WIFSIGNALED(status)) {
       return tell(failed(fmt::format("ended with signal {}", WTERMSIG(status))));
     }

@@ -13,8 +13,9 @@ namespace fanfare::autoscaler {
 
 class Command {
  public:
-  // Its standard output, up to 64 KiB. kFatal: it could not be started, was killed because it took
-  // longer than its time, or ended with another exit code than 0; with what it wrote last.
+  // Its output and errors, up to 64 KiB; what it leaves running when it ends is killed. kFatal: it
+  // could not be started, was killed because it took longer than its time, or ended with another
+  // exit code than 0; with what it wrote last.
   using OnEnd = std::function<void(Result<std::string>)>;
 
   // `words`: the program, looked for in PATH, and its arguments; `environment`: beside this

@@ -37,11 +37,14 @@ ConfigSpec config_spec(Config& c) {
               {"systemd", "exec"});
   spec.text("autoscaler", "unit", &c.unit, "fanfare-worker@.service",
             "systemd: the template of the workers' units; they are numbered from 1.");
-  spec.list("autoscaler", "count_command", &c.count_command, "",
-            "exec: prints how many workers there are, as a list of words; no shell reads them. A\n"
-            "second number is that of workers that are leaving.");
-  spec.list("autoscaler", "scale_command", &c.scale_command, "",
-            "exec: makes it {workers} workers; those that go must drain (SIGTERM does it).");
+  spec.list(
+      "autoscaler", "count_command", &c.count_command, "",
+      "exec: prints how many workers there are and nothing else, as a list of words; no shell\n"
+      "reads them. A second number is that of workers that are leaving.");
+  spec.list(
+      "autoscaler", "scale_command", &c.scale_command, "",
+      "exec: makes it {workers} workers; those that go must drain (SIGTERM does it). What it\n"
+      "leaves running when it ends is killed.");
   spec.duration("autoscaler", "command_time", &c.command_time, "30s",
                 "exec: how long a command may take before it is killed.",
                 {.min = 1s, .max = 10min});
@@ -87,16 +90,23 @@ Result<ScalerOptions> scaler_options(const Config& c) {
                         .stable_window = c.stable_window,
                         .scale_down_delay = c.scale_down_delay,
                         .cooldown = c.cooldown};
-  const std::pair<const std::string*, double*> numbers[] = {
-      {&c.panic_window, &options.panic_window},
-      {&c.panic_threshold, &options.panic_threshold},
-      {&c.utilisation, &options.utilisation},
-      {&c.scale_up_rate_max, &options.scale_up_rate_max},
-      {&c.scale_down_rate_max, &options.scale_down_rate_max}};
-  for (const auto& [text, target] : numbers) {
-    const auto number = number_of(*text);
-    if (!number) return reject(fmt::format("[autoscaler] '{}' is no number", *text));
-    *target = *number;
+  struct Number {
+    const char* key;
+    const std::string& text;
+    double& target;
+  };
+  const Number numbers[] = {
+      {"panic_window", c.panic_window, options.panic_window},
+      {"panic_threshold", c.panic_threshold, options.panic_threshold},
+      {"utilisation", c.utilisation, options.utilisation},
+      {"scale_up_rate_max", c.scale_up_rate_max, options.scale_up_rate_max},
+      {"scale_down_rate_max", c.scale_down_rate_max, options.scale_down_rate_max}};
+  for (const Number& one : numbers) {
+    const auto number = number_of(one.text);
+    if (!number) {
+      return reject(fmt::format("[autoscaler] {} is '{}', which is no number", one.key, one.text));
+    }
+    one.target = *number;
   }
   if (const auto fine = check(options); !fine) {
     return reject("[autoscaler] " + fine.error().message);

@@ -19,6 +19,10 @@ class DemandWindow {
 
   // The mean of the samples of the last `window`, the newest included; 0 without any.
   double average(TimePoint now, Duration window) const;
+  // Nothing is known of the last `window`.
+  bool empty(TimePoint now, Duration window) const {
+    return samples_.empty() || samples_.back().at <= now - window;
+  }
 
  private:
   struct Sample {

@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace fanfare::autoscaler {
 namespace {
 
+constexpr std::size_t kShownMax = 400;
 constexpr std::string_view kWorkers = "{workers}";
 
 std::vector<std::string> filled_in(std::vector<std::string> words, const std::string& workers) {
@@ -73,7 +75,9 @@ void ExecDriver::count(OnCount on_count) {
 void ExecDriver::scale_to(std::uint32_t workers, OnScaled on_scaled) {
   run(options_.scale, std::to_string(workers), [this, on_scaled](Result<std::string> said) {
     if (!said) return on_scaled(said.error());
-    on_scaled(fmt::format("{} ran{}{}", options_.scale.front(), said->empty() ? "" : ": ", *said));
+    std::string text = said->substr(0, kShownMax);
+    std::ranges::replace_if(text, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+    on_scaled(fmt::format("{} ran{}{}", options_.scale.front(), text.empty() ? "" : ": ", text));
   });
 }
 

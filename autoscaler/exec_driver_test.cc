@@ -67,7 +67,7 @@ TEST(ExecDriver, SaysWhatWentWrong) {
   EXPECT_THAT(why({"sh", "-c", "echo no such cloud >&2; exit 4"}),
               HasSubstr("ended with exit code 4: no such cloud"));
   EXPECT_THAT(why({"sh", "-c", "kill -9 $$"}), HasSubstr("signal 9"));
-  EXPECT_THAT(why({"sleep", "100"}, 100ms), HasSubstr("took too long"));
+  EXPECT_THAT(why({"sleep", "100"}, 100ms), HasSubstr("took longer than command_time"));
 }
 
 // Also what it has started in turn, and when the driver goes while it runs.

@@ -71,14 +71,13 @@ std::uint32_t Scaler::delayed(TimePoint now, std::uint32_t wish) {
 }
 
 Decision Scaler::decide(TimePoint now, const Observation& seen) {
-  if (started_ && seen.ready != last_ready_) changed_ = now;
-  if (!started_ && seen.ready > 1) {
-    // What came before is not known: nothing is taken away for a window.
+  if (last_ready_ && seen.ready != *last_ready_) changed_ = now;
+  last_ready_ = seen.ready;
+  // What came before is not known, as after a start: nothing is taken away for a window.
+  if (demand_.empty(now, options_.stable_window) && seen.ready > (options_.min == 0 ? 0u : 1u)) {
     panic_since_ = now;
     most_in_panic_ = seen.ready;
   }
-  started_ = true;
-  last_ready_ = seen.ready;
 
   demand_.add(now, seen.demand);
   Decision decision{.stable = demand_.average(now, options_.stable_window),

@@ -69,10 +69,9 @@ class Scaler {
 
   ScalerOptions options_;
   DemandWindow demand_;
-  bool started_ = false;
   std::optional<TimePoint> panic_since_;  // when it was last too much; none: no panic
   double most_in_panic_ = 0;
-  std::uint32_t last_ready_ = 0;
+  std::optional<std::uint32_t> last_ready_;
   std::optional<TimePoint> changed_;  // when the number of workers was last another one
   struct Wish {
     TimePoint at;

@@ -29,7 +29,7 @@ class Ticking {
 
 TEST(Scaler, WantsAsManyWorkersAsTheDemandKeepsBusy) {
   Ticking quiet({.min = 0, .max = 100});
-  EXPECT_EQ(quiet.tick(0, 1).desired, 0u);
+  EXPECT_EQ(quiet.tick(0, 0).desired, 0u);
   Ticking one({.min = 0, .max = 100});
   EXPECT_EQ(one.tick(7, 1).desired, 1u);
   Ticking two({.min = 0, .max = 100});
@@ -94,7 +94,7 @@ TEST(Scaler, TakesNothingAwayWhileItPanicsAndForAMinuteAfterIt) {
 
 TEST(Scaler, HalvesWhatThereIsAtMost) {
   Ticking s({.min = 0, .max = 100});
-  s.ticks(40, 0, 1);
+  s.ticks(40, 0, 0);
   s.ticks(40, 560, 80);
   EXPECT_EQ(s.ticks(31, 0, 80).desired, 40u);
   EXPECT_EQ(s.tick(0, 40).desired, 20u);
@@ -114,6 +114,21 @@ TEST(Scaler, KeepsWhatItFindsForAWindow) {
   Ticking s({.min = 0, .max = 100});
   EXPECT_EQ(s.ticks(31, 0, 8).desired, 8u);
   EXPECT_EQ(s.ticks(2, 0, 8).desired, 4u);
+}
+
+TEST(Scaler, KeepsTheLastWorkerForAWindowAfterAStart) {
+  Ticking s({.min = 0, .max = 100});
+  EXPECT_EQ(s.ticks(31, 0, 1).desired, 1u);
+  EXPECT_EQ(s.ticks(2, 0, 1).desired, 0u);
+}
+
+// As while the broker is away: one sample says nothing of a minute.
+TEST(Scaler, KeepsWhatItFindsAfterAGapAsAfterAStart) {
+  Ticking s({.min = 1, .max = 100});
+  s.ticks(80, 70, 10);
+  s.now += 90s;
+  EXPECT_EQ(s.ticks(31, 0, 10).desired, 10u);
+  EXPECT_EQ(s.ticks(2, 0, 10).desired, 5u);
 }
 
 TEST(Scaler, WantsFewerOnlyAfterTheDelay) {

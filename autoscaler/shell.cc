@@ -67,7 +67,7 @@ Shell::Shell(Loop& loop, Config config, const ScalerOptions& options)
 }
 
 void Shell::tick() {
-  if (busy_) return;
+  if (busy_ || stopping_) return;
   busy_ = true;
   client_->admin("status", "{}", [this](const Result<std::string>& status) { on_status(status); });
 }
@@ -94,7 +94,11 @@ void Shell::on_count(const BrokerView& view, const Result<WorkerSet>& workers) {
   metrics_.decision = decision;
   spdlog::debug("{} workers, {} wanted: {}", workers->running, decision.desired, decision.reason);
   service_.status(fmt::format("{} workers, {} wanted", workers->running, decision.desired));
-  if (decision.desired == workers->running) return end_tick();
+  if (stopping_) return end_tick();
+  if (decision.desired == workers->running) {
+    told_.reset();
+    return end_tick();
+  }
   change(*workers, decision);
 }
 
@@ -135,12 +139,21 @@ void Shell::fail(std::uint64_t& counter, const std::string& what, const Error& e
 
 void Shell::end_tick() {
   busy_ = false;
+  if (stopping_) return say_goodbye();
   redis_->call({"HSET", kStatusKey, config_.name, history_.to_json()}, [](const RedisReply&) {});
 }
 
+// The first lets a change that is under way come to its end; the second does not.
 void Shell::on_signal(int) {
+  if (std::exchange(stopping_, true)) return loop_.stop();
+  tick_.stop();
   service_.stopping("workers stay as they are");
   spdlog::info("stopping; workers stay as they are");
+  if (!busy_) return say_goodbye();
+  service_.extend_timeout(2 * config_.command_time);
+}
+
+void Shell::say_goodbye() {
   redis_->call({"HDEL", kStatusKey, config_.name}, [this](const RedisReply&) { loop_.stop(); });
 }
 

@@ -40,6 +40,7 @@ class Shell {
   void change(const WorkerSet& workers, const Decision& decision);
   void fail(std::uint64_t& counter, const std::string& what, const Error& error);
   void end_tick();
+  void say_goodbye();
 
   Loop& loop_;
   Config config_;
@@ -56,6 +57,7 @@ class Shell {
   double slots_;                       // of a worker, as last heard
   std::optional<std::uint32_t> told_;  // of a dry run: the last wish that was logged
   bool busy_ = false;
+  bool stopping_ = false;
   Timer tick_;
 };
 

@@ -50,10 +50,8 @@ Result<std::vector<WorkerUnit>> units_in(sd_bus_message* answer, const std::stri
     const std::uint32_t number = number_in(name, prefix);
     const std::string_view state = active;
     const std::string_view queued = job == 0 ? "" : job_type;
-    // A unit at rest counts once it is told to start.
-    const bool at_rest = state == "inactive" || state == "failed";
-    if (number == 0 || (at_rest && queued != "start")) continue;
-    units.push_back({.number = number, .leaving = state == "deactivating" || queued == "stop"});
+    if (number == 0 || !is_there(state, queued)) continue;
+    units.push_back({.number = number, .leaving = is_leaving(state, queued)});
   }
   if (got < 0) return fatal(fmt::format("systemd's units cannot be read: {}", std::strerror(-got)));
   return units;

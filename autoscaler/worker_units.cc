@@ -6,6 +6,16 @@
 
 namespace fanfare::autoscaler {
 
+bool is_leaving(std::string_view active_state, std::string_view job) {
+  const bool comes_back = job == "restart" || job == "start" || job == "try-restart";
+  return job == "stop" || (active_state == "deactivating" && !comes_back);
+}
+
+bool is_there(std::string_view active_state, std::string_view job) {
+  const bool at_rest = active_state == "inactive" || active_state == "failed";
+  return !at_rest || job == "start" || job == "restart";
+}
+
 std::uint32_t number_in(std::string_view unit, std::string_view prefix) {
   constexpr std::string_view kSuffix = ".service";
   constexpr std::size_t kDigitsMax = 5;

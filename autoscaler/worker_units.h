@@ -15,6 +15,12 @@ struct WorkerUnit {
   bool leaving = false;      // it is being stopped, and drains
 };
 
+// Whether a unit in this state, with this job in systemd's queue ("" if none), is on its way out
+// for good: one that is stopped to be started again is not.
+bool is_leaving(std::string_view active_state, std::string_view job);
+// Whether it counts at all: it runs, starts, stops, or is told to start.
+bool is_there(std::string_view active_state, std::string_view job);
+
 // "fanfare-worker@" and ".service" around a number from 1 to 99999, without leading zeros; 0 for
 // anything else, as instances that people have named otherwise, which are left alone.
 std::uint32_t number_in(std::string_view unit, std::string_view prefix);

@@ -21,6 +21,19 @@ TEST(WorkerUnits, AreThoseWithANumber) {
   }
 }
 
+TEST(WorkerUnits, ThatAreStartedAgainDoNotLeave) {
+  EXPECT_FALSE(is_leaving("active", ""));
+  EXPECT_TRUE(is_leaving("active", "stop"));
+  EXPECT_TRUE(is_leaving("deactivating", ""));
+  EXPECT_TRUE(is_leaving("deactivating", "stop"));
+  EXPECT_FALSE(is_leaving("deactivating", "restart"));
+  EXPECT_FALSE(is_leaving("deactivating", "start"));
+  EXPECT_TRUE(is_there("activating", "start"));
+  EXPECT_TRUE(is_there("inactive", "start"));
+  EXPECT_FALSE(is_there("inactive", ""));
+  EXPECT_FALSE(is_there("failed", ""));
+}
+
 TEST(WorkerUnits, StartAtTheLowestFreeNumbers) {
   const auto changes = changes_to({{.number = 2}, {.number = 5, .leaving = true}}, 4);
   EXPECT_THAT(changes.start, ElementsAre(1, 3, 4));

@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdint>
 #include <utility>
@@ -29,12 +30,22 @@ std::size_t raise_file_limit() {
   return limit.rlim_cur;
 }
 
+namespace {
+
+// A line of its own would be another assignment.
+std::string one_line(std::string text) {
+  std::ranges::replace_if(text, [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  return text;
+}
+
+}  // namespace
+
 void ServiceManager::ready(const std::string& status) {
-  sd_notify(0, fmt::format("READY=1\nSTATUS={}", status).c_str());
+  sd_notify(0, fmt::format("READY=1\nSTATUS={}", one_line(status)).c_str());
 }
 
 void ServiceManager::status(const std::string& status) {
-  sd_notify(0, fmt::format("STATUS={}", status).c_str());
+  sd_notify(0, fmt::format("STATUS={}", one_line(status)).c_str());
 }
 
 void ServiceManager::reloading() {
@@ -42,7 +53,7 @@ void ServiceManager::reloading() {
 }
 
 void ServiceManager::stopping(const std::string& status) {
-  sd_notify(0, fmt::format("STOPPING=1\nSTATUS={}", status).c_str());
+  sd_notify(0, fmt::format("STOPPING=1\nSTATUS={}", one_line(status)).c_str());
 }
 
 void ServiceManager::extend_timeout(Duration by) {

@@ -84,6 +84,8 @@ std::string status_json(const Core& core, Now now) {
          {"trouble", function->trouble},
          {"ready", ready_of(*function)},
          {"blocked", function->queue.blocked()},
+         {"lendable", function->lendable()},
+         {"max_concurrency", function->manifest.max_concurrency},
          {"running", function->leases.size()},
          {"later", function->counts.later},
          {"dead", function->counts.dead},

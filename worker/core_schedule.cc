@@ -27,7 +27,10 @@ std::size_t Core::instances_max(const Function& function) const {
 
 void Core::schedule(Function& function, Now now) {
   if (function.queue.empty()) function.owed_a_slot = false;
-  if (function.removed || draining_ || quiet_) return;
+  if (function.removed || draining_ || quiet_) {
+    function.back_at.reset();
+    return;
+  }
   if (!function.refusal.empty()) {
     function.last_failure = {.type = "UnusableFunction",
                              .message = function.refusal,
@@ -79,6 +82,7 @@ void Core::bring_back(Function& function, Now now) {
   // On a machine that is full somebody else needs the slot now.
   if (slots_taken() >= options_.slots || !fork(function, now)) return;
   ++counters_.instances_brought_back;
+  function.idle_times.resumed();
   function.idle.front()->idle_since = function.idle_before;
   due(function.idle_before + keep_alive(function).keep);
 }

@@ -16,7 +16,6 @@ constexpr Duration kKeepMin = 10s, kKeepMax = 1h;
 // Below that an instance that waits costs less than the forks.
 constexpr Duration kWorthEnding = 60s;
 constexpr double kLater = 1.1, kEarlier = 0.9;  // the paper's margins
-constexpr std::size_t kEndedMax = 8;
 
 }  // namespace
 
@@ -53,23 +52,30 @@ std::optional<IdleTimes::Advice> IdleTimes::advice() const {
   const auto times = [](Duration duration, double factor) {
     return Duration{static_cast<Duration::rep>(static_cast<double>(duration.count()) * factor)};
   };
-  Advice advice{.keep = std::clamp(times(percentile(0.99), kLater), kKeepMin, kKeepMax),
-                .back_after = {}};
+  const Duration tail = times(percentile(0.99), kLater);
   // The lower end of its class is 4/5 of the upper one at worst.
   const Duration head = times(percentile(0.05), 0.8 * kEarlier);
-  if (head >= kWorthEnding && head < advice.keep) advice.back_after = head;
-  return advice;
+  if (head >= kWorthEnding) {
+    return Advice{.keep = std::min<Duration>(tail, head + kKeepMax), .back_after = head};
+  }
+  return Advice{.keep = std::clamp(tail, kKeepMin, kKeepMax), .back_after = {}};
 }
 
 void IdleTimes::ended(TimePoint idle_since) {
-  ended_.push_back(idle_since);
-  if (ended_.size() > kEndedMax) ended_.pop_front();
+  if (ended_count_ == kEndedMax) {
+    std::shift_left(ended_.begin(), ended_.end(), 1);
+    --ended_count_;
+  }
+  ended_[ended_count_++] = idle_since;
+}
+
+void IdleTimes::resumed() {
+  if (ended_count_ > 0) --ended_count_;
 }
 
 void IdleTimes::made(TimePoint now) {
-  if (ended_.empty()) return;
-  add(now - ended_.back());  // the one that was used last, as the warmest are used first
-  ended_.pop_back();
+  if (ended_count_ == 0) return;
+  add(now - ended_[--ended_count_]);  // the one that was used last, as the warmest are used first
 }
 
 }  // namespace fanfare::worker

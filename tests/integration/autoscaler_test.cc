@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -149,6 +150,23 @@ TEST(Autoscaler, StartsWorkersForABurstAndDrainsThemAfterIt) {
   EXPECT_EQ(changes.front()["to"], 0);
   EXPECT_THAT(log(), HasSubstr("0 workers become 3: "));
 
+  // Who waits for an answer is work, too, and nobody is there to give it.
+  auto invoked = std::async(std::launch::async, [&] {
+    return cli::run_and_capture(
+        {FANFARE_BIN_DIR "/fanfare", "--broker", installation.endpoint(), "--redis",
+         "unix://" + installation.redis().socket_path(), "invoke", "sleepy", "--data", "50"},
+        30s);
+  });
+  EXPECT_TRUE(eventually(
+      [&] {
+        cloud.turn();
+        return invoked.wait_for(1ms) == std::future_status::ready;
+      },
+      40s));
+  const auto answer = invoked.get();
+  ASSERT_TRUE(answer);
+  EXPECT_THAT(answer->output, HasSubstr("slept 50 ms")) << log();
+
   // What is down cannot be asked, and nothing is decided.
   installation.broker().kill_hard();
   EXPECT_TRUE(eventually(
@@ -191,7 +209,8 @@ TEST(Autoscaler, SaysWhichSettingMakesNoSense) {
               HasSubstr("min is 5 and max 4"));
   EXPECT_THAT(said({{"FANFARE_AUTOSCALER_DRIVER", "exec"}}), HasSubstr("needs count_command"));
   EXPECT_THAT(said({{"FANFARE_AUTOSCALER_UNIT", "worker.service"}}), HasSubstr("it is a template"));
-  EXPECT_THAT(said({{"FANFARE_AUTOSCALER_UTILISATION", "most"}}), HasSubstr("'most' is no number"));
+  EXPECT_THAT(said({{"FANFARE_AUTOSCALER_UTILISATION", "most"}}),
+              HasSubstr("utilisation is 'most', which is no number"));
 }
 
 }  // namespace
