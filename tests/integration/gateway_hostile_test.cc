@@ -136,7 +136,7 @@ TEST(GatewayHostile, TenThousandIdleConnectionsHoldNobodyUp) {
     EXPECT_EQ(answer.status, 202) << answer.error;
     EXPECT_LT(Clock::now() - begun, 1s);
   }
-  const std::size_t most = resident_bytes(pid);
+  [[maybe_unused]] const std::size_t most = resident_bytes(pid);
   idle.clear();
   EXPECT_TRUE(eventually([&] { return open_files(pid) <= files_before; }, 10s))
       << open_files(pid) << " of " << files_before;
