@@ -150,14 +150,14 @@ struct Encoder {
   Arguments& out;
 
   void operator()(const Begin&) {
-    start(out, "fanfare_begin", 1);
+    start(out, "fanfare2_begin", 1);
     out.add(kMetaKey);
   }
 
   void operator()(const Append& call) {
     std::map<std::string_view, std::vector<EntryId>> taken;  // by function
     for (const auto& entry : call.taken) taken[entry.function].push_back(entry.id);
-    start(out, taken.empty() ? "fanfare_append" : "fanfare_republish",
+    start(out, taken.empty() ? "fanfare2_append" : "fanfare2_republish",
           taken.size() + 1 + 3 * call.streams.size() + call.guards.size() + call.claims.size() +
               3 * call.delayed.size());
     for (const auto& [function, ids] : taken) out.add_copy(outbox_key(function));
@@ -218,7 +218,7 @@ struct Encoder {
   }
 
   void operator()(const Lookup& call) {
-    start(out, "fanfare_lookup", call.keys.size(), true);
+    start(out, "fanfare2_lookup", call.keys.size(), true);
     for (const ClaimKey& key : call.keys) out.add_copy(claim_key(key));
   }
 
@@ -228,7 +228,7 @@ struct Encoder {
     const ItemEffects effects(items, [&](const GroupedItem& item) -> const Effects& {
       return call.groups[item.outer].items[item.inner].effects;
     });
-    start(out, effects.none() ? "fanfare_commit" : "fanfare_commit_with",
+    start(out, effects.none() ? "fanfare2_commit" : "fanfare2_commit_with",
           effects.keys() + 3 + 3 * groups.count());
     effects.add_keys(call.function, out);
     out.add_copy(counts_key(call.function));
@@ -249,7 +249,7 @@ struct Encoder {
   void operator()(const Postpone& call) {
     const auto items = grouped(call);
     const Groups groups(items);
-    start(out, "fanfare_postpone", 4 + 3 * groups.count());
+    start(out, "fanfare2_postpone", 4 + 3 * groups.count());
     out.add(kMetaKey);
     out.add_copy(counts_key(call.function));
     out.add_copy(later_key(call.function));
@@ -272,7 +272,7 @@ struct Encoder {
     const ItemEffects effects(items, [&](const GroupedItem& item) -> const Effects& {
       return call.items[item.inner].effects;
     });
-    start(out, effects.none() ? "fanfare_bury" : "fanfare_bury_with",
+    start(out, effects.none() ? "fanfare2_bury" : "fanfare2_bury_with",
           effects.keys() + 5 + 3 * groups.count());
     effects.add_keys(call.function, out);
     out.add(kMetaKey);
@@ -299,14 +299,14 @@ struct Encoder {
   }
 
   void operator()(const ReadLetters& call) {
-    start(out, "fanfare_letters", 1, true);
+    start(out, "fanfare2_letters", 1, true);
     out.add_copy(dead_key(call.function));
     out.add_number(kLettersBytesMax);
     for (const EntryId& letter : call.letters) out.add_copy(to_string(letter));
   }
 
   void operator()(const Redrive& call) {
-    start(out, "fanfare_redrive", 5 + call.items.size());
+    start(out, "fanfare2_redrive", 5 + call.items.size());
     out.add(kMetaKey);
     out.add_copy(counts_key(call.function));
     out.add_copy(later_key(call.function));
@@ -324,7 +324,7 @@ struct Encoder {
   }
 
   void operator()(const PurgeLetters& call) {
-    start(out, "fanfare_purge_letters", 2);
+    start(out, "fanfare2_purge_letters", 2);
     out.add(kMetaKey);
     out.add_copy(dead_key(call.function));
     out.add_number(call.epoch);
@@ -332,7 +332,7 @@ struct Encoder {
   }
 
   void operator()(const Page& call) {
-    start(out, "fanfare_page", 2, true);
+    start(out, "fanfare2_page", 2, true);
     out.add_copy(journal_key(call.function, call.lane));
     out.add_copy(open_key(call.function, call.lane));
     out.add_copy(to_string(call.after));
@@ -341,7 +341,7 @@ struct Encoder {
   }
 
   void operator()(const Due& call) {
-    start(out, "fanfare_due", 2, true);
+    start(out, "fanfare2_due", 2, true);
     out.add_copy(later_key(call.function));
     out.add_copy(rows_key(call.function));
     out.add_number(call.from_ms);
@@ -353,7 +353,7 @@ struct Encoder {
   }
 
   void operator()(const Survey& call) {
-    start(out, "fanfare_survey", 4 + 2 * kLanes, true);
+    start(out, "fanfare2_survey", 4 + 2 * kLanes, true);
     out.add_copy(counts_key(call.function));
     out.add_copy(later_key(call.function));
     out.add_copy(held_key(call.function));
@@ -368,12 +368,12 @@ struct Encoder {
   }
 
   void operator()(const CountOutboxes& call) {
-    start(out, "fanfare_count_outboxes", call.functions.size(), true);
+    start(out, "fanfare2_count_outboxes", call.functions.size(), true);
     for (const auto& function : call.functions) out.add_copy(outbox_key(function));
   }
 
   void operator()(const ReadOutbox& call) {
-    start(out, "fanfare_read_outbox", 1, true);
+    start(out, "fanfare2_read_outbox", 1, true);
     out.add_copy(outbox_key(call.function));
     out.add_copy(to_string(call.after));
     out.add_number(std::clamp(call.entries_max, 1u, 256u));
@@ -381,7 +381,7 @@ struct Encoder {
   }
 
   void operator()(const SetSchedule& call) {
-    start(out, call.definition.empty() ? "fanfare_remove_schedule" : "fanfare_set_schedule", 3);
+    start(out, call.definition.empty() ? "fanfare2_remove_schedule" : "fanfare2_set_schedule", 3);
     out.add(kSchedulesKey);
     out.add(kSchedulesLedgerKey);
     out.add(kSchedulesRevisionKey);
@@ -390,7 +390,7 @@ struct Encoder {
   }
 
   void operator()(const Fire& call) {
-    start(out, "fanfare_fire", 3);
+    start(out, "fanfare2_fire", 3);
     out.add(kSchedulesKey);
     out.add(kSchedulesLedgerKey);
     out.add_copy(outbox_key(kTriggers));
@@ -402,7 +402,7 @@ struct Encoder {
   }
 
   void operator()(const ListSchedules& call) {
-    start(out, "fanfare_list_schedules", 3, true);
+    start(out, "fanfare2_list_schedules", 3, true);
     out.add(kSchedulesKey);
     out.add(kSchedulesLedgerKey);
     out.add(kSchedulesRevisionKey);
@@ -410,13 +410,13 @@ struct Encoder {
   }
 
   void operator()(const GetRevision&) {
-    start(out, "fanfare_get_revision", 1, true);
+    start(out, "fanfare2_get_revision", 1, true);
     out.add(kSchedulesRevisionKey);
   }
 
   void operator()(const SetTopics& call) {
     const bool removes = !call.items.empty() && call.items.front().definition.empty();
-    start(out, removes ? "fanfare_remove_topics" : "fanfare_set_topics", 2);
+    start(out, removes ? "fanfare2_remove_topics" : "fanfare2_set_topics", 2);
     out.add(kMetaKey);
     out.add(kTopicsKey);
     out.add_number(call.epoch);
@@ -427,13 +427,13 @@ struct Encoder {
   }
 
   void operator()(const ListTopics& call) {
-    start(out, "fanfare_list_topics", 1, true);
+    start(out, "fanfare2_list_topics", 1, true);
     out.add(kTopicsKey);
     out.add_copy(call.cursor.empty() ? "0" : call.cursor);
   }
 
   void operator()(const Find& call) {
-    start(out, "fanfare_find", 3 + 2 * kLanes, true);
+    start(out, "fanfare2_find", 3 + 2 * kLanes, true);
     out.add_copy(later_key(call.function));
     out.add_copy(rows_key(call.function));
     out.add_copy(results_key(call.function, call.id.entry));
@@ -446,18 +446,18 @@ struct Encoder {
   }
 
   void operator()(const Recall& call) {
-    start(out, "fanfare_recall", 1, true);
+    start(out, "fanfare2_recall", 1, true);
     out.add_copy(guard_key(call.client));
     out.add_number(call.sequence);
   }
 
   void operator()(const ListFunctions&) {
-    start(out, "fanfare_list_functions", 1, true);
+    start(out, "fanfare2_list_functions", 1, true);
     out.add(kFunctionsKey);
   }
 
   void operator()(const Deploy& call) {
-    start(out, "fanfare_deploy", 2);
+    start(out, "fanfare2_deploy", 2);
     out.add(kMetaKey);
     out.add(kFunctionsKey);
     out.add_number(call.epoch);
@@ -467,7 +467,7 @@ struct Encoder {
   }
 
   void operator()(const Remove& call) {
-    start(out, "fanfare_remove", 2);
+    start(out, "fanfare2_remove", 2);
     out.add(kMetaKey);
     out.add(kFunctionsKey);
     out.add_number(call.epoch);
@@ -475,7 +475,7 @@ struct Encoder {
   }
 
   void operator()(const SetState& call) {
-    start(out, "fanfare_set_state", 2);
+    start(out, "fanfare2_set_state", 2);
     out.add(kMetaKey);
     out.add(kFunctionsKey);
     out.add_number(call.epoch);
@@ -484,7 +484,7 @@ struct Encoder {
   }
 
   void operator()(const NoteWorker& call) {
-    start(out, "fanfare_note_worker", 2);
+    start(out, "fanfare2_note_worker", 2);
     out.add(kMetaKey);
     out.add(kWorkersKey);
     out.add_number(call.epoch);
@@ -494,7 +494,7 @@ struct Encoder {
   }
 
   void operator()(const ListWorkers&) {
-    start(out, "fanfare_list_workers", 1, true);
+    start(out, "fanfare2_list_workers", 1, true);
     out.add(kWorkersKey);
   }
 
@@ -505,7 +505,7 @@ struct Encoder {
   void operator()(const Meter& call) {
     std::map<std::int64_t, std::vector<const Meter::Row*>> hours;
     for (const auto& row : call.rows) hours[row.hour].push_back(&row);
-    start(out, "fanfare_meter", 1 + hours.size());
+    start(out, "fanfare2_meter", 1 + hours.size());
     out.add_copy(usage_seen_key(call.worker));
     for (const auto& [hour, rows] : hours) out.add_copy(usage_key(hour));
     out.add_number(call.sequence);

@@ -18,7 +18,7 @@ constexpr ErrorRule kRules[] = {
     {"GAP", kRepeat, kRetryLater, "an append before this one did not go through"},
     {"GONE", kTell, kRetryLater, "an outbox was changed by somebody else; it is read again"},
     {"CLAIMED", kTell, kReject, "publish again: it will be answered as a duplicate"},
-    {"BADLAYOUT", kTell, kFatal, "use the Fanfare version that wrote this data, or an empty Redis"},
+    {"BADLAYOUT", kTell, kFatal, "use the Fanfare version that wrote this data, or restore a backup of this one's"},
     {"BADCALL", kTell, kReject, "caller and function library disagree; this is a bug"},
     {"ERR Function not found", kLoadLibrary, kRetryLater, ""},
     {"NOSCRIPT", kLoadLibrary, kRetryLater, ""},

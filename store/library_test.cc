@@ -1,6 +1,8 @@
 // What each call does to a real Redis.
 #include "store/library.h"
 
+#include <gmock/gmock.h>
+
 #include <set>
 #include <sstream>
 
@@ -37,7 +39,22 @@ class Library : public ::testing::Test {
 };
 
 TEST_F(Library, NamesItselfByTheDigestOfItsSource) {
-  EXPECT_EQ(store.command({"FCALL_RO", "fanfare_digest", "0"}), library_digest());
+  EXPECT_EQ(store.command({"FCALL_RO", "fanfare2_digest", "0"}), library_digest());
+}
+
+// While an installation is upgraded, programs of the version before load theirs where it is
+// missing.
+TEST_F(Library, LiesBesideTheOneOfTheVersionBefore) {
+  constexpr const char* kBefore =
+      "#!lua name=fanfare_v1\n"
+      "local function before() return 'before' end\n"
+      "redis.register_function('fanfare_append', before)\n"
+      "redis.register_function('fanfare_commit', before)\n"
+      "redis.register_function('fanfare_digest', before)";
+  EXPECT_EQ(store.command({"FUNCTION", "LOAD", "REPLACE", kBefore}), "fanfare_v1");
+  EXPECT_EQ(store.command({"FCALL", "fanfare_append", "0"}), "before");
+  EXPECT_EQ(store.command({"FCALL_RO", "fanfare2_digest", "0"}), library_digest());
+  EXPECT_FALSE(store.get<Appended>(append_of(entry(1), 1)).repeated);
 }
 
 TEST_F(Library, GivesEachBrokerAHigherEpoch) {
@@ -45,9 +62,54 @@ TEST_F(Library, GivesEachBrokerAHigherEpoch) {
   EXPECT_EQ(store.get<Begun>(Begin{}).epoch, 3u);
 }
 
-TEST_F(Library, RefusesAnotherLayout) {
+TEST_F(Library, RefusesTheLayoutOfANewerProgramAndSaysWhich) {
   store.command({"HSET", "fanfare:meta", "layout", "2"});
   EXPECT_EQ(store.refusal(Begin{}), ErrorKind::kFatal);
+  EXPECT_THAT(
+      store.command({"FCALL", "fanfare2_begin", "1", "fanfare:meta"}),
+      ::testing::StartsWith("(error) BADLAYOUT the data has layout 2, this program knows 1"));
+  store.command({"HSET", "fanfare:meta", "layout", "else"});
+  EXPECT_THAT(
+      store.command({"FCALL", "fanfare2_begin", "1", "fanfare:meta"}),
+      ::testing::StartsWith("(error) BADLAYOUT the data has layout unknown, this program knows 1"));
+  store.command({"HSET", "fanfare:meta", "layout", "1"});
+}
+
+// A library of the future, with two layouts more.
+std::string library_with_migrations(const std::string& second) {
+  std::string text = library_text();
+  const auto replace = [&text](const std::string& right, const std::string& other) {
+    const std::size_t at = text.find(right);
+    ASSERT_NE(at, std::string::npos) << right;
+    text.replace(at, right.size(), other);
+  };
+  replace("local kLayout = '1'", "local kLayout = '3'");
+  replace(
+      "local kMigrations = {}",
+      "local kMigrations = {['1'] = function() call('INCR', 'first') end, ['2'] = " + second + "}");
+  return text;
+}
+
+TEST_F(Library, BringsOldDataToItsLayoutStepByStepAndOnce) {
+  store.command({"FUNCTION", "LOAD", "REPLACE",
+                 library_with_migrations("function(meta) call('HSET', meta, 'second', '1') end")});
+  for (int time = 0; time < 2; ++time) {
+    store.command({"FCALL", "fanfare2_begin", "1", "fanfare:meta"});
+    EXPECT_EQ(store.command({"HGET", "fanfare:meta", "layout"}), "3");
+    EXPECT_EQ(store.command({"GET", "first"}), "1");
+    EXPECT_EQ(store.command({"HGET", "fanfare:meta", "second"}), "1");
+  }
+  store.command({"HSET", "fanfare:meta", "layout", "1"});
+}
+
+TEST_F(Library, KeepsTheLayoutBeforeAStepThatFailed) {
+  store.command({"FUNCTION", "LOAD", "REPLACE",
+                 library_with_migrations("function() error({err = 'ERR no room'}) end")});
+  EXPECT_THAT(store.command({"FCALL", "fanfare2_begin", "1", "fanfare:meta"}),
+              ::testing::StartsWith("(error) ERR no room"));
+  EXPECT_EQ(store.command({"HGET", "fanfare:meta", "layout"}), "2");
+  EXPECT_EQ(store.command({"HGET", "fanfare:meta", "epoch"}), "1") << "nobody has taken office";
+  store.command({"HSET", "fanfare:meta", "layout", "1"});
 }
 
 TEST_F(Library, TellsANewBrokerTheLastEntry) {

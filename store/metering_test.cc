@@ -1,4 +1,4 @@
-// fanfare_meter on a real Redis.
+// fanfare2_meter on a real Redis.
 #include "store/keys.h"
 #include "store/test_store.h"
 #include "store/usage.h"

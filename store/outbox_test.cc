@@ -121,7 +121,7 @@ TEST_F(Outboxes, ACallWithoutEffectsIsTheSameAsBeforeThereWereAny) {
   Arguments arguments;
   const Call commit = commit_of({{entry(1), 1, {0}}});
   encode(commit, std::nullopt, arguments);
-  EXPECT_EQ(arguments.all()[1], "fanfare_commit");
+  EXPECT_EQ(arguments.all()[1], "fanfare2_commit");
   EXPECT_EQ(arguments.all().size(), 3u + 6 + 1 + 2 + 2);
 }
 

@@ -92,7 +92,7 @@ void RedisStore::on_link_down(std::string_view reason) {
 }
 
 void RedisStore::check_library() {
-  link_->call({"FCALL_RO", "fanfare_digest", "0"}, [this](const RedisReply& r) { on_digest(r); });
+  link_->call({"FCALL_RO", "fanfare2_digest", "0"}, [this](const RedisReply& r) { on_digest(r); });
 }
 
 void RedisStore::on_digest(const RedisReply& reply) {

@@ -68,7 +68,7 @@ class StoreOnLoop : public ::testing::Test {
 TEST_F(StoreOnLoop, LoadsTheLibraryWhereItIsMissing) {
   start();
   ASSERT_TRUE(wait_ready());
-  EXPECT_EQ(server.command({"FCALL_RO", "fanfare_digest", "0"}), library_digest());
+  EXPECT_EQ(server.command({"FCALL_RO", "fanfare2_digest", "0"}), library_digest());
   EXPECT_EQ(ready, 1);
 }
 
@@ -78,7 +78,7 @@ TEST_F(StoreOnLoop, ReplacesALibraryOfAnotherVersionAndKeepsItsOwn) {
   server.command({"FUNCTION", "LOAD", other});
   start();
   ASSERT_TRUE(wait_ready());
-  EXPECT_EQ(server.command({"FCALL_RO", "fanfare_digest", "0"}), library_digest());
+  EXPECT_EQ(server.command({"FCALL_RO", "fanfare2_digest", "0"}), library_digest());
   server.command({"CONFIG", "RESETSTAT"});
   store.reset();
   start();

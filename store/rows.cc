@@ -60,7 +60,7 @@ Result<void> check_rows(const WriteRows& call) {
 
 void encode_rows(const GetRows& call, Arguments& out) {
   out.add("FCALL_RO");
-  out.add("fanfare_get_rows");
+  out.add("fanfare2_get_rows");
   out.add("1");
   out.add_copy(store_key(call.function));
   out.add_number(call.now_ms);
@@ -69,7 +69,7 @@ void encode_rows(const GetRows& call, Arguments& out) {
 
 void encode_rows(const ListRows& call, Arguments& out) {
   out.add("FCALL_RO");
-  out.add("fanfare_list_rows");
+  out.add("fanfare2_list_rows");
   out.add("2");
   out.add_copy(store_key(call.function));
   out.add_copy(store_names_key(call.function));
@@ -82,7 +82,7 @@ void encode_rows(const ListRows& call, Arguments& out) {
 
 void encode_rows(const WriteRows& call, Arguments& out) {
   out.add("FCALL");
-  out.add(only_erases(call.packed) ? "fanfare_erase_rows" : "fanfare_write_rows");
+  out.add(only_erases(call.packed) ? "fanfare2_erase_rows" : "fanfare2_write_rows");
   out.add("4");
   out.add_copy(store_key(call.function));
   out.add_copy(store_names_key(call.function));

@@ -213,7 +213,7 @@ class Worker:
             [function, entry, b"".join(struct.pack(">BI", a.id[2], a.token) for a in group)]
             for (entry, *_), group in groups.items()])
 
-    def call(self, function):  # fanfare_commit of what fits into a call, and its deliveries by group
+    def call(self, function):  # fanfare2_commit of what fits into a call, and its deliveries by group
         chosen, size = {}, 0
         for a in self.succeeded:  # of two attempts of a delivery the second waits: Redis decides between them
             if a.function.name != function or tuple(a.id) in chosen: continue
@@ -231,7 +231,7 @@ class Worker:
             size = group[0].entry_size if origin == 0 else n
             heads += [f"{ms}-{seq}", struct.pack(f">BHH{n}B{n}B{n}I", origin, size, n, *columns)]
             for a in group if ttl else (): values += [a.id[2], struct.pack(">I", a.token) + a.record]
-        return ["FCALL", "fanfare_commit", len(keys), *keys, ttl, *heads, *values], groups
+        return ["FCALL", "fanfare2_commit", len(keys), *keys, ttl, *heads, *values], groups
 
     def tell(self, now):
         if now >= self.hello_at or self.session is not None and now > self.heard_at + 4 * self.interval: self.hello()

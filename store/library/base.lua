@@ -1,4 +1,4 @@
-#!lua name=fanfare_v1
+#!lua name=fanfare_v2
 -- Everything that changes more than one key of Fanfare in Redis. Each function is one atomic step.
 --
 -- All or nothing. Redis does not undo what a function wrote before it failed, so:
@@ -43,10 +43,10 @@ local function prepare()
   all_open, all_ok, all_slots = open, ok, concat(slots)
 end
 
--- Makes a function of this library callable as fanfare_<name>.
+-- Makes a function of this library callable as fanfare2_<name>.
 local function register(name, callback, flags)
   redis.register_function{
-    function_name = 'fanfare_' .. name,
+    function_name = 'fanfare2_' .. name,
     callback = function(keys, args)
       if not all_slots then prepare() end
       return callback(keys, args)

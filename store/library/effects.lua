@@ -1,8 +1,8 @@
 
 -- Effects: what the end of a delivery brings about beside its result, if and only if its verdict is ok
 --
--- commit and bury exist twice: fanfare_commit and fanfare_bury as they are, fanfare_commit_with and
--- fanfare_bury_with with effects before everything else: kEffectKeys keys, named in kEffects, and the
+-- commit and bury exist twice: fanfare2_commit and fanfare2_bury as they are, fanfare2_commit_with and
+-- fanfare2_bury_with with effects before everything else: kEffectKeys keys, named in kEffects, and the
 -- arguments: number of effects, then per effect the ordinal of its item (from 0, over all groups in the
 -- order of the call; ascending), its kind, and what that kind takes.
 

@@ -1,12 +1,30 @@
 
 -- Taking office, functions, workers
 
+-- How data of one layout becomes data of the next, by the layout that it has: functions of the meta
+-- key, for data of which a call may take its time. Each can be repeated from any point, as Redis keeps
+-- what one that failed has written. None yet: there has been one layout.
+local kMigrations = {}
+
+-- Brings the data to the layout of this library, step by step. The data of newer programs is refused.
+local function migrate(meta, layout)
+  while layout ~= kLayout do
+    local number = tonumber(layout)
+    local step = kMigrations[layout]
+    if not number or not step then
+      error({err = string.format('BADLAYOUT the data has layout %s, this program knows %s',
+                                 number and string.format('%d', number) or 'unknown', kLayout)})
+    end
+    step(meta)
+    layout = string.format('%d', number + 1)
+    call('HSET', meta, 'layout', layout)
+  end
+end
+
 -- KEYS meta. Answers the new epoch and the last entry.
 local function begin(keys)
   local state = look('HMGET', keys[1], 'layout', 'epoch', 'last_entry')
-  if state[1] and state[1] ~= kLayout then
-    error({err = 'BADLAYOUT this Redis holds another layout version'})
-  end
+  if state[1] then migrate(keys[1], state[1]) end
   local epoch = (tonumber(state[2]) or 0) + 1
   call('HSET', keys[1], 'layout', kLayout, 'epoch', string.format('%d', epoch))
   return {epoch, state[3] or '0-0'}
