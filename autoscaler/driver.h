@@ -16,6 +16,7 @@ namespace fanfare::autoscaler {
 struct WorkerSet {
   std::uint32_t running = 0;  // there, or on their way
   std::uint32_t leaving = 0;  // told to stop, and still draining: not to be counted on
+  std::uint32_t failed = 0;   // started not long ago, and did not stay: tried again later
 };
 
 class Driver {

@@ -54,6 +54,7 @@ std::string History::to_json() const {
                             {"max", options_.max},
                             {"workers", workers_.running},
                             {"leaving", workers_.leaving},
+                            {"failed", workers_.failed},
                             {"desired", decision_.desired},
                             {"demand", rounded(seen_.demand)},
                             {"stable", rounded(decision_.stable)},

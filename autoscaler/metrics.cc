@@ -31,7 +31,8 @@ std::string metrics_text(const Metrics& m, const ScalerOptions& options) {
   };
   gauge("fanfare_autoscaler_workers", "Workers that its driver knows of, by state.",
         {{{{"state", "running"}}, number(m.workers.running)},
-         {{{"state", "leaving"}}, number(m.workers.leaving)}});
+         {{{"state", "leaving"}}, number(m.workers.leaving)},
+         {{{"state", "failed"}}, number(m.workers.failed)}});
   gauge("fanfare_autoscaler_workers_desired", "Workers that there should be.",
         {{{}, number(m.decision.desired)}});
   gauge("fanfare_autoscaler_workers_bound", "Workers that there may be.",

@@ -95,7 +95,15 @@ void Shell::on_count(const BrokerView& view, const Result<WorkerSet>& workers) {
   spdlog::debug("{} workers, {} wanted: {}", workers->running, decision.desired, decision.reason);
   service_.status(fmt::format("{} workers, {} wanted", workers->running, decision.desired));
   if (stopping_) return end_tick();
-  if (decision.desired == workers->running) {
+  if (workers->failed > 0) {
+    note_trouble(
+        fmt::format("{} workers do not stay up; `systemctl status '{}'` says why. They "
+                    "are tried again in at most a minute",
+                    workers->failed, config_.unit));
+  }
+  const bool more_are_coming =
+      decision.desired > workers->running && decision.desired <= workers->running + workers->failed;
+  if (decision.desired == workers->running || more_are_coming) {
     told_.reset();
     return end_tick();
   }
@@ -130,11 +138,14 @@ void Shell::change(const WorkerSet& workers, const Decision& decision) {
 
 void Shell::fail(std::uint64_t& counter, const std::string& what, const Error& error) {
   ++counter;
-  const std::string why = fmt::format("{}: {}", what, error.message);
+  note_trouble(fmt::format("{}: {}", what, error.message));
+  end_tick();
+}
+
+void Shell::note_trouble(const std::string& why) {
   if (trouble_.allow(loop_.now().steady)) spdlog::warn("{}", why);
   history_.failed(loop_.now().wall, why);
   service_.status(why);
-  end_tick();
 }
 
 void Shell::end_tick() {

@@ -39,6 +39,7 @@ class Shell {
   void on_count(const BrokerView& view, const Result<WorkerSet>& workers);
   void change(const WorkerSet& workers, const Decision& decision);
   void fail(std::uint64_t& counter, const std::string& what, const Error& error);
+  void note_trouble(const std::string& why);
   void end_tick();
   void say_goodbye();
 

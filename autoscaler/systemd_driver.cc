@@ -12,29 +12,43 @@ std::string unit_of(const std::string& prefix, std::uint32_t number) {
   return fmt::format("{}{}.service", prefix, number);
 }
 
-Result<WorkerSet> count_units(const std::string& prefix) {
+Result<WorkerSet> count_units(const std::string& prefix, const Starts& starts, TimePoint now) {
   auto systemd = SystemdManager::connect();
   if (!systemd) return systemd.error();
   auto units = systemd->units(prefix);
   if (!units) return units.error();
+  forget_old_failures(*units, starts, now);
   return count(*units);
 }
 
-Result<std::string> scale_units(const std::string& prefix, std::uint32_t workers) {
-  auto systemd = SystemdManager::connect();
-  if (!systemd) return systemd.error();
-  auto units = systemd->units(prefix);
-  if (!units) return units.error();
-  const UnitChanges changes = changes_to(*std::move(units), workers);
+struct Scaled {
+  Result<std::string> said;
+  UnitChanges done;
+};
+
+Result<std::string> make(const UnitChanges& changes, SystemdManager& systemd,
+                         const std::string& prefix) {
   for (const std::uint32_t number : changes.start) {
-    if (auto started = systemd->start(unit_of(prefix, number)); !started) return started.error();
+    if (auto started = systemd.start(unit_of(prefix, number)); !started) return started.error();
   }
   for (const std::uint32_t number : changes.stop) {
-    if (auto stopped = systemd->stop(unit_of(prefix, number)); !stopped) return stopped.error();
+    if (auto stopped = systemd.stop(unit_of(prefix, number)); !stopped) return stopped.error();
   }
   if (changes.stop.empty() && changes.start.empty()) return std::string{"nothing to change"};
   if (changes.stop.empty()) return fmt::format("started {}", fmt::join(changes.start, ", "));
   return fmt::format("stopping {}, which drain", fmt::join(changes.stop, ", "));
+}
+
+Scaled scale_units(const std::string& prefix, std::uint32_t workers, const Starts& starts,
+                   TimePoint now) {
+  auto systemd = SystemdManager::connect();
+  if (!systemd) return {systemd.error(), {}};
+  auto units = systemd->units(prefix);
+  if (!units) return {units.error(), {}};
+  forget_old_failures(*units, starts, now);
+  UnitChanges changes = changes_to(*std::move(units), workers);
+  auto said = make(changes, *systemd, prefix);
+  return {std::move(said), std::move(changes)};
 }
 
 }  // namespace
@@ -58,12 +72,19 @@ void SystemdDriver::run(std::function<Answer()> ask, std::function<void(Answer)>
 }
 
 void SystemdDriver::count(OnCount on_count) {
-  run<Result<WorkerSet>>([prefix = prefix_] { return count_units(prefix); }, std::move(on_count));
+  run<Result<WorkerSet>>([prefix = prefix_, starts = starts_,
+                          now = loop_.now().steady] { return count_units(prefix, starts, now); },
+                         std::move(on_count));
 }
 
 void SystemdDriver::scale_to(std::uint32_t workers, OnScaled on_scaled) {
-  run<Result<std::string>>([prefix = prefix_, workers] { return scale_units(prefix, workers); },
-                           std::move(on_scaled));
+  const TimePoint now = loop_.now().steady;
+  run<Scaled>([prefix = prefix_, workers, starts = starts_,
+               now] { return scale_units(prefix, workers, starts, now); },
+              [this, now, on_scaled = std::move(on_scaled)](const Scaled& scaled) {
+                for (const std::uint32_t number : scaled.done.start) starts_[number] = now;
+                on_scaled(scaled.said);
+              });
 }
 
 }  // namespace fanfare::autoscaler

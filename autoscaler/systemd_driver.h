@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "autoscaler/driver.h"
+#include "autoscaler/worker_units.h"
 #include "base/loop.h"
 
 namespace fanfare::autoscaler {
@@ -32,6 +33,7 @@ class SystemdDriver final : public Driver {
 
   Loop& loop_;
   const std::string prefix_;
+  Starts starts_;
   std::thread call_;
   std::shared_ptr<char> alive_ = std::make_shared<char>();  // what is posted holds it weakly
 };

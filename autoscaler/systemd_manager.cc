@@ -51,7 +51,9 @@ Result<std::vector<WorkerUnit>> units_in(sd_bus_message* answer, const std::stri
     const std::string_view state = active;
     const std::string_view queued = job == 0 ? "" : job_type;
     if (number == 0 || !is_there(state, queued)) continue;
-    units.push_back({.number = number, .leaving = is_leaving(state, queued)});
+    units.push_back({.number = number,
+                     .leaving = is_leaving(state, queued),
+                     .failed = has_failed(state, queued)});
   }
   if (got < 0) return fatal(fmt::format("systemd's units cannot be read: {}", std::strerror(-got)));
   return units;

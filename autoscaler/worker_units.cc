@@ -12,8 +12,18 @@ bool is_leaving(std::string_view active_state, std::string_view job) {
 }
 
 bool is_there(std::string_view active_state, std::string_view job) {
-  const bool at_rest = active_state == "inactive" || active_state == "failed";
-  return !at_rest || job == "start" || job == "restart";
+  return active_state != "inactive" || job == "start" || job == "restart";
+}
+
+bool has_failed(std::string_view active_state, std::string_view job) {
+  return active_state == "failed" && job != "start" && job != "restart";
+}
+
+void forget_old_failures(std::vector<WorkerUnit>& units, const Starts& starts, TimePoint now) {
+  std::erase_if(units, [&](const WorkerUnit& unit) {
+    const auto started = starts.find(unit.number);
+    return unit.failed && (started == starts.end() || started->second + kRetryFailed <= now);
+  });
 }
 
 std::uint32_t number_in(std::string_view unit, std::string_view prefix) {
@@ -30,9 +40,11 @@ std::uint32_t number_in(std::string_view unit, std::string_view prefix) {
 }
 
 WorkerSet count(const std::vector<WorkerUnit>& units) {
-  const auto leaving = std::ranges::count_if(units, &WorkerUnit::leaving);
-  return {.running = static_cast<std::uint32_t>(units.size()) - static_cast<std::uint32_t>(leaving),
-          .leaving = static_cast<std::uint32_t>(leaving)};
+  WorkerSet set;
+  for (const WorkerUnit& unit : units) {
+    ++(unit.failed ? set.failed : unit.leaving ? set.leaving : set.running);
+  }
+  return set;
 }
 
 UnitChanges changes_to(std::vector<WorkerUnit> units, std::uint32_t workers) {
@@ -40,15 +52,21 @@ UnitChanges changes_to(std::vector<WorkerUnit> units, std::uint32_t workers) {
   UnitChanges changes;
   std::set<std::uint32_t> taken;
   std::vector<std::uint32_t> running;
+  std::uint32_t failed = 0;
   for (const WorkerUnit& unit : units) {
     taken.insert(unit.number);
-    if (!unit.leaving) running.push_back(unit.number);
+    if (unit.failed) {
+      ++failed;
+    } else if (!unit.leaving) {
+      running.push_back(unit.number);
+    }
   }
   while (running.size() > workers) {
     changes.stop.push_back(running.back());
     running.pop_back();
   }
-  for (std::uint32_t number = 1; running.size() + changes.start.size() < workers; ++number) {
+  for (std::uint32_t number = 1; running.size() + failed + changes.start.size() < workers;
+       ++number) {
     if (!taken.contains(number)) changes.start.push_back(number);
   }
   return changes;

@@ -31,7 +31,39 @@ TEST(WorkerUnits, ThatAreStartedAgainDoNotLeave) {
   EXPECT_TRUE(is_there("activating", "start"));
   EXPECT_TRUE(is_there("inactive", "start"));
   EXPECT_FALSE(is_there("inactive", ""));
-  EXPECT_FALSE(is_there("failed", ""));
+}
+
+TEST(WorkerUnits, ThatHaveFailedAreThereUntilTheyAreStartedAgain) {
+  EXPECT_TRUE(is_there("failed", ""));
+  EXPECT_TRUE(has_failed("failed", ""));
+  EXPECT_FALSE(has_failed("failed", "start"));
+  EXPECT_FALSE(has_failed("active", ""));
+}
+
+// Settings that are wrong let each worker fail: the tick after must not try the next number, nor
+// the same one at once.
+TEST(WorkerUnits, ThatFailedStandForAWorkerAndAreTriedAgainAfterAMinute) {
+  using namespace std::chrono_literals;
+  const TimePoint t0{};
+  const Starts starts{{2, t0}};
+  const std::vector<WorkerUnit> units{{.number = 1}, {.number = 2, .failed = true}};
+  auto soon = units;
+  forget_old_failures(soon, starts, t0 + 59s);
+  EXPECT_EQ(count(soon).running, 1u);
+  EXPECT_EQ(count(soon).failed, 1u);
+  EXPECT_THAT(changes_to(soon, 2).start, IsEmpty());
+  EXPECT_THAT(changes_to(soon, 3).start, ElementsAre(3));
+  EXPECT_THAT(changes_to(soon, 0).stop, ElementsAre(1));
+  auto later = units;
+  forget_old_failures(later, starts, t0 + 60s);
+  EXPECT_EQ(count(later).failed, 0u);
+  EXPECT_THAT(changes_to(later, 2).start, ElementsAre(2));
+}
+
+TEST(WorkerUnits, ThatSomebodyElseStartedAndThatFailedAreTriedAtOnce) {
+  std::vector<WorkerUnit> units{{.number = 1, .failed = true}};
+  forget_old_failures(units, {}, TimePoint{});
+  EXPECT_THAT(changes_to(units, 1).start, ElementsAre(1));
 }
 
 TEST(WorkerUnits, StartAtTheLowestFreeNumbers) {
