@@ -33,8 +33,11 @@ ConfigSpec config_spec(Config& c) {
             "Path of fanfare-instance; empty = beside this program.");
   spec.text("worker", "run_as", &c.run_as, "nobody",
             "User that instances become when the worker runs as root; empty = stay root.");
-  spec.integer("worker", "slots", &c.slots, 0, "Instances at once, at most; 0 = twice the cores.",
-               {.min = 0, .max = 1000});
+  spec.integer(
+      "worker", "slots", &c.slots, 0,
+      "Instances at once, at most; 0 = twice the cores. One more runs what is quick while all of\n"
+      "them take long.",
+      {.min = 0, .max = 1000});
   spec.duration("worker", "grace", &c.grace, "30s",
                 "How long running attempts may take to end when the worker is stopped.",
                 {.min = 0s, .max = 24h});

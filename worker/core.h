@@ -377,7 +377,7 @@ class Core {
   void lose_invoking(std::string_view why);
   void expire_invoking(Now now);
   void forget_invoking(Instance& instance);
-  std::size_t slots_taken() const { return instances_.size() - borrowed_; }
+  std::size_t slots_taken() const { return instances_.size() - borrowed_ - (express_ ? 1 : 0); }
   std::size_t lent() const;
   std::size_t nested_max() const;
   std::size_t borrowers() const { return borrowed_ - spare_; }  // that are at work
@@ -392,6 +392,11 @@ class Core {
   void move_spare_in(Function& function, Now now);
   void reap_spare(Function& function, Now now);
   void not_idle(Instance& instance);
+
+  // core_express.cc: a place for what is quick, where all else is long
+  bool may_go_express(Function& function, Now now);
+  bool long_ones_hold_all_slots() const;
+  void leave_express(Instance& instance, Now now);
 
   // core_flights.cc: commits on their way
   void send_commit(Flight flight);
@@ -443,6 +448,7 @@ class Core {
   std::uint64_t next_invoking_ = std::uint64_t{1} << 63;  // far from numbers of other things
   std::size_t borrowed_ = 0;                              // instances in slots that were lent
   std::size_t spare_ = 0;                                 // of these, idle ones
+  Instance* express_ = nullptr;                           // the one beside the slots
   std::size_t uncommitted_ = 0;  // deliveries with a result that is not committed
   std::size_t uncommitted_bytes_ = 0;
   std::size_t failed_flights_ = 0;  // sent again, or about to be, and not answered yet

@@ -128,11 +128,12 @@ void Core::settle_after_results(Instance& instance, Now now) {
   } else {
     instance.check_at.reset();
     instance.idle_since = now.steady;
+    if (instance.express) leave_express(instance, now);
     if (instance.borrowed && !instance.retiring && settle_borrowed(instance, now)) {
       // It goes on with the next one, or is spared for it.
     } else if (instance.retiring || draining_ || instance.borrowed) {
       retire(instance, now);
-    } else if (!give_way(instance, now)) {
+    } else if (instance.express || !give_way(instance, now)) {
       function.idle.push_back(&instance);
       due(now.steady + keep_for(function));
     }
@@ -342,6 +343,7 @@ void Core::remove(Instance& instance) {
   forget_reads(instance.id);
   forget_invoking(instance);
   if (instance.borrowed) --borrowed_;
+  if (express_ == &instance) express_ = nullptr;
   instances_.erase(instance.id);
 }
 

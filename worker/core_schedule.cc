@@ -234,7 +234,9 @@ bool Core::has_zygote(Function& function, Now now) {
 
 // Asks for one more instance and gives it its first batch at once.
 bool Core::fork(Function& function, Now now) {
-  const bool borrows = slots_taken() >= options_.slots || someone_needs_the_slot(function, now);
+  const bool express = may_go_express(function, now);
+  const bool borrows =
+      !express && (slots_taken() >= options_.slots || someone_needs_the_slot(function, now));
   if (borrows && finds_no_slot(function, now)) return false;
   if (!has_zygote(function, now)) return false;
   const double refill =
@@ -261,6 +263,11 @@ bool Core::fork(Function& function, Now now) {
   instance.generation = function.spec.generation;
   instance.zygote = function.zygote;
   instance.asked_at = instance.idle_since = now.steady;
+  if (express) {
+    instance.express = true;
+    express_ = &instance;
+    ++counters_.instances_express;
+  }
   if (borrows) {
     instance.borrowed = true;
     ++borrowed_;

@@ -32,7 +32,13 @@ std::uint64_t tenant_of(const Held& held) {
 }
 
 bool stays(const Instance* instance) {
-  return !instance->retiring && !instance->borrowed;
+  return !instance->retiring && !instance->borrowed && !instance->express;
+}
+
+// The coldest idle one that holds a slot.
+Instance* idle_in_a_slot(const Function& function) {
+  const auto at = std::ranges::find_if(function.idle, stays);
+  return at == function.idle.end() ? nullptr : *at;
 }
 
 std::size_t staying(const Function& function) {
@@ -144,22 +150,22 @@ bool Core::someone_needs_the_slot(const Function& function, Now now) const {
 // An idle instance of another function leaves, of one that has nothing waiting for it. False if
 // there is none to spare.
 bool Core::take_idle_slot(Function& function, Now now) {
-  Function* from = nullptr;
-  bool spare = false;  // more than it is promised
+  Instance* leaves = nullptr;
+  bool spare = false;  // its function has more than it is promised
   for (auto& [name, other] : functions_) {
-    if (other.get() == &function || other->idle.empty() || has_due_work(*other, now)) continue;
+    Instance* idle = idle_in_a_slot(*other);
+    if (other.get() == &function || !idle || has_due_work(*other, now)) continue;
     const bool other_spare = other->instances.size() > other->manifest.provisioned;
-    if (!from || (other_spare && !spare) ||
-        (other_spare == spare &&
-         other->idle.front()->idle_since < from->idle.front()->idle_since)) {
-      from = other.get();
+    if (!leaves || (other_spare && !spare) ||
+        (other_spare == spare && idle->idle_since < leaves->idle_since)) {
+      leaves = idle;
       spare = other_spare;
     }
   }
-  if (!from || (!spare && !function.instances.empty())) return false;
+  if (!leaves || (!spare && !function.instances.empty())) return false;
   ++counters_.instances_reaped;
-  function.room = from->idle.front();
-  retire(*from->idle.front(), now);
+  function.room = leaves;
+  retire(*leaves, now);
   return true;
 }
 

@@ -42,6 +42,7 @@ struct Counters {
   std::uint64_t zygotes_failed = 0;
   std::uint64_t instances_started = 0;
   std::uint64_t instances_borrowed = 0;  // among them: in a slot that was lent
+  std::uint64_t instances_express = 0;   // among them: beside the slots, which long ones held
   std::uint64_t instances_failed = 0;    // could not be forked or set up
   std::uint64_t instances_crashed = 0;   // ended on their own
   std::uint64_t instances_recycled = 0;  // max_uses, memory, a new generation

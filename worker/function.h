@@ -49,6 +49,7 @@ struct Instance {
   bool recalled = false;         // it is at something long, and gets nothing before that is done
   bool waits = false;            // for a function that it has invoked: its slot is lent
   bool borrowed = false;         // it has no slot of its own but one that was lent
+  bool express = false;          // it has no slot but the express place
   bool told_to_end = false;      // SIGTERM went out
   StopReason stop = StopReason::kNone;
   Held* late = nullptr;  // the item that was over its time, or cancelled, when SIGTERM went out

@@ -153,7 +153,9 @@ void WorkerNode::check_limits() {
     ++all;
     ++of_function[instance.function];
   }
-  if (all > core_->options().slots) {
+  // One more may be in the express place.
+  const bool express = core_->counters().instances_express > 0;
+  if (all > core_->options().slots + (express ? 1 : 0)) {
     world_.history.violate("worker {} runs {} instances in {} slots", number_, all,
                            core_->options().slots);
   }
