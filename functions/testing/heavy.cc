@@ -1,5 +1,5 @@
-// Loads a large table before the first event, as a function with a model would: of 96 MiB, or as many
-// as HEAVY_MIB says.
+// Loads a large table before the first event, as a function with a model would: of 96 MiB, or as
+// many as HEAVY_MIB says.
 
 #include <fanfare/function.h>
 
