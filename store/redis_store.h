@@ -6,18 +6,15 @@
 // applied in the order in which they were made, and a call made while the server is away waits.
 // What Redis' errors mean is decided by error_table.h.
 //
-// A caller hears of each call exactly once: its answer, or why it had no effect. What is
-// outstanding is bounded; a call above the bound is answered kRetryLater. kReject: the call itself
-// is wrong; kStale: another broker has taken over; kFatal: a person must act; kReconnect: Redis
-// would not take the repeat of a call whose answer was lost, so nobody knows whether the call had
-// its effect.
+// Errors are those of store.h; kReconnect: Redis would not take the repeat of a call whose answer
+// was lost.
 //
 // Appends form a chain: each names the one before it, so that one that Redis refused, among others
 // that it took, is never mistaken for one it has had. An append whose entry is not above all
 // earlier ones is rejected: after a kRetryLater a chunk may need a fresh entry.
 //
-// Lives on the loop's thread. Callbacks never run inside call(). Must not be destroyed from its own
-// callbacks; destroying it drops outstanding calls without calling anybody.
+// Lives on the loop's thread. Must not be destroyed from its own callbacks; destroying it drops
+// outstanding calls without calling anybody.
 #pragma once
 
 #include <cstddef>
@@ -33,13 +30,12 @@
 #include "base/result.h"
 #include "store/arguments.h"
 #include "store/calls.h"
+#include "store/store.h"
 
 namespace fanfare::store {
 
-class RedisStore {
+class RedisStore final : public Store {
  public:
-  using Done = std::function<void(Result<Answer>)>;
-
   struct Hooks {
     std::function<void()> on_ready;             // connected, the library is there
     std::function<void(const Error&)> on_down;  // no longer, or not yet: kReconnect, or kFatal
@@ -56,11 +52,11 @@ class RedisStore {
   RedisStore(Loop& loop, RedisOptions options, Hooks hooks, Limits limits);
   RedisStore(Loop& loop, RedisOptions options, Hooks hooks = {})
       : RedisStore(loop, std::move(options), std::move(hooks), Limits()) {}
-  ~RedisStore();
+  ~RedisStore() override;
   RedisStore(const RedisStore&) = delete;
   RedisStore& operator=(const RedisStore&) = delete;
 
-  void call(Call call, Done done);
+  void call(Call call, Done done) override;
 
   bool ready() const { return state_ == State::kReady; }
   std::size_t outstanding() const { return outstanding_; }
