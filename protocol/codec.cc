@@ -72,7 +72,10 @@ Result<Message> decode(std::string_view frame) {
   const auto head = read_head(wire, frame.size());
   if (!head) return head.error();
   if (head->kind == kKind<Deliver>.number) return deliver_codec().decode(wire, head->elements);
-  const auto* codec = find_codec(head->kind < 20 ? client_codecs() : worker_codecs(), head->kind);
+  const auto* codec = find_codec(head->kind < kKind<Hello>.number    ? client_codecs()
+                                 : head->kind < kKind<Commit>.number ? worker_codecs()
+                                                                     : relay_codecs(),
+                                 head->kind);
   if (!codec) return reject("unknown kind of message: " + std::to_string(head->kind));
   return codec->decode(wire, head->elements);
 }
@@ -94,8 +97,10 @@ Refused refusal_of(std::string_view frame, const Error& error) {
   cursor.array();
   cursor.skip(0);  // the version
   const std::uint64_t kind = cursor.unsigned_integer();
-  const bool asks =
-      kind == kKind<Invoke>.number || kind == kKind<Await>.number || kind == kKind<Admin>.number;
+  const bool asks = kind == kKind<Invoke>.number || kind == kKind<Await>.number ||
+                    kind == kKind<Admin>.number || kind == kKind<Commit>.number ||
+                    kind == kKind<ReadRows>.number || kind == kKind<TellUsage>.number ||
+                    kind == kKind<FetchPackage>.number;
   if (const std::uint64_t request = cursor.unsigned_integer(); asks && cursor.ok()) {
     refused.request = request;
   }

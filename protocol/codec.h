@@ -1,5 +1,5 @@
-// The table of decoders: one row per kind of message, in codec_client.cc, codec_worker.cc and
-// codec_deliver.cc. For this folder's sources only.
+// The table of decoders: one row per kind of message, in codec_client.cc, codec_worker.cc,
+// codec_relay.cc and codec_deliver.cc. For this folder's sources only.
 #pragma once
 
 #include <span>
@@ -19,6 +19,7 @@ struct MessageCodec {
 
 std::span<const MessageCodec> client_codecs();
 std::span<const MessageCodec> worker_codecs();
+std::span<const MessageCodec> relay_codecs();
 MessageCodec deliver_codec();
 
 // Reads version and kind and returns how many elements the frame's array has.

@@ -1,4 +1,5 @@
-// The messages between workers and the broker, but for Deliver (codec_deliver.cc).
+// The messages between workers and the broker, but for Deliver (codec_deliver.cc) and what a
+// worker without a way to Redis asks (codec_relay.cc).
 #include "protocol/codec_body.h"
 
 namespace fanfare::protocol {
@@ -19,6 +20,7 @@ void body(auto& wire, Like<Hello> auto& m) {
   wire.number("slots", m.slots);
   wire.list("held", m.held, each_fields);
   if (wire.later()) wire.optional("state", m.state);
+  if (wire.later()) wire.boolean("relayed", m.relayed);
 }
 
 void fields(auto& wire, Like<FunctionSpec> auto& spec) {
@@ -36,6 +38,8 @@ void body(auto& wire, Like<Welcome> auto& m) {
   wire.number("heartbeat_ms", m.heartbeat_ms);
   wire.number("lease_ms", m.lease_ms);
   wire.list("functions", m.functions, each_fields);
+  if (wire.later()) wire.number("relay_calls", m.relay_calls);
+  if (wire.later()) wire.number("relay_bytes", m.relay_bytes);
 }
 
 void body(auto& wire, Like<Functions> auto& m) {

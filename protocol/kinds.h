@@ -37,9 +37,9 @@ inline constexpr KindInfo kKind<AdminReply>{8, "AdminReply", 2};
 template <>
 inline constexpr KindInfo kKind<Refused>{9, "Refused", 3};
 template <>
-inline constexpr KindInfo kKind<Hello>{20, "Hello", 7, 1};
+inline constexpr KindInfo kKind<Hello>{20, "Hello", 8, 2};
 template <>
-inline constexpr KindInfo kKind<Welcome>{21, "Welcome", 5};
+inline constexpr KindInfo kKind<Welcome>{21, "Welcome", 7, 2};
 template <>
 inline constexpr KindInfo kKind<Functions>{22, "Functions", 1};
 template <>
@@ -60,5 +60,21 @@ template <>
 inline constexpr KindInfo kKind<Cancel>{30, "Cancel", 1};
 template <>
 inline constexpr KindInfo kKind<Quiet>{31, "Quiet", 1};
+template <>
+inline constexpr KindInfo kKind<Commit>{32, "Commit", 4};
+template <>
+inline constexpr KindInfo kKind<Committed>{33, "Committed", 2};
+template <>
+inline constexpr KindInfo kKind<ReadRows>{34, "ReadRows", 7};
+template <>
+inline constexpr KindInfo kKind<RowsRead>{35, "RowsRead", 3};
+template <>
+inline constexpr KindInfo kKind<TellUsage>{36, "TellUsage", 6};
+template <>
+inline constexpr KindInfo kKind<UsageTold>{37, "UsageTold", 2};
+template <>
+inline constexpr KindInfo kKind<FetchPackage>{38, "FetchPackage", 3};
+template <>
+inline constexpr KindInfo kKind<PackagePart>{39, "PackagePart", 3};
 
 }  // namespace fanfare::protocol

@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "protocol/ids.h"
 #include "protocol/record.h"
+#include "protocol/relay_messages.h"
 
 namespace fanfare::protocol {
 
@@ -188,6 +189,8 @@ struct Hello {
   std::uint32_t slots = 0;        // instances it will run at once, at most
   std::vector<HeldDelivery> held;
   std::optional<WorkerState> state;  // absent: an older build, which knows no Cancel and no Quiet
+  bool relayed =
+      false;  // it has no way to Redis of its own: what it wants there goes by the broker
   bool operator==(const Hello&) const = default;
 };
 struct FunctionSpec {
@@ -204,6 +207,11 @@ struct Welcome {
   std::uint32_t heartbeat_ms = 2000;
   std::uint32_t lease_ms = 30000;
   std::vector<FunctionSpec> functions;
+  // What a worker may have asked of Redis through this broker (relay_messages.h) and not have the
+  // answer of, in calls and in bytes of frames; a single call may have any size. 0: this broker
+  // relays nothing, it is of an older build.
+  std::uint32_t relay_calls = 0;
+  std::uint64_t relay_bytes = 0;
   bool operator==(const Welcome&) const = default;
 };
 struct Functions {  // the whole set, after a change. kind 22
@@ -329,7 +337,8 @@ struct Quiet {
 
 using Message = std::variant<Publish, Published, Invoke, Invoked, Await, Awaited, Admin, AdminReply,
                              Refused, Hello, Welcome, Functions, Credit, Deliver, Done, Heartbeat,
-                             HeartbeatAck, Bye, Reset, Cancel, Quiet>;
+                             HeartbeatAck, Bye, Reset, Cancel, Quiet, Commit, Committed, ReadRows,
+                             RowsRead, TellUsage, UsageTold, FetchPackage, PackagePart>;
 
 template <typename M, typename Variant>
 inline constexpr bool kIsAlternative = false;

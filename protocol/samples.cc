@@ -1,10 +1,14 @@
 #include "protocol/samples.h"
 
+#include "protocol/row_writes.h"
+
 namespace fanfare::protocol::samples {
 namespace {
 
 constexpr EventId kId{{1795444620125, 3}, 7};
 constexpr AttemptToken kToken{(5u << 12) | 42u};
+constexpr std::uint64_t kRelayed =
+    (std::uint64_t{1} << 62) + 1;  // requests to Redis through the broker
 const std::string kClient = "00112233445566778899aabbccddeeff";
 const std::string kDigest = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -38,6 +42,24 @@ Done done() {
   append_row(failed.packed_row, failed_row());
   failed.log_tail = "checking the form\n";
   return {9, {failed}, {ok}, {"wordcount"}};
+}
+
+Commit commit() {
+  std::string writes;
+  append_write(writes, {RowWrite::Kind::kIncrement, "total", "3", 0});
+  return {kRelayed,
+          "wordcount",
+          86400000,
+          {{kId.entry,
+            lane_of(4, ""),
+            Origin::kJournal,
+            5,
+            {{kId.index,
+              2,
+              kToken,
+              pack(succeeded_result()),
+              {{"store-form", pack(nested_event())}},
+              Commit::Rows{1795444621131, 1000000, 1073741824, writes}}}}}};
 }
 
 }  // namespace
@@ -156,8 +178,9 @@ std::vector<std::pair<std::string, Message>> messages() {
                       123456,
                       4,
                       {{"wordcount", kId, kToken}},
-                      WorkerState::kQuiet}},
-      {"welcome", Welcome{1, 5, 2000, 30000, {wordcount()}}},
+                      WorkerState::kQuiet,
+                      true}},
+      {"welcome", Welcome{1, 5, 2000, 30000, {wordcount()}, 64, 16777216}},
       {"functions", Functions{{wordcount()}}},
       {"credit", Credit{{{"wordcount", 512, true}}}},
       {"deliver", Deliver{"wordcount", {delivery()}}},
@@ -173,6 +196,20 @@ std::vector<std::pair<std::string, Message>> messages() {
       {"reset", Reset{}},
       {"cancel", Cancel{{{"wordcount", kId, kToken}}}},
       {"quiet", Quiet{true}},
+      {"commit", commit()},
+      {"committed", Committed{kRelayed, std::string(1, '\1')}},
+      {"read_rows", ReadRows{kRelayed, "wordcount", 1795444620125, {"total"}, "", "", 0}},
+      {"read_rows_list", ReadRows{kRelayed, "wordcount", 1795444620125, {}, "day:", "day:7", 100}},
+      {"rows_read", RowsRead{kRelayed, {{"day:8", "12", 1795448220000}}, "day:8"}},
+      {"tell_usage", TellUsage{kRelayed,
+                               "host-1:4242:123456",
+                               17,
+                               7776000000,
+                               1000,
+                               {{498734, "wordcount", "acme", 12, 1, 15, 3840, 4100}}}},
+      {"usage_told", UsageTold{kRelayed, true}},
+      {"fetch_package", FetchPackage{kRelayed, kDigest, 1048576}},
+      {"package_part", PackagePart{kRelayed, 1048583, "the end"}},
   };
 }
 
