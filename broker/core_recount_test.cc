@@ -57,6 +57,19 @@ TEST(Recount, LeavesAloneWhatWorkersHaveCommittedAndNotYetReported) {
   EXPECT_EQ(b.counts().open, 3);
 }
 
+TEST(Recount, OfAnewReadQueueLeavesAloneWhatIsLentAndMayHaveEnded) {
+  Busy b;
+  b.answer({.accepted = 5, .open = 5});
+  b.h.core.on_store_restarted();
+  b.h.turn();
+  b.answer({.accepted = 5, .open = 3, .succeeded = 2});
+  EXPECT_EQ(b.counts().open, 5);
+  b.h.done(b.h.ok_row(b.lent[0]));
+  b.h.done(b.h.ok_row(b.lent[1]));
+  EXPECT_EQ(b.counts().open, 3);
+  EXPECT_EQ(b.counts().succeeded, 2);
+}
+
 TEST(Recount, KnowsWhatWasReportedWhileItWasUnderWay) {
   Busy b;
   b.h.done(b.h.ok_row(b.lent[0]));

@@ -136,7 +136,13 @@ void Core::on_surveyed(FunctionState& function, const store::Surveyed& surveyed)
     options_.failpoint("broker.survey.taken");
     const bool idle = is_idle(function);
     if (!again) {
-      function.counts = surveyed.counts;
+      // When it is read anew, what is lent may have ended in Redis already, and its report is still
+      // to come: it counts as open until then.
+      if (function.reading_again) {
+        correct_counts(function, surveyed.counts);
+      } else {
+        function.counts = surveyed.counts;
+      }
       // What this broker appended before the survey's answer came is in both: the window refuses
       // what it has read, because a lane marked unread is read from where the window stands.
       for (const auto lane : surveyed.lanes) function.queue.mark_unread(lane);
