@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "store/relayed.h"
+
 namespace fanfare::broker {
 
 std::string_view to_string(Durability durability) {
@@ -43,6 +45,7 @@ Core::Core(CoreOptions options, Now now)
       claims_({.window = options_.dedup_window,
                .kept_max = options_.claims_kept_max,
                .journaled = options_.durability != Durability::kMemory}),
+      relays_(options_.relay),
       just_ended_(kJustEndedMax) {
   call(store::Begin{}, ForBegin{});
 }
@@ -107,6 +110,7 @@ struct Core::FrameHandler {
   const Peer& peer;
   Session* session;
   Now now;
+  std::size_t bytes;  // of the frame
 
   void operator()(protocol::Invoke& m) { core.on_invoke(peer, session, m, now); }
   void operator()(protocol::Await& m) { core.on_await(peer, m, now); }
@@ -123,6 +127,12 @@ struct Core::FrameHandler {
     core.on_heartbeat(*session, m, now);
     core.send(peer, protocol::HeartbeatAck{session->id.value(), session->done_number});
   }
+  void operator()(protocol::Commit& m) { relay(m); }
+  void operator()(protocol::ReadRows& m) { relay(m); }
+  void operator()(protocol::TellUsage& m) { relay(m); }
+  void operator()(protocol::FetchPackage& m) {
+    if (known()) core.on_fetch_package(*session, m, now);
+  }
   void operator()(protocol::Bye&) {
     if (session) core.lose_session(session->id, protocol::Outcome::kDrained, now);
   }
@@ -131,6 +141,13 @@ struct Core::FrameHandler {
   void operator()(Other&) {
     ++core.counters_.frames_malformed;
     core.refuse(peer, 0, protocol::Refusal::kMalformed, "a broker does not take this message");
+  }
+
+  template <typename M>
+  void relay(M& m) {
+    if (!known()) return;
+    const std::uint64_t request = m.request;
+    core.on_relayed(*session, request, store::to_call(std::move(m)), bytes);
   }
 
   // A worker we do not know (any more) must introduce itself before anything it says counts.
@@ -219,7 +236,7 @@ void Core::on_frame(const Peer& peer, std::string_view frame, Now now) {
   Session* session = session_of(peer);
   if (session) session->heard = now.steady;
 
-  std::visit(FrameHandler{*this, peer, session, now}, *message);
+  std::visit(FrameHandler{*this, peer, session, now, frame.size()}, *message);
 }
 
 void Core::on_not_one_frame(const Peer& peer) {
@@ -299,6 +316,7 @@ void Core::tick(Now now) {
     if (function->waiting() > 0 || function->purge) touch(*function);
   }
   look_at_triggers(now);
+  shelf_.tick(now.steady);
   recount(now);
 }
 
@@ -377,8 +395,8 @@ Duration Core::until_next_tick(Now now) const {
 }
 
 bool Core::settled() const {
-  return purposes_.empty() && arrived_.empty() && begun_.empty() && incoming_.empty() &&
-         looking_up_.empty() && caused_.empty() && endings_.empty() &&
+  return purposes_.empty() && relays_.calls() == 0 && arrived_.empty() && begun_.empty() &&
+         incoming_.empty() && looking_up_.empty() && caused_.empty() && endings_.empty() &&
          std::ranges::all_of(repeat_later_, [](const Postponed& repeat) {
            return std::holds_alternative<ForSurvey>(repeat.purpose);
          });

@@ -39,7 +39,9 @@
 #include "broker/claim_table.h"
 #include "broker/counters.h"
 #include "broker/function_state.h"
+#include "broker/package_shelf.h"
 #include "broker/place.h"
+#include "broker/relay_table.h"
 #include "broker/retry.h"
 #include "broker/router.h"
 #include "broker/topic_table.h"
@@ -72,6 +74,7 @@ struct Protections {
   bool end_before_cutting = true;       // else a cancelled attempt is only taken from its worker
   bool empty_outboxes = true;           // else what was published stays in its outbox, too
   bool look_at_outboxes = true;         // else only what workers say of them counts
+  bool answer_relays_after_redis = true;  // else a relayed commit is answered as soon as it comes
 };
 
 struct CoreOptions {
@@ -103,12 +106,11 @@ struct CoreOptions {
   // Older dead letters go, and the oldest of more than so many of a function.
   Duration dead_max_age = std::chrono::hours{14 * 24};
   std::uint64_t dead_max_count = 100'000;
+  RelayLimits relay;
   std::uint64_t seed = 1;  // of the retry jitter
   Protections protections;
   Failpoint failpoint;  // tests only
 };
-
-using Ticket = StrongId<struct TicketTag, std::uint64_t>;
 
 struct OutgoingFrame {
   Peer peer;
@@ -141,6 +143,7 @@ struct Session {
                ? state
                : protocol::WorkerState::kQuiet;
   }
+  std::set<std::string> held_functions;  // that it named in Hello and that are not known here
   std::vector<protocol::RunningAttempt> running;  // as of its latest heartbeat
   TimePoint running_at;
 };
@@ -154,6 +157,9 @@ class Core {
   void on_frame(const Peer& peer, std::string_view frame, Now now);
   void on_not_one_frame(const Peer& peer);
   void on_answer(Ticket ticket, Result<store::Answer> answer, Now now);
+  // Of take_relayed() and take_packages_wanted().
+  void on_relay_answer(Ticket ticket, Result<store::Answer> answer);
+  void on_package(const std::string& digest, Result<std::string> bytes, Now now);
   // The store may have lost its last changes (class everysec): what it says is open now counts.
   void on_store_restarted();
   // ZeroMQ could not deliver to this peer: it is gone, or does not read.
@@ -174,6 +180,11 @@ class Core {
   // ---- out ----
   std::vector<OutgoingFrame> take_frames() { return std::exchange(frames_, {}); }
   std::vector<OutgoingCall> take_calls() { return std::exchange(calls_, {}); }
+  // Calls of workers that have no way to Redis, for a connection of their own: on_relay_answer() is
+  // owed for each, whatever it is.
+  std::vector<OutgoingCall> take_relayed() { return std::exchange(relayed_, {}); }
+  // Digests of packages that such workers want read from Redis.
+  std::vector<std::string> take_packages_wanted() { return shelf_.take_wanted(); }
   // Sessions that joined since the last call, so that the shell can watch those on its own host.
   std::vector<Session> take_joined() { return std::exchange(joined_, {}); }
   Duration until_next_tick(Now now) const;
@@ -509,6 +520,15 @@ class Core {
   void broadcast_functions();
   std::vector<protocol::FunctionSpec> function_specs() const;
 
+  // core_relay.cc: workers that have no way to Redis
+  void note_held_functions(Session& session, const std::vector<protocol::HeldDelivery>& held) const;
+  Result<void> check_relayed(const Session& session, const store::Call& call) const;
+  void on_relayed(Session& session, std::uint64_t request, Result<store::Call> call,
+                  std::size_t frame_bytes);
+  void answer_relay(const Session& session, std::uint64_t request, Result<store::Answer> answer);
+  void on_fetch_package(Session& session, const protocol::FetchPackage& fetch, Now now);
+  void send_package_parts();
+
   // core_endings.cc: retries, dead letters
   void postpone(FunctionState& function, Pending delivery, protocol::AttemptToken token,
                 std::int64_t due_ms);
@@ -735,6 +755,9 @@ class Core {
   std::uint64_t next_session_ = 1;
   std::map<SessionId, Session> sessions_;
   std::unordered_map<Peer, SessionId> session_by_peer_;
+  RelayTable relays_;
+  PackageShelf shelf_;
+  std::vector<OutgoingCall> relayed_;
   std::uint64_t next_invocation_ = 1;
   std::size_t invocation_bytes_ = 0;  // events of those that wait or are lent
   // The latest that ended, round and round: an Await may have been under way meanwhile.

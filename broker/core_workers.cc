@@ -41,6 +41,7 @@ void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
   std::vector<protocol::HeldDelivery> held = std::move(hello.held);
   hello.held.clear();
   Session session;
+  if (hello.relayed) note_held_functions(session, held);
   session.id = id;
   session.peer = peer;
   session.heard = now.steady;
@@ -72,7 +73,9 @@ void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
                          .epoch = epoch_,
                          .heartbeat_ms = static_cast<std::uint32_t>(to_ms(options_.heartbeat)),
                          .lease_ms = static_cast<std::uint32_t>(to_ms(options_.lease)),
-                         .functions = function_specs()});
+                         .functions = function_specs(),
+                         .relay_calls = options_.relay.calls_per_worker,
+                         .relay_bytes = options_.relay.bytes_per_worker});
   greet_with_wish(sessions_.at(id));
   call(store::NoteWorker{epoch_, session.hello.name, {}, false}, ForNote{});
   joined_.push_back(sessions_.at(id));

@@ -65,6 +65,13 @@ struct Counters {
   std::uint64_t topics_refused_busy = 0;  // too many wait
   std::uint64_t hellos_refused = 0;
 
+  std::uint64_t relays_taken = 0;      // calls of workers, passed on to Redis
+  std::uint64_t relays_repeated = 0;   // that were under way already
+  std::uint64_t relays_deferred = 0;   // told to ask again: full, stopping, or Redis is away
+  std::uint64_t relays_refused = 0;    // that will never do
+  std::uint64_t relays_unclaimed = 0;  // answers whose worker had gone on to another session
+  std::uint64_t packages_read = 0;     // for such workers
+
   std::uint64_t workers_joined = 0;
   std::uint64_t workers_lost = 0;
   std::uint64_t sends_failed = 0;

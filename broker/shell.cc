@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "store/check.h"
+#include "store/keys.h"
 
 namespace fanfare::broker {
 namespace {
@@ -58,15 +59,16 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config) {
   return shell;
 }
 
-Shell::Shell(Loop& loop, const Config& config, CoreOptions options, RedisOptions redis)
+Shell::Shell(Loop& loop, const Config& config, CoreOptions options, const RedisOptions& redis)
     : loop_(loop),
       config_(config),
+      redis_(redis),
       wall_(since_boot(), loop.now().wall),
       tick_(loop, [this] { core_->tick(now()); }),
       idle_memory_(loop, [this] { return work_done(); }) {
   if (auto id = this_boot_id()) boot_id_ = *id;
   store_ = std::make_unique<store::RedisStore>(
-      loop_, std::move(redis),
+      loop_, redis_,
       store::RedisStore::Hooks{.on_ready = [] { spdlog::info("connected to Redis"); },
                                .on_down =
                                    [this](const Error& error) {
@@ -200,7 +202,37 @@ void Shell::carry_out() {
                  });
     config_.failpoint("broker.called", name);
   }
+  relay();
   watch_joined();
+}
+
+// Another connection than the broker's own: see core_relay.cc.
+void Shell::relay() {
+  for (auto& out : core_->take_relayed()) {
+    if (!relay_store_) relay_store_ = std::make_unique<store::RedisStore>(loop_, redis_);
+    config_.failpoint("broker.relay");
+    relay_store_->call(std::move(out.call),
+                       [this, ticket = out.ticket](Result<store::Answer> answer) {
+                         config_.failpoint("broker.relayed");
+                         core_->on_relay_answer(ticket, std::move(answer));
+                       });
+  }
+  for (const auto& digest : core_->take_packages_wanted()) read_package(digest);
+}
+
+void Shell::read_package(const std::string& digest) {
+  if (!package_link_) package_link_ = std::make_unique<RedisLink>(loop_, redis_);
+  package_link_->call({"HGET", store::kPackagesKey, digest},
+                      [this, digest](const RedisReply& reply) {
+                        const auto bytes = [&]() -> Result<std::string> {
+                          if (reply.lost()) return retry_later("Redis did not answer");
+                          if (reply.is_error())
+                            return retry_later("Redis: " + std::string{reply.text()});
+                          if (reply.is_nil()) return reject("it is not in Redis");
+                          return std::string{reply.text()};
+                        };
+                        core_->on_package(digest, bytes(), now());
+                      });
 }
 
 // A worker on this machine is watched by its pidfd: its death is known at once, not after a lease.

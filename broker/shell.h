@@ -15,6 +15,7 @@
 #include "base/loop.h"
 #include "base/metrics_server.h"
 #include "base/process.h"
+#include "base/redis_link.h"
 #include "base/zmq_socket.h"
 #include "broker/config.h"
 #include "broker/core.h"
@@ -37,12 +38,14 @@ class Shell {
   const std::optional<Error>& failure() const { return failure_; }
 
  private:
-  Shell(Loop& loop, const Config& config, CoreOptions options, RedisOptions redis);
+  Shell(Loop& loop, const Config& config, CoreOptions options, const RedisOptions& redis);
   Result<void> listen();
   Now now();
   void turn();
   void fail(const Error& error);
   void carry_out();
+  void relay();
+  void read_package(const std::string& digest);
   std::uint64_t work_done() const;
   void arm_tick();
   void watch_joined();
@@ -51,6 +54,7 @@ class Shell {
 
   Loop& loop_;
   Config config_;
+  RedisOptions redis_;
   SteadyWall wall_;
   Now now_;
   std::chrono::milliseconds kept_off_told_{0};
@@ -60,6 +64,10 @@ class Shell {
   std::unique_ptr<ZmqSocket> socket_;
   std::unique_ptr<SendQueue> send_queue_;
   std::unique_ptr<store::RedisStore> store_;
+  // Of workers that have no way to Redis, each made when it is first needed: their calls, and their
+  // packages, stand neither before the broker's own calls nor before each other.
+  std::unique_ptr<store::RedisStore> relay_store_;
+  std::unique_ptr<RedisLink> package_link_;
   std::unique_ptr<Core> core_;
   std::unique_ptr<MetricsServer> metrics_;
   std::map<SessionId, std::unique_ptr<PidWatch>> watched_;

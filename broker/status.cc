@@ -111,6 +111,7 @@ std::string status_json(const Core& core, Now now) {
                        {"slots", session.hello.slots},
                        {"running", lent},
                        {"waiting", session.waiting},
+                       {"relayed", session.hello.relayed},
                        {"state", to_string(session.shown_state())},
                        {"heard_ms", to_ms(now.steady - session.heard)}});
   }
@@ -229,6 +230,15 @@ std::string metrics_text(const Core& core) {
           "Changes of topics refused, by reason; among the requests refused.",
           {{{{"reason", "full"}}, c.topics_refused_full},
            {{{"reason", "busy"}}, c.topics_refused_busy}});
+  counter("fanfare_relayed_total",
+          "Calls of workers that reach Redis through this broker, by what became of them.",
+          {{{{"result", "taken"}}, c.relays_taken},
+           {{{"result", "repeated"}}, c.relays_repeated},
+           {{{"result", "deferred"}}, c.relays_deferred},
+           {{{"result", "refused"}}, c.relays_refused},
+           {{{"result", "unclaimed"}}, c.relays_unclaimed}});
+  counter("fanfare_packages_read_total", "Packages read from Redis for such workers.",
+          {{{}, c.packages_read}});
   counter("fanfare_workers_joined_total", "Worker sessions opened.", {{{}, c.workers_joined}});
   counter("fanfare_workers_lost_total", "Workers that vanished.", {{{}, c.workers_lost}});
   counter("fanfare_sends_failed_total", "Messages to peers that were gone or did not read.",

@@ -1,0 +1,93 @@
+#include "broker/package_shelf.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "protocol/relay_messages.h"
+
+namespace fanfare::broker {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+
+constexpr TimePoint kStart = TimePoint{} + 1h;
+
+PackageShelf::Question question(std::uint64_t request, std::uint64_t offset = 0) {
+  return {SessionId{1}, request, offset};
+}
+
+TEST(PackageShelf, ReadsAPackageOnceAndHandsItOutInParts) {
+  PackageShelf shelf;
+  const std::string bytes = std::string(protocol::kPackagePartMax, 'a') + "the end";
+  shelf.ask("d", question(1), kStart);
+  shelf.ask("d", question(2), kStart);
+  EXPECT_THAT(shelf.take_wanted(), ElementsAre("d"));
+  EXPECT_TRUE(shelf.take_answers().empty());
+  shelf.on_read("d", bytes, kStart);
+  auto answers = shelf.take_answers();
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(answers[1].question.request, 2u);
+  EXPECT_EQ(answers[0].part->size, bytes.size());
+  EXPECT_EQ(answers[0].part->bytes, bytes.substr(0, protocol::kPackagePartMax));
+  shelf.ask("d", question(3, protocol::kPackagePartMax), kStart);
+  shelf.ask("d", question(4, bytes.size()), kStart);
+  shelf.ask("d", question(5, bytes.size() + 1), kStart);
+  answers = shelf.take_answers();
+  ASSERT_EQ(answers.size(), 3u);
+  EXPECT_EQ(answers[0].part->bytes, "the end");
+  EXPECT_EQ(answers[1].part->bytes, "");
+  EXPECT_EQ(answers[2].part.error().kind, ErrorKind::kReject);
+  EXPECT_TRUE(shelf.take_wanted().empty());
+}
+
+TEST(PackageShelf, ForgetsWhatNobodyAsksForAnyMore) {
+  PackageShelf shelf;
+  shelf.ask("d", question(1), kStart);
+  shelf.on_read("d", std::string("bytes"), kStart);
+  shelf.tick(kStart + 9s);
+  EXPECT_EQ(shelf.bytes(), 5u);
+  shelf.tick(kStart + 10s);
+  EXPECT_EQ(shelf.bytes(), 0u);
+}
+
+TEST(PackageShelf, TellsWhoWaitsWhyThereIsNoneAndAsksAgainNextTime) {
+  PackageShelf shelf;
+  for (const Error& why : {reject("no such"), retry_later("Redis is away")}) {
+    shelf.ask("d", question(1), kStart);
+    EXPECT_THAT(shelf.take_wanted(), ElementsAre("d"));
+    shelf.on_read("d", why, kStart);
+    const auto answers = shelf.take_answers();
+    ASSERT_EQ(answers.size(), 1u);
+    EXPECT_EQ(answers[0].part.error().kind, why.kind);
+  }
+}
+
+TEST(PackageShelf, HasRoomForSoMuchAndTellsTheRestToAskLater) {
+  PackageShelf shelf{160u << 20};
+  shelf.ask("a", question(1), kStart);
+  shelf.ask("b", question(2), kStart);
+  shelf.ask("c", question(3), kStart);
+  EXPECT_THAT(shelf.take_wanted(), ElementsAre("a", "b"));
+  const auto answers = shelf.take_answers();
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].question.request, 3u);
+  EXPECT_EQ(answers[0].part.error().kind, ErrorKind::kRetryLater);
+  shelf.on_read("a", std::string(60u << 20, 'a'), kStart);
+  shelf.on_read("b", std::string(60u << 20, 'b'), kStart + 1s);
+  shelf.ask("c", question(4), kStart + 1s);
+  EXPECT_TRUE(shelf.take_wanted().empty()) << "both are in use";
+  shelf.ask("c", question(5), kStart + 2s);
+  EXPECT_THAT(shelf.take_wanted(), ElementsAre("c"));
+  EXPECT_LE(shelf.bytes(), 160u << 20);
+}
+
+TEST(PackageShelf, RefusesAPackageThatIsLargerThanAny) {
+  PackageShelf shelf;
+  shelf.ask("d", question(1), kStart);
+  shelf.on_read("d", std::string(73u << 20, 'x'), kStart);
+  EXPECT_EQ(shelf.take_answers().at(0).part.error().kind, ErrorKind::kReject);
+}
+
+}  // namespace
+}  // namespace fanfare::broker
