@@ -23,8 +23,10 @@ ConfigSpec config_spec(Config& c) {
             "Unique among the broker's workers; empty = host name and process id.");
   spec.text("worker", "broker", &c.broker, "ipc:///run/fanfare/broker.ipc",
             "The broker's endpoint: ipc:///path or tcp://127.0.0.1:port.");
-  spec.text("worker", "redis", &c.redis, "unix:///run/fanfare/redis.sock",
-            "The Redis that results are committed to: unix:///path or redis://host:port.");
+  spec.text(
+      "worker", "redis", &c.redis, "unix:///run/fanfare/redis.sock",
+      "The Redis that results are committed to: unix:///path or redis://host:port. \"broker\": by\n"
+      "way of the broker, for a worker on a host that has no way to Redis.");
   spec.text("worker", "cache_dir", &c.cache_dir, "/var/cache/fanfare",
             "Where packages of functions are unpacked; made if it is not there.");
   spec.text("worker", "storage_dir", &c.storage_dir, "",
@@ -116,6 +118,7 @@ Result<CoreOptions> core_options(Config& config) {
   options.output_lines_per_second = config.output_lines_per_second;
   options.usage_ttl = config.usage_ttl;
   options.usage_rows_max = config.usage_rows_max;
+  options.relayed = config.redis == kByBroker;
   return options;
 }
 

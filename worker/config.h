@@ -4,16 +4,21 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/config.h"
 #include "worker/core.h"
 
 namespace fanfare::worker {
 
+// Of [worker] redis: what is asked of Redis goes through the broker. A word, not the empty text: a
+// setting that was left out or emptied by mistake must not decide where results go.
+inline constexpr std::string_view kByBroker = "broker";
+
 struct Config {
   std::string name;         // unique per broker; default: host name and process id
   std::string broker;       // the broker's endpoint
-  std::string redis;        // unix:///path or redis://host:port
+  std::string redis;        // unix:///path, redis://host:port, or kByBroker
   std::string cache_dir;    // packages of functions, unpacked, by digest
   std::string instance;     // path of fanfare-instance; default: beside this program
   std::string run_as;       // user that instances become when the worker runs as root; empty = stay

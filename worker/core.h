@@ -44,6 +44,7 @@
 #include "worker/held.h"
 #include "worker/line_budget.h"
 #include "worker/meter.h"
+#include "worker/relay.h"
 
 namespace fanfare::worker {
 
@@ -56,6 +57,7 @@ struct Protections {
   bool kill_after_grace = true;    // else SIGTERM is all an instance that is late gets
   bool sweep_orphans = true;       // else what killed workers left running lives on
   bool limit_memory = true;        // else instances may take what there is
+  bool repeat_relayed = true;      // else what was asked of a broker that died is forgotten
   bool take_back_unborn = true;  // else what waits for an instance that is never born is forgotten
 };
 
@@ -102,6 +104,10 @@ struct CoreOptions {
   // Metering.
   Duration usage_ttl{};                 // of an hour's rows; 0 = no metering
   std::uint32_t usage_rows_max = 1000;  // of an hour; then tenants share one
+
+  // Redis is reached through the broker (relay.h): Hello says so, and work is taken only from a
+  // broker that relays.
+  bool relayed = false;
 
   Protections protections;
   Failpoint failpoint;  // tests only
@@ -187,6 +193,10 @@ class Core {
   std::uint64_t unmetered() const { return meter_.attempts_lost(); }
   const CoreOptions& options() const { return options_; }
   bool joined() const { return link_ == Link::kJoined; }
+  std::uint64_t session() const { return session_; }  // 0: not joined
+  RelayTerms relay_terms() const { return relay_terms_; }
+  // Joined, to a broker through which Redis cannot be reached as it has to be: no work is taken.
+  bool lacks_relay() const { return options_.relayed && joined() && relay_terms_.calls == 0; }
   std::size_t held() const { return pool_.in_use(); }
   std::size_t instances() const { return instances_.size(); }
   std::size_t commits_in_flight() const { return commits_.size(); }
@@ -414,6 +424,7 @@ class Core {
   // ---- session ----
   Link link_ = Link::kDown;
   std::uint64_t session_ = 0;
+  RelayTerms relay_terms_;  // of this session
   Duration heartbeat_ = std::chrono::seconds{2};
   TimePoint next_heartbeat_;
   TimePoint next_look_;       // at what functions report of their progress
@@ -443,13 +454,14 @@ class Core {
   Pool<Entry> entry_pool_;
   Pool<Frame> frame_pool_;
   std::map<CommitId, Flight> commits_;
-  std::map<ReadId, Read> reads_;                          // at most one per instance
-  std::map<std::uint64_t, Invoking> invoking_;            // by request; at most one per instance
-  std::uint64_t next_invoking_ = std::uint64_t{1} << 63;  // far from numbers of other things
-  std::size_t borrowed_ = 0;                              // instances in slots that were lent
-  std::size_t spare_ = 0;                                 // of these, idle ones
-  Instance* express_ = nullptr;                           // the one beside the slots
-  std::size_t uncommitted_ = 0;  // deliveries with a result that is not committed
+  std::map<ReadId, Read> reads_;                // at most one per instance
+  std::map<std::uint64_t, Invoking> invoking_;  // by request; at most one per instance
+  std::uint64_t next_invoking_ = std::uint64_t{1}
+                                 << 63;  // far from numbers of other things: relay.h
+  std::size_t borrowed_ = 0;             // instances in slots that were lent
+  std::size_t spare_ = 0;                // of these, idle ones
+  Instance* express_ = nullptr;          // the one beside the slots
+  std::size_t uncommitted_ = 0;          // deliveries with a result that is not committed
   std::size_t uncommitted_bytes_ = 0;
   std::size_t failed_flights_ = 0;  // sent again, or about to be, and not answered yet
   std::size_t set_aside_ = 0;       // refused, alone; not among failed_flights_

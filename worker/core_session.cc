@@ -40,7 +40,8 @@ void Core::greet(Now now) {
                         .pid_started = options_.pid_started,
                         .slots = options_.slots,
                         .held = {},
-                        .state = state()};
+                        .state = state(),
+                        .relayed = options_.relayed};
   if (options_.protections.announce_held) hello.held = everything_held();
   effects_.send(protocol::encode(hello));
   options_.failpoint("worker.hello.sent");
@@ -119,6 +120,7 @@ void Core::on_not_one_frame() {
 void Core::join(protocol::Welcome welcome, Now now) {
   link_ = Link::kJoined;
   session_ = welcome.session;
+  relay_terms_ = {welcome.relay_calls, welcome.relay_bytes};
   heartbeat_ =
       std::chrono::milliseconds{std::clamp<std::uint32_t>(welcome.heartbeat_ms, 10, 60'000)};
   next_heartbeat_ = now.steady + heartbeat_;
@@ -366,7 +368,7 @@ std::size_t Core::window(const Function& function) const {
 }
 
 void Core::send_credit() {
-  if (state() != protocol::WorkerState::kRunning) return;
+  if (state() != protocol::WorkerState::kRunning || lacks_relay()) return;
   protocol::Credit credit;
   const bool full = uncommitted_ >= options_.uncommitted_max ||
                     uncommitted_bytes_ >= options_.uncommitted_bytes_max;

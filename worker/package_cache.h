@@ -1,21 +1,19 @@
-// Packages of functions on this host: fetched from Redis by digest, verified, unpacked once.
+// Packages of functions on this host: fetched by digest, verified, unpacked once.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
 
-#include "base/loop.h"
-#include "base/redis_link.h"
 #include "base/result.h"
+#include "worker/package_source.h"
 
 namespace fanfare::worker {
 
-// On its own connection, so that a large package never stands between results and Redis.
 class PackageCache {
  public:
-  PackageCache(Loop& loop, std::string folder, RedisOptions redis);
+  PackageCache(std::string folder, std::unique_ptr<PackageSource> source)
+      : folder_(std::move(folder)), source_(std::move(source)) {}
 
   // Makes the folder; kFatal if it cannot be written to.
   Result<void> prepare();
@@ -23,22 +21,16 @@ class PackageCache {
   // Where the package is unpacked, complete; empty if it is not here (yet).
   std::string find(const std::string& digest) const;
 
-  // Fetches it and calls back once with its folder, waiting for Redis as long as it takes. kReject:
-  // no such package, or its bytes are damaged.
+  // Fetches it and calls back once with its folder, waiting for its source as long as it takes.
+  // kReject: no such package, or its bytes are damaged.
   using Done = std::function<void(const Result<std::string>& folder)>;
   void fetch(const std::string& digest, Done done);
 
  private:
-  void ask(std::string digest, Done done);
-  Result<std::string> take(const std::string& digest, const RedisReply& reply);
+  Result<std::string> take(const std::string& digest, const Result<std::string>& bytes);
 
   std::string folder_;
-  struct Waiting {
-    std::string digest;
-    Done done;
-  };
-  std::deque<Waiting> waiting_;  // for Redis to come back
-  std::unique_ptr<RedisLink> link_;
+  std::unique_ptr<PackageSource> source_;
 };
 
 }  // namespace fanfare::worker

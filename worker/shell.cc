@@ -3,10 +3,14 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <csignal>
 #include <utility>
 
+#include "store/redis_store.h"
+#include "worker/broker_store.h"
 #include "worker/log_lines.h"
+#include "worker/package_source.h"
 
 namespace fanfare::worker {
 namespace {
@@ -30,12 +34,16 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, Config config) {
   if (auto fine = check_broker_endpoint(config.broker); !fine) return fine.error();
   auto options = core_options(config);
   if (!options) return options.error();
-  auto redis = parse_redis_url(config.redis);
-  if (!redis) return redis.error();
+  std::optional<RedisOptions> redis;
+  if (config.redis != kByBroker) {
+    auto parsed = parse_redis_url(config.redis);
+    if (!parsed) return parsed.error();
+    redis = *std::move(parsed);
+  }
   auto run_as = find_user(config.run_as);
   if (!run_as) return run_as.error();
   std::unique_ptr<Shell> shell(
-      new Shell(loop, std::move(config), *std::move(options), *std::move(redis), *run_as));
+      new Shell(loop, std::move(config), *std::move(options), std::move(redis), *run_as));
   if (auto prepared = shell->packages_->prepare(); !prepared) return prepared.error();
   if (auto connected = shell->socket_->connect(shell->config_.broker); !connected) {
     return connected.error();
@@ -43,7 +51,8 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, Config config) {
   return shell;
 }
 
-Shell::Shell(Loop& loop, Config config, CoreOptions options, RedisOptions redis, RunAs run_as)
+Shell::Shell(Loop& loop, Config config, CoreOptions options, std::optional<RedisOptions> redis,
+             RunAs run_as)
     : loop_(loop),
       config_(std::move(config)),
       tick_(loop, [] {}),  // the turn it makes is all that is needed
@@ -54,35 +63,29 @@ Shell::Shell(Loop& loop, Config config, CoreOptions options, RedisOptions redis,
                     }),
       started_at_(loop.now().steady),
       idle_memory_(loop, [this] { return work_done(); }) {
-  packages_ = std::make_unique<PackageCache>(loop_, config_.cache_dir, redis);
-  store_ = std::make_unique<store::RedisStore>(
-      loop_, redis,
-      store::RedisStore::Hooks{.on_ready = [] { spdlog::info("connected to Redis"); },
-                               .on_down =
-                                   [this](const Error& error) {
-                                     if (!redis_log_.allow(loop_.now().steady)) return;
-                                     spdlog::warn("Redis: {}; results wait for it, trying again",
-                                                  error.message);
-                                   }});
+  redis ? reach_redis(*redis) : reach_redis_by_broker();
   socket_ = std::make_unique<ZmqSocket>(
       loop_, context_,
       ZmqOptions{.kind = ZmqKind::kDealer,
                  .message_bytes_max = static_cast<std::int64_t>(protocol::kMessageBytesMax)},
-      ZmqSocket::Handlers{
-          .on_message = [this](const PeerId&,
-                               std::string_view frame) { core_->on_frame(frame, loop_.now()); },
-          .on_connected =
-              [this] {
-                outbox_.clear();  // of the connection before
-                core_->on_connected(loop_.now());
-              },
-          .on_disconnected =
-              [this] {
-                outbox_.clear();
-                core_->on_disconnected(loop_.now());
-              },
-          .on_writable = [this] { write_outbox(); },
-          .on_malformed = [this](const PeerId&) { core_->on_not_one_frame(); }});
+      ZmqSocket::Handlers{.on_message =
+                              [this](const PeerId&, std::string_view frame) {
+                                if (relay_ && relay_->on_frame(frame, loop_.now().steady)) return;
+                                core_->on_frame(frame, loop_.now());
+                              },
+                          .on_connected =
+                              [this] {
+                                outbox_.clear();  // of the connection before
+                                core_->on_connected(loop_.now());
+                              },
+                          .on_disconnected =
+                              [this] {
+                                outbox_.clear();
+                                core_->on_disconnected(loop_.now());
+                                if (relay_) relay_->on_session(0, {});
+                              },
+                          .on_writable = [this] { write_outbox(); },
+                          .on_malformed = [this](const PeerId&) { core_->on_not_one_frame(); }});
   Effects& effects = *this;
   core_ = std::make_unique<Core>(std::move(options), effects, loop_.now());
   core_->want_reports(reports_of(config_));
@@ -99,10 +102,36 @@ Shell::Shell(Loop& loop, Config config, CoreOptions options, RedisOptions redis,
 
 Shell::~Shell() = default;
 
+void Shell::reach_redis(const RedisOptions& redis) {
+  packages_ = std::make_unique<PackageCache>(config_.cache_dir, packages_in_redis(loop_, redis));
+  store_ = std::make_unique<store::RedisStore>(
+      loop_, redis,
+      store::RedisStore::Hooks{.on_ready = [] { spdlog::info("connected to Redis"); },
+                               .on_down =
+                                   [this](const Error& error) {
+                                     if (!redis_log_.allow(loop_.now().steady)) return;
+                                     spdlog::warn("Redis: {}; results wait for it, trying again",
+                                                  error.message);
+                                   }});
+}
+
+void Shell::reach_redis_by_broker() {
+  relay_ = std::make_unique<Relay>([this](std::string frame) { send(std::move(frame)); },
+                                   config_.protections.repeat_relayed);
+  packages_ = std::make_unique<PackageCache>(config_.cache_dir,
+                                             std::make_unique<PackagesAtBroker>(*relay_));
+  store_ = std::make_unique<BrokerStore>(*relay_);
+}
+
 void Shell::turn() {
   const Now& now = loop_.now();
+  if (relay_) relay_->tick(now.steady);
   core_->tick(now);
   core_->flush(now);
+  if (relay_) {
+    relay_->on_session(core_->session(), core_->relay_terms());
+    relay_->flush(now.steady);
+  }
   if (core_->joined() != was_joined_) {
     was_joined_ = core_->joined();
     if (was_joined_) {
@@ -134,7 +163,8 @@ std::uint64_t Shell::work_done() const {
 
 void Shell::arm_tick() {
   const Now& now = loop_.now();
-  const TimePoint wanted = now.steady + core_->until_next_tick(now);
+  TimePoint wanted = now.steady + core_->until_next_tick(now);
+  if (relay_) wanted = std::clamp(relay_->next_tick(), now.steady, wanted);
   if (tick_.running() && tick_at_ <= wanted) return;
   tick_at_ = wanted;
   tick_.start_after(wanted - now.steady);
@@ -142,6 +172,14 @@ void Shell::arm_tick() {
 
 void Shell::say_unreachable() {
   const Now& now = loop_.now();
+  if (core_->lacks_relay()) {
+    if (!broker_log_.allow(now.steady)) return;
+    return spdlog::error(
+        "the broker at {} is of an older build that passes nothing on to Redis, so this worker "
+        "takes "
+        "no work; install the newer broker, or give [worker] redis the address of Redis",
+        config_.broker);
+  }
   if (core_->joined() || core_->draining() || now.steady - started_at_ < 2s) return;
   if (!broker_log_.allow(now.steady)) return;
   spdlog::warn("no answer from a broker at {}; is it running? trying again", config_.broker);

@@ -17,11 +17,12 @@
 #include "base/loop.h"
 #include "base/redis_options.h"
 #include "base/zmq_socket.h"
-#include "store/redis_store.h"
+#include "store/store.h"
 #include "worker/config.h"
 #include "worker/core.h"
 #include "worker/package_cache.h"
 #include "worker/processes.h"
+#include "worker/relay.h"
 
 namespace fanfare::worker {
 
@@ -40,7 +41,11 @@ class Shell : private Effects {
   const Core& core() const { return *core_; }
 
  private:
-  Shell(Loop& loop, Config config, CoreOptions options, RedisOptions redis, RunAs run_as);
+  // Without `redis`: through the broker.
+  Shell(Loop& loop, Config config, CoreOptions options, std::optional<RedisOptions> redis,
+        RunAs run_as);
+  void reach_redis(const RedisOptions& redis);
+  void reach_redis_by_broker();
 
   // What the core wants done.
   void send(std::string frame) override;
@@ -78,7 +83,8 @@ class Shell : private Effects {
   ZmqContext context_;
   std::unique_ptr<ZmqSocket> socket_;
   std::deque<std::string> outbox_;  // what the socket would not take yet
-  std::unique_ptr<store::RedisStore> store_;
+  std::unique_ptr<Relay> relay_;    // if Redis is reached through the broker
+  std::unique_ptr<store::Store> store_;
   std::unique_ptr<PackageCache> packages_;
   std::unique_ptr<Core> core_;
   std::unique_ptr<Processes> processes_;

@@ -67,6 +67,8 @@ class ShellTest : public ::testing::Test {
       send(protocol::HeartbeatAck{.session = session_, .done_number = last_done_});
     } else if (std::get_if<protocol::Bye>(&*message)) {
       ++byes_;
+    } else if (std::get_if<protocol::Credit>(&*message)) {
+      ++credits_;
     }
   }
   void send(const protocol::Message& message) {
@@ -166,7 +168,7 @@ class ShellTest : public ::testing::Test {
   std::uint64_t session_ = 0, last_done_ = 0, entry_ = 1'700'000'000'000;
   std::vector<protocol::Hello> hellos_;
   std::vector<protocol::Done::Row> rows_;
-  std::size_t heartbeats_ = 0, byes_ = 0;
+  std::size_t heartbeats_ = 0, byes_ = 0, credits_ = 0;
 };
 
 TEST_F(ShellTest, RunsAnEventAndCommitsItsResultToRedis) {
@@ -184,6 +186,16 @@ TEST_F(ShellTest, RunsAnEventAndCommitsItsResultToRedis) {
   EXPECT_GT(ledger->at(0).instance, 1);
   EXPECT_TRUE(ledger->at(0).cold_start);
   EXPECT_EQ(redis_.command({"XLEN", store::journal_key("noop", {})}), "0");
+}
+
+TEST_F(ShellTest, WithoutAWayToRedisTakesNoWorkFromABrokerThatRelaysNothing) {
+  config_.redis = kByBroker;
+  deploy("builtin/noop");
+  join();
+  wait_for([this] { return heartbeats_ >= 2; });
+  EXPECT_TRUE(hellos_.at(0).relayed);
+  EXPECT_TRUE(shell_->core().lacks_relay());
+  EXPECT_EQ(credits_, 0u);
 }
 
 TEST_F(ShellTest, RunsThousandsInBatches) {

@@ -225,6 +225,24 @@ TEST(Kill, OfRedisLosesNothing) {
   load.expect_nothing_lost("Redis");
 }
 
+// With commits on their way through the broker, each time.
+TEST(Kill, OfEachInTurnLosesNothingOfAWorkerThatReachesRedisThroughTheBroker) {
+  UnderLoad load("builtin/noop", {.worker = {{"FANFARE_WORKER_REDIS", "broker"}}, .redis = {}});
+  Installation& installation = load.installation();
+  load.wait_for_acknowledged(2000);
+  installation.broker().kill_hard();
+  installation.start_broker();
+  load.take_in_some();
+  installation.worker().kill_hard();
+  installation.start_worker();
+  load.take_in_some();
+  installation.redis().kill_hard();
+  installation.redis().start();
+  load.take_in_some();
+  load.kill_the_broker_while_it_holds_work();
+  load.expect_nothing_lost("broker, worker, Redis and broker of a relayed worker");
+}
+
 TEST(Kill, OfRedisOnASlowDiskLosesNothing) {
   const SlowDisk disk;
   UnderLoad load("builtin/noop", {.durability = "fsync", .redis = disk.redis("always")});

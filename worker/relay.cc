@@ -1,0 +1,130 @@
+#include "worker/relay.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "protocol/kinds.h"
+
+namespace fanfare::worker {
+namespace {
+
+using protocol::kKind;
+
+bool is_answer(std::uint8_t kind) {
+  return kind == kKind<protocol::Committed>.number || kind == kKind<protocol::RowsRead>.number ||
+         kind == kKind<protocol::UsageTold>.number || kind == kKind<protocol::PackagePart>.number;
+}
+
+// What an answer says that it is the answer of; 0 for what is none.
+std::uint64_t request_of(const protocol::Message& message) {
+  return std::visit(
+      [](const auto& one) -> std::uint64_t {
+        if constexpr (requires { one.request; }) return one.request;
+        return 0;
+      },
+      message);
+}
+
+}  // namespace
+
+void Relay::take(std::string frame, Answered answered, Later later) {
+  if (frame.size() > protocol::kMessageBytesMax) {
+    return decline(reject("it does not fit into a message"), std::move(answered));
+  }
+  const std::size_t count = outstanding();
+  const bool full = count >= kWaitingMax || bytes_ + frame.size() > kWaitingBytesMax;
+  if (full && count > 0 && later == Later::kTell) {
+    return decline(retry_later("too much waits for the broker"), std::move(answered));
+  }
+  bytes_ += frame.size();
+  queue_.emplace(next_request_++, Question{std::move(frame), std::move(answered), later, {}});
+}
+
+// Whoever told a paused question to wait is not there any more, either.
+void Relay::on_session(std::uint64_t session, RelayTerms terms) {
+  if (session == session_ && terms == terms_) return;
+  session_ = session;
+  terms_ = terms;
+  if (!repeats_) sent_.clear();
+  queue_.merge(sent_);
+  queue_.merge(paused_);
+  sent_bytes_ = 0;
+}
+
+// The oldest first, as many as there is room for; a single one always has room.
+void Relay::flush(TimePoint now) {
+  if (session_ == 0 || terms_.calls == 0) return;
+  while (!queue_.empty()) {
+    const std::size_t bytes = queue_.begin()->second.frame.size();
+    const bool fits = sent_.size() < terms_.calls && sent_bytes_ + bytes <= terms_.bytes;
+    if (!fits && !sent_.empty()) return;
+    auto node = queue_.extract(queue_.begin());
+    node.mapped().again_at = now + kAgainAfter;
+    sent_bytes_ += bytes;
+    send_(sent_.insert(std::move(node)).position->second.frame);
+  }
+}
+
+void Relay::tick(TimePoint now) {
+  for (auto& one : std::exchange(declined_, {})) one.answered(one.why);
+  std::erase_if(paused_, [&](auto& entry) {
+    if (entry.second.again_at > now) return false;
+    queue_.emplace(entry.first, std::move(entry.second));
+    return true;
+  });
+  if (session_ == 0) return;
+  for (auto& [request, question] : sent_) {
+    if (question.again_at > now) continue;
+    question.again_at = now + kAgainAfter;
+    send_(question.frame);
+  }
+}
+
+TimePoint Relay::next_tick() const {
+  if (!declined_.empty()) return TimePoint::min();
+  TimePoint next = TimePoint::max();
+  for (const auto& [request, question] : paused_) next = std::min(next, question.again_at);
+  if (session_ == 0) return next;
+  for (const auto& [request, question] : sent_) next = std::min(next, question.again_at);
+  return next;
+}
+
+bool Relay::on_frame(std::string_view frame, TimePoint now) {
+  const std::uint8_t kind = protocol::peek_kind(frame);
+  const bool refused = kind == kKind<protocol::Refused>.number;
+  if (!refused && !is_answer(kind)) return false;
+  auto message = protocol::decode(frame);
+  if (!message) return false;  // whoever reads the rest counts it
+  const std::uint64_t request = request_of(*message);
+  if (request < kFirstRequest || request >= 2 * kFirstRequest) return false;
+  if (refused) {
+    on_refused(std::get<protocol::Refused>(*message), now);
+  } else {
+    end(request, std::move(message));
+  }
+  return true;
+}
+
+void Relay::on_refused(const protocol::Refused& refused, TimePoint now) {
+  const bool later = refused.code == protocol::Refusal::kQueueFull ||
+                     refused.code == protocol::Refusal::kUnavailable;
+  if (!later) return end(refused.request, reject(refused.message));
+  const auto at = sent_.find(refused.request);
+  if (at == sent_.end()) return;
+  if (at->second.later == Later::kTell) return end(refused.request, retry_later(refused.message));
+  at->second.again_at = now + kPause;
+  sent_bytes_ -= at->second.frame.size();
+  paused_.insert(sent_.extract(at));
+}
+
+// Of a question that is not under way nobody waits for an answer: it was repeated, and the first
+// answer has come; or it is another session's, and goes out again.
+void Relay::end(std::uint64_t request, Result<protocol::Message> answer) {
+  auto node = sent_.extract(request);
+  if (!node) return;
+  bytes_ -= node.mapped().frame.size();
+  sent_bytes_ -= node.mapped().frame.size();
+  node.mapped().answered(std::move(answer));
+}
+
+}  // namespace fanfare::worker

@@ -1,0 +1,102 @@
+// Questions of a worker that has no way to Redis, on their way to the broker and back.
+//
+// Each gets a number and a frame. At most as many are under way as the broker's Welcome allows; the
+// others wait here, in order. An answer that does not come is an unknown outcome: the same frame
+// goes out again in the next session, or in the same one after kAgainAfter, until somebody answers.
+// A question whose answer is "later" (kQueueFull, kUnavailable) is answered kRetryLater to whoever
+// asked, or asked again by itself, as they wish.
+//
+// Bounded: above kWaitingMax or kWaitingBytesMax a question is answered kRetryLater; those that are
+// asked again by themselves are few, and always taken. Decides only: frames go out through `send`,
+// which may lose them; no clock, no sockets. Answers are handed out from on_frame() and tick(),
+// never from ask(). On the loop's thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/time.h"
+#include "protocol/messages.h"
+
+namespace fanfare::worker {
+
+// What the broker lets a worker have under way.
+struct RelayTerms {
+  std::uint32_t calls = 0;  // 0: it relays nothing
+  std::uint64_t bytes = 0;
+  bool operator==(const RelayTerms&) const = default;
+};
+
+class Relay {
+ public:
+  // The worker's other requests are numbered from elsewhere (core.h).
+  static constexpr std::uint64_t kFirstRequest = std::uint64_t{1} << 62;
+  static constexpr Duration kAgainAfter = std::chrono::seconds{10};
+  static constexpr Duration kPause = std::chrono::milliseconds{200};  // after "later"
+  static constexpr std::size_t kWaitingMax = 4096;
+  static constexpr std::uint64_t kWaitingBytesMax = 64u << 20;
+
+  enum class Later { kTell, kAskAgain };
+  using Answered = std::function<void(Result<protocol::Message>)>;
+
+  // `repeat`: false only in tests of what its absence does.
+  explicit Relay(std::function<void(std::string frame)> send, bool repeat = true)
+      : send_(std::move(send)), repeats_(repeat) {}
+
+  template <typename M>
+  void ask(M message, Answered answered, Later later = Later::kTell) {
+    message.request = next_request_;
+    take(protocol::encode(message), std::move(answered), later);
+  }
+
+  // Answers with `why`, as if it had been asked.
+  void decline(Error why, Answered answered) {
+    declined_.push_back({std::move(answered), std::move(why)});
+  }
+
+  // The session there is, 0 for none; the same again says nothing new.
+  void on_session(std::uint64_t session, RelayTerms terms);
+  // True if the frame is an answer to such a question: nobody else is to read it.
+  bool on_frame(std::string_view frame, TimePoint now);
+  void tick(TimePoint now);
+  // The end of a turn: sends what may go.
+  void flush(TimePoint now);
+  // When tick() has something to do, which may have passed; TimePoint::max() if nothing.
+  TimePoint next_tick() const;
+
+  std::size_t outstanding() const { return queue_.size() + sent_.size() + paused_.size(); }
+
+ private:
+  struct Question {
+    std::string frame;
+    Answered answered;
+    Later later = Later::kTell;
+    TimePoint again_at;  // of one that was sent, or paused
+  };
+  using Questions = std::map<std::uint64_t, Question>;  // by request: in the order they were asked
+
+  void take(std::string frame, Answered answered, Later later);
+  void end(std::uint64_t request, Result<protocol::Message> answer);
+  void on_refused(const protocol::Refused& refused, TimePoint now);
+
+  std::function<void(std::string)> send_;
+  const bool repeats_;
+  std::uint64_t next_request_ = kFirstRequest;
+  std::uint64_t session_ = 0;
+  RelayTerms terms_;
+  Questions queue_, sent_, paused_;
+  std::uint64_t bytes_ = 0;       // of frames of all
+  std::uint64_t sent_bytes_ = 0;  // of sent_
+  struct Declined {
+    Answered answered;
+    Error why;
+  };
+  std::vector<Declined> declined_;
+};
+
+}  // namespace fanfare::worker
