@@ -155,7 +155,7 @@ std::string AnswerBook::check(const broker::Counters& c, Now now) {
   const std::uint64_t refusals = c.frames_malformed + c.frames_wrong_version +
                                  c.invocations_refused + c.invocations_timed_out +
                                  c.invocations_lost + c.waits_refused + c.admin_refused +
-                                 c.hellos_refused;
+                                 c.hellos_refused + c.relays_refused + c.relays_deferred;
   if (c.frames_malformed + c.frames_wrong_version != unreadable_) {
     complain("{} unreadable frames came, {} are counted", unreadable_,
              c.frames_malformed + c.frames_wrong_version);

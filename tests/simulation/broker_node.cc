@@ -19,6 +19,7 @@ BrokerNode::BrokerNode(World& world, broker::CoreOptions options)
       number_(world.next_broker_life++),
       core_(std::make_unique<broker::Core>(std::move(options), now())),
       redis_(std::make_unique<RedisLink>(world.redis, AfterBreak::kRepeat)),
+      relay_redis_(std::make_unique<RedisLink>(world.redis, AfterBreak::kRepeat)),
       socket_(std::make_unique<ServerSocket>(
           world.network, ServerSocket::Handlers{
                              .on_frame = [this](const std::string& peer,
@@ -43,6 +44,7 @@ void BrokerNode::pause() {
   paused_ = true;
   socket_->pause();
   redis_->pause();
+  relay_redis_->pause();
 }
 
 void BrokerNode::resume() {
@@ -50,6 +52,7 @@ void BrokerNode::resume() {
   paused_ = false;
   socket_->resume();
   redis_->resume();
+  relay_redis_->resume();
   wake();
   arm_tick();
 }
@@ -173,7 +176,18 @@ void BrokerNode::carry_out() {
     };
     redis_->call(std::move(out.call), std::move(answered));
   }
+  relay();
   watch_joined();
+}
+
+void BrokerNode::relay() {
+  for (auto& out : core_->take_relayed()) {
+    relay_redis_->call(std::move(out.call),
+                       [this, ticket = out.ticket](Result<store::Answer> answer) {
+                         core_->on_relay_answer(ticket, std::move(answer));
+                         wake();
+                       });
+  }
 }
 
 void BrokerNode::check_counters() {

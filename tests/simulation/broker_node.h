@@ -1,4 +1,4 @@
-// One process of the broker: its core, its socket, its connection to Redis, as broker::Shell has
+// One process of the broker: its core, its socket, its connections to Redis, as broker::Shell has
 // them.
 #pragma once
 
@@ -48,6 +48,7 @@ class BrokerNode {
   void wake();
   void turn();
   void carry_out();
+  void relay();
   void inspect(const broker::OutgoingFrame& out);
   void watch_joined();
   void check_counters();
@@ -65,6 +66,7 @@ class BrokerNode {
   AnswerBook book_;
   std::unique_ptr<broker::Core> core_;
   std::unique_ptr<RedisLink> redis_;
+  std::unique_ptr<RedisLink> relay_redis_;  // of workers that have no way to Redis
   std::unique_ptr<ServerSocket> socket_;
 };
 

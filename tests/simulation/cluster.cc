@@ -68,6 +68,10 @@ broker::CoreOptions Cluster::broker_options() {
   // The store's claims outlive every run: what the broker forgets it has to look up.
   if (random.chance(0.4)) options.dedup_window = random.between(1ms, 100ms);
   if (random.chance(0.4)) options.claims_kept_max = random.below(20);
+  static constexpr std::uint32_t kRelayed[] = {1, 2, 8, 64};
+  options.relay.calls_per_worker = kRelayed[random.below(4)];
+  if (random.chance(0.3)) options.relay.bytes_per_worker = 100 + random.below(2000);
+  if (random.chance(0.3)) options.relay.calls_max = 1 + random.below(4);
   auto& protections = options.protections;
   const Mutation planted = world_.mutation;
   protections.acknowledge_after_journal = planted != Mutation::kAcknowledgeBeforeJournal;
@@ -84,6 +88,7 @@ broker::CoreOptions Cluster::broker_options() {
   protections.bound_queues = planted != Mutation::kUnboundedQueue;
   protections.keep_key_order = planted != Mutation::kKeysUnheeded;
   protections.count_refusals = planted != Mutation::kUncountedRefusal;
+  protections.answer_relays_after_redis = planted != Mutation::kRelayAnswersEarly;
   options.later.check_pages = planted != Mutation::kPagesUnchecked;
   return options;
 }

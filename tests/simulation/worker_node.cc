@@ -34,6 +34,7 @@ worker::CoreOptions options_of(World& world, const std::string& name, const std:
   options.protections.repeat_commits = world.mutation != Mutation::kForgetCommits;
   options.protections.repeat_done = world.mutation != Mutation::kForgetDone;
   options.protections.announce_held = world.mutation != Mutation::kAnnounceNothing;
+  options.relayed = world.random.chance(0.4);
   return options;
 }
 
@@ -44,8 +45,15 @@ WorkerNode::WorkerNode(World& world, const std::string& name, const std::string&
   world_.living_workers.insert(number_);
   world_.trace.say("worker {} starts as {} on host {}", number_, name_, host);
   core_ = std::make_unique<worker::Core>(options_of(world, name, host, number_), *this, now());
-  redis_ = std::make_unique<RedisLink>(
-      world.redis, world.random.chance(0.5) ? AfterBreak::kTell : AfterBreak::kRepeat);
+  if (core_->options().relayed) {
+    relay_ = std::make_unique<worker::Relay>(
+        [this](std::string frame) { socket_->send(std::move(frame)); },
+        world.mutation != Mutation::kForgetRelayed);
+    broker_store_ = std::make_unique<worker::BrokerStore>(*relay_);
+  } else {
+    redis_ = std::make_unique<RedisLink>(
+        world.redis, world.random.chance(0.5) ? AfterBreak::kTell : AfterBreak::kRepeat);
+  }
   socket_ = std::make_unique<ClientSocket>(
       world.network, name,
       ClientSocket::Handlers{.on_connected =
@@ -57,6 +65,7 @@ WorkerNode::WorkerNode(World& world, const std::string& name, const std::string&
                              .on_disconnected =
                                  [this] {
                                    core_->on_disconnected(now());
+                                   if (relay_) relay_->on_session(0, {});
                                    wake();
                                  },
                              .on_frame = [this](std::string_view frame) { on_frame(frame); },
@@ -87,6 +96,7 @@ void WorkerNode::send_garbage() {
 }
 
 void WorkerNode::on_frame(std::string_view frame) {
+  if (relay_ && relay_->on_frame(frame, now().steady)) return wake();
   const auto message = protocol::decode(frame);
   const std::uint64_t stale_before = core_->counters().delivered_stale;
   const std::uint64_t malformed_before = core_->counters().frames_malformed;
@@ -116,8 +126,13 @@ void WorkerNode::wake() {
 
 void WorkerNode::turn() {
   if (ended_) return;
+  if (relay_) relay_->tick(now().steady);
   core_->tick(now());
   core_->flush(now());
+  if (relay_) {
+    relay_->on_session(core_->session(), core_->relay_terms());
+    relay_->flush(now().steady);
+  }
   check_limits();
   check_counters();
   if (core_->finished()) {
@@ -125,7 +140,12 @@ void WorkerNode::turn() {
     ended_ = true;
     return;
   }
-  const Duration pause = std::max<Duration>(50us, core_->until_next_tick(now()));
+  Duration pause = core_->until_next_tick(now());
+  if (relay_) {
+    const TimePoint at = now().steady;
+    pause = std::clamp(relay_->next_tick(), at, at + pause) - at;
+  }
+  pause = std::max<Duration>(50us, pause);
   after(pause, [this, tick = ++tick_] {
     if (tick == tick_) turn();
   });
@@ -178,8 +198,13 @@ void WorkerNode::send(std::string frame) {
   socket_->send(std::move(frame));
 }
 
-void WorkerNode::commit(worker::CommitId id, const store::Commit& call) {
-  redis_->call(call, [this, id](Result<store::Answer> answer) {
+void WorkerNode::call(store::Call call, std::function<void(Result<store::Answer>)> done) {
+  if (broker_store_) return broker_store_->call(std::move(call), std::move(done));
+  redis_->call(std::move(call), std::move(done));
+}
+
+void WorkerNode::commit(worker::CommitId id, const store::Commit& commit) {
+  call(commit, [this, id](Result<store::Answer> answer) {
     if (answer) {
       core_->on_commit_answer(id, std::get<store::Committed>(*answer), now());
     } else {
@@ -189,11 +214,11 @@ void WorkerNode::commit(worker::CommitId id, const store::Commit& call) {
   });
 }
 
-void WorkerNode::meter(const store::Meter& call) {
+void WorkerNode::meter(const store::Meter& usage) {
   const auto& counters = core_->counters();
   world_.history.on_usage_told(
-      call.worker, counters.attempts_ok + counters.attempts_failed + counters.attempts_cancelled);
-  redis_->call(call, [this](const Result<store::Answer>& answer) {
+      usage.worker, counters.attempts_ok + counters.attempts_failed + counters.attempts_cancelled);
+  call(usage, [this](const Result<store::Answer>& answer) {
     if (answer) {
       core_->on_meter_answer(now());
     } else {
@@ -203,8 +228,8 @@ void WorkerNode::meter(const store::Meter& call) {
   });
 }
 
-void WorkerNode::read_rows(worker::ReadId id, store::Call call) {
-  redis_->call(std::move(call), [this, id](Result<store::Answer> answer) {
+void WorkerNode::read_rows(worker::ReadId id, store::Call reading) {
+  call(std::move(reading), [this, id](Result<store::Answer> answer) {
     core_->on_rows(id, std::move(answer), now());
     wake();
   });

@@ -1,5 +1,6 @@
 // One process of a worker with its zygotes and instances: the core is real, what it has done by
-// others (worker::Effects) is simulated here.
+// others (worker::Effects) is simulated here. Some have no way to Redis: their calls go through the
+// broker, by the real worker::Relay.
 //
 // An instance runs what it is handed in order, one item at a time, and behaves as each event says.
 // Results that it has finished outlive it, as they do on a real instance's board.
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "tests/simulation/world.h"
+#include "worker/broker_store.h"
 #include "worker/core.h"
 
 namespace fanfare::simulation {
@@ -89,6 +91,7 @@ class WorkerNode final : public worker::Effects {
   void say_left_out(const worker::LeftOut&) override {}
   void warn(std::string_view line) override;
 
+  void call(store::Call call, std::function<void(Result<store::Answer>)> done);
   Now now() const { return world_.schedule.now(); }
   void after(Duration pause, std::function<void()> step) {
     world_.schedule.after(pause, life_, std::move(step));
@@ -119,7 +122,9 @@ class WorkerNode final : public worker::Effects {
   std::map<worker::ZygoteId, Zygote> zygotes_;
   std::map<worker::InstanceId, Instance> instances_;
   std::unique_ptr<worker::Core> core_;
-  std::unique_ptr<RedisLink> redis_;
+  std::unique_ptr<RedisLink> redis_;  // it has one, or reaches Redis through the broker:
+  std::unique_ptr<worker::Relay> relay_;
+  std::unique_ptr<worker::BrokerStore> broker_store_;
   std::unique_ptr<ClientSocket> socket_;
 };
 
