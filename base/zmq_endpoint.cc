@@ -1,5 +1,6 @@
 #include "base/zmq_endpoint.h"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,10 +16,11 @@ namespace fanfare {
 namespace {
 
 constexpr std::string_view kIpc = "ipc://";
+constexpr std::string_view kTcp = "tcp://";
 constexpr std::size_t kPathBytesMax = sizeof(sockaddr_un::sun_path) - 1;  // 107
 
 Result<void> check_form(const std::string& endpoint) {
-  if (endpoint.starts_with("tcp://")) return {};
+  if (endpoint.starts_with(kTcp)) return {};
   if (!endpoint.starts_with(kIpc) || endpoint.size() == kIpc.size()) {
     return fatal(fmt::format(
         "'{}' is not an endpoint: write ipc:///path/name.ipc or tcp://address:port", endpoint));
@@ -52,7 +54,7 @@ Result<void> check_connect(const std::string& endpoint) {
 }
 
 Result<void> check_bind(const std::string& endpoint) {
-  if (auto form = check_form(endpoint); !form || endpoint.starts_with("tcp://")) return form;
+  if (auto form = check_form(endpoint); !form || endpoint.starts_with(kTcp)) return form;
   const std::string path = endpoint.substr(kIpc.size());
   if (path.starts_with('@') || path == "*")
     return {};  // abstract, or a temporary one of ZeroMQ's choice
@@ -75,6 +77,15 @@ Result<void> check_bind(const std::string& endpoint) {
         endpoint));
   }
   return {};
+}
+
+bool is_local(const std::string& endpoint) {
+  if (endpoint.starts_with(kIpc)) return true;
+  if (!endpoint.starts_with(kTcp)) return false;
+  const std::string host = endpoint.substr(kTcp.size(), endpoint.rfind(':') - kTcp.size());
+  if (host == "localhost" || host == "[::1]") return true;
+  in_addr address{};  // whole: "127.example.org" is somebody else
+  return inet_pton(AF_INET, host.c_str(), &address) == 1 && (ntohl(address.s_addr) >> 24) == 127;
 }
 
 Error explain_zmq_error(const std::string& verb, const std::string& endpoint, int error) {

@@ -13,6 +13,9 @@ namespace fanfare {
 Result<void> check_bind(const std::string& endpoint);
 Result<void> check_connect(const std::string& endpoint);
 
+// Nobody but this machine's processes reaches it: ipc, 127.0.0.0/8, [::1] or localhost.
+bool is_local(const std::string& endpoint);
+
 // One line for an error that ZeroMQ reported for it, with what to do.
 Error explain_zmq_error(const std::string& verb, const std::string& endpoint, int error);
 

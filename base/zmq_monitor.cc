@@ -4,46 +4,51 @@
 #include <zmq.h>
 
 #include <cerrno>
-#include <cstdint>
 #include <cstring>
 #include <optional>
+
+#include "base/zmq_frame.h"
 
 namespace fanfare {
 namespace {
 
-// Takes one event: a frame with its number and value, then one with the endpoint. 0 = not an event
-// that was asked for; nothing = no more events.
-std::optional<std::uint16_t> take_event(void* pair) {
-  std::optional<std::uint16_t> event;
+// Takes one event: a frame with its number and value, then one with the endpoint. Nothing = no more
+// events.
+std::optional<ZmqMonitor::Event> take_event(void* pair) {
+  std::optional<ZmqMonitor::Event> event;
   bool first = true, more = true;
   while (more) {
-    zmq_msg_t frame;
-    zmq_msg_init(&frame);
-    int size = -1;
-    do {
-      size = zmq_msg_recv(&frame, pair, ZMQ_DONTWAIT);
-    } while (size < 0 && errno == EINTR);
-    more = size >= 0 && zmq_msg_more(&frame) != 0;
-    if (first && size >= 0) {
-      std::uint16_t number = 0;
-      if (zmq_msg_size(&frame) >= sizeof number)
-        std::memcpy(&number, zmq_msg_data(&frame), sizeof number);
-      event = number;
+    ZmqFrame frame;
+    const bool received = frame.receive(pair);
+    more = received && frame.more();
+    if (first && received) {
+      ZmqMonitor::Event read;
+      const std::string_view bytes = frame.bytes();
+      if (bytes.size() >= sizeof read.number + sizeof read.value) {
+        std::memcpy(&read.number, bytes.data(), sizeof read.number);
+        std::memcpy(&read.value, bytes.data() + sizeof read.number, sizeof read.value);
+      }
+      event = read;
     }
     first = false;
-    zmq_msg_close(&frame);
   }
   return event;
 }
 
 }  // namespace
 
-ZmqMonitor::ZmqMonitor(Loop& loop, void* context, void* socket, std::function<void(bool)> on_change)
-    : watched_(socket), pair_(zmq_socket(context, ZMQ_PAIR)), on_change_(std::move(on_change)) {
+ZmqMonitor::ZmqMonitor(Loop& loop, void* context, void* socket, int events,
+                       std::function<void(const Event&)> on_event)
+    : watched_(socket), pair_(zmq_socket(context, ZMQ_PAIR)), on_event_(std::move(on_event)) {
   if (pair_ == nullptr) return;
-  const std::string endpoint = fmt::format("inproc://monitor-{}", fmt::ptr(this));
-  zmq_socket_monitor(socket, endpoint.c_str(),
-                     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED);
+  // libzmq gives an endpoint's name back a moment after its socket was closed, and one that was at
+  // this address before may just have gone.
+  std::string endpoint;
+  int error = EADDRINUSE;
+  for (int number = 0; error == EADDRINUSE; ++number) {
+    endpoint = fmt::format("inproc://monitor-{}-{}", fmt::ptr(this), number);
+    error = zmq_socket_monitor(socket, endpoint.c_str(), events) == 0 ? 0 : zmq_errno();
+  }
   const int linger = 0;
   zmq_setsockopt(pair_, ZMQ_LINGER, &linger, sizeof linger);
   zmq_connect(pair_, endpoint.c_str());
@@ -62,10 +67,7 @@ ZmqMonitor::~ZmqMonitor() {
 
 void ZmqMonitor::read_events() {
   // Read until there is none, so that nothing is left that ZMQ_FD would not tell of again.
-  while (const auto event = take_event(pair_)) {
-    if (*event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) on_change_(true);
-    if (*event == ZMQ_EVENT_DISCONNECTED) on_change_(false);
-  }
+  while (const auto event = take_event(pair_)) on_event_(*event);
 }
 
 }  // namespace fanfare

@@ -1,6 +1,7 @@
-// Connected or not: what libzmq tells about a DEALER's connection. Private to ZmqSocket.
+// What libzmq tells about a socket's connections. Private to ZmqSocket.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -10,10 +11,14 @@ namespace fanfare {
 
 class ZmqMonitor {
  public:
-  // Watches `socket` of `context` from before it connects. `on_change` gets true when a
-  // connection's handshake has succeeded and false when that connection is gone.
-  ZmqMonitor(Loop& loop, void* context, void* socket,
-             std::function<void(bool connected)> on_change);
+  struct Event {
+    std::uint16_t number = 0;  // one ZMQ_EVENT_…
+    std::uint32_t value = 0;   // a descriptor, an errno, a status or a protocol error: see there
+  };
+
+  // Watches `socket` of `context` from before it binds or connects, for `events`.
+  ZmqMonitor(Loop& loop, void* context, void* socket, int events,
+             std::function<void(const Event&)> on_event);
   ~ZmqMonitor();  // before the socket is closed
   ZmqMonitor(const ZmqMonitor&) = delete;
   ZmqMonitor& operator=(const ZmqMonitor&) = delete;
@@ -23,7 +28,7 @@ class ZmqMonitor {
 
   void* watched_;
   void* pair_;
-  std::function<void(bool)> on_change_;
+  std::function<void(const Event&)> on_event_;
   std::unique_ptr<FdWatch> watch_;
 };
 

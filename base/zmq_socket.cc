@@ -5,10 +5,14 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "base/zmq_endpoint.h"
+#include "base/zmq_frame.h"
+#include "base/zmq_guard.h"
 #include "base/zmq_monitor.h"
+#include "base/zmq_zap.h"
 
 namespace fanfare {
 namespace {
@@ -16,6 +20,11 @@ namespace {
 constexpr int kMessagesPerTurn = 1000;
 constexpr Duration kRetryAfter = std::chrono::milliseconds{2};
 constexpr std::size_t kCopyBytesMax = 4096;  // above, a frame's own memory is handed to ZeroMQ
+// libzmq 4.3 knows it in every build, and names it in its header for builds with drafts only.
+constexpr int kZapEnforceDomain = 93;
+constexpr int kDealerEvents =
+    ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
+    ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
 
 template <typename T>
 void set_option(void* socket, int option, T value) {
@@ -35,30 +44,6 @@ int milliseconds(Duration duration) {
   const auto count = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
   return static_cast<int>(std::clamp<std::int64_t>(count, 0, 1 << 30));
 }
-
-// A message that ends with its scope.
-class Frame {
- public:
-  Frame() { zmq_msg_init(&message_); }
-  ~Frame() { zmq_msg_close(&message_); }
-  Frame(const Frame&) = delete;
-  Frame& operator=(const Frame&) = delete;
-
-  bool receive(void* socket) {
-    int size = -1;
-    do {
-      size = zmq_msg_recv(&message_, socket, ZMQ_DONTWAIT);
-    } while (size < 0 && errno == EINTR);
-    return size >= 0;
-  }
-  bool more() const { return zmq_msg_more(&message_) != 0; }
-  std::string_view bytes() {
-    return {static_cast<const char*>(zmq_msg_data(&message_)), zmq_msg_size(&message_)};
-  }
-
- private:
-  zmq_msg_t message_;
-};
 
 // 0 or the error.
 int send_copy(void* socket, std::string_view bytes, int flags) {
@@ -100,14 +85,24 @@ ZmqContext::~ZmqContext() {
 struct ZmqSocket::Impl {
   Impl(Loop& on_loop, ZmqContext& context, ZmqOptions with_options, Handlers with_handlers)
       : loop(on_loop),
-        options(with_options),
+        options(std::move(with_options)),
         handlers(std::move(with_handlers)),
         socket(zmq_socket(context.handle(), is_router() ? ZMQ_ROUTER : ZMQ_DEALER)) {
     if (socket == nullptr) return;
     set_options();
+    if (!set_curve()) {
+      zmq_close(socket);
+      socket = nullptr;
+      without_curve = true;
+      return;
+    }
     if (!is_router()) {
-      monitor = std::make_unique<ZmqMonitor>(loop, context.handle(), socket,
-                                             [this](bool up) { connection_changed(up); });
+      monitor =
+          std::make_unique<ZmqMonitor>(loop, context.handle(), socket, kDealerEvents,
+                                       [this](const ZmqMonitor::Event& event) { on_event(event); });
+    } else if (options.curve_server) {
+      guard = std::make_unique<ZmqGuard>(loop, context.handle(), socket, options.connection_limits,
+                                         handlers.on_connection_refused);
     }
     watch = std::make_unique<FdWatch>(loop, get_option<int>(socket, ZMQ_FD), [this] { receive(); });
     hook = loop.before_wait([this] { check_events(); }, Loop::HookOrder::kWrite);
@@ -117,6 +112,7 @@ struct ZmqSocket::Impl {
     *alive = false;
     watch.reset();
     monitor.reset();
+    guard.reset();
     if (socket != nullptr) zmq_close(socket);
   }
 
@@ -132,6 +128,41 @@ struct ZmqSocket::Impl {
     set_option(socket, ZMQ_RECONNECT_IVL_MAX, milliseconds(options.reconnect_max));
     set_option(socket, ZMQ_IMMEDIATE, options.immediate ? 1 : 0);
     if (is_router()) set_option(socket, ZMQ_ROUTER_MANDATORY, 1);
+    if (options.connect_timeout > Duration{0}) {
+      set_option(socket, ZMQ_CONNECT_TIMEOUT, milliseconds(options.connect_timeout));
+    }
+    if (options.silence_max == Duration{0}) return;
+    set_option(socket, ZMQ_HEARTBEAT_IVL, std::max(1, milliseconds(options.silence_max / 3)));
+    set_option(socket, ZMQ_HEARTBEAT_TIMEOUT, milliseconds(options.silence_max));
+    set_option(socket, ZMQ_HEARTBEAT_TTL, milliseconds(options.silence_max));
+    // What was sent and is not even acknowledged by the other end's kernel.
+    set_option(socket, ZMQ_TCP_MAXRT, milliseconds(options.silence_max));
+  }
+
+  // False if libzmq would not have all of it: then the socket is not to be used, as it might speak
+  // to anybody.
+  bool set_curve() {
+    const auto set = [this](int option, const void* value, std::size_t size) {
+      return zmq_setsockopt(socket, option, value, size) == 0;
+    };
+    const auto set_key = [&](int option, const char* z85) { return set(option, z85, kKeyChars); };
+    if (options.curve_server) {
+      constexpr int kYes = 1;
+      return is_router() && set(ZMQ_CURVE_SERVER, &kYes, sizeof kYes) &&
+             set_key(ZMQ_CURVE_SECRETKEY, options.curve_server->own.secret.z85()) &&
+             set(ZMQ_ZAP_DOMAIN, kZapDomain.data(), kZapDomain.size()) &&
+             set(kZapEnforceDomain, &kYes, sizeof kYes);
+    }
+    if (!options.curve_client) return true;
+    const CurveClient& client = *options.curve_client;
+    return !is_router() && set_key(ZMQ_CURVE_SERVERKEY, client.server.text().c_str()) &&
+           set_key(ZMQ_CURVE_PUBLICKEY, client.own.open.text().c_str()) &&
+           set_key(ZMQ_CURVE_SECRETKEY, client.own.secret.z85());
+  }
+
+  // Only where it is wanted: with it, libzmq looks names up as IPv6 first.
+  void allow_ipv6(const std::string& endpoint) const {
+    if (endpoint.starts_with("tcp://[")) set_option(socket, ZMQ_IPV6, 1);
   }
 
   // ---- receiving ----
@@ -147,25 +178,44 @@ struct ZmqSocket::Impl {
   }
 
   bool receive_one() {
-    Frame first;
+    ZmqFrame first;
     if (!first.receive(socket)) return false;
     if (!is_router()) {
       if (first.more()) return drop_rest(PeerId{});
       handlers.on_message(PeerId{}, first.bytes());
       return true;
     }
-    const PeerId peer{std::string(first.bytes())};
-    Frame body;
+    const PeerId peer = tagged(first.bytes());
+    ZmqFrame body;
     if (!first.more() || !body.receive(socket)) return drop_rest(peer);
     if (body.more()) return drop_rest(peer);
+    if (guard) return receive_from(peer, body);
     handlers.on_message(peer, body.bytes());
+    return true;
+  }
+
+  PeerId tagged(std::string_view routing_id) const {
+    std::string id;
+    if (options.peer_tag != 0) id = options.peer_tag;
+    return PeerId{std::move(id.append(routing_id))};
+  }
+
+  // The properties are the connection's, which nobody but libzmq and the ZapHandler sets.
+  bool receive_from(const PeerId& peer, ZmqFrame& body) {
+    const std::string_view user = body.property("User-Id");
+    if (user.empty()) return drop_rest(peer);  // nobody has let it in
+    const std::string_view fd_text = body.property("__fd");
+    int fd = -1;
+    std::from_chars(fd_text.data(), fd_text.data() + fd_text.size(), fd);
+    guard->on_message(fd, user);
+    handlers.on_message_from(peer, {user, body.property("Peer-Address")}, body.bytes());
     return true;
   }
 
   // What is not one frame is junk: takes the rest of it away and counts it.
   bool drop_rest(const PeerId& peer) {
     while (get_option<int>(socket, ZMQ_RCVMORE) != 0) {
-      Frame rest;
+      ZmqFrame rest;
       if (!rest.receive(socket)) break;
     }
     ++malformed;
@@ -201,7 +251,12 @@ struct ZmqSocket::Impl {
     }
     unchecked = true;
     int error = 0;
-    if (is_router()) error = send_copy(socket, peer.value(), ZMQ_SNDMORE);
+    if (is_router()) {
+      std::string_view routing_id = peer.value();
+      if (options.peer_tag != 0)
+        routing_id.remove_prefix(std::min<std::size_t>(1, routing_id.size()));
+      error = send_copy(socket, routing_id, ZMQ_SNDMORE);
+    }
     if (error == 0) {
       error =
           frame.size() > kCopyBytesMax ? send_owned(socket, frame) : send_copy(socket, frame, 0);
@@ -216,6 +271,27 @@ struct ZmqSocket::Impl {
                                                       : "not connected");
   }
 
+  void on_event(const ZmqMonitor::Event& event) {
+    switch (event.number) {
+      case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        return connection_changed(true);
+      case ZMQ_EVENT_DISCONNECTED:
+        return connection_changed(false);
+      case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        return refused(ConnectRefusal::kKeyNotAllowed);
+      case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        return refused(ConnectRefusal::kOtherSecurity);
+      case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        return refused(ConnectRefusal::kNoHandshake);
+      default:
+        return;
+    }
+  }
+
+  void refused(ConnectRefusal why) {
+    if (handlers.on_refused) handlers.on_refused(why);
+  }
+
   void connection_changed(bool up) {
     if (up) {
       get_option<int>(socket, ZMQ_EVENTS);  // lets the socket take notice of the new connection
@@ -226,7 +302,8 @@ struct ZmqSocket::Impl {
     }
   }
 
-  static Error no_socket() {
+  Error no_socket() const {
+    if (without_curve) return fatal("this machine's libzmq has no CURVE: install Debian's libzmq5");
     return fatal("cannot open a ZeroMQ socket: too many open files; raise the limit (ulimit -n)");
   }
 
@@ -234,7 +311,9 @@ struct ZmqSocket::Impl {
   const ZmqOptions options;
   const Handlers handlers;
   void* socket;
-  std::unique_ptr<ZmqMonitor> monitor;
+  bool without_curve = false;
+  std::unique_ptr<ZmqMonitor> monitor;  // of a DEALER
+  std::unique_ptr<ZmqGuard> guard;      // of a ROUTER with curve_server
   std::unique_ptr<FdWatch> watch;
   Loop::Hook hook;
   const std::shared_ptr<bool> alive = std::make_shared<bool>(true);
@@ -248,12 +327,13 @@ struct ZmqSocket::Impl {
 };
 
 ZmqSocket::ZmqSocket(Loop& loop, ZmqContext& context, ZmqOptions options, Handlers handlers)
-    : impl_(std::make_unique<Impl>(loop, context, options, std::move(handlers))) {}
+    : impl_(std::make_unique<Impl>(loop, context, std::move(options), std::move(handlers))) {}
 ZmqSocket::~ZmqSocket() = default;
 
 Result<void> ZmqSocket::bind(const std::string& endpoint) {
-  if (impl_->socket == nullptr) return Impl::no_socket();
+  if (impl_->socket == nullptr) return impl_->no_socket();
   if (auto checked = check_bind(endpoint); !checked) return checked;
+  impl_->allow_ipv6(endpoint);
   impl_->unchecked = true;
   if (zmq_bind(impl_->socket, endpoint.c_str()) != 0)
     return explain_zmq_error("listen on", endpoint, errno);
@@ -261,8 +341,9 @@ Result<void> ZmqSocket::bind(const std::string& endpoint) {
 }
 
 Result<void> ZmqSocket::connect(const std::string& endpoint) {
-  if (impl_->socket == nullptr) return Impl::no_socket();
+  if (impl_->socket == nullptr) return impl_->no_socket();
   if (auto checked = check_connect(endpoint); !checked) return checked;
+  impl_->allow_ipv6(endpoint);
   impl_->unchecked = true;
   if (zmq_connect(impl_->socket, endpoint.c_str()) != 0) {
     return explain_zmq_error("connect to", endpoint, errno);
@@ -288,6 +369,18 @@ bool ZmqSocket::connected() const {
 
 std::uint64_t ZmqSocket::malformed() const {
   return impl_->malformed;
+}
+
+void ZmqSocket::note_key_refused(std::string_view host) {
+  if (impl_->guard) impl_->guard->on_key_refused(host);
+}
+
+std::size_t ZmqSocket::cut_off(std::string_view user) {
+  return impl_->guard ? impl_->guard->cut_off(user) : 0;
+}
+
+std::size_t ZmqSocket::open_connections() const {
+  return impl_->guard ? impl_->guard->open() : 0;
 }
 
 }  // namespace fanfare

@@ -6,6 +6,10 @@
 // kRetryLater. A message that was taken can still vanish with the peer's connection; only an answer
 // proves arrival.
 //
+// Where strangers can reach it, a ROUTER has `curve_server`: then it speaks to nobody but those
+// whom the context's ZapHandler lets in, and names the sender of each message. What was refused is
+// told. A DEALER with `curve_client` speaks to the owner of one key alone.
+//
 // Must not be destroyed from within its own handlers; the context must outlive its sockets.
 #pragma once
 
@@ -20,6 +24,8 @@
 #include "base/loop.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "base/zmq_connections.h"
+#include "base/zmq_curve.h"
 
 namespace fanfare {
 
@@ -51,10 +57,36 @@ struct ZmqOptions {
   Duration reconnect_min = std::chrono::milliseconds{50};  // plus a random part of the same size
   Duration reconnect_max = std::chrono::seconds{1};        // doubling up to here
   bool immediate = true;  // queue only on finished connections: send is kRetryLater until connected
+
+  // Stands before each routing id in PeerId, so that peers of several ROUTERs cannot be mixed up;
+  // 0 = nothing does.
+  char peer_tag = 0;
+  // A connection that nothing comes by for so long is closed; pings see to it that something does,
+  // with a third of it between them. 0 = connections are not looked at, as where the kernel tells
+  // of every end. A message that takes longer than this to arrive never does.
+  Duration silence_max{0};
+  Duration connect_timeout{0};  // of one attempt, by TCP; 0 = the kernel's
+
+  std::shared_ptr<const CurveServer> curve_server;  // of a ROUTER
+  ConnectionLimits connection_limits;               // of one with curve_server
+  std::shared_ptr<const CurveClient> curve_client;  // of a DEALER
+};
+
+// Why a DEALER's connection came to nothing, as far as the other end has said so.
+enum class ConnectRefusal : std::uint8_t {
+  kKeyNotAllowed,  // it knows us, and does not let us in
+  kOtherSecurity,  // one of us speaks CURVE and the other does not
+  kNoHandshake,    // there is somebody, who hung up; to CURVE, with another key than we were told
 };
 
 class ZmqSocket {
  public:
+  // Valid during the call.
+  struct Sender {
+    std::string_view user;     // the text of its public key
+    std::string_view address;  // without a port
+  };
+
   struct Handlers {
     // Required, the others not. The frame is valid during the call.
     std::function<void(const PeerId& peer, std::string_view frame)> on_message;
@@ -64,6 +96,13 @@ class ZmqSocket {
     std::function<void()> on_writable;
     // Something that is not one frame arrived; it was dropped.
     std::function<void(const PeerId& peer)> on_malformed;
+    // ROUTER with curve_server, instead of on_message: who sent it, besides.
+    std::function<void(const PeerId& peer, const Sender& sender, std::string_view frame)>
+        on_message_from = {};
+    // ROUTER with curve_server: a connection ended that never came in.
+    std::function<void(const ConnectionTable::Refused&)> on_connection_refused = {};
+    // DEALER: there is somebody, who refused the connection; it is tried again.
+    std::function<void(ConnectRefusal)> on_refused = {};
   };
 
   ZmqSocket(Loop& loop, ZmqContext& context, ZmqOptions options, Handlers handlers);
@@ -87,6 +126,12 @@ class ZmqSocket {
 
   bool connected() const;           // DEALER: between on_connected and on_disconnected
   std::uint64_t malformed() const;  // dropped so far
+
+  // ROUTER with curve_server.
+  void note_key_refused(std::string_view host);  // by the context's ZapHandler
+  // Closes the connections by which messages of `user` have come, at once. Returns how many.
+  std::size_t cut_off(std::string_view user);
+  std::size_t open_connections() const;
 
  private:
   struct Impl;

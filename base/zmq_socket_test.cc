@@ -182,6 +182,16 @@ TEST_F(ZmqSocketTest, TellsADealerThatItsConnectionIsGoneAndThatItIsBack) {
   ASSERT_TRUE(until([this] { return !router_got_.empty(); }));
 }
 
+TEST_F(ZmqSocketTest, OneThatFollowsAnotherAtOnceHearsOfItsConnection) {
+  connect_pair();
+  for (int times = 2; times < 12; ++times) {
+    dealer_.reset();  // the next one is likely to have its address
+    dealer_ = make_dealer();
+    ASSERT_TRUE(dealer_->connect(endpoint_));
+    ASSERT_TRUE(until([&] { return connected_ == times; })) << times;
+  }
+}
+
 TEST_F(ZmqSocketTest, CountsAndDropsWhatIsNotOneFrame) {
   router_ = make_router();
   ASSERT_TRUE(router_->bind(endpoint_));

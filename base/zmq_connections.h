@@ -1,0 +1,85 @@
+// Which connections a ROUTER that strangers can reach has, and how those ended that never came in.
+//
+// Pure: it is told what libzmq's monitor tells, in order, and what the socket has received. libzmq
+// names the connection only when it is accepted and when it is gone; a handshake that failed for
+// the peer's own fault is told right before its connection's end, and one that succeeded without a
+// name. So the reasons below are exact but for connections of one host that end within the same
+// moment: those may be counted under each other's reason, never twice and never not at all.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace fanfare {
+
+// Why a connection was closed before its first message.
+enum class ConnectionRefusal : std::uint8_t {
+  kUnknownKey,  // proved its key, and that is not allowed
+  kWrongKey,    // took us for somebody else: it has another public key of ours
+  kNoKey,       // wanted another mechanism than CURVE
+  kMalformed,   // did not speak ZMTP, or spoke it wrongly
+  kTimeout,     // did not finish its handshake in time
+  kLeft,        // closed the connection itself
+  kFull,        // one too many
+};
+inline constexpr std::size_t kConnectionRefusals = 7;
+std::string_view to_string(ConnectionRefusal refusal);  // "unknown_key", …
+
+struct ConnectionLimits {
+  std::size_t open_max = 1024;
+  // Of one host that have not proved a key yet: a flood from there leaves the others their room.
+  std::size_t unproven_per_host_max = 64;
+};
+
+// "10.0.0.2" of "10.0.0.2:5123", "fe80::1" of "[fe80::1]:5123".
+std::string host_of(std::string_view address);
+
+class ConnectionTable {
+ public:
+  explicit ConnectionTable(ConnectionLimits limits) : limits_(limits) {}
+
+  // False: over the limits, it is to be closed. Its end is still to be told.
+  bool on_accepted(int fd, std::string address);
+  // The allow-list has refused the key of somebody at `host`.
+  void on_key_refused(std::string_view host) { ++keys_refused_[std::string(host)]; }
+  void on_handshake_failed(ConnectionRefusal why) { failed_ = why; }
+  void on_handshake_succeeded();
+  // A message of `user` came by it.
+  void on_message(int fd, std::string_view user);
+
+  struct Refused {
+    ConnectionRefusal why;
+    std::string address;
+  };
+  // It is gone; nothing if it had come in.
+  std::optional<Refused> on_closed(int fd);
+
+  struct Connection {
+    std::string address;
+    std::string user;  // empty until its first message
+    bool refused_as_full = false;
+    bool proven = false;
+  };
+  const Connection* find(int fd) const;
+  std::vector<int> of_user(std::string_view user) const;
+  std::size_t open() const { return connections_.size(); }
+
+ private:
+  std::size_t unproven_of(const std::string& host) const;
+  void prove(Connection& connection);
+
+  ConnectionLimits limits_;
+  std::unordered_map<int, Connection> connections_;
+  std::map<std::string, std::size_t> unproven_, keys_refused_;  // by host
+  std::size_t unproven_count_ = 0;
+  std::size_t succeeded_ = 0;  // handshakes, of connections that are still among the unproven
+  std::optional<ConnectionRefusal> failed_;  // of the connection whose end comes next
+};
+
+}  // namespace fanfare

@@ -1,0 +1,40 @@
+// Keeps the connections of a ROUTER that strangers can reach within bounds. Private to ZmqSocket.
+//
+// libzmq has no bound for them, and no way to close one; so this listens to its monitor, and shuts
+// a descriptor down where there is one too many or its owner is not allowed any more. The
+// descriptor is libzmq's: it is touched only while it still is the connection that was meant, which
+// its peer's address and port tell.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/zmq_connections.h"
+#include "base/zmq_monitor.h"
+
+namespace fanfare {
+
+class ZmqGuard {
+ public:
+  using OnRefused = std::function<void(const ConnectionTable::Refused&)>;
+  // From before `socket` is bound until before it is closed.
+  ZmqGuard(Loop& loop, void* context, void* socket, ConnectionLimits limits, OnRefused on_refused);
+
+  void on_message(int fd, std::string_view user) { table_.on_message(fd, user); }
+  void on_key_refused(std::string_view host) { table_.on_key_refused(host); }
+  std::size_t cut_off(std::string_view user);
+  std::size_t open() const { return table_.open(); }
+
+ private:
+  void on_event(const ZmqMonitor::Event& event);
+  void close(int fd);
+
+  ConnectionTable table_;
+  OnRefused on_refused_;
+  ZmqMonitor monitor_;
+};
+
+}  // namespace fanfare
