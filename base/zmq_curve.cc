@@ -6,6 +6,30 @@
 
 namespace fanfare {
 
+std::string explain(ConnectRefusal why, const std::string& endpoint, const CurveClient* own) {
+  switch (why) {
+    case ConnectRefusal::kKeyNotAllowed:
+      return fmt::format(
+          "the broker at {} refused the connection: key not allowed{}; `ops/keys add` on its "
+          "machine allows one",
+          endpoint, own ? fmt::format(" ({})", own->own.open.text()) : "");
+    case ConnectRefusal::kOtherSecurity:
+      return own ? fmt::format(
+                       "what listens at {} is not encrypted: it is no address of a broker's "
+                       "[broker] listen",
+                       endpoint)
+                 : fmt::format(
+                       "the broker at {} refused the connection: it wants keys (broker_key and "
+                       "curve_secret_key_file); `ops/keys add` on its machine makes them",
+                       endpoint);
+    case ConnectRefusal::kNoHandshake:
+      return own ? fmt::format("what listens at {} hung up: is its public key {}?", endpoint,
+                               own->server.text())
+                 : std::string{};
+  }
+  return {};
+}
+
 Result<std::shared_ptr<const CurveClient>> curve_client(const BrokerAddress& address,
                                                         const std::string& where) {
   if (address.endpoint.starts_with("ipc://")) return std::shared_ptr<const CurveClient>{};

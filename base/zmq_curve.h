@@ -1,6 +1,7 @@
 // What a socket needs for CURVE: encrypted, and each end sure of the other's key.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -19,6 +20,16 @@ struct CurveClient {
   KeyPair own;
   PublicKey server;
 };
+
+// Why a DEALER's connection came to nothing, as far as the other end has said so.
+enum class ConnectRefusal : std::uint8_t {
+  kKeyNotAllowed,  // it knows us, and does not let us in
+  kOtherSecurity,  // one of us speaks CURVE and the other does not
+  kNoHandshake,    // there is somebody, who hung up; to CURVE, with another key than we were told
+};
+// What to do about it, for who connects to `endpoint` with `own` keys or none: a line, and none for
+// a handshake without keys that failed, which may be anything.
+std::string explain(ConnectRefusal why, const std::string& endpoint, const CurveClient* own);
 
 // Whoever connects to a broker has these settings, in a section of its own.
 struct BrokerAddress {

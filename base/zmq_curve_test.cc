@@ -180,6 +180,16 @@ TEST_F(ZmqCurveTest, AKeyThatIsNotAllowedIsRefusedAndItsOwnerToldSo) {
   EXPECT_EQ(refused_.size(), 1u);
 }
 
+TEST_F(ZmqCurveTest, WhoIsAllowedLaterComesInByItself) {
+  const auto adas = key("ada", false);
+  const auto ada = dealer(adas);
+  ASSERT_TRUE(until_refused("unknown_key", 3));
+  allowed_.insert(adas->own.open.text());
+  ASSERT_TRUE(until([this] { return connected_ == 1; }));
+  ASSERT_TRUE(ada->send("one"));
+  ASSERT_TRUE(until([this] { return got_.size() == 1; }));
+}
+
 TEST_F(ZmqCurveTest, WhoTakesUsForSomebodyElseIsRefused) {
   auto own = *KeyPair::make();
   allowed_.insert(own.open.text());

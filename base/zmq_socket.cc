@@ -22,6 +22,7 @@ constexpr Duration kRetryAfter = std::chrono::milliseconds{2};
 constexpr std::size_t kCopyBytesMax = 4096;  // above, a frame's own memory is handed to ZeroMQ
 // libzmq 4.3 knows it in every build, and names it in its header for builds with drafts only.
 constexpr int kZapEnforceDomain = 93;
+constexpr Duration kRefusedPauseMax = std::chrono::seconds{5};
 constexpr int kDealerEvents =
     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH |
     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
@@ -80,6 +81,19 @@ ZmqContext::ZmqContext(int io_threads) : context_(zmq_ctx_new()) {
 ZmqContext::~ZmqContext() {
   while (zmq_ctx_term(context_) != 0 && errno == EINTR) {
   }
+}
+
+// A frame of 16 MiB that comes at 9 Mbit/s takes so long; a worker's lease is twice that.
+constexpr Duration kSilenceMax = std::chrono::seconds{15};
+constexpr Duration kConnectTimeout = std::chrono::seconds{3};  // the kernel would take two minutes
+
+ZmqOptions options_to(const std::string& endpoint, std::shared_ptr<const CurveClient> curve) {
+  ZmqOptions options;
+  options.curve_client = std::move(curve);
+  if (endpoint.starts_with("ipc://")) return options;
+  options.silence_max = kSilenceMax;
+  options.connect_timeout = kConnectTimeout;
+  return options;
 }
 
 struct ZmqSocket::Impl {
@@ -161,8 +175,8 @@ struct ZmqSocket::Impl {
   }
 
   // Only where it is wanted: with it, libzmq looks names up as IPv6 first.
-  void allow_ipv6(const std::string& endpoint) const {
-    if (endpoint.starts_with("tcp://[")) set_option(socket, ZMQ_IPV6, 1);
+  void allow_ipv6(const std::string& address) const {
+    if (address.starts_with("tcp://[")) set_option(socket, ZMQ_IPV6, 1);
   }
 
   // ---- receiving ----
@@ -289,13 +303,29 @@ struct ZmqSocket::Impl {
   }
 
   void refused(ConnectRefusal why) {
+    if (why != ConnectRefusal::kNoHandshake) connect_again_later();
     if (handlers.on_refused) handlers.on_refused(why);
+  }
+
+  // What libzmq takes for a peer's last word, a refusal or nonsense, it never asks again. But a key
+  // may be allowed in a moment, and a broker may take the place of what listened there.
+  void connect_again_later() {
+    refused_pause =
+        std::clamp<Duration>(2 * refused_pause, options.reconnect_min, kRefusedPauseMax);
+    again_timer.start_after(refused_pause);
+  }
+
+  void connect_again() {
+    zmq_disconnect(socket, endpoint.c_str());  // else it counts as connected
+    unchecked = true;
+    zmq_connect(socket, endpoint.c_str());
   }
 
   void connection_changed(bool up) {
     if (up) {
       get_option<int>(socket, ZMQ_EVENTS);  // lets the socket take notice of the new connection
       unchecked = true;
+      refused_pause = Duration{0};
       if (connections++ == 0 && handlers.on_connected) handlers.on_connected();
     } else if (connections > 0 && --connections == 0 && handlers.on_disconnected) {
       handlers.on_disconnected();
@@ -317,10 +347,13 @@ struct ZmqSocket::Impl {
   std::unique_ptr<FdWatch> watch;
   Loop::Hook hook;
   const std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+  std::string endpoint;  // of a DEALER
+  Duration refused_pause{0};
   int connections = 0;
   std::uint64_t malformed = 0;
   bool turn_posted = false;
   bool unchecked = true;  // ZMQ_EVENTS must be looked at before the loop waits for ZMQ_FD
+  Timer again_timer{loop, [this] { connect_again(); }};
   Timer retry_timer{loop, [this] {
                       if (handlers.on_writable) handlers.on_writable();
                     }};
@@ -348,6 +381,7 @@ Result<void> ZmqSocket::connect(const std::string& endpoint) {
   if (zmq_connect(impl_->socket, endpoint.c_str()) != 0) {
     return explain_zmq_error("connect to", endpoint, errno);
   }
+  impl_->endpoint = endpoint;
   return {};
 }
 

@@ -72,12 +72,8 @@ struct ZmqOptions {
   std::shared_ptr<const CurveClient> curve_client;  // of a DEALER
 };
 
-// Why a DEALER's connection came to nothing, as far as the other end has said so.
-enum class ConnectRefusal : std::uint8_t {
-  kKeyNotAllowed,  // it knows us, and does not let us in
-  kOtherSecurity,  // one of us speaks CURVE and the other does not
-  kNoHandshake,    // there is somebody, who hung up; to CURVE, with another key than we were told
-};
+// Of a DEALER that is to connect to `endpoint`: over a network it looks after its connection.
+ZmqOptions options_to(const std::string& endpoint, std::shared_ptr<const CurveClient> curve);
 
 class ZmqSocket {
  public:
