@@ -4,6 +4,8 @@
 
 #include <random>
 
+#include "base/zmq_endpoint.h"
+
 namespace fanfare::broker {
 
 using namespace std::chrono_literals;
@@ -13,6 +15,17 @@ ConfigSpec config_spec(Config& c) {
   spec.describe_section("broker", "fanfare-broker: accepts, journals, routes and lends deliveries");
   spec.text("broker", "endpoint", &c.endpoint, "ipc:///run/fanfare/broker.ipc",
             "Where publishers and workers connect: ipc:///path or tcp://127.0.0.1:port.");
+  spec.list("broker", "listen", &c.listen, "",
+            "Where those of other machines do, encrypted, with keys: tcp://address:port, several\n"
+            "if you like. Needs the next two.");
+  spec.text("broker", "curve_secret_key_file", &c.curve_secret_key_file, "",
+            "File with this broker's secret key, which `ops/keys init` makes; for its user alone.");
+  spec.text("broker", "allowed_keys", &c.allowed_keys, "",
+            "File that says who may come in, and as what; `ops/keys add` and `revoke` change it,\n"
+            "and it is read again when it changes.");
+  spec.integer("broker", "remote_connections_max", &c.remote_connections_max, 1024,
+               "Connections of other machines at a time; one more is closed.",
+               {.min = 1, .max = 60'000});
   spec.text("broker", "redis", &c.redis, "unix:///run/fanfare/redis.sock",
             "The Redis that keeps the journal: unix:///path or redis://host:port.");
   spec.choice("broker", "durability", &c.durability, "fsync",
@@ -83,14 +96,36 @@ Result<CoreOptions> core_options(const Config& c) {
 }
 
 Result<void> check_endpoint(const std::string& endpoint) {
-  const std::string_view text = endpoint;
-  if (text.starts_with("ipc://") || text.starts_with("tcp://127.") ||
-      text.starts_with("tcp://localhost:") || text.starts_with("tcp://[::1]:")) {
-    return {};
-  }
+  if (is_local(endpoint)) return {};
   return reject(fmt::format(
-      "[broker] endpoint '{}' is beyond this machine; use ipc:///path or tcp://127.0.0.1:port",
+      "[broker] endpoint '{}' is not of this machine alone; use ipc:///path or "
+      "tcp://127.0.0.1:port. Other machines come in by `listen`, with keys: run `ops/keys init`",
       endpoint));
+}
+
+RemoteOptions remote_options(const Config& config) {
+  RemoteOptions options;
+  options.listen = config.listen;
+  options.secret_key_file = config.curve_secret_key_file;
+  options.allowed_keys = config.allowed_keys;
+  options.connections_max = config.remote_connections_max;
+  // Half of a lease: a worker that is cut off knows so before its work goes to others.
+  options.silence_max = config.lease / 2;
+  return options;
+}
+
+Result<void> check_files(const Config& config) {
+  if (auto fine = check_endpoint(config.endpoint); !fine) return fine;
+  if (auto fine = core_options(config); !fine) return fine.error();
+  const RemoteOptions remote = remote_options(config);
+  if (auto fine = check(remote); !fine || remote.listen.empty()) return fine;
+  if (auto key = KeyPair::read(remote.secret_key_file); !key) {
+    return reject("[broker] curve_secret_key_file: " + key.error().message);
+  }
+  if (auto list = AllowList::read(remote.allowed_keys); !list) {
+    return reject("[broker] allowed_keys: " + list.error().message);
+  }
+  return {};
 }
 
 }  // namespace fanfare::broker

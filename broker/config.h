@@ -4,14 +4,19 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/config.h"
 #include "broker/core.h"
+#include "broker/remote_door.h"
 
 namespace fanfare::broker {
 
 struct Config {
-  std::string endpoint;    // ipc:///path or tcp://127.0.0.1:port; beyond loopback is refused
+  std::string endpoint;  // ipc:///path or tcp://127.0.0.1:port; beyond loopback is refused
+  std::vector<std::string> listen;  // tcp://address:port, for other machines; see remote_door.h
+  std::string curve_secret_key_file, allowed_keys;
+  std::uint32_t remote_connections_max = 0;
   std::string redis;       // unix:///path or redis://host:port
   std::string durability;  // fsync | everysec | memory
   std::string metrics;     // host:port of the HTTP endpoint, empty = none
@@ -36,7 +41,13 @@ ConfigSpec config_spec(Config& config);
 // What the core is told; rejects what contradicts itself (a lease shorter than two heartbeats).
 Result<CoreOptions> core_options(const Config& config);
 
-// Loopback and ipc only: anything else would let strangers publish and join as workers.
+// Loopback and ipc only: it has no keys, so anything else would let strangers publish and join as
+// workers.
 Result<void> check_endpoint(const std::string& endpoint);
+
+RemoteOptions remote_options(const Config& config);
+
+// What --check-config looks at beside the settings: whether they fit together, and the keys' files.
+Result<void> check_files(const Config& config);
 
 }  // namespace fanfare::broker

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "broker/access.h"
 #include "store/relayed.h"
 
 namespace fanfare::broker {
@@ -241,6 +242,19 @@ void Core::on_frame(const Peer& peer, std::string_view frame, Now now) {
 
 void Core::on_not_one_frame(const Peer& peer) {
   refuse_unreadable(peer, {}, reject("a message is one frame, without a delimiter"));
+}
+
+void Core::on_not_allowed(const Peer& peer, std::string_view frame, std::string why) {
+  ++counters_.frames_not_allowed;
+  refuse(peer, request_of(frame), protocol::Refusal::kNotAllowed, std::move(why));
+}
+
+void Core::on_connection_refused(ConnectionRefusal why) {
+  ++counters_.connections_refused[static_cast<std::size_t>(why)];
+}
+
+void Core::on_cut_off(std::size_t connections) {
+  counters_.connections_cut_off += connections;
 }
 
 void Core::on_answer(Ticket ticket, Result<store::Answer> answer, Now now) {

@@ -156,6 +156,11 @@ class Core {
   // ---- in ----
   void on_frame(const Peer& peer, std::string_view frame, Now now);
   void on_not_one_frame(const Peer& peer);
+  // A peer of another machine may not send this, or may not connect: see remote_door.h.
+  void on_not_allowed(const Peer& peer, std::string_view frame, std::string why);
+  void on_connection_refused(ConnectionRefusal why);
+  void on_cut_off(std::size_t connections);
+  void note_remote_connections(std::size_t count) { remote_connections_ = count; }
   void on_answer(Ticket ticket, Result<store::Answer> answer, Now now);
   // Of take_relayed() and take_packages_wanted().
   void on_relay_answer(Ticket ticket, Result<store::Answer> answer);
@@ -194,6 +199,7 @@ class Core {
   bool accepting() const { return intake_open_ && !draining_ && !ended_; }
   bool settled() const;  // Redis owes no answer: a draining broker may end
 
+  std::size_t remote_connections() const { return remote_connections_; }
   const Counters& counters() const { return counters_; }
   std::uint32_t epoch() const { return epoch_; }
   const std::map<std::string, std::unique_ptr<FunctionState>>& functions() const {
@@ -686,7 +692,8 @@ class Core {
   std::optional<Error> ended_;
   std::uint32_t epoch_ = 0;
   Counters counters_;
-  RateMeter rate_;  // of events and of deliveries
+  std::size_t remote_connections_ = 0;  // the shell's
+  RateMeter rate_;                      // of events and of deliveries
   std::mt19937_64 random_;
   TimePoint started_at_;
   TimePoint ticked_at_;

@@ -1,7 +1,10 @@
 // Everything the broker accepted, refused, dropped or gave up, counted by reason.
 #pragma once
 
+#include <array>
 #include <cstdint>
+
+#include "base/zmq_connections.h"
 
 namespace fanfare::broker {
 
@@ -21,6 +24,9 @@ struct Counters {
   std::uint64_t repeats_stale = 0;                    // their publisher had gone on: dropped
   std::uint64_t frames_malformed = 0;
   std::uint64_t frames_wrong_version = 0;
+  std::uint64_t frames_not_allowed = 0;  // over the network, of roles that their key does not have
+  std::array<std::uint64_t, kConnectionRefusals> connections_refused{};  // by ConnectionRefusal
+  std::uint64_t connections_cut_off = 0;  // their key was taken off the list
 
   std::uint64_t chunks_appended = 0;
   std::uint64_t appends_failed = 0;

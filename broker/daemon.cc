@@ -21,7 +21,8 @@ int run_daemon(int argc, char** argv, const std::function<void(Config&)>& adjust
       .program = "fanfare-broker",
       .purpose = "accepts events, journals them in Redis and lends deliveries",
       .version = FANFARE_VERSION,
-      .other_sections = {"worker", "triggers", "autoscaler"}};
+      .other_sections = {"worker", "triggers", "autoscaler"},
+      .also_check = [&config] { return check_files(config); }};
   if (const auto code = load_daemon_config(about, spec, argc, argv)) return *code;
   if (auto logging = init_logging(
           {.program = about.program, .format = config.log_format, .level = config.log_level});

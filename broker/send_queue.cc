@@ -15,7 +15,7 @@ void SendQueue::send(const std::string& peer, std::string frame) {
     }
     return;
   }
-  const auto sent = socket_.send(PeerId{peer}, std::move(frame));
+  const auto sent = send_(peer, std::move(frame));
   if (sent) return;
   if (sent.error().kind == ErrorKind::kRetryLater) {
     // NOLINTBEGIN(bugprone-use-after-move): what is to be sent later is left with us.
@@ -35,7 +35,7 @@ void SendQueue::retry() {
     bool lost = false;
     while (!queue.frames.empty()) {
       const std::size_t bytes = queue.frames.front().size();
-      const auto sent = socket_.send(PeerId{peer}, std::move(queue.frames.front()));
+      const auto sent = send_(peer, std::move(queue.frames.front()));
       if (!sent) {
         lost = sent.error().kind != ErrorKind::kRetryLater;
         break;

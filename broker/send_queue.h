@@ -9,15 +9,17 @@
 #include <string>
 #include <unordered_map>
 
-#include "base/zmq_socket.h"
+#include "base/result.h"
 
 namespace fanfare::broker {
 
 class SendQueue {
  public:
-  // `on_gone` hears of peers that are gone or were given up; nothing of theirs is kept.
-  SendQueue(ZmqSocket& socket, std::function<void(const std::string& peer)> on_gone)
-      : socket_(socket), on_gone_(std::move(on_gone)) {}
+  // `send` hands a frame to the socket that the peer is at, as ZmqSocket::send does. `on_gone`
+  // hears of peers that are gone or were given up; nothing of theirs is kept.
+  using Send = std::function<Result<void>(const std::string& peer, std::string&& frame)>;
+  SendQueue(Send send, std::function<void(const std::string& peer)> on_gone)
+      : send_(std::move(send)), on_gone_(std::move(on_gone)) {}
 
   void send(const std::string& peer, std::string frame);
   void retry();  // once per turn while anything waits
@@ -31,7 +33,7 @@ class SendQueue {
   static constexpr std::size_t kBytesPerPeerMax = 64u << 20;
   static constexpr std::size_t kFramesPerPeerMax = 100'000;
 
-  ZmqSocket& socket_;
+  Send send_;
   std::function<void(const std::string&)> on_gone_;
   std::unordered_map<std::string, Queue> backlog_;
 };

@@ -15,6 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr char kLocalPeerTag = 'l';
 constexpr Duration kDrainMax = 10s;  // how long a stopping broker waits for Redis' answers
 
 // Counts on while the machine is suspended, and nobody sets it.
@@ -43,6 +44,7 @@ struct NameOfCall {
 
 Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config) {
   if (auto fine = check_endpoint(config.endpoint); !fine) return fine.error();
+  if (auto fine = check(remote_options(config)); !fine) return fine.error();
   auto options = core_options(config);
   if (!options) return options.error();
   auto redis = parse_redis_url(config.redis);
@@ -86,16 +88,19 @@ Shell::Shell(Loop& loop, const Config& config, CoreOptions options, const RedisO
   socket_ = std::make_unique<ZmqSocket>(
       loop_, context_,
       ZmqOptions{.kind = ZmqKind::kRouter,
-                 .message_bytes_max = static_cast<std::int64_t>(protocol::kMessageBytesMax)},
+                 .message_bytes_max = static_cast<std::int64_t>(protocol::kMessageBytesMax),
+                 .peer_tag = kLocalPeerTag},
       ZmqSocket::Handlers{
           .on_message =
               [this](const PeerId& peer, std::string_view frame) {
                 core_->on_frame(peer.value(), frame, now());
               },
           .on_malformed = [this](const PeerId& peer) { core_->on_not_one_frame(peer.value()); }});
-  send_queue_ = std::make_unique<SendQueue>(*socket_, [this](const std::string& peer) {
-    loop_.post([this, peer] { core_->on_peer_gone(peer, now()); });
-  });
+  send_queue_ = std::make_unique<SendQueue>(
+      [this](const std::string& peer, std::string&& frame) { return send(peer, std::move(frame)); },
+      [this](const std::string& peer) {
+        loop_.post([this, peer] { core_->on_peer_gone(peer, now()); });
+      });
   core_ = std::make_unique<Core>(std::move(options), now());
   turn_hook_ = loop_.before_wait([this] { turn(); });
 }
@@ -104,6 +109,7 @@ Shell::~Shell() = default;
 
 Result<void> Shell::listen() {
   if (auto bound = socket_->bind(config_.endpoint); !bound) return bound;
+  if (auto open = open_to_others(); !open) return open;
   if (!config_.metrics.empty()) {
     auto server = MetricsServer::start(loop_, config_.metrics,
                                        {.metrics = [this] { return metrics_text(*core_); },
@@ -113,6 +119,40 @@ Result<void> Shell::listen() {
   }
   service_.keep_watchdog(loop_);
   return {};
+}
+
+Result<void> Shell::open_to_others() {
+  if (config_.listen.empty()) return {};
+  raise_file_limit();
+  RemoteDoor::Handlers handlers;
+  handlers.on_frame = [this](const PeerId& peer, std::string_view frame) {
+    core_->on_frame(peer.value(), frame, now());
+  };
+  handlers.on_not_one_frame = [this](const PeerId& peer) { core_->on_not_one_frame(peer.value()); };
+  handlers.on_not_allowed = [this](const PeerId& peer, std::string_view frame, std::string why) {
+    core_->on_not_allowed(peer.value(), frame, std::move(why));
+  };
+  handlers.on_connection_refused = [this](ConnectionRefusal why) {
+    core_->on_connection_refused(why);
+  };
+  handlers.on_cut_off = [this](std::size_t connections) { core_->on_cut_off(connections); };
+  handlers.worker = [this](const std::string& name) {
+    for (const auto& [id, session] : core_->sessions()) {
+      if (session.hello.name != name) continue;
+      return session.peer.starts_with(RemoteDoor::kPeerTag) ? WorkerNames::Here::kRemote
+                                                            : WorkerNames::Here::kLocal;
+    }
+    return WorkerNames::Here::kNobody;
+  };
+  auto opened = RemoteDoor::open(loop_, remote_options(config_), std::move(handlers));
+  if (!opened) return opened.error();
+  remote_ = *std::move(opened);
+  return {};
+}
+
+Result<void> Shell::send(const std::string& peer, std::string&& frame) {
+  ZmqSocket& socket = peer.starts_with(RemoteDoor::kPeerTag) ? remote_->socket() : *socket_;
+  return socket.send(PeerId{peer}, std::move(frame));
 }
 
 // As the loop's, with the wall time that this broker goes by. One reading for a turn.
@@ -137,15 +177,18 @@ Now Shell::now() {
 }
 
 void Shell::turn() {
+  if (remote_) core_->note_remote_connections(remote_->connections());
   core_->flush(now());
   config_.failpoint("broker.turn.flushed");
   carry_out();
   if (core_->wants_turn()) loop_.post([] {});
   if (!announced_ready_ && core_->accepting()) {
     announced_ready_ = true;
-    service_.ready(fmt::format("taking events on {}", config_.endpoint));
-    spdlog::info("taking events on {}, class {}, epoch {}, {} functions", config_.endpoint,
-                 config_.durability, core_->epoch(), core_->functions().size());
+    std::string where = config_.endpoint;
+    if (remote_) where += fmt::format(" and {}", fmt::join(remote_->listens_on(), ", "));
+    service_.ready(fmt::format("taking events on {}", where));
+    spdlog::info("taking events on {}, class {}, epoch {}, {} functions", where, config_.durability,
+                 core_->epoch(), core_->functions().size());
   }
   if (core_->ended()) fail(*core_->ended());
   if (draining_) stop_when_drained();
@@ -260,7 +303,11 @@ void Shell::watch_joined() {
 }
 
 void Shell::on_signal(int signal) {
-  if (signal == SIGHUP) return;  // nothing of the broker's settings changes while it runs
+  // Of the broker's settings only the allowed keys change while it runs.
+  if (signal == SIGHUP) {
+    if (remote_) remote_->reload();
+    return;
+  }
   if (draining_) return loop_.stop();
   draining_ = true;
   drain_ends_at_ = now().steady + kDrainMax;

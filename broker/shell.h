@@ -19,6 +19,7 @@
 #include "base/zmq_socket.h"
 #include "broker/config.h"
 #include "broker/core.h"
+#include "broker/remote_door.h"
 #include "broker/send_queue.h"
 #include "broker/status.h"
 #include "broker/steady_wall.h"
@@ -40,6 +41,8 @@ class Shell {
  private:
   Shell(Loop& loop, const Config& config, CoreOptions options, const RedisOptions& redis);
   Result<void> listen();
+  Result<void> open_to_others();
+  Result<void> send(const std::string& peer, std::string&& frame);
   Now now();
   void turn();
   void fail(const Error& error);
@@ -61,7 +64,8 @@ class Shell {
   std::string boot_id_;
   ServiceManager service_;
   ZmqContext context_;
-  std::unique_ptr<ZmqSocket> socket_;
+  std::unique_ptr<ZmqSocket> socket_;   // of this machine's peers
+  std::unique_ptr<RemoteDoor> remote_;  // of others', if they may come in
   std::unique_ptr<SendQueue> send_queue_;
   std::unique_ptr<store::RedisStore> store_;
   // Of workers that have no way to Redis, each made when it is first needed: their calls, and their

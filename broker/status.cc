@@ -116,6 +116,10 @@ std::string status_json(const Core& core, Now now) {
                        {"heard_ms", to_ms(now.steady - session.heard)}});
   }
   const Counters& c = core.counters();
+  json refused = json::object();
+  for (std::size_t i = 0; i < kConnectionRefusals; ++i) {
+    refused[std::string(to_string(static_cast<ConnectionRefusal>(i)))] = c.connections_refused[i];
+  }
   const json broker = {{"state", core.accepting() ? "accepting" : "not accepting"},
                        {"durability", to_string(core.options().durability)},
                        {"epoch", core.epoch()},
@@ -131,7 +135,11 @@ std::string status_json(const Core& core, Now now) {
                        {"done_per_s", rounded(core.rates().done)},
                        {"letters_redriven", c.letters_redriven},
                        {"letters_purged", c.letters_purged},
-                       {"letters_trimmed", c.letters_trimmed}};
+                       {"letters_trimmed", c.letters_trimmed},
+                       {"remote_connections", core.remote_connections()},
+                       {"connections_refused", refused},
+                       {"connections_cut_off", c.connections_cut_off},
+                       {"frames_not_allowed", c.frames_not_allowed}};
   return json{{"broker", broker},
               {"workers", workers},
               {"functions", functions},
@@ -179,7 +187,21 @@ std::string metrics_text(const Core& core) {
           {{{}, c.deliveries_recursive}});
   counter("fanfare_frames_refused_total", "Frames that could not be read, by reason.",
           {{{{"reason", "malformed"}}, c.frames_malformed},
-           {{{"reason", "version"}}, c.frames_wrong_version}});
+           {{{"reason", "version"}}, c.frames_wrong_version},
+           {{{"reason", "not_allowed"}}, c.frames_not_allowed}});
+  const auto refused = [&c](ConnectionRefusal why) {
+    return std::pair{std::map<std::string, std::string>{{"reason", std::string(to_string(why))}},
+                     c.connections_refused[static_cast<std::size_t>(why)]};
+  };
+  counter("fanfare_connections_refused_total",
+          "Connections of other machines that never came in, by reason.",
+          {refused(ConnectionRefusal::kUnknownKey), refused(ConnectionRefusal::kWrongKey),
+           refused(ConnectionRefusal::kNoKey), refused(ConnectionRefusal::kMalformed),
+           refused(ConnectionRefusal::kTimeout), refused(ConnectionRefusal::kLeft),
+           refused(ConnectionRefusal::kFull)});
+  counter("fanfare_connections_cut_off_total",
+          "Connections that were closed since their key was taken off the list.",
+          {{{}, c.connections_cut_off}});
   counter("fanfare_batches_repeated_total", "Publish batches answered from the repeat guard.",
           {{{}, c.batches_repeated}});
   counter("fanfare_claim_lookups_failed_total",
@@ -256,6 +278,12 @@ std::string metrics_text(const Core& core) {
                       .Name("fanfare_workers")
                       .Help("Workers connected.")
                       .Register(registry);
+  prometheus::BuildGauge()
+      .Name("fanfare_remote_connections")
+      .Help("Connections of other machines, those in their handshake among them.")
+      .Register(registry)
+      .Add({})
+      .Set(static_cast<double>(core.remote_connections()));
   workers.Add({}).Set(static_cast<double>(core.sessions().size()));
   outboxes.Add({{"function", std::string(store::kTriggers)}})
       .Set(static_cast<double>(core.triggers_outbox().entries));

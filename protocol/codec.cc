@@ -48,6 +48,8 @@ std::string_view to_string(Refusal refusal) {
       return "timeout";
     case Refusal::kInternal:
       return "internal";
+    case Refusal::kNotAllowed:
+      return "not_allowed";
   }
   return "unknown";
 }

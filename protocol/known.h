@@ -7,7 +7,7 @@
 namespace fanfare::protocol {
 
 constexpr bool is_known(Refusal value) {
-  return value >= Refusal::kMalformed && value <= Refusal::kInternal;
+  return value >= Refusal::kMalformed && value <= Refusal::kNotAllowed;
 }
 constexpr bool is_known(PublishRun::Fate value) {
   return value <= PublishRun::Fate::kRefused;

@@ -38,6 +38,7 @@ enum class Refusal : std::uint8_t {
   kUnsupported = 8,  // an option this broker cannot keep
   kTimeout = 9,      // the caller's own time ran out
   kInternal = 10,
+  kNotAllowed = 11,  // the peer's key does not have the role for it
 };
 std::string_view to_string(Refusal refusal);  // "malformed", "too_large", "queue_full", …
 
