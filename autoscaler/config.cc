@@ -27,7 +27,11 @@ ConfigSpec config_spec(Config& c) {
   ConfigSpec spec;
   spec.describe_section("autoscaler", "fanfare-autoscaler: starts and drains workers by demand");
   spec.text("autoscaler", "broker", &c.broker, "ipc:///run/fanfare/broker.ipc",
-            "The broker whose queues are looked at.");
+            "The broker whose queues are looked at; tcp://host:port takes the next two.");
+  spec.text("autoscaler", "broker_key", &c.broker_key, "",
+            "The public key of a broker elsewhere, or a file with it.");
+  spec.text("autoscaler", "curve_secret_key_file", &c.curve_secret_key_file, "",
+            "File with the autoscaler's secret key: `ops/keys add NAME --role operator`.");
   spec.text("autoscaler", "redis", &c.redis, "unix:///run/fanfare/redis.sock",
             "The Redis in which `fanfare autoscale status` finds the last decisions.");
   spec.text("autoscaler", "name", &c.name, "",
@@ -112,6 +116,13 @@ Result<ScalerOptions> scaler_options(const Config& c) {
     return reject("[autoscaler] " + fine.error().message);
   }
   return options;
+}
+
+Result<std::shared_ptr<const CurveClient>> broker_keys(const Config& c) {
+  return curve_client({.endpoint = c.broker,
+                       .broker_key = c.broker_key,
+                       .secret_key_file = c.curve_secret_key_file},
+                      "[autoscaler]");
 }
 
 Result<void> check_driver(const Config& c) {

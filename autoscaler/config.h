@@ -8,14 +8,16 @@
 #include "autoscaler/exec_driver.h"
 #include "autoscaler/scaler.h"
 #include "base/config.h"
+#include "base/zmq_curve.h"
 
 namespace fanfare::autoscaler {
 
 struct Config {
   std::string broker, redis;  // as in [worker]
-  std::string name;           // of this autoscaler; empty: the host's
-  std::string driver;         // systemd | exec
-  std::string unit;           // of systemd's driver: the template, as fanfare-worker@.service
+  std::string broker_key, curve_secret_key_file;
+  std::string name;    // of this autoscaler; empty: the host's
+  std::string driver;  // systemd | exec
+  std::string unit;    // of systemd's driver: the template, as fanfare-worker@.service
   std::vector<std::string> count_command, scale_command;  // of exec's
   Duration command_time{};
   std::uint32_t min = 0, max = 0;
@@ -33,5 +35,7 @@ ConfigSpec config_spec(Config& config);
 // kReject: a number that is none, a bound that does not hold, a driver that lacks what it needs.
 Result<ScalerOptions> scaler_options(const Config& config);
 Result<void> check_driver(const Config& config);
+// The keys that connecting to the broker takes; kReject if it wants some and has none.
+Result<std::shared_ptr<const CurveClient>> broker_keys(const Config& config);
 
 }  // namespace fanfare::autoscaler

@@ -24,6 +24,7 @@ int run_daemon(int argc, char** argv) {
                               .also_check = [&config]() -> Result<void> {
                                 const auto options = scaler_options(config);
                                 if (!options) return options.error();
+                                if (auto keys = broker_keys(config); !keys) return keys.error();
                                 return check_driver(config);
                               }};
   if (const auto code = load_daemon_config(about, spec, argc, argv)) return *code;

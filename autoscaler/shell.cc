@@ -33,7 +33,10 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config) {
   auto redis = parse_redis_url(config.redis);
   if (!redis) return redis.error();
   std::unique_ptr<Shell> shell(new Shell(loop, config, *options));
-  auto client = client::Client::open(loop, shell->context_, {.broker = config.broker});
+  auto keys = broker_keys(config);
+  if (!keys) return keys.error();
+  auto client = client::Client::open(loop, shell->context_,
+                                     {.broker = config.broker, .curve = *std::move(keys)});
   if (!client) return client.error();
   shell->client_ = *std::move(client);
   shell->redis_ = std::make_unique<RedisLink>(loop, *std::move(redis));

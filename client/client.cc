@@ -14,8 +14,8 @@ Client::Client(Loop& loop, ClientOptions options)
              [this] {
                const TimePoint now = loop_.now().steady;
                give_up_unless_met(now);
-               queue_.tick(now, options_.broker);
-               requests_.tick(now, options_.broker);
+               queue_.tick(now, where());
+               requests_.tick(now, where());
                wake();
              }),
       hook_(loop.before_wait([this] {
@@ -31,6 +31,7 @@ Result<std::unique_ptr<Client>> Client::open(Loop& loop, ZmqContext& zmq, Client
   handlers.on_message = [self](const PeerId&, std::string_view frame) { self->on_frame(frame); };
   handlers.on_connected = [self] {
     self->met_broker_ = true;
+    self->last_refusal_.clear();
     self->queue_.on_connected();
     self->requests_.on_connected();
     self->wake();
@@ -40,18 +41,36 @@ Result<std::unique_ptr<Client>> Client::open(Loop& loop, ZmqContext& zmq, Client
     self->wake();
   };
   handlers.on_writable = [self] { self->wake(); };
-  client->socket_ = std::make_unique<ZmqSocket>(loop, zmq, ZmqOptions{}, std::move(handlers));
+  handlers.on_refused = [self](ConnectRefusal why) { self->on_refused(why); };
+  client->socket_ = std::make_unique<ZmqSocket>(
+      loop, zmq, options_to(client->options_.broker, client->options_.curve), std::move(handlers));
   if (auto connected = client->socket_->connect(client->options_.broker); !connected) {
     return connected.error();
   }
   return client;
 }
 
+// A key that is not allowed does not become so by waiting; a broker that knew us may know us again,
+// as after a mistake in its list that is mended.
+void Client::on_refused(ConnectRefusal why) {
+  last_refusal_ = explain(why, options_.broker, options_.curve.get());
+  if (met_broker_ || why == ConnectRefusal::kNoHandshake) return;
+  const Error refused = reject("not_allowed: " + last_refusal_);
+  queue_.give_up(refused);
+  requests_.give_up(refused);
+}
+
+// The broker, and what it said when it was asked to be connected to.
+std::string Client::where() const {
+  if (last_refusal_.empty()) return options_.broker;
+  return options_.broker + " (" + last_refusal_ + ")";
+}
+
 // A broker that was there once will be back; one that never was is probably a wrong address.
 void Client::give_up_unless_met(TimePoint now) {
   if (met_broker_ || queue_.empty()) return;
   const TimePoint patience = first_event_at_ + options_.connect_timeout;
-  if (now >= patience) queue_.give_up(reconnect("unreachable: no broker at " + options_.broker));
+  if (now >= patience) queue_.give_up(reconnect("unreachable: no broker at " + where()));
 }
 
 void Client::wake() {

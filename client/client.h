@@ -1,8 +1,10 @@
 // The publisher's library on an event loop: publish, invoke, wait, ask.
 //
 // A Client belongs to its loop's thread. It connects by itself, again and again, and answers every
-// call exactly once through its callback, on the loop, never from within the call. Destroying it
-// drops what is pending without calling anybody.
+// call exactly once through its callback, on the loop, never from within the call. Where a broker
+// refuses the connection (it does not allow the key, or wants one) what waits fails at once, unless
+// it has answered before: then there is hope. Destroying it drops what is pending without calling
+// anybody.
 //
 //   Loop loop;
 //   ZmqContext zmq;
@@ -38,6 +40,7 @@ struct ClientOptions {
   // How long anything waits for a first connection (publish: while there was never one).
   Duration connect_timeout = std::chrono::seconds{3};
   Duration admin_timeout = std::chrono::seconds{10};
+  std::shared_ptr<const CurveClient> curve = {};  // of curve_client(); none on this machine
 };
 
 // What ended while somebody waited for it, and what the broker still holds.
@@ -82,6 +85,8 @@ class Client {
   void on_frame(std::string_view frame);
   void on_unreadable(std::string_view frame, const Error& error);
   void add_request(protocol::Message request, Duration timeout, RequestTable::OnAnswer on_answer);
+  void on_refused(ConnectRefusal why);
+  std::string where() const;
   void give_up_unless_met(TimePoint now);
   void wake();  // something may have to be sent
   void send_all();
@@ -95,6 +100,7 @@ class Client {
   Loop::Hook hook_;
   bool woken_ = false;
   bool met_broker_ = false;   // connected at least once
+  std::string last_refusal_;  // of a connection, since there was one that came up
   TimePoint first_event_at_;  // when the queue last began to fill
   std::unique_ptr<ZmqSocket> socket_;
 };

@@ -17,8 +17,13 @@ ConfigSpec config_spec(Config& c) {
   spec.text("triggers", "listen", &c.listen, "127.0.0.1:8080",
             "Where it listens: host:port or [v6]:port. Beyond this machine it wants certificate,\n"
             "tls_key and tokens.");
-  spec.text("triggers", "broker", &c.broker, "ipc:///run/fanfare/broker.ipc",
-            "The broker it publishes to: ipc:///path or tcp://host:port.");
+  spec.text(
+      "triggers", "broker", &c.broker, "ipc:///run/fanfare/broker.ipc",
+      "The broker it publishes to: ipc:///path, or tcp://host:port, which takes the next two.");
+  spec.text("triggers", "broker_key", &c.broker_key, "",
+            "The public key of a broker elsewhere, or a file with it.");
+  spec.text("triggers", "curve_secret_key_file", &c.curve_secret_key_file, "",
+            "File with the gateway's secret key: `ops/keys add NAME --role publisher,operator`.");
   spec.text("triggers", "redis", &c.redis, "unix:///run/fanfare/redis.sock",
             "The Redis that results are read from: unix:///path or redis://host:port.");
   spec.text("triggers", "definitions", &c.definitions, "/etc/fanfare/triggers.toml",
@@ -79,6 +84,13 @@ Result<void> check_exposure(const Config& config) {
       "[triggers] listen = '{}' is beyond this machine: set {}, or public = true where a proxy "
       "has them",
       config.listen, missing));
+}
+
+Result<std::shared_ptr<const CurveClient>> broker_keys(const Config& config) {
+  return curve_client({.endpoint = config.broker,
+                       .broker_key = config.broker_key,
+                       .secret_key_file = config.curve_secret_key_file},
+                      "[triggers]");
 }
 
 Result<void> check_bounds(const Config& config) {

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/config.h"
+#include "base/zmq_curve.h"
 #include "triggers/access.h"
 #include "triggers/http_server.h"
 
@@ -15,10 +17,11 @@ namespace fanfare::triggers {
 struct Config {
   std::string listen;         // host:port
   std::string broker, redis;  // as in [worker]
-  std::string definitions;    // triggers.toml; empty or absent: none
-  std::string state;          // directory of the buckets' ledgers
-  std::string certificate;    // PEM; with `tls_key`
-  std::string tls_key;        // PEM file
+  std::string broker_key, curve_secret_key_file;
+  std::string definitions;  // triggers.toml; empty or absent: none
+  std::string state;        // directory of the buckets' ledgers
+  std::string certificate;  // PEM; with `tls_key`
+  std::string tls_key;      // PEM file
   std::vector<std::string> tokens;
   bool trust_loopback = true;
   bool is_public = false;
@@ -34,6 +37,9 @@ ConfigSpec config_spec(Config& config);
 // Beyond loopback it takes TLS and a token, or `public = true`: else anybody could publish, and
 // read what others have published.
 Result<void> check_exposure(const Config& config);
+
+// The keys that connecting to the broker takes; kReject if it wants some and has none.
+Result<std::shared_ptr<const CurveClient>> broker_keys(const Config& config);
 
 // Bounds that would never let anything through.
 Result<void> check_bounds(const Config& config);

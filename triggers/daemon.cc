@@ -52,6 +52,7 @@ int run_daemon(int argc, char** argv) {
       .version = FANFARE_VERSION,
       .other_sections = {"broker", "worker", "autoscaler"},
       .also_check = [&config]() -> Result<void> {
+        if (auto keys = broker_keys(config); !keys) return keys.error();
         const auto definitions = definitions_of(config);
         return definitions ? Result<void>{} : definitions.error();
       }};

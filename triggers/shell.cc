@@ -32,7 +32,9 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config,
   auto redis = parse_redis_url(config.redis);
   if (!redis) return redis.error();
   std::unique_ptr<Shell> shell(new Shell(loop, config));
-  client::ClientOptions options{.broker = config.broker};
+  auto keys = broker_keys(config);
+  if (!keys) return keys.error();
+  client::ClientOptions options{.broker = config.broker, .curve = *keys};
   options.publish.event_data_bytes_max = config.max_body_bytes;
   auto client = client::Client::open(loop, shell->context_, std::move(options));
   if (!client) return client.error();
@@ -93,7 +95,10 @@ Shell::~Shell() {
 Result<void> Shell::watch_buckets(std::map<std::string, StorageBucketOptions> buckets) {
   std::erase_if(buckets, [](const auto& each) { return !each.second.watched; });
   if (buckets.empty()) return {};
-  StorageWatcherOptions options{.broker = config_.broker, .state_directory = config_.state};
+  auto keys = broker_keys(config_);
+  if (!keys) return keys.error();
+  StorageWatcherOptions options{
+      .broker = config_.broker, .state_directory = config_.state, .curve = *std::move(keys)};
   for (auto& [name, bucket] : buckets) {
     bucket.name = name;
     options.buckets.push_back(std::move(bucket));

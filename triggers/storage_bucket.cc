@@ -18,10 +18,11 @@ constexpr Duration kAwayPeriod = 1s;
 constexpr Duration kWritePause = 1s;
 constexpr Duration kForever = 24h * 365;  // what is published is never given up
 
-client::ClientOptions client_options(const std::string& broker, const std::string& name,
-                                     const StorageLedger& ledger) {
+client::ClientOptions client_options(const StorageBucket::Surroundings& surroundings,
+                                     const std::string& name, const StorageLedger& ledger) {
   client::ClientOptions options;
-  options.broker = broker;
+  options.broker = surroundings.broker;
+  options.curve = surroundings.curve;
   options.publish.timeout = kForever;
   options.connect_timeout = kForever;
   options.name = name;
@@ -298,8 +299,8 @@ void StorageBucket::arm_timer(const Now& now) {
 Result<void> StorageBucket::open_client() {
   const auto& batch = core_.ledger().in_flight();
   client_name_ = batch ? batch->publisher : core_.ledger().publisher();
-  auto opened = client::Client::open(
-      loop_, zmq_, client_options(surroundings_.broker, client_name_, core_.ledger()));
+  auto opened = client::Client::open(loop_, zmq_,
+                                     client_options(surroundings_, client_name_, core_.ledger()));
   if (!opened) return opened.error();
   client_ = *std::move(opened);
   return {};

@@ -63,6 +63,7 @@ class StorageBucket {
     std::string state_directory;
     Failpoint failpoint;
     std::function<bool()> loses_news;  // for tests: news is thrown away, as when the queue is full
+    std::shared_ptr<const CurveClient> curve;  // of curve_client()
   };
   // kRetryLater if another process keeps this bucket, kFatal if its ledger cannot be used.
   static Result<std::unique_ptr<StorageBucket>> open(Loop& loop, ZmqContext& zmq,

@@ -64,7 +64,8 @@ Result<std::unique_ptr<StorageWatcher>> StorageWatcher::open(Loop& loop, ZmqCont
     return fatal(fmt::format("making {}: {}", options.state_directory, error.message()));
   }
   const StorageBucket::Surroundings surroundings{options.broker, options.state_directory,
-                                                 options.failpoint, options.loses_news};
+                                                 options.failpoint, options.loses_news,
+                                                 options.curve};
   std::unique_ptr<StorageWatcher> watcher(new StorageWatcher);
   for (auto& bucket : options.buckets) {
     auto opened = StorageBucket::open(loop, zmq, std::move(bucket), surroundings);

@@ -20,7 +20,8 @@ struct StorageWatcherOptions {
   std::string state_directory;  // for the ledgers; made if it is not there
   std::vector<StorageBucketOptions> buckets;
   Failpoint failpoint = {};
-  std::function<bool()> loses_news = {};  // for tests, see StorageBucket::Surroundings
+  std::function<bool()> loses_news = {};          // for tests, see StorageBucket::Surroundings
+  std::shared_ptr<const CurveClient> curve = {};  // for a broker elsewhere
 };
 
 class StorageWatcher {

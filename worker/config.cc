@@ -22,7 +22,11 @@ ConfigSpec config_spec(Config& c) {
   spec.text("worker", "name", &c.name, "",
             "Unique among the broker's workers; empty = host name and process id.");
   spec.text("worker", "broker", &c.broker, "ipc:///run/fanfare/broker.ipc",
-            "The broker's endpoint: ipc:///path or tcp://127.0.0.1:port.");
+            "The broker's endpoint: ipc:///path, or tcp://host:port, which takes the next two.");
+  spec.text("worker", "broker_key", &c.broker_key, "",
+            "The public key of a broker elsewhere, or a file with it.");
+  spec.text("worker", "curve_secret_key_file", &c.curve_secret_key_file, "",
+            "File with this worker's secret key, made by `ops/keys add NAME --role worker`.");
   spec.text(
       "worker", "redis", &c.redis, "unix:///run/fanfare/redis.sock",
       "The Redis that results are committed to: unix:///path or redis://host:port. \"broker\": by\n"
@@ -122,15 +126,11 @@ Result<CoreOptions> core_options(Config& config) {
   return options;
 }
 
-Result<void> check_broker_endpoint(const std::string& endpoint) {
-  const std::string_view text = endpoint;
-  if (text.starts_with("ipc://") || text.starts_with("tcp://127.") ||
-      text.starts_with("tcp://localhost:") || text.starts_with("tcp://[::1]:")) {
-    return {};
-  }
-  return reject(fmt::format(
-      "[worker] broker '{}' is beyond this machine; use ipc:///path or tcp://127.0.0.1:port",
-      endpoint));
+Result<std::shared_ptr<const CurveClient>> broker_keys(const Config& config) {
+  return curve_client({.endpoint = config.broker,
+                       .broker_key = config.broker_key,
+                       .secret_key_file = config.curve_secret_key_file},
+                      "[worker]");
 }
 
 Result<RunAs> find_user(const std::string& user) {

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/config.h"
+#include "base/zmq_curve.h"
 #include "worker/core.h"
 
 namespace fanfare::worker {
@@ -16,8 +18,10 @@ namespace fanfare::worker {
 inline constexpr std::string_view kByBroker = "broker";
 
 struct Config {
-  std::string name;         // unique per broker; default: host name and process id
-  std::string broker;       // the broker's endpoint
+  std::string name;        // unique per broker; default: host name and process id
+  std::string broker;      // the broker's endpoint
+  std::string broker_key;  // its public key, or a file with it; for a broker elsewhere
+  std::string curve_secret_key_file;
   std::string redis;        // unix:///path, redis://host:port, or kByBroker
   std::string cache_dir;    // packages of functions, unpacked, by digest
   std::string instance;     // path of fanfare-instance; default: beside this program
@@ -45,8 +49,8 @@ ConfigSpec config_spec(Config& config);
 // What the core is told. Fills in what depends on this machine: name, slots, fanfare-instance.
 Result<CoreOptions> core_options(Config& config);
 
-// ipc and loopback only.
-Result<void> check_broker_endpoint(const std::string& endpoint);
+// The keys that connecting to the broker takes; kReject if it wants some and has none.
+Result<std::shared_ptr<const CurveClient>> broker_keys(const Config& config);
 
 struct RunAs {
   std::uint32_t uid = 0, gid = 0;  // 0: stay what the worker is

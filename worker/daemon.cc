@@ -22,7 +22,11 @@ int run_daemon(int argc, char** argv, const std::function<void(Config&)>& adjust
       .program = "fanfare-worker",
       .purpose = "runs functions in processes of their own and commits their results",
       .version = FANFARE_VERSION,
-      .other_sections = {"broker", "triggers", "autoscaler"}};
+      .other_sections = {"broker", "triggers", "autoscaler"},
+      .also_check = [&config]() -> Result<void> {
+        const auto keys = broker_keys(config);
+        return keys ? Result<void>{} : keys.error();
+      }};
   if (const auto code = load_daemon_config(about, spec, argc, argv)) return *code;
   if (auto logging = init_logging({.program = about.program,
                                    .format = config.log_format,

@@ -31,7 +31,8 @@ CoreOptions::Reports reports_of(const Config& config) {
 }  // namespace
 
 Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, Config config) {
-  if (auto fine = check_broker_endpoint(config.broker); !fine) return fine.error();
+  auto keys = broker_keys(config);
+  if (!keys) return keys.error();
   auto options = core_options(config);
   if (!options) return options.error();
   std::optional<RedisOptions> redis;
@@ -42,8 +43,8 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, Config config) {
   }
   auto run_as = find_user(config.run_as);
   if (!run_as) return run_as.error();
-  std::unique_ptr<Shell> shell(
-      new Shell(loop, std::move(config), *std::move(options), std::move(redis), *run_as));
+  std::unique_ptr<Shell> shell(new Shell(loop, std::move(config), *std::move(options),
+                                         std::move(redis), *run_as, *std::move(keys)));
   if (auto prepared = shell->packages_->prepare(); !prepared) return prepared.error();
   if (auto connected = shell->socket_->connect(shell->config_.broker); !connected) {
     return connected.error();
@@ -52,40 +53,49 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, Config config) {
 }
 
 Shell::Shell(Loop& loop, Config config, CoreOptions options, std::optional<RedisOptions> redis,
-             RunAs run_as)
+             RunAs run_as, std::shared_ptr<const CurveClient> keys)
     : loop_(loop),
       config_(std::move(config)),
+      keys_(std::move(keys)),
       tick_(loop, [] {}),  // the turn it makes is all that is needed
       housekeeping_(loop,
                     [this] {
                       processes_->housekeeping();
                       say_unreachable();
+                      say_fenced();
                     }),
       started_at_(loop.now().steady),
       idle_memory_(loop, [this] { return work_done(); }) {
   redis ? reach_redis(*redis) : reach_redis_by_broker();
+  ZmqOptions to_broker = options_to(config_.broker, keys_);
+  to_broker.message_bytes_max = static_cast<std::int64_t>(protocol::kMessageBytesMax);
   socket_ = std::make_unique<ZmqSocket>(
-      loop_, context_,
-      ZmqOptions{.kind = ZmqKind::kDealer,
-                 .message_bytes_max = static_cast<std::int64_t>(protocol::kMessageBytesMax)},
-      ZmqSocket::Handlers{.on_message =
-                              [this](const PeerId&, std::string_view frame) {
-                                if (relay_ && relay_->on_frame(frame, loop_.now().steady)) return;
-                                core_->on_frame(frame, loop_.now());
-                              },
-                          .on_connected =
-                              [this] {
-                                outbox_.clear();  // of the connection before
-                                core_->on_connected(loop_.now());
-                              },
-                          .on_disconnected =
-                              [this] {
-                                outbox_.clear();
-                                core_->on_disconnected(loop_.now());
-                                if (relay_) relay_->on_session(0, {});
-                              },
-                          .on_writable = [this] { write_outbox(); },
-                          .on_malformed = [this](const PeerId&) { core_->on_not_one_frame(); }});
+      loop_, context_, to_broker,
+      ZmqSocket::Handlers{
+          .on_message =
+              [this](const PeerId&, std::string_view frame) {
+                if (relay_ && relay_->on_frame(frame, loop_.now().steady)) return;
+                core_->on_frame(frame, loop_.now());
+              },
+          .on_connected =
+              [this] {
+                outbox_.clear();  // of the connection before
+                core_->on_connected(loop_.now());
+              },
+          .on_disconnected =
+              [this] {
+                outbox_.clear();
+                core_->on_disconnected(loop_.now());
+                if (relay_) relay_->on_session(0, {});
+              },
+          .on_writable = [this] { write_outbox(); },
+          .on_malformed = [this](const PeerId&) { core_->on_not_one_frame(); },
+          .on_refused =
+              [this](ConnectRefusal why) {
+                const std::string line = explain(why, config_.broker, keys_.get());
+                if (line.empty() || !refusal_log_.allow(loop_.now().steady)) return;
+                spdlog::warn("{}; trying again", line);
+              }});
   Effects& effects = *this;
   core_ = std::make_unique<Core>(std::move(options), effects, loop_.now());
   core_->want_reports(reports_of(config_));
@@ -183,6 +193,14 @@ void Shell::say_unreachable() {
   if (core_->joined() || core_->draining() || now.steady - started_at_ < 2s) return;
   if (!broker_log_.allow(now.steady)) return;
   spdlog::warn("no answer from a broker at {}; is it running? trying again", config_.broker);
+}
+
+// As when this worker was cut off beyond its lease. Nothing is wrong with it, or with the results.
+void Shell::say_fenced() {
+  const std::uint64_t fenced = core_->counters().commits_fenced;
+  if (fenced == fenced_said_) return;
+  spdlog::info("{} results came too late: other attempts had ended their deliveries",
+               fenced - std::exchange(fenced_said_, fenced));
 }
 
 // ---- effects ----

@@ -43,7 +43,7 @@ class Shell : private Effects {
  private:
   // Without `redis`: through the broker.
   Shell(Loop& loop, Config config, CoreOptions options, std::optional<RedisOptions> redis,
-        RunAs run_as);
+        RunAs run_as, std::shared_ptr<const CurveClient> keys);
   void reach_redis(const RedisOptions& redis);
   void reach_redis_by_broker();
 
@@ -76,9 +76,11 @@ class Shell : private Effects {
   void write_outbox();
   void zygote_failed(ZygoteId zygote, const Error& error);
   void say_unreachable();
+  void say_fenced();
 
   Loop& loop_;
   Config config_;
+  std::shared_ptr<const CurveClient> keys_;  // to the broker; none on its machine
   ServiceManager service_;
   ZmqContext context_;
   std::unique_ptr<ZmqSocket> socket_;
@@ -97,7 +99,8 @@ class Shell : private Effects {
   int stop_signals_ = 0;
   bool was_joined_ = false;
   bool said_stopped_ = false;
-  LogThrottle broker_log_, redis_log_, warn_log_{std::chrono::seconds{1}};
+  std::uint64_t fenced_said_ = 0;
+  LogThrottle broker_log_, refusal_log_, redis_log_, warn_log_{std::chrono::seconds{1}};
 };
 
 }  // namespace fanfare::worker

@@ -360,10 +360,15 @@ TEST(WorkerConfig, TheSampleLoadsToTheDefaults) {
   EXPECT_EQ(defaults.broker, sampled.broker);
 }
 
-TEST(WorkerConfig, RefusesABrokerBeyondThisMachine) {
-  EXPECT_TRUE(check_broker_endpoint("ipc:///run/b.ipc"));
-  EXPECT_TRUE(check_broker_endpoint("tcp://127.0.0.1:7400"));
-  EXPECT_FALSE(check_broker_endpoint("tcp://10.0.0.1:7400"));
+TEST(WorkerConfig, RefusesABrokerBeyondThisMachineWithoutKeys) {
+  const auto works_for = [](const std::string& broker) {
+    Config config;
+    config.broker = broker;
+    return broker_keys(config).has_value();
+  };
+  EXPECT_TRUE(works_for("ipc:///run/b.ipc"));
+  EXPECT_TRUE(works_for("tcp://127.0.0.1:7400"));
+  EXPECT_FALSE(works_for("tcp://10.0.0.1:7400"));
 }
 
 TEST(WorkerConfig, RefusesAUserThatDoesNotExist) {
