@@ -98,9 +98,9 @@ Result<void> BenchInstallation::start_temporary(const std::string& durability) {
 }
 
 Result<void> BenchInstallation::connect(const Address& address) {
-  auto endpoint = broker_endpoint(address);
-  if (!endpoint) return endpoint.error();
-  broker_ = *endpoint;
+  auto options = client_options(address);
+  if (!options) return options.error();
+  broker_ = *std::move(options);
   auto client = connect_broker(address);
   if (!client) return client.error();
   client_ = *std::move(client);

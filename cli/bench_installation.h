@@ -29,7 +29,8 @@ class BenchInstallation {
   BenchInstallation(const BenchInstallation&) = delete;
   BenchInstallation& operator=(const BenchInstallation&) = delete;
 
-  const std::string& broker() const { return broker_; }
+  // For clients of one's own.
+  const client::ClientOptions& broker() const { return broker_; }
   const std::string& durability() const { return durability_; }
   client::BlockingClient& client() { return *client_; }
   RedisSync& redis() { return *redis_; }
@@ -53,7 +54,8 @@ class BenchInstallation {
   Loop loop_;
   std::string temporary_;  // its directory; empty if the installation was named
   std::unique_ptr<Child> up_;
-  std::string broker_, durability_;
+  client::ClientOptions broker_;
+  std::string durability_;
   std::unique_ptr<client::BlockingClient> client_;
   std::unique_ptr<RedisSync> redis_;
   std::vector<std::string> deployed_;  // functions' names

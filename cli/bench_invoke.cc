@@ -42,7 +42,7 @@ Result<BenchRun> measure_invoke(BenchInstallation& bench, const BenchCommand& co
   if (command.from_function) return measure_from_function(bench, command);
   Loop loop;
   ZmqContext zmq;
-  auto client = client::Client::open(loop, zmq, {.broker = bench.broker()});
+  auto client = client::Client::open(loop, zmq, bench.broker());
   if (!client) return client.error();
   protocol::Event event;
   event.source = "/bench";

@@ -15,7 +15,7 @@ struct Sent {
 Result<std::vector<Sent>> publish_steadily(BenchInstallation& bench, const BenchCommand& command) {
   Loop loop;
   ZmqContext zmq;
-  auto client = client::Client::open(loop, zmq, {.broker = bench.broker()});
+  auto client = client::Client::open(loop, zmq, bench.broker());
   if (!client) return client.error();
   loop.run_until([&] { return (*client)->connected(); }, 5s);
 

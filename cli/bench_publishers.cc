@@ -32,9 +32,9 @@ struct BenchPublishers::Share {
   }
 };
 
-BenchPublishers::BenchPublishers(const std::string& broker, std::string packed,
+BenchPublishers::BenchPublishers(client::ClientOptions broker, std::string packed,
                                  const BenchCommand& command)
-    : broker_(broker), packed_(std::move(packed)) {
+    : broker_(std::move(broker)), packed_(std::move(packed)) {
   for (std::uint64_t i = 0; i < command.publishers; ++i) {
     shares_.push_back(std::make_unique<Share>());
     shares_[i]->events =
@@ -66,7 +66,7 @@ void BenchPublishers::publish(Share& share) const {
       ++share.sent;
     }
   });
-  auto opened = client::Client::open(loop, zmq, {.broker = broker_});
+  auto opened = client::Client::open(loop, zmq, broker_);
   if (!opened) {
     share.error = opened.error();
     return;

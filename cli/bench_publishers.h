@@ -10,13 +10,14 @@
 
 #include "base/result.h"
 #include "cli/verbs.h"
+#include "client/client.h"
 
 namespace fanfare::cli {
 
 class BenchPublishers {
  public:
   // Starts at once: command.events of them, all the same packed event, over command.publishers.
-  BenchPublishers(const std::string& broker, std::string packed, const BenchCommand& command);
+  BenchPublishers(client::ClientOptions broker, std::string packed, const BenchCommand& command);
   ~BenchPublishers();
   BenchPublishers(const BenchPublishers&) = delete;
   BenchPublishers& operator=(const BenchPublishers&) = delete;
@@ -32,7 +33,8 @@ class BenchPublishers {
   struct Share;
   void publish(Share& share) const;
 
-  std::string broker_, packed_;
+  client::ClientOptions broker_;
+  std::string packed_;
   std::vector<std::unique_ptr<Share>> shares_;
   std::vector<std::thread> threads_;
 };

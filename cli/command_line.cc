@@ -14,6 +14,7 @@
 #include "cli/autoscale_verbs.h"
 #include "cli/event_flags.h"
 #include "cli/explain.h"
+#include "cli/key_verbs.h"
 #include "cli/operator_verbs.h"
 #include "cli/schedule_verbs.h"
 #include "cli/self_description.h"
@@ -504,6 +505,9 @@ void add_common_flags(CLI::App& app, Parsed& parsed) {
       "Directory of a local installation (FANFARE_DATA, else ./fanfare-data if it is there, else "
       "the services of this machine)");
   app.add_option("--broker", address.broker, "A broker elsewhere: ipc:///path or tcp://host:port");
+  app.add_option("--broker-key", address.broker_key,
+                 "Its public key, or a file with it; for a broker of another machine");
+  app.add_option("--key-file", address.key_file, "File with your secret key, likewise");
   app.add_option("--redis", address.redis, "A Redis elsewhere: unix:///path or redis://host:port");
   app.add_option("--output", parsed.output, "table or json")
       ->check(CLI::IsMember({"table", "json"}))
@@ -549,6 +553,7 @@ int run_command_line(int argc, char** argv) {
   add_webhook_verbs(app, parsed.run);
   add_topic_verbs(app, parsed.run);
   add_autoscale_verbs(app, parsed.run);
+  add_key_verbs(app, parsed.run);
   add_self_description(app, parsed);
   let_fall_through(app);
 

@@ -15,6 +15,8 @@
 #include <system_error>
 #include <thread>
 
+#include "cli/client_settings.h"
+
 namespace fanfare::cli {
 namespace {
 
@@ -106,28 +108,44 @@ Result<Installation> find_installation(const Address& address, const SystemPlace
   return find_own_installation(address);
 }
 
-Result<std::string> broker_endpoint(const Address& address) {
-  if (!address.broker.empty()) return address.broker;
-  const auto installation = find_installation(address);
-  if (!installation) return installation.error();
-  return installation->broker_endpoint();
+Result<client::ClientOptions> client_options(const Address& given) {
+  const auto address = with_client_settings(given);
+  if (!address) return address.error();
+  client::ClientOptions options;
+  options.broker = address->broker;
+  if (options.broker.empty()) {
+    const auto installation = find_installation(*address);
+    if (!installation) return installation.error();
+    options.broker = installation->broker_endpoint();
+  }
+  auto keys = curve_client({.endpoint = options.broker,
+                            .broker_key = address->broker_key,
+                            .secret_key_file = address->key_file},
+                           "[client]");
+  if (!keys) {
+    return reject(keys.error().message +
+                  ". Name them with --broker-key and --key-file, or in client.toml");
+  }
+  options.curve = *std::move(keys);
+  return options;
 }
 
 Result<std::unique_ptr<client::BlockingClient>> connect_broker(const Address& address) {
-  const auto endpoint = broker_endpoint(address);
-  if (!endpoint) return endpoint.error();
+  auto options = client_options(address);
+  if (!options) return options.error();
   constexpr std::string_view kIpc = "ipc://";
-  if (endpoint->starts_with(kIpc)) {
-    if (auto probed = probe_patiently(endpoint->substr(kIpc.size()), "broker"); !probed) {
+  if (options->broker.starts_with(kIpc)) {
+    if (auto probed = probe_patiently(options->broker.substr(kIpc.size()), "broker"); !probed) {
       return explained(probed.error(), address, !address.broker.empty());
     }
   }
-  client::ClientOptions options;
-  options.broker = *endpoint;
-  return client::BlockingClient::open(std::move(options));
+  return client::BlockingClient::open(*std::move(options));
 }
 
-Result<std::string> redis_url(const Address& address) {
+Result<std::string> redis_url(const Address& given) {
+  const auto completed = with_client_settings(given);
+  if (!completed) return completed.error();
+  const Address& address = *completed;
   if (!address.redis.empty()) return address.redis;
   const auto installation = find_installation(address);
   if (!installation) return installation.error();

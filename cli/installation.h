@@ -37,9 +37,10 @@ struct Installation {
   std::string gateway_url_file() const { return run_dir() + "/gateway.url"; }  // if it has one
 };
 
-// What --data, --broker and --redis name; empty = not given.
+// What --data, --broker, --redis, --broker-key and --key-file name; empty = not given.
 struct Address {
   std::string data, broker, redis;
+  std::string broker_key = {}, key_file = {};  // for a broker elsewhere
 };
 
 // Begins what errors say to do about the services, on a line of its own.
@@ -62,7 +63,8 @@ bool names_installation(const Address& address);
 
 // Connected or able to connect; kReconnect, saying where, when nobody listens there.
 Result<std::unique_ptr<client::BlockingClient>> connect_broker(const Address& address);
-Result<std::string> broker_endpoint(const Address& address);
+// The same as options for clients of one's own.
+Result<client::ClientOptions> client_options(const Address& address);
 Result<RedisSync> connect_redis(const Address& address);
 Result<std::string> redis_url(const Address& address);
 

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdint>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -87,6 +89,21 @@ std::string running_lines(const ordered_json& rows) {
   return lines;
 }
 
+// What other machines' peers were refused; empty if nothing was.
+std::string remote_line(const ordered_json& broker) {
+  std::string refused;
+  std::map<std::string, std::uint64_t> by_reason;
+  if (const auto at = broker.find("connections_refused"); at != broker.end()) at->get_to(by_reason);
+  for (const auto& [reason, count] : by_reason) {
+    if (count > 0) refused += fmt::format("{}{} {}", refused.empty() ? "" : ", ", count, reason);
+  }
+  const double not_allowed = number(broker, "frames_not_allowed");
+  if (refused.empty() && not_allowed == 0 && number(broker, "remote_connections") == 0) return {};
+  return fmt::format("remote   {:.0f} connections; refused: {}; messages not allowed: {:.0f}\n",
+                     number(broker, "remote_connections"), refused.empty() ? "none" : refused,
+                     not_allowed);
+}
+
 std::string format_status(const ordered_json& status, bool colour) {
   const auto& broker = status["broker"];
   const auto& redis = status["redis"];
@@ -94,6 +111,7 @@ std::string format_status(const ordered_json& status, bool colour) {
       fmt::format("broker   {}, durability {}, epoch {}; {:.0f}/s accepted, {:.0f}/s done\n",
                   text(broker, "state"), text(broker, "durability"), text(broker, "epoch"),
                   number(broker, "accepted_per_s"), number(broker, "done_per_s"));
+  out += remote_line(broker);
   out += redis.value("up", false)
              ? fmt::format("redis    {} at {}, appendfsync {}, {:.1f} MB\n", text(redis, "version"),
                            text(redis, "url"), text(redis, "appendfsync"),
