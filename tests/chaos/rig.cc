@@ -78,8 +78,9 @@ Rig::Rig(RigOptions options)
   }
   add("broker", {FANFARE_BINARY_DIR "/tests/chaos_broker"}, settings_of_broker(endpoint()));
   for (std::size_t i = 0; i < options_.workers; ++i) {
-    add(fmt::format("worker-{}", i), {FANFARE_BINARY_DIR "/tests/chaos_worker"},
-        settings_of_worker(i));
+    Member& worker = add(fmt::format("worker-{}", i), {FANFARE_BINARY_DIR "/tests/chaos_worker"},
+                         settings_of_worker(i));
+    if (options_.adjust_worker) options_.adjust_worker(i, worker);
   }
   client::ClientOptions client;
   client.broker = endpoint();

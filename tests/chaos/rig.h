@@ -36,6 +36,8 @@ namespace fanfare::chaos {
 
 using Variables = std::vector<std::pair<std::string, std::string>>;
 
+class Member;
+
 struct RigOptions {
   std::string durability = "fsync";
   test::RedisServerOptions redis;
@@ -53,6 +55,8 @@ struct RigOptions {
   bool proxy_broker = false;  // each worker reaches the broker through a broker_link()
   bool read_file = true;      // the append-only file, into the history
   std::string redis_dir;      // where Redis keeps its file; empty: in a directory of its own
+  // Sees each worker before its first start.
+  std::function<void(std::size_t number, Member& worker)> adjust_worker;
 };
 
 // One broker or worker: a place in the system, which successive processes fill.

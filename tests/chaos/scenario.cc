@@ -35,6 +35,7 @@ std::vector<Scenario> scenarios() {
       restart(),
       tokens(),
       everything(),
+      network_cut(),
   };
   // clang-format on
 }
@@ -48,6 +49,11 @@ std::vector<Elsewhere> elsewhere() {
       {8, "errors within a function of Redis",
        "an error at each call to Redis of each function of the library, in turn",
        "`store_redis_tests` (store/fault_test.cc); its own controls are the tests `FaultsControl`"},
+      {28, "impostors",
+       "connections that speak no ZeroMQ, dally, have no key, another one, or one that is not "
+       "allowed (any more); messages that a key's role does not allow; another worker's name",
+       "`base_tests` (base/zmq_curve_test.cc) and `broker_shell_tests` "
+       "(broker/remote_door_test.cc)"},
   };
 }
 

@@ -101,5 +101,6 @@ Scenario exhaustion();    // 38
 Scenario restart();       // 41
 Scenario tokens();        // 42
 Scenario everything();    // 43
+Scenario network_cut();   // 44
 
 }  // namespace fanfare::chaos
