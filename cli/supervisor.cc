@@ -82,7 +82,8 @@ std::vector<std::string> redis_command(const Installation& installation,
           "--maxmemory-policy", "noeviction",
           // Rewriting forks: seldom, and not while the journal is small.
           "--auto-aof-rewrite-min-size", "512mb", "--latency-tracking", "no", "--daemonize", "no",
-          "--loglevel", "notice"};
+          // Backups ask for a snapshot as a replica does, and need not wait for others.
+          "--repl-diskless-sync-delay", "0", "--loglevel", "notice"};
 }
 
 Supervisor::Supervisor(const Common& common, const UpCommand& command)
