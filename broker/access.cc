@@ -35,6 +35,15 @@ template <>
 constexpr std::uint8_t kSenders<protocol::Heartbeat> = kWorkers;
 template <>
 constexpr std::uint8_t kSenders<protocol::Bye> = kWorkers;
+// Of workers that have no way to Redis of their own.
+template <>
+constexpr std::uint8_t kSenders<protocol::Commit> = kWorkers;
+template <>
+constexpr std::uint8_t kSenders<protocol::ReadRows> = kWorkers;
+template <>
+constexpr std::uint8_t kSenders<protocol::TellUsage> = kWorkers;
+template <>
+constexpr std::uint8_t kSenders<protocol::FetchPackage> = kWorkers;
 // What only a broker sends.
 template <>
 constexpr std::uint8_t kSenders<protocol::Published> = kNobody;
@@ -60,6 +69,14 @@ template <>
 constexpr std::uint8_t kSenders<protocol::Cancel> = kNobody;
 template <>
 constexpr std::uint8_t kSenders<protocol::Quiet> = kNobody;
+template <>
+constexpr std::uint8_t kSenders<protocol::Committed> = kNobody;
+template <>
+constexpr std::uint8_t kSenders<protocol::RowsRead> = kNobody;
+template <>
+constexpr std::uint8_t kSenders<protocol::UsageTold> = kNobody;
+template <>
+constexpr std::uint8_t kSenders<protocol::PackagePart> = kNobody;
 
 using Table = std::array<std::uint8_t, 256>;
 

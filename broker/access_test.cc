@@ -24,7 +24,9 @@ TEST(Access, EachMessageHasItsRoles) {
   EXPECT_EQ(who_sends<protocol::Admin>(), "operator");
   for (const std::uint8_t kind :
        {kKind<protocol::Hello>.number, kKind<protocol::Credit>.number, kKind<protocol::Done>.number,
-        kKind<protocol::Heartbeat>.number, kKind<protocol::Bye>.number}) {
+        kKind<protocol::Heartbeat>.number, kKind<protocol::Bye>.number,
+        kKind<protocol::Commit>.number, kKind<protocol::ReadRows>.number,
+        kKind<protocol::TellUsage>.number, kKind<protocol::FetchPackage>.number}) {
     EXPECT_EQ(to_string(roles_for(kind)), "worker") << int{kind};
   }
 }
@@ -32,6 +34,8 @@ TEST(Access, EachMessageHasItsRoles) {
 TEST(Access, WhatOnlyABrokerSendsAndWhatIsUnknownNobodyMay) {
   EXPECT_EQ(who_sends<protocol::Deliver>(), "");
   EXPECT_EQ(who_sends<protocol::Published>(), "");
+  EXPECT_EQ(who_sends<protocol::Committed>(), "");
+  EXPECT_EQ(who_sends<protocol::PackagePart>(), "");
   EXPECT_TRUE(roles_for(0).empty());
   EXPECT_TRUE(roles_for(255).empty());
 }
