@@ -17,7 +17,8 @@ namespace {
 
 constexpr std::array kRoles{Role::kWorker, Role::kPublisher, Role::kOperator};
 
-// The words of a line, up to one that is "#".
+// The words of a line, up to one that begins a comment. No key does: in Z85 a group of five
+// characters that begins with "#" would be over 32 bits.
 std::vector<std::string_view> words_of(std::string_view line) {
   constexpr std::string_view kBlank = " \t\r";
   std::vector<std::string_view> words;
@@ -26,7 +27,7 @@ std::vector<std::string_view> words_of(std::string_view line) {
     if (begin == line.npos) return words;
     line.remove_prefix(begin);
     const std::string_view word = line.substr(0, line.find_first_of(kBlank));
-    if (word == "#") return words;
+    if (word.starts_with('#')) return words;
     words.push_back(word);
     line.remove_prefix(word.size());
   }
@@ -82,7 +83,7 @@ Result<AllowList> AllowList::parse(std::string_view text, const std::string& fil
     const auto words = words_of(line);
     if (words.empty()) continue;
     if (words.size() != 3) {
-      return failed("a line is KEY ROLES NAME, and what follows a `#` between blanks is left out");
+      return failed("a line is KEY ROLES NAME; from a word that begins with # on it is left out");
     }
     const auto key = PublicKey::parse(words[0]);
     if (!key) return failed(key.error().message);

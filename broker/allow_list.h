@@ -6,8 +6,8 @@
 //   Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID worker             web-3
 //   rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7 publisher,operator laptop-of-ada
 //
-// From a word that is "#" on, a line is a comment; a key may itself begin with that character. A
-// list is taken whole or not at all. Pure.
+// From a word that begins with "#" on, a line is a comment; no key begins so. A list is taken whole
+// or not at all. Pure.
 #pragma once
 
 #include <cstdint>

@@ -8,9 +8,9 @@ namespace {
 
 using testing::HasSubstr;
 
-// The second begins as a comment might.
+// Such characters as that of comments are within keys, too.
 constexpr const char* kKey = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID";
-constexpr const char* kOther = "#ww==b9S5u*W0n9cFX@YyU2y?z4{)zx@>uf{ZWr4";
+constexpr const char* kOther = "b#8@yWs.u(3Qp-pNqN7k+u1M#HD+hy]#g4N2ZN%L";
 
 std::string message(const std::string& text) {
   const auto list = AllowList::parse(text, "allowed_keys");
@@ -19,7 +19,7 @@ std::string message(const std::string& text) {
 
 TEST(AllowList, KnowsWhoMayDoWhat) {
   const std::string text = std::string("# who may come in\n\n") + kKey + " worker web-3\n\t" +
-                           kOther + "  publisher,operator  laptop # Ada's\r\n";
+                           kOther + "  publisher,operator  laptop #Ada's\r\n";
   const auto list = AllowList::parse(text, "allowed_keys");
   ASSERT_TRUE(list) << list.error().message;
   EXPECT_EQ(list->size(), 2u);
@@ -45,7 +45,7 @@ TEST(AllowList, SaysWhatIsWrongAndWhere) {
   EXPECT_THAT(message("\n" + key + " worker\n"), HasSubstr("allowed_keys:2: a line is KEY ROLES"));
   EXPECT_THAT(message(key + " worker a b\n"), HasSubstr("a line is KEY ROLES"));
   EXPECT_THAT(message("short worker a\n"), HasSubstr("allowed_keys:1: a key has 40 characters"));
-  EXPECT_THAT(message("#a comment here\n"), HasSubstr("40 characters"));
+  EXPECT_EQ(message("#a comment here\n"), "a list");
   EXPECT_THAT(message(key + " root a\n"), HasSubstr("'root' is no role"));
   EXPECT_THAT(message(key + " worker,, a\n"), HasSubstr("'' is no role"));
   EXPECT_THAT(message(key + " worker a/b\n"), HasSubstr("'a/b' is no name"));
