@@ -198,7 +198,8 @@ Scenario network_cut() {
               "the link of a worker on another host (TCP, CURVE) is down for two leases while it "
               "runs on; its results come late",
           .without = "tokens in what Redis keeps of deliveries",
-          .bites = {Invariant::kOneCommit, Invariant::kFencing, Invariant::kConservation},
+          .bites = {Invariant::kNoLoss, Invariant::kOneCommit, Invariant::kFencing,
+                    Invariant::kConservation},
           .run = run_network_cut};
 }
 
