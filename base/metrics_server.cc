@@ -8,6 +8,7 @@
 #include <boost/beast/http.hpp>
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include "base/loop_asio.h"
 
@@ -139,7 +140,9 @@ Result<std::unique_ptr<MetricsServer>> MetricsServer::start(Loop& loop, const st
   if (!error) impl->acceptor.listen(16, error);
   if (error) return fail(error.message());
   impl->accept();
-  return std::unique_ptr<MetricsServer>(new MetricsServer(std::move(impl)));
+  std::unique_ptr<MetricsServer> server(new MetricsServer(std::move(impl)));
+  spdlog::info("metrics on http://{}:{}/metrics", address.substr(0, colon), server->port());
+  return server;
 }
 
 }  // namespace fanfare
