@@ -16,15 +16,26 @@ Duration panic_window_of(const ScalerOptions& options) {
                                              options.panic_window)};
 }
 
-// Why the wish is not what the averages ask for; nothing if it is.
-std::string limited_by(double wanted, std::uint32_t desired, const ScalerOptions& options,
-                       bool held) {
-  if (held) return ", held for now";
-  if (desired == options.max && wanted > options.max)
-    return fmt::format(", {} are the most", options.max);
-  if (desired == options.min && wanted < options.min)
-    return fmt::format(", {} are the least", options.min);
-  if (desired != wanted) return ", not faster";
+Limit limit_of(double wanted, std::uint32_t desired, const ScalerOptions& options, bool held) {
+  if (held) return Limit::kHeld;
+  if (desired == options.max && wanted > options.max) return Limit::kMost;
+  if (desired == options.min && wanted < options.min) return Limit::kLeast;
+  return desired != wanted ? Limit::kRate : Limit::kNone;
+}
+
+std::string in_words(Limit limit, const ScalerOptions& options) {
+  switch (limit) {
+    case Limit::kHeld:
+      return ", held for now";
+    case Limit::kMost:
+      return fmt::format(", {} are the most", options.max);
+    case Limit::kLeast:
+      return fmt::format(", {} are the least", options.min);
+    case Limit::kRate:
+      return ", not faster";
+    case Limit::kNone:
+      break;
+  }
   return "";
 }
 
@@ -106,11 +117,12 @@ Decision Scaler::decide(TimePoint now, const Observation& seen) {
     decision.desired = std::clamp(seen.ready, options_.min, options_.max);
   }
   const bool held = decision.panicking ? desired > wanted : decision.desired > bounded;
-  decision.reason = fmt::format(
-      "{:.1f} deliveries over {}, {:.1f} over {}, {:.4g} a worker: {:.0f} wanted{}{}",
-      decision.stable, format_duration(options_.stable_window), decision.panic,
-      format_duration(panic_window_of(options_)), target, wanted,
-      limited_by(wanted, decision.desired, options_, held), decision.panicking ? " (panic)" : "");
+  decision.limit = limit_of(wanted, decision.desired, options_, held);
+  decision.reason =
+      fmt::format("{:.1f} deliveries over {}, {:.1f} over {}, {:.4g} a worker: {:.0f} wanted{}{}",
+                  decision.stable, format_duration(options_.stable_window), decision.panic,
+                  format_duration(panic_window_of(options_)), target, wanted,
+                  in_words(decision.limit, options_), decision.panicking ? " (panic)" : "");
   return decision;
 }
 

@@ -44,10 +44,20 @@ struct Observation {
   double slots = 0;         // of one worker, as they have told; over 0
 };
 
+// What keeps a decision from being what the averages ask for.
+enum class Limit : std::uint8_t {
+  kNone,
+  kHeld,  // fewer are wanted, and none is taken away for now
+  kMost,  // ScalerOptions::max
+  kLeast,
+  kRate,  // scale_up_rate_max, scale_down_rate_max
+};
+
 struct Decision {
   std::uint32_t desired = 0;     // within min and max
   double stable = 0, panic = 0;  // the averages, deliveries
   bool panicking = false;
+  Limit limit = Limit::kNone;
   std::string reason;  // one sentence for the log and `fanfare autoscale status`
 };
 

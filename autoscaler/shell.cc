@@ -6,6 +6,7 @@
 
 #include "autoscaler/exec_driver.h"
 #include "autoscaler/systemd_driver.h"
+#include "base/daemon_metrics.h"
 
 namespace fanfare::autoscaler {
 namespace {
@@ -45,7 +46,12 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config) {
     auto server = MetricsServer::start(
         loop, config.metrics,
         {.metrics =
-             [self = shell.get()] { return metrics_text(self->metrics_, self->scaler_.options()); },
+             [self = shell.get()] {
+               MetricsText text;
+               tell_daemon(text, "autoscaler", self->client_->connected());
+               tell_scaling(text, self->metrics_, self->scaler_.options());
+               return text.take();
+             },
          .ready = [self = shell.get()] { return self->client_->connected(); }});
     if (!server) return server.error();
     shell->metrics_server_ = *std::move(server);
@@ -95,6 +101,7 @@ void Shell::on_count(const BrokerView& view, const Result<WorkerSet>& workers) {
   metrics_.seen = seen;
   metrics_.workers = *workers;
   metrics_.decision = decision;
+  metrics_.decisions.note(decision, workers->running);
   spdlog::debug("{} workers, {} wanted: {}", workers->running, decision.desired, decision.reason);
   service_.status(fmt::format("{} workers, {} wanted", workers->running, decision.desired));
   if (stopping_) return end_tick();

@@ -218,7 +218,7 @@ struct Core::AnswerHandler {
   void operator()(ForLetters& p) { core.on_letters(p, answer, now); }
   void operator()(ForRedrive& p) { core.on_redriven(p, answer); }
   void operator()(ForPurgeLetters& p) { core.on_letters_purged(p, answer); }
-  void operator()(ForRecall& p) { core.on_recalled(p.peer, p.frame, answer); }
+  void operator()(ForRecall& p) { core.on_recalled(p.peer, p.frame, answer, now); }
   void operator()(ForLookup& p) { core.on_looked_up(p, answer, now); }
   void operator()(ForDeploy& p) { core.on_deployed(p, answer, now); }
   void operator()(ForRemove& p) { core.on_removed(p, answer); }
@@ -230,7 +230,7 @@ struct Core::AnswerHandler {
 
 void Core::on_frame(const Peer& peer, std::string_view frame, Now now) {
   // The one message whose volume matters is read in place.
-  if (protocol::peek_kind(frame) == 1) return on_publish(peer, frame);
+  if (protocol::peek_kind(frame) == 1) return on_publish(peer, frame, now);
 
   auto message = protocol::decode(frame);
   if (!message) return refuse_unreadable(peer, frame, message.error());

@@ -39,6 +39,7 @@
 #include "broker/claim_table.h"
 #include "broker/counters.h"
 #include "broker/function_state.h"
+#include "broker/measures.h"
 #include "broker/package_shelf.h"
 #include "broker/place.h"
 #include "broker/relay_table.h"
@@ -201,6 +202,12 @@ class Core {
 
   std::size_t remote_connections() const { return remote_connections_; }
   const Counters& counters() const { return counters_; }
+  const Measures& measures() const { return measures_; }
+  // Bytes of events that were taken in and are not journaled yet.
+  std::size_t intake_bytes() const {
+    return arrived_bytes_ + incoming_bytes_ + looking_up_bytes_ + appending_bytes_;
+  }
+  std::size_t waits() const { return waiters_.size(); }  // for results
   std::uint32_t epoch() const { return epoch_; }
   const std::map<std::string, std::unique_ptr<FunctionState>>& functions() const {
     return functions_;
@@ -226,6 +233,7 @@ class Core {
     std::size_t unanswered = 0;  // events
     protocol::Published answer;
     std::size_t cut = 0;  // events that were recalled or are in chunks
+    TimePoint arrived;
   };
   // What is not admitted yet of a batch.
   struct Arrived {
@@ -266,6 +274,7 @@ class Core {
     std::size_t bytes = 0;
     std::uint64_t events = 0, unmatched = 0, duplicates = 0;
     std::vector<ClaimKey> claims;
+    TimePoint sent;
     // Of outboxes, not of publishers: where the events lay. Then there are no shares and parts.
     std::vector<std::pair<FunctionState*, protocol::EntryId>> caused;
 
@@ -411,12 +420,13 @@ class Core {
   void touch(FunctionState& function);
 
   // core_publish.cc: from a publisher's batch to journaled deliveries
-  void on_publish(const Peer& peer, std::string_view frame);
+  void on_publish(const Peer& peer, std::string_view frame, Now now);
   bool answer_repeat(const Peer& peer, const protocol::PublishView& publish);
   bool has_gone_on(const protocol::PublishView& publish) const;
-  void on_recalled(const Peer& peer, std::string_view frame, Result<store::Answer>& answer);
+  void on_recalled(const Peer& peer, std::string_view frame, Result<store::Answer>& answer,
+                   Now now);
   void take_batch(const Peer& peer, const protocol::PublishView& publish,
-                  protocol::Published so_far);
+                  protocol::Published so_far, Now now);
   void refuse_batch(const Peer& peer, const protocol::PublishView& publish, protocol::Refusal code,
                     const std::string& message);
   bool may_admit() const { return incoming_.size() < kIncomingMax; }
@@ -435,8 +445,9 @@ class Core {
   bool is_memory_only(const Chunk& chunk) const;
   void on_appended(Chunk& chunk, const Result<store::Answer>& answer, Now now);
   void accept_chunk(Chunk& chunk, Now now);
-  void refuse_chunk(Chunk& chunk, const Error& error);
-  void answer_part(BatchId id, std::size_t events, const protocol::Published& part);
+  void refuse_chunk(Chunk& chunk, const Error& error, Now now);
+  void answer_part(BatchId id, std::size_t events, const protocol::Published& part, Now now);
+  void note_journaled(const Chunk& chunk, Now now);
   void remember_answer(const std::string& client, const protocol::Published& answer);
   protocol::EntryId next_entry(Now now);
 
@@ -693,7 +704,8 @@ class Core {
   std::uint32_t epoch_ = 0;
   Counters counters_;
   std::size_t remote_connections_ = 0;  // the shell's
-  RateMeter rate_;                      // of events and of deliveries
+  Measures measures_;
+  RateMeter rate_;  // of events and of deliveries
   std::mt19937_64 random_;
   TimePoint started_at_;
   TimePoint ticked_at_;

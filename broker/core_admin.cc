@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "broker/core_admin.h"
+#include "broker/metrics.h"
 #include "broker/status.h"
 #include "protocol/json_text.h"
 
@@ -107,7 +108,7 @@ void Core::answer_status(const AdminCall& call) {
 }
 
 void Core::answer_metrics(const AdminCall& call) {
-  answer_admin(call, metrics_text(*this));
+  answer_admin(call, metrics_text(*this, call.now));
 }
 
 void Core::answer_functions(const AdminCall& call) {

@@ -23,6 +23,7 @@ void Core::append_delayed(FunctionState& function, const protocol::EventId& id,
 void Core::accept_delayed(const Chunk& chunk) {
   for (const auto& [function, first_due_ms, count] : chunk.delayed) {
     counters_.deliveries_created += count;
+    function->measures.created += count;
     function->counts.accepted += static_cast<std::int64_t>(count);
     function->counts.later += static_cast<std::int64_t>(count);
     function->arriving -= count;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 
 #include "broker/core.h"
 #include "protocol/deliver_view.h"
@@ -18,6 +19,22 @@ constexpr std::size_t kDeliverBytesMax = 512 * 1024;
 bool all_run(const FunctionState& function) {
   const std::size_t most = function.manifest.max_concurrency;
   return most > 0 && function.running() >= most;
+}
+
+// Neighbours were accepted together: those are observed at once.
+void note_queue_time(Histogram& histogram, std::span<const Pending> deliveries,
+                     std::int64_t now_ms) {
+  const auto ready_ms = [](const Pending& one) {
+    return std::max({one.accepted_ms, one.age_from_ms, one.due_ms});
+  };
+  for (auto at = deliveries.begin(); at != deliveries.end();) {
+    const std::int64_t since_ms = ready_ms(*at);
+    const auto end = std::find_if(at, deliveries.end(),
+                                  [&](const Pending& one) { return ready_ms(one) != since_ms; });
+    histogram.observe(std::chrono::milliseconds{now_ms - since_ms},
+                      static_cast<std::uint64_t>(end - at));
+    at = end;
+  }
 }
 
 // For what workers run and this broker has not read: it appears, or its report comes, long before.
@@ -201,6 +218,8 @@ void Core::lend(FunctionState& function, Session& session, std::vector<Pending> 
   CreditLine* line = function.credit_of(session.id);
   line->sent += deliveries.size();
   counters_.deliveries_dispatched += deliveries.size();
+  function.measures.dispatched += deliveries.size();
+  note_queue_time(function.measures.queue_time, deliveries, to_ms(now.wall));
   ++session.delivers_sent;
 
   std::size_t bytes = 0;

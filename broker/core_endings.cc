@@ -246,14 +246,17 @@ void Core::count_as_buried(FunctionState& function, const store::Bury::Item& ite
   switch (item.status) {
     case protocol::Status::kExpired:
       ++counters_.deliveries_expired;
+      ++function.measures.expired;
       ++function.counts.expired;
       break;
     case protocol::Status::kCancelled:
       ++counters_.deliveries_cancelled;
+      ++function.measures.cancelled;
       ++function.counts.cancelled;
       break;
     default:
       ++counters_.deliveries_dead;
+      ++function.measures.dead;
       ++function.counts.dead;
   }
 }

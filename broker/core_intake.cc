@@ -33,7 +33,7 @@ std::uint64_t& refusal_counter(Counters& counters, Refusal code) {
 
 }  // namespace
 
-void Core::on_publish(const Peer& peer, std::string_view frame) {
+void Core::on_publish(const Peer& peer, std::string_view frame, Now now) {
   auto publish = protocol::view_publish(frame);
   if (!publish) return refuse_unreadable(peer, frame, publish.error());
   if (!accepting()) {
@@ -50,7 +50,7 @@ void Core::on_publish(const Peer& peer, std::string_view frame) {
     }
   }
   take_batch(peer, *publish,
-             {.sequence = publish->sequence, .runs = {}, .routes = {}, .errors = {}});
+             {.sequence = publish->sequence, .runs = {}, .routes = {}, .errors = {}}, now);
 }
 
 // A repeated batch that this broker knows: on its way into the journal, or answered lately.
@@ -86,7 +86,8 @@ bool Core::has_gone_on(const protocol::PublishView& publish) const {
   });
 }
 
-void Core::on_recalled(const Peer& peer, std::string_view frame, Result<store::Answer>& answer) {
+void Core::on_recalled(const Peer& peer, std::string_view frame, Result<store::Answer>& answer,
+                       Now now) {
   const auto publish = protocol::view_publish(frame);
   // The publisher may have repeated its batch once more while Redis was asked.
   if (!publish || answer_repeat(peer, *publish)) return;
@@ -104,11 +105,11 @@ void Core::on_recalled(const Peer& peer, std::string_view frame, Result<store::A
     count_refused(Refusal::kUnavailable, publish->packed_events.size());
     return refuse(peer, publish->sequence, Refusal::kUnavailable, so_far.error().message);
   }
-  take_batch(peer, *publish, *std::move(so_far));
+  take_batch(peer, *publish, *std::move(so_far), now);
 }
 
 void Core::take_batch(const Peer& peer, const protocol::PublishView& publish,
-                      protocol::Published so_far) {
+                      protocol::Published so_far, Now now) {
   const std::size_t answered = events_answered(so_far);
   if (answered > 0) ++counters_.batches_repeated;
   const std::size_t events = publish.packed_events.size();
@@ -120,11 +121,9 @@ void Core::take_batch(const Peer& peer, const protocol::PublishView& publish,
     return refuse_batch(peer, publish, Refusal::kTooLarge,
                         fmt::format("{} events in one batch; {} at most", events, kBatchEventsMax));
   }
-  const bool full =
-      arrived_bytes_ + incoming_bytes_ + looking_up_bytes_ + appending_bytes_ + bytes >
-          options_.intake_bytes_max ||
-      (options_.durability == Durability::kMemory &&
-       memory_bytes_ + bytes > options_.memory_queue_bytes_max);
+  const bool full = intake_bytes() + bytes > options_.intake_bytes_max ||
+                    (options_.durability == Durability::kMemory &&
+                     memory_bytes_ + bytes > options_.memory_queue_bytes_max);
   if (full) {
     const char* why = "the broker holds as many events as it may; publish again a little later";
     if (answered == 0) return refuse_batch(peer, publish, Refusal::kQueueFull, why);
@@ -138,6 +137,7 @@ void Core::take_batch(const Peer& peer, const protocol::PublishView& publish,
   batch = {
       peer,    std::string(publish.client), publish.sequence, events - answered, std::move(so_far),
       answered};
+  batch.arrived = now.steady;
   open_batches_[batch.client] = id;
   Arrived& arrived = arrived_.emplace_back();
   arrived.batch = id;

@@ -192,6 +192,7 @@ void Core::cut_caused(Now now) {
     ++republishing_;
     appending_bytes_ += chunk->bytes;
     ++counters_.chunks_appended;
+    chunk->sent = now.steady;
     call(std::move(append), ForRepublish{std::move(chunk)});
   }
 }
@@ -199,6 +200,7 @@ void Core::cut_caused(Now now) {
 void Core::on_republished(Chunk& chunk, const Result<store::Answer>& answer, Now now) {
   --republishing_;
   appending_bytes_ -= chunk.bytes;
+  note_journaled(chunk, now);
   for (const auto& [source, entry] : chunk.caused) source->outbox.in_hand.erase(entry);
   if (answer) {
     counters_.events_caused += chunk.caused.size();

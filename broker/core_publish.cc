@@ -62,12 +62,13 @@ void Core::cut_chunks(Now now) {
     }
     if (!options_.protections.acknowledge_after_journal) {
       for (std::size_t i = 0; i < chunk->parts.size(); ++i) {
-        answer_part(chunk->shares[i].first, chunk->shares[i].second, chunk->parts[i]);
+        answer_part(chunk->shares[i].first, chunk->shares[i].second, chunk->parts[i], now);
       }
     }
     ++appends_in_flight_;
     appending_bytes_ += chunk->bytes;
     ++counters_.chunks_appended;
+    chunk->sent = now.steady;
     call(std::move(append), ForAppend{std::move(chunk)});
   }
 }
@@ -218,6 +219,7 @@ bool Core::is_memory_only(const Chunk& chunk) const {
 void Core::on_appended(Chunk& chunk, const Result<store::Answer>& answer, Now now) {
   --appends_in_flight_;
   appending_bytes_ -= chunk.bytes;
+  note_journaled(chunk, now);
   if (answer) return accept_chunk(chunk, now);
   ++counters_.appends_failed;
   // Redis would not take the repeat of an append whose first answer was lost. Whether the journal
@@ -229,7 +231,12 @@ void Core::on_appended(Chunk& chunk, const Result<store::Answer>& answer, Now no
   for (const auto& one : chunk.delayed) check_readable(*one.function, answer.error());
   // Nor does a broker that was replaced know whether its first try was in time. Its successor has
   // the repeat guard, and publishers that got no answer ask it.
-  if (!ended_) refuse_chunk(chunk, answer.error());
+  if (!ended_) refuse_chunk(chunk, answer.error(), now);
+}
+
+void Core::note_journaled(const Chunk& chunk, Now now) {
+  measures_.journal.observe(now.steady - chunk.sent);
+  measures_.chunk_events.observe(chunk.events + chunk.caused.size());
 }
 
 void Core::accept_chunk(Chunk& chunk, Now now) {
@@ -243,6 +250,7 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
     FunctionState& function = *offer.function;
     const auto count = static_cast<std::int64_t>(offer.deliveries.size());
     counters_.deliveries_created += offer.deliveries.size();
+    function.measures.created += offer.deliveries.size();
     function.counts.accepted += count;
     function.counts.open += count;
     function.arriving -= offer.deliveries.size();
@@ -277,11 +285,11 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
     return;  // answered when it was cut
   }
   for (std::size_t i = 0; i < chunk.parts.size(); ++i) {
-    answer_part(chunk.shares[i].first, chunk.shares[i].second, chunk.parts[i]);
+    answer_part(chunk.shares[i].first, chunk.shares[i].second, chunk.parts[i], now);
   }
 }
 
-void Core::refuse_chunk(Chunk& chunk, const Error& error) {
+void Core::refuse_chunk(Chunk& chunk, const Error& error, Now now) {
   const Refusal code = refusal_after(error);
   count_refused(code, chunk.events + chunk.duplicates);
   release_claims(chunk);
@@ -298,11 +306,11 @@ void Core::refuse_chunk(Chunk& chunk, const Error& error) {
         }
       }
     }
-    answer_part(chunk.shares[i].first, chunk.shares[i].second, part);
+    answer_part(chunk.shares[i].first, chunk.shares[i].second, part, now);
   }
 }
 
-void Core::answer_part(BatchId id, std::size_t events, const protocol::Published& part) {
+void Core::answer_part(BatchId id, std::size_t events, const protocol::Published& part, Now now) {
   const auto at = batches_.find(id);
   if (at == batches_.end()) return;
   Batch& batch = at->second;
@@ -310,6 +318,7 @@ void Core::answer_part(BatchId id, std::size_t events, const protocol::Published
   batch.unanswered -= events;
   if (batch.unanswered > 0) return;
 
+  measures_.publish.observe(now.steady - batch.arrived, events_answered(batch.answer));
   batch.answer.sequence = batch.sequence;
   send(batch.peer, batch.answer);
   options_.failpoint("broker.publish.answered");

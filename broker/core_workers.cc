@@ -301,6 +301,7 @@ std::optional<Lease> Core::end_lease(Session& session, FunctionState* function,
 
 void Core::on_success(FunctionState& function, const Lease& lease) {
   ++counters_.deliveries_succeeded;
+  ++function.measures.succeeded;
   ++function.counts.succeeded;
   const bool later = lease.delivery.origin == protocol::Origin::kLater;
   --(later ? function.counts.later : function.counts.open);
@@ -364,6 +365,7 @@ void Core::on_failure(FunctionState& function, Lease lease, protocol::Done::Row&
                    std::uniform_real_distribution<double>(0, 1)(random_));
   if (const auto* retry = std::get_if<RetryAt>(&verdict)) {
     ++counters_.deliveries_retried;
+    ++function.measures.retried;
     // Lent before its publisher wished, by a broker whose clock was ahead, it still is not retried
     // before.
     const auto options = options_of(delivery.packed_event);

@@ -18,6 +18,7 @@
 #include "broker/delivery_queue.h"
 #include "broker/later_window.h"
 #include "broker/lease_table.h"
+#include "broker/measures.h"
 #include "broker/outbox_state.h"
 #include "broker/rate_limit.h"
 #include "broker/rate_meter.h"
@@ -110,7 +111,8 @@ struct FunctionState {
   Backoff due_backoff = kReadingBackoff;  // of pages of `later`
   store::Surveyed::Counts counts;         // as far as this broker has heard
   RateMeter meter;                        // of them
-  TimePoint recount_at;                   // not before, while something is open
+  FunctionMeasures measures;
+  TimePoint recount_at;  // not before, while something is open
 
   OutboxState outbox;
   RateLimit rate;

@@ -7,6 +7,8 @@
 #include <ctime>
 #include <utility>
 
+#include "base/daemon_metrics.h"
+#include "broker/metrics.h"
 #include "store/check.h"
 #include "store/keys.h"
 
@@ -74,6 +76,7 @@ Shell::Shell(Loop& loop, const Config& config, CoreOptions options, const RedisO
       store::RedisStore::Hooks{.on_ready = [] { spdlog::info("connected to Redis"); },
                                .on_down =
                                    [this](const Error& error) {
+                                     ++redis_lost_;
                                      if (error.kind == ErrorKind::kFatal) return fail(error);
                                      if (auto swallowed = redis_log_.allow(now().steady)) {
                                        spdlog::warn("Redis: {}; trying again, nothing is lost",
@@ -82,6 +85,7 @@ Shell::Shell(Loop& loop, const Config& config, CoreOptions options, const RedisO
                                    },
                                .on_restarted =
                                    [this] {
+                                     ++redis_restarts_;
                                      spdlog::info("Redis was restarted: what waits is read again");
                                      core_->on_store_restarted();
                                    }});
@@ -112,10 +116,11 @@ Result<void> Shell::listen() {
   if (auto open = open_to_others(); !open) return open;
   if (!config_.metrics.empty()) {
     auto server = MetricsServer::start(loop_, config_.metrics,
-                                       {.metrics = [this] { return metrics_text(*core_); },
+                                       {.metrics = [this] { return metrics_page(); },
                                         .ready = [this] { return core_->accepting(); }});
     if (!server) return server.error();
     metrics_ = *std::move(server);
+    redis_watch_ = std::make_unique<RedisWatch>(loop_, *parse_redis_url(config_.redis));
   }
   service_.keep_watchdog(loop_);
   return {};
@@ -153,6 +158,27 @@ Result<void> Shell::open_to_others() {
 Result<void> Shell::send(const std::string& peer, std::string&& frame) {
   ZmqSocket& socket = peer.starts_with(RemoteDoor::kPeerTag) ? remote_->socket() : *socket_;
   return socket.send(PeerId{peer}, std::move(frame));
+}
+
+std::string Shell::metrics_page() {
+  MetricsText text;
+  tell_daemon(text, "broker", core_->accepting());
+  tell_core(text, *core_, now());
+  text.gauge("fanfare_redis_up", "1 while the broker is connected to its Redis.")
+      .add({}, store_->ready() ? 1 : 0);
+  text.gauge("fanfare_redis_calls_outstanding", "Calls that Redis has not answered yet.")
+      .add({}, store_->outstanding());
+  text.counter("fanfare_redis_connections_lost_total",
+               "Times that the connection to Redis broke, or could not be made at first.")
+      .add({}, redis_lost_);
+  text.counter("fanfare_redis_restarts_total", "Times that another Redis process answered.")
+      .add({}, redis_restarts_);
+  if (redis_watch_) redis_watch_->tell(text);
+  text.gauge(
+          "fanfare_clock_offset_seconds",
+          "By how much the machine's clock was set ahead of the broker's, which goes on as before.")
+      .add({}, std::chrono::duration<double>(wall_.kept_off()).count());
+  return text.take();
 }
 
 // As the loop's, with the wall time that this broker goes by. One reading for a turn.

@@ -19,9 +19,9 @@
 #include "base/zmq_socket.h"
 #include "broker/config.h"
 #include "broker/core.h"
+#include "broker/redis_watch.h"
 #include "broker/remote_door.h"
 #include "broker/send_queue.h"
-#include "broker/status.h"
 #include "broker/steady_wall.h"
 #include "store/redis_store.h"
 
@@ -45,6 +45,7 @@ class Shell {
   Result<void> send(const std::string& peer, std::string&& frame);
   Now now();
   void turn();
+  std::string metrics_page();
   void fail(const Error& error);
   void carry_out();
   void relay();
@@ -73,6 +74,7 @@ class Shell {
   std::unique_ptr<store::RedisStore> relay_store_;
   std::unique_ptr<RedisLink> package_link_;
   std::unique_ptr<Core> core_;
+  std::unique_ptr<RedisWatch> redis_watch_;  // if there are metrics
   std::unique_ptr<MetricsServer> metrics_;
   std::map<SessionId, std::unique_ptr<PidWatch>> watched_;
   Timer tick_;
@@ -84,6 +86,7 @@ class Shell {
   TimePoint drain_ends_at_;
   LogThrottle peer_log_, redis_log_, clock_log_;
   std::uint64_t unreadable_logged_ = 0;
+  std::uint64_t redis_lost_ = 0, redis_restarts_ = 0;
   std::optional<Error> failure_;
 };
 

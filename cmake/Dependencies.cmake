@@ -11,7 +11,6 @@ find_package(OpenSSL REQUIRED)
 find_package(CURL REQUIRED)
 find_package(PNG REQUIRED)
 find_package(date CONFIG REQUIRED)
-find_package(prometheus-cpp CONFIG REQUIRED)
 # The packaged Hiredis CMake file breaks without a version and exports no target; pkg-config works.
 pkg_check_modules(hiredis REQUIRED IMPORTED_TARGET hiredis>=0.14)
 pkg_check_modules(systemd REQUIRED IMPORTED_TARGET libsystemd)
