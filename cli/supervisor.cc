@@ -305,6 +305,7 @@ Result<void> Supervisor::start_workers() {
     ChildSpec spec{.name = command_.workers == 1 ? "worker" : fmt::format("worker {}", i),
                    .command = {*program, "--config", installation_.config_file()},
                    .environment = {{"FANFARE_WORKER_NAME", fmt::format("local-{}", i)},
+                                   {"FANFARE_WORKER_NUMBER", std::to_string(i)},
                                    {"FANFARE_WORKER_LOG_FILE", log_file}},
                    .log_file = log_file};
     if (auto launched = launch(add(std::move(spec))); !launched) return launched.error();

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <filesystem>
 #include <string_view>
 #include <thread>
@@ -67,6 +68,12 @@ ConfigSpec config_spec(Config& c) {
   spec.integer("worker", "output_lines_per_second", &c.output_lines_per_second, 1000,
                "Lines of what functions print, at most, likewise; 0 = none in the log.",
                {.min = 0, .max = 1'000'000});
+  spec.text("worker", "metrics", &c.metrics, "",
+            "host:port of the HTTP endpoint with /metrics, /healthz and /readyz; empty = none.");
+  spec.text(
+      "worker", "number", &c.number, "",
+      "Which of the workers it is that share these settings on this host: its metrics have the\n"
+      "port of `metrics` and so many more. `fanfare up` and fanfare-worker@N say it.");
   spec.duration("worker", "usage_ttl", &c.usage_ttl, "90d",
                 "How long `fanfare usage` reaches back; 0 = nothing is metered.",
                 {.min = 0s, .max = 24h * 366 * 10});
@@ -131,6 +138,27 @@ Result<std::shared_ptr<const CurveClient>> broker_keys(const Config& config) {
                        .broker_key = config.broker_key,
                        .secret_key_file = config.curve_secret_key_file},
                       "[worker]");
+}
+
+Result<std::string> metrics_address(const Config& config) {
+  if (config.metrics.empty() || config.number.empty()) return config.metrics;
+  const auto number_in = [](std::string_view text, std::uint32_t& number) {
+    const char* const end = text.data() + text.size();
+    const auto [after, error] = std::from_chars(text.data(), end, number);
+    return error == std::errc{} && after == end;
+  };
+  std::uint32_t number = 0, port = 0;
+  if (!number_in(config.number, number)) return std::string{};
+  const std::size_t colon = config.metrics.rfind(':');
+  if (colon == std::string::npos ||
+      !number_in(std::string_view(config.metrics).substr(colon + 1), port)) {
+    return reject(fmt::format("[worker] metrics is '{}'; it is host:port", config.metrics));
+  }
+  if (port > 65'535 || number > 65'535 - port) {
+    return reject(fmt::format("[worker] metrics: worker {} would have the port {}, of 65535",
+                              number, std::uint64_t{port} + number));
+  }
+  return fmt::format("{}{}", config.metrics.substr(0, colon + 1), port + number);
 }
 
 Result<RunAs> find_user(const std::string& user) {

@@ -35,6 +35,8 @@ struct Config {
   std::uint32_t forks_per_second = 0;    // 0: 1000 for each processor
   std::uint32_t reports_per_second = 0;  // lines; more are left out and counted
   std::uint32_t output_lines_per_second = 0;
+  std::string metrics;               // host:port; empty: none
+  std::string number;                // which of its host's workers; its port is so much higher
   Duration usage_ttl{};              // 0: nothing is metered
   std::uint32_t usage_rows_max = 0;  // functions and tenants told apart in an hour
 
@@ -51,6 +53,10 @@ Result<CoreOptions> core_options(Config& config);
 
 // The keys that connecting to the broker takes; kReject if it wants some and has none.
 Result<std::shared_ptr<const CurveClient>> broker_keys(const Config& config);
+
+// Where this worker serves its metrics: `metrics`, with `number` added to the port. Empty: nowhere.
+// kReject: `metrics` is not host:port, or the port would be too high.
+Result<std::string> metrics_address(const Config& config);
 
 struct RunAs {
   std::uint32_t uid = 0, gid = 0;  // 0: stay what the worker is

@@ -43,6 +43,7 @@
 #include "worker/function.h"
 #include "worker/held.h"
 #include "worker/line_budget.h"
+#include "worker/measures.h"
 #include "worker/meter.h"
 #include "worker/relay.h"
 
@@ -190,6 +191,7 @@ class Core {
   bool finished() const { return finished_; }
 
   const Counters& counters() const { return counters_; }
+  const Measures& measures() const { return measures_; }
   std::uint64_t unmetered() const { return meter_.attempts_lost(); }
   const CoreOptions& options() const { return options_; }
   bool joined() const { return link_ == Link::kJoined; }
@@ -198,7 +200,9 @@ class Core {
   // Joined, to a broker through which Redis cannot be reached as it has to be: no work is taken.
   bool lacks_relay() const { return options_.relayed && joined() && relay_terms_.calls == 0; }
   std::size_t held() const { return pool_.in_use(); }
+  std::size_t uncommitted() const { return uncommitted_; }  // with a result
   std::size_t instances() const { return instances_.size(); }
+  std::size_t slots_taken() const { return instances_.size() - borrowed_ - (express_ ? 1 : 0); }
   std::size_t commits_in_flight() const { return commits_.size(); }
   std::size_t unacknowledged_done() const { return sent_done_.size(); }
   const std::map<std::string, std::unique_ptr<Function>, std::less<>>& functions() const {
@@ -214,6 +218,7 @@ class Core {
     std::vector<Held*> held;  // in the order of the verdicts
     std::size_t bytes = 0;
     std::size_t writes = 0;  // deliveries and their effects
+    TimePoint sent;
     bool publishes = false;  // some of these effects
     std::uint32_t failures = 0;
     bool set_aside = false;  // refused, alone: tried again without holding up the others
@@ -340,7 +345,7 @@ class Core {
   bool holds_back(const Function& function, const Entry& entry, Now now);
   void commit_done(Function& function, Now now);
   static bool names(const store::Commit& call, const Entry& entry, std::uint8_t index);
-  void add_to_flight(Flight& flight, Function& function, Entry& entry);
+  void add_to_flight(Flight& flight, Function& function, Entry& entry, Now now);
 
   // core_report.cc: what the log gets
   void report(const Held& held, const protocol::AttemptRow& row, Now now);
@@ -387,7 +392,6 @@ class Core {
   void lose_invoking(std::string_view why);
   void expire_invoking(Now now);
   void forget_invoking(Instance& instance);
-  std::size_t slots_taken() const { return instances_.size() - borrowed_ - (express_ ? 1 : 0); }
   std::size_t lent() const;
   std::size_t nested_max() const;
   std::size_t borrowers() const { return borrowed_ - spare_; }  // that are at work
@@ -409,10 +413,10 @@ class Core {
   void leave_express(Instance& instance, Now now);
 
   // core_flights.cc: commits on their way
-  void send_commit(Flight flight);
+  void send_commit(Flight flight, Now now);
   void commit_invocation(Held& held, store::Effects effects,
                          std::unique_ptr<protocol::AttemptRow> row_of_writer,
-                         protocol::Done::Row answer);
+                         protocol::Done::Row answer, Now now);
   void repeat_commits(Now now);
   void on_commit_refused(CommitId id, const Error& error, Now now);
   std::size_t in_air() const { return commits_.size() - set_aside_; }
@@ -420,6 +424,7 @@ class Core {
   CoreOptions options_;
   Effects& effects_;
   Counters counters_;
+  Measures measures_;
 
   // ---- session ----
   Link link_ = Link::kDown;

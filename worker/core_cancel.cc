@@ -77,6 +77,7 @@ Held* Core::cancelled_at(const Instance& instance, const InstanceHandle::Running
 // `ran`: its attempt, if it began one, complete but for the outcome.
 void Core::drop_cancelled(Held& held, protocol::AttemptRow* ran, Now now) {
   ++counters_.attempts_cancelled;
+  held.function->measures.ended(protocol::Outcome::kCancelled);
   protocol::Done::Row row;
   row.outcome = protocol::Outcome::kCancelled;
   row.final_status = protocol::Status::kFailed;

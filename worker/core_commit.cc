@@ -116,7 +116,7 @@ void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
   }
   if (ok && !end.asked.empty()) {
     return commit_invocation(held, asked_for(held, end, now), std::move(row_of_writer),
-                             std::move(done));
+                             std::move(done), now);
   }
   report_done(held, std::move(done));
 }
@@ -125,6 +125,12 @@ void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
 void Core::conclude(const Held& held, const protocol::AttemptRow& row, Now now) {
   const bool ok = row.outcome == protocol::Outcome::kOk;
   ++(ok ? counters_.attempts_ok : counters_.attempts_failed);
+  FunctionMeasures& measures = held.function->measures;
+  measures.ended(row.outcome);
+  if (row.outcome != protocol::Outcome::kInitFailed) {
+    measures.duration.observe(std::chrono::microseconds{row.duration_us});
+  }
+  if (row.cold_start) measures.cold_start.observe(std::chrono::microseconds{row.cold_start_us});
   report(held, row, now);
   meter(held, row, now);
 }
@@ -192,6 +198,7 @@ store::Effects Core::effects_of_success(const Held& held, Finish& end, Now now) 
 // Not run, or stopped because this worker leaves: somebody else may have it.
 void Core::hand_back(Held& held) {
   ++counters_.attempts_drained;
+  held.function->measures.ended(protocol::Outcome::kDrained);
   protocol::Done::Row row;
   row.outcome = protocol::Outcome::kDrained;
   row.final_status = protocol::Status::kFailed;
@@ -200,6 +207,7 @@ void Core::hand_back(Held& held) {
 
 void Core::throttle(Held& held, const protocol::Failure& why) {
   ++counters_.attempts_throttled;
+  held.function->measures.ended(protocol::Outcome::kThrottled);
   protocol::Done::Row row;
   row.outcome = protocol::Outcome::kThrottled;
   row.final_status = protocol::Status::kFailed;
@@ -261,7 +269,7 @@ void Core::commit_done(Function& function, Now now) {
   for (Entry* entry : entries) {
     if (!flight.held.empty() &&
         flight.held.size() + entry->done.size() > options_.commit_deliveries_max) {
-      send_commit(std::exchange(flight, {}));
+      send_commit(std::exchange(flight, {}), now);
     }
     const bool too_few =
         only_full && flight.held.empty() && function.uncommitted < options_.commit_deliveries_max;
@@ -269,9 +277,9 @@ void Core::commit_done(Function& function, Now now) {
       kept.push_back(entry);
       continue;
     }
-    add_to_flight(flight, function, *entry);
+    add_to_flight(flight, function, *entry, now);
   }
-  if (!flight.held.empty()) send_commit(std::move(flight));
+  if (!flight.held.empty()) send_commit(std::move(flight), now);
   function.done_entries.insert(function.done_entries.begin(), kept.begin(), kept.end());
 }
 
@@ -286,7 +294,7 @@ bool Core::names(const store::Commit& call, const Entry& entry, std::uint8_t ind
 }
 
 // Moves an entry's results into `flight`, which is sent and begun anew when it is full.
-void Core::add_to_flight(Flight& flight, Function& function, Entry& entry) {
+void Core::add_to_flight(Flight& flight, Function& function, Entry& entry, Now now) {
   bool open_group = false;
   std::bitset<protocol::kChunkEventsMax> in_group;  // indexes of the open group
   for (Success& success : entry.done) {
@@ -296,7 +304,7 @@ void Core::add_to_flight(Flight& flight, Function& function, Entry& entry) {
     const bool twice = open_group ? in_group.test(index) : names(flight.call, entry, index);
     if (!flight.held.empty() && (twice || flight.writes + writes > options_.commit_deliveries_max ||
                                  flight.bytes + bytes > options_.commit_bytes_max)) {
-      send_commit(std::exchange(flight, {}));
+      send_commit(std::exchange(flight, {}), now);
       open_group = false;
     }
     if (flight.held.empty()) {

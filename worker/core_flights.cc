@@ -38,7 +38,8 @@ store::Commit split_off(store::Commit& call, std::size_t keep) {
 
 }  // namespace
 
-void Core::send_commit(Flight flight) {
+void Core::send_commit(Flight flight, Now now) {
+  flight.sent = now.steady;
   const CommitId id{next_commit_++};
   Flight& in_air = commits_.emplace(id, std::move(flight)).first->second;
   options_.failpoint("worker.commit.ready");
@@ -51,7 +52,7 @@ void Core::send_commit(Flight flight) {
 // that a repeat after a lost reply is known.
 void Core::commit_invocation(Held& held, store::Effects effects,
                              std::unique_ptr<protocol::AttemptRow> row_of_writer,
-                             protocol::Done::Row answer) {
+                             protocol::Done::Row answer, Now now) {
   Flight flight;
   flight.function = held.function;
   flight.held = {&held};
@@ -70,7 +71,7 @@ void Core::commit_invocation(Held& held, store::Effects effects,
   flight.call.groups[0].items.push_back({held.id.index, 0, held.token, {}, std::move(effects)});
   ++uncommitted_;
   uncommitted_bytes_ += flight.bytes;
-  send_commit(std::move(flight));
+  send_commit(std::move(flight), now);
 }
 
 // Sends again what has waited long enough.
@@ -96,6 +97,8 @@ void Core::on_commit_answer(CommitId id, const store::Committed& answer, Now now
   options_.failpoint("worker.commit.answered");
   Flight flight = std::move(at->second);
   commits_.erase(at);
+  measures_.commit.observe(now.steady - flight.sent);
+  measures_.commit_deliveries.observe(flight.held.size());
   if (flight.set_aside) {
     --set_aside_;
   } else if (flight.failures > 0) {
@@ -194,8 +197,8 @@ void Core::on_commit_refused(CommitId id, const Error& error, Now now) {
     }
     first.bytes -= second.bytes;
     first.writes -= second.writes;
-    send_commit(std::move(first));
-    return send_commit(std::move(second));
+    send_commit(std::move(first), now);
+    return send_commit(std::move(second), now);
   }
   if (!std::exchange(flight.set_aside, true)) {
     ++set_aside_;

@@ -19,6 +19,7 @@
 #include "worker/ending.h"
 #include "worker/held.h"
 #include "worker/idle_times.h"
+#include "worker/measures.h"
 
 namespace fanfare::worker {
 
@@ -125,6 +126,7 @@ struct Function {
   bool told_warm = false;
   bool told_credit = false;
 
+  FunctionMeasures measures;
   store::Usage usage;  // of attempts without a tenant, in the hour that is metered now
 
   bool touched = false;  // queued for the turn's scheduling

@@ -202,6 +202,11 @@ std::optional<InstanceHandle::Output> Processes::output(InstanceId id) {
   return at == instances_.end() ? std::nullopt : at->second->handle->take_output();
 }
 
+std::uint64_t Processes::peak_memory_bytes(InstanceId id) const {
+  const auto at = instances_.find(id);
+  return at == instances_.end() ? 0 : std::uint64_t{1024} * at->second->handle->peak_memory_kb();
+}
+
 void Processes::give_rows(InstanceId id, std::uint64_t number, const Result<store::Rows>& rows) {
   give(id, {number, rows});
 }

@@ -47,6 +47,8 @@ class Processes {
   // Now and then: gives back the memory of endless logs, buries processes that nobody knows, and
   // kills those that an earlier worker left.
   void housekeeping();
+  // The most that an instance has had in use so far, bytes; 0 if it is not there.
+  std::uint64_t peak_memory_bytes(InstanceId id) const;
   std::string_view describe_limits() const { return limiter_.name(); }
 
  private:

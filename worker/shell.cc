@@ -7,9 +7,11 @@
 #include <csignal>
 #include <utility>
 
+#include "base/daemon_metrics.h"
 #include "store/redis_store.h"
 #include "worker/broker_store.h"
 #include "worker/log_lines.h"
+#include "worker/metrics.h"
 #include "worker/package_source.h"
 
 namespace fanfare::worker {
@@ -49,6 +51,7 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, Config config) {
   if (auto connected = shell->socket_->connect(shell->config_.broker); !connected) {
     return connected.error();
   }
+  if (auto serving = shell->serve_metrics(); !serving) return serving.error();
   return shell;
 }
 
@@ -71,31 +74,30 @@ Shell::Shell(Loop& loop, Config config, CoreOptions options, std::optional<Redis
   to_broker.message_bytes_max = static_cast<std::int64_t>(protocol::kMessageBytesMax);
   socket_ = std::make_unique<ZmqSocket>(
       loop_, context_, to_broker,
-      ZmqSocket::Handlers{
-          .on_message =
-              [this](const PeerId&, std::string_view frame) {
-                if (relay_ && relay_->on_frame(frame, loop_.now().steady)) return;
-                core_->on_frame(frame, loop_.now());
-              },
-          .on_connected =
-              [this] {
-                outbox_.clear();  // of the connection before
-                core_->on_connected(loop_.now());
-              },
-          .on_disconnected =
-              [this] {
-                outbox_.clear();
-                core_->on_disconnected(loop_.now());
-                if (relay_) relay_->on_session(0, {});
-              },
-          .on_writable = [this] { write_outbox(); },
-          .on_malformed = [this](const PeerId&) { core_->on_not_one_frame(); },
-          .on_refused =
-              [this](ConnectRefusal why) {
-                const std::string line = explain(why, config_.broker, keys_.get());
-                if (line.empty() || !refusal_log_.allow(loop_.now().steady)) return;
-                spdlog::warn("{}; trying again", line);
-              }});
+      ZmqSocket::Handlers{.on_message =
+                              [this](const PeerId&, std::string_view frame) {
+                                if (relay_ && relay_->on_frame(frame, loop_.now().steady)) return;
+                                core_->on_frame(frame, loop_.now());
+                              },
+                          .on_connected =
+                              [this] {
+                                outbox_.clear();  // of the connection before
+                                core_->on_connected(loop_.now());
+                              },
+                          .on_disconnected =
+                              [this] {
+                                outbox_.clear();
+                                core_->on_disconnected(loop_.now());
+                                if (relay_) relay_->on_session(0, {});
+                              },
+                          .on_writable = [this] { write_outbox(); },
+                          .on_malformed = [this](const PeerId&) { core_->on_not_one_frame(); },
+                          .on_refused =
+                              [this](ConnectRefusal why) {
+                                const std::string line = explain(why, config_.broker, keys_.get());
+                                if (line.empty() || !refusal_log_.allow(loop_.now().steady)) return;
+                                spdlog::warn("{}; trying again", line);
+                              }});
   Effects& effects = *this;
   core_ = std::make_unique<Core>(std::move(options), effects, loop_.now());
   core_->want_reports(reports_of(config_));
@@ -116,9 +118,14 @@ void Shell::reach_redis(const RedisOptions& redis) {
   packages_ = std::make_unique<PackageCache>(config_.cache_dir, packages_in_redis(loop_, redis));
   store_ = std::make_unique<store::RedisStore>(
       loop_, redis,
-      store::RedisStore::Hooks{.on_ready = [] { spdlog::info("connected to Redis"); },
+      store::RedisStore::Hooks{.on_ready =
+                                   [this] {
+                                     redis_up_ = true;
+                                     spdlog::info("connected to Redis");
+                                   },
                                .on_down =
                                    [this](const Error& error) {
+                                     redis_up_ = false;
                                      if (!redis_log_.allow(loop_.now().steady)) return;
                                      spdlog::warn("Redis: {}; results wait for it, trying again",
                                                   error.message);
@@ -131,6 +138,39 @@ void Shell::reach_redis_by_broker() {
   packages_ = std::make_unique<PackageCache>(config_.cache_dir,
                                              std::make_unique<PackagesAtBroker>(*relay_));
   store_ = std::make_unique<BrokerStore>(*relay_);
+}
+
+Result<void> Shell::serve_metrics() {
+  const auto address = metrics_address(config_);
+  if (!address) return address.error();
+  if (!config_.metrics.empty() && address->empty()) {
+    spdlog::warn(
+        "no metrics: '{}' is no number to be added to the port of [worker] metrics; give this "
+        "worker a port of its own in FANFARE_WORKER_METRICS, and an empty FANFARE_WORKER_NUMBER",
+        config_.number);
+  }
+  if (address->empty()) return {};
+  auto server = MetricsServer::start(
+      loop_, *address,
+      {.metrics = [this] { return metrics_page(); }, .ready = [this] { return ready(); }});
+  if (!server) return server.error();
+  metrics_ = *std::move(server);
+  return {};
+}
+
+std::string Shell::metrics_page() {
+  MetricsText text;
+  tell_daemon(text, "worker", ready());
+  tell_core(text, *core_, [this](InstanceId id) { return processes_->peak_memory_bytes(id); });
+  text.gauge("fanfare_worker_redis_up",
+             "1 while the worker is connected to its Redis, or to a broker that relays to it.")
+      .add({}, (relay_ ? core_->joined() && !core_->lacks_relay() : redis_up_) ? 1 : 0);
+  return text.take();
+}
+
+// It takes work: what /readyz says.
+bool Shell::ready() const {
+  return core_->joined() && !core_->draining() && !core_->lacks_relay();
 }
 
 void Shell::turn() {

@@ -15,6 +15,7 @@
 #include "base/idle_memory.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/metrics_server.h"
 #include "base/redis_options.h"
 #include "base/zmq_socket.h"
 #include "store/store.h"
@@ -77,6 +78,9 @@ class Shell : private Effects {
   void zygote_failed(ZygoteId zygote, const Error& error);
   void say_unreachable();
   void say_fenced();
+  Result<void> serve_metrics();
+  std::string metrics_page();
+  bool ready() const;
 
   Loop& loop_;
   Config config_;
@@ -90,6 +94,7 @@ class Shell : private Effects {
   std::unique_ptr<PackageCache> packages_;
   std::unique_ptr<Core> core_;
   std::unique_ptr<Processes> processes_;
+  std::unique_ptr<MetricsServer> metrics_;
   std::map<ZygoteId, protocol::Manifest> preparing_;  // their package is on its way
   Timer tick_, housekeeping_;
   TimePoint tick_at_;
@@ -97,6 +102,7 @@ class Shell : private Effects {
   Loop::Hook turn_hook_;
   IdleMemory idle_memory_;
   int stop_signals_ = 0;
+  bool redis_up_ = false;  // where it reaches Redis by itself
   bool was_joined_ = false;
   bool said_stopped_ = false;
   std::uint64_t fenced_said_ = 0;
