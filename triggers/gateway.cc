@@ -8,6 +8,7 @@
 namespace fanfare::triggers {
 
 void Gateway::add(std::string first_segment, std::unique_ptr<Route> route) {
+  measures_.try_emplace(first_segment);
   routes_[std::move(first_segment)] = std::move(route);
 }
 
@@ -40,6 +41,17 @@ BodyPlan Gateway::on_head(const HttpExchange& exchange) {
 void Gateway::on_request(const std::shared_ptr<HttpExchange>& exchange) {
   const auto path = path_of(exchange->target());
   routes_.find(path->front())->second->handle(exchange, *path);
+}
+
+// The segment as it was sent: one that is written in another way, with escapes, counts as "none".
+void Gateway::on_answered(const HttpExchange* exchange, unsigned status, Duration took) {
+  std::string_view segment = exchange ? exchange->target() : std::string_view{};
+  if (segment.starts_with('/')) segment.remove_prefix(1);
+  segment = segment.substr(0, segment.find_first_of("/?"));
+  const auto at = measures_.find(segment);
+  RouteMeasures& measures = at != measures_.end() ? at->second : measures_["none"];
+  ++measures.by_status[status];
+  measures.time.observe(took);
 }
 
 BodyPlan refuse(HttpResponse response) {

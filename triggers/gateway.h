@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/histogram.h"
 #include "triggers/access.h"
 #include "triggers/http.h"
 
@@ -34,6 +35,12 @@ struct GatewayCounters {
   std::map<unsigned, std::uint64_t> refused;  // by status, before a body was read
 };
 
+// What became of the requests of a route.
+struct RouteMeasures {
+  Histogram time{duration_buckets()};
+  std::map<unsigned, std::uint64_t> by_status;
+};
+
 class Gateway {
  public:
   explicit Gateway(AccessOptions access) : access_(std::move(access)) {}
@@ -42,12 +49,17 @@ class Gateway {
 
   BodyPlan on_head(const HttpExchange& exchange);
   void on_request(const std::shared_ptr<HttpExchange>& exchange);
+  // Counts it. Null: a request that had no head.
+  void on_answered(const HttpExchange* exchange, unsigned status, Duration took);
   const GatewayCounters& counters() const { return counters_; }
+  // By the first segment of the route; "none": of requests that have none.
+  const std::map<std::string, RouteMeasures, std::less<>>& measures() const { return measures_; }
 
  private:
   AccessOptions access_;
   std::map<std::string, std::unique_ptr<Route>, std::less<>> routes_;
   GatewayCounters counters_;
+  std::map<std::string, RouteMeasures, std::less<>> measures_;
 };
 
 // For plan(): the body is not wanted.

@@ -108,6 +108,28 @@ TEST(Access, IsNotLentByThisMachinesBrowserOrProxy) {
   EXPECT_EQ(status_for({{"Host", "localhost"}, {"Sec-Fetch-Site", "none"}}), 200u);
 }
 
+TEST(Gateway, CountsAnswersByRouteAndStatus) {
+  using namespace std::chrono_literals;
+  Gateway gateway(kAccess);
+  gateway.add("healthz", std::make_unique<HealthRoute>(true, [] { return HealthRoute::Word{}; }));
+  const auto answered = [&](const char* target, unsigned status) {
+    const FakeExchange exchange("GET", target);
+    gateway.on_answered(&exchange, status, 30ms);
+  };
+  answered("/healthz", 200);
+  answered("/healthz?x=/y", 200);
+  answered("/healthz/z", 404);
+  answered("/a-path-that-somebody-made-up", 404);
+  answered("", 400);
+  gateway.on_answered(nullptr, 400, 1ms);  // no head was read
+  const auto& measures = gateway.measures();
+  ASSERT_EQ(measures.size(), 2u) << "what clients make up is no label";
+  EXPECT_EQ(measures.at("healthz").by_status,
+            (std::map<unsigned, std::uint64_t>{{200, 2}, {404, 1}}));
+  EXPECT_EQ(measures.at("none").by_status, (std::map<unsigned, std::uint64_t>{{400, 2}, {404, 1}}));
+  EXPECT_DOUBLE_EQ(measures.at("healthz").time.sum(), 0.09);
+}
+
 TEST(Gateway, FindsTheRouteAndNamesWhatThereIs) {
   Gateway gateway(kAccess);
   gateway.add("healthz", std::make_unique<HealthRoute>(

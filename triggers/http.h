@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/time.h"
 
 namespace fanfare::triggers {
 
@@ -79,6 +80,9 @@ struct BodyPlan {
 struct HttpHandlers {
   std::function<BodyPlan(const HttpExchange&)> on_head;
   std::function<void(const std::shared_ptr<HttpExchange>&)> on_request;  // the body is there
+  // A response is about to be written, whoever has made it. Null: its request had no head. `took`:
+  // since the request's first byte was read.
+  std::function<void(const HttpExchange*, unsigned status, Duration took)> on_answered = {};
 };
 
 // A to Z of a field's name or a media type as a to z.

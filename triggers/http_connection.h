@@ -259,6 +259,10 @@ class StreamConnection final : public Connection,
                      .keep = keep,
                      .to_http_1_0 = head_known && reader.minor_version() == 0,
                      .to_head = head_known && reader.method() == "HEAD"});
+    if (server_->handlers.on_answered) {
+      server_->handlers.on_answered(head_known ? exchange_.get() : nullptr, response.status,
+                                    server_->loop.now().steady - exchange_->begun());
+    }
     writing_ = true;
     full_ = false;
     exchange_.reset();

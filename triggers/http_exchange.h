@@ -43,7 +43,8 @@ class Exchange final : public HttpExchange {
   Exchange(std::shared_ptr<Connection> connection, std::shared_ptr<Server> server)
       : server_(std::move(server)),
         reader_(server_->options.head_bytes_max, server_->bodies),
-        connection_(std::move(connection)) {}
+        connection_(std::move(connection)),
+        begun_(server_->loop.now().steady) {}
 
   std::string_view method() const override { return reader_.method(); }
   std::string_view target() const override { return reader_.target(); }
@@ -58,11 +59,13 @@ class Exchange final : public HttpExchange {
 
   RequestReader& reader() { return reader_; }
   const RequestReader& reader() const { return reader_; }
+  TimePoint begun() const { return begun_; }  // its first byte was read
 
  private:
   std::shared_ptr<Server> server_;  // its budget
   RequestReader reader_;
   std::shared_ptr<Connection> connection_;
+  TimePoint begun_;
 };
 
 }  // namespace fanfare::triggers::http_detail

@@ -122,6 +122,7 @@ ScheduleTable::Turn ScheduleTable::take_due(WallTime now, std::size_t calls_max)
     if (decision.clock_behind) turn.clock_behind.push_back(name);
     if (auto call = step(entry, decision)) {
       entry.under_way = true;
+      if (!entry.due && *entry.wake != kNow) entry.due = entry.wake;
       wake_at(name, entry, std::nullopt);
       turn.calls.push_back(*std::move(call));
     } else {
@@ -149,7 +150,11 @@ void ScheduleTable::on_fired(const store::Fire& call, const Result<store::Fired>
     return wake_at(call.name, entry,
                    now + std::chrono::ceil<std::chrono::milliseconds>(kRetryPause));
   }
-  if (answer->outcome != Outcome::kDone) ++counters_.beaten;
+  const auto due = std::exchange(entry.due, std::nullopt);
+  if (answer->outcome != Outcome::kDone)
+    ++counters_.beaten;
+  else if (due && !call.packed_events.empty())
+    lag_.observe(Duration{now - *due});
   // Somebody has changed the definition: what it is now comes with the next load.
   const bool redefined = answer->outcome == Outcome::kStale && answer->row == entry.row_text;
   const auto row = parse_ledger_row(answer->row);

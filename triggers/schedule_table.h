@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/histogram.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "store/schedule_calls.h"
@@ -62,6 +63,9 @@ class ScheduleTable {
   // When there is something to do again; in the past: now.
   std::optional<WallTime> next_wake() const;
   const Counters& counters() const { return counters_; }
+  // Of fires with events that this scheduler brought about: from when they were due, as it knew
+  // beforehand, until Redis had them. What was due before it knew of the schedule is not in it.
+  const Histogram& lag() const { return lag_; }
   std::size_t size() const { return entries_.size(); }
 
  private:
@@ -73,6 +77,7 @@ class ScheduleTable {
     LedgerRow row;
     bool under_way = false;
     std::optional<WallTime> wake;  // as in wakes_
+    std::optional<WallTime> due;   // of the call that is under way, or to be made again
   };
   using Entries = std::map<std::string, Entry>;
   void wake_at(const std::string& name, Entry& entry, std::optional<WallTime> when);
@@ -81,6 +86,7 @@ class ScheduleTable {
   Entries entries_;
   std::set<std::pair<WallTime, std::string>> wakes_;
   Counters counters_;
+  Histogram lag_{duration_buckets()};
 };
 
 }  // namespace fanfare::triggers

@@ -64,6 +64,28 @@ class ScheduleTables : public ::testing::Test {
   store::ModelStore redis;
 };
 
+TEST_F(ScheduleTables, MeasureHowLateTheyFire) {
+  add("a", "*/5 * * * *");
+  ScheduleTable table;
+  load(table);
+  run(table, clock_at("00:01:00"));
+  run(table, clock_at("00:05:00.250"));
+  EXPECT_EQ(table.lag().count(), 1u);
+  EXPECT_DOUBLE_EQ(table.lag().sum(), 0.25);
+  // Redis refuses at first: late is what has not come, whoever is to blame.
+  auto turn = table.take_due(clock_at("00:10:00"));
+  table.on_fired(turn.calls.at(0), Error{ErrorKind::kRetryLater, "full"}, clock_at("00:10:00"));
+  run(table, clock_at("00:10:02"));
+  EXPECT_EQ(table.lag().count(), 2u);
+  EXPECT_DOUBLE_EQ(table.lag().sum(), 2.25);
+  // What another one fires is that one's.
+  turn = table.take_due(clock_at("00:15:00"));
+  ASSERT_THAT(turn.calls, SizeIs(1));
+  ASSERT_EQ(ask(turn.calls[0]).outcome, Fired::Outcome::kDone);
+  table.on_fired(turn.calls[0], ask(turn.calls[0]), clock_at("00:15:09"));
+  EXPECT_EQ(table.lag().count(), 2u);
+}
+
 TEST_F(ScheduleTables, FireWhatIsDueAndSleepUntilTheNext) {
   add("a", "*/5 * * * *");
   add("b", "*/10 * * * *");

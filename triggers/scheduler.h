@@ -51,6 +51,7 @@ class Scheduler {
   bool ready() const { return store_.ready() && known_revision_.has_value() && !options_.declared; }
   std::size_t schedules() const { return table_.size(); }
   const ScheduleTable::Counters& counters() const { return table_.counters(); }
+  const Histogram& lag() const { return table_.lag(); }
   std::size_t unreadable() const { return unreadable_; }  // definitions
 
  private:

@@ -56,7 +56,10 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config,
        .on_request =
            [gateway = &shell->gateway_](const std::shared_ptr<HttpExchange>& exchange) {
              gateway->on_request(exchange);
-           }});
+           },
+       .on_answered = [gateway = &shell->gateway_](
+                          const HttpExchange* exchange, unsigned status,
+                          Duration took) { gateway->on_answered(exchange, status, took); }});
   if (!server) return server.error();
   shell->server_ = *std::move(server);
   shell->service_.keep_watchdog(loop);
@@ -128,9 +131,9 @@ FormFiles Shell::open_folders(const Definitions& definitions) {
 
 void Shell::add_routes(Definitions definitions) {
   gateway_.add("events",
-               std::make_unique<EventRoute>(*client_, published_, config_.max_body_bytes));
+               std::make_unique<EventRoute>(*client_, published_["event"], config_.max_body_bytes));
   auto files = open_folders(definitions);
-  auto forms = std::make_unique<FormRoute>(loop_, *client_, published_,
+  auto forms = std::make_unique<FormRoute>(loop_, *client_, published_["form"],
                                            std::move(definitions.forms), std::move(files));
   forms_ = &forms->counters();
   gateway_.add("forms", std::move(forms));
@@ -138,20 +141,22 @@ void Shell::add_routes(Definitions definitions) {
                                               std::move(definitions.urls), config_.max_body_bytes);
   urls_ = &urls->counters();
   gateway_.add("functions", std::move(urls));
-  gateway_.add("2015-03-31", std::make_unique<InvokeRoute>(*reads_, *client_, published_,
+  gateway_.add("2015-03-31", std::make_unique<InvokeRoute>(*reads_, *client_, published_["invoke"],
                                                            config_.max_body_bytes));
-  auto webhooks = std::make_unique<WebhookRoute>(
-      loop_, *client_, published_, std::move(definitions.webhooks), config_.max_body_bytes);
+  auto webhooks =
+      std::make_unique<WebhookRoute>(loop_, *client_, published_["webhook"],
+                                     std::move(definitions.webhooks), config_.max_body_bytes);
   webhooks_ = &webhooks->counters();
   gateway_.add("webhooks", std::move(webhooks));
   topics_declared_ =
       std::make_unique<TopicDeclaration>(loop_, *client_, to_declaration(definitions.topics));
-  auto topics = std::make_unique<TopicRoute>(loop_, *client_, published_,
+  auto topics = std::make_unique<TopicRoute>(loop_, *client_, published_["topic"],
                                              std::move(definitions.topics), config_.max_body_bytes,
                                              [this] { return topics_declared_->settled(); });
   topics_ = &topics->counters();
   gateway_.add("topics", std::move(topics));
-  gateway_.add("storage", std::make_unique<S3Route>(*client_, published_, config_.max_body_bytes));
+  gateway_.add("storage",
+               std::make_unique<S3Route>(*client_, published_["s3"], config_.max_body_bytes));
   gateway_.add("results", std::make_unique<ResultRoute>(*results_));
   using Word = HealthRoute::Word;
   gateway_.add("healthz", std::make_unique<HealthRoute>(true, [] { return Word{.text = "ok\n"}; }));
@@ -163,79 +168,6 @@ void Shell::add_routes(Definitions definitions) {
                  return Word{.text = metrics(),
                              .content_type = "text/plain; version=0.0.4; charset=utf-8"};
                }));
-}
-
-std::string Shell::metrics() const {
-  std::string text;
-  const auto counter = [&](std::string_view name, std::string_view help,
-                           std::initializer_list<std::pair<std::string_view, std::uint64_t>> rows) {
-    fmt::format_to(std::back_inserter(text),
-                   "# HELP fanfare_triggers_{0} {1}\n"
-                   "# TYPE fanfare_triggers_{0} counter\n",
-                   name, help);
-    for (const auto& [labels, value] : rows) {
-      fmt::format_to(std::back_inserter(text), "fanfare_triggers_{}{} {}\n", name, labels, value);
-    }
-  };
-  const HttpServerCounters& http = server_->counters();
-  const GatewayCounters& gateway = gateway_.counters();
-  fmt::format_to(std::back_inserter(text),
-                 "# HELP fanfare_triggers_connections Open connections.\n"
-                 "# TYPE fanfare_triggers_connections gauge\nfanfare_triggers_connections {}\n",
-                 server_->connections());
-  fmt::format_to(std::back_inserter(text),
-                 "# HELP fanfare_triggers_body_bytes Bytes of requests' bodies in memory.\n"
-                 "# TYPE fanfare_triggers_body_bytes gauge\nfanfare_triggers_body_bytes {}\n",
-                 server_->bodies_bytes());
-  counter("connections_total", "Connections, by what became of them.",
-          {{"{state=\"accepted\"}", http.connections_accepted},
-           {"{state=\"refused\"}", http.connections_refused}});
-  counter("requests_total", "Requests whose head was read.", {{"", http.requests}});
-  counter("requests_refused_total", "Requests that no route has handled, by reason.",
-          {{"{reason=\"malformed\"}", http.malformed},
-           {"{reason=\"too_large\"}", http.too_large},
-           {"{reason=\"stalled\"}", http.stalled},
-           {"{reason=\"too_slow\"}", http.too_slow},
-           {"{reason=\"no_memory\"}", http.no_memory},
-           {"{reason=\"unknown_path\"}", gateway.unknown_path},
-           {"{reason=\"unauthorised\"}", gateway.unauthorised}});
-  counter("events_total", "Events, by what became of them.",
-          {{"{result=\"accepted\"}", published_.accepted},
-           {"{result=\"duplicate\"}", published_.duplicate},
-           {"{result=\"refused\"}", published_.refused}});
-  counter("forms_refused_total", "Submissions of forms that were not published, by reason.",
-          {{"{reason=\"unknown\"}", forms_->unknown},
-           {"{reason=\"wrong_origin\"}", forms_->wrong_origin},
-           {"{reason=\"too_many\"}", forms_->too_many},
-           {"{reason=\"honeypot\"}", forms_->honeypot},
-           {"{reason=\"malformed\"}", forms_->malformed + forms_->files.malformed},
-           {"{reason=\"unwanted_file\"}", forms_->files.unwanted},
-           {"{reason=\"too_large\"}", forms_->files.too_large},
-           {"{reason=\"disk\"}", forms_->files.disk}});
-  counter("form_files_total", "Files of forms that were put into their buckets.",
-          {{"", forms_->files.files}});
-  counter("form_file_bytes_total", "Bytes of files of forms that were put into their buckets.",
-          {{"", forms_->files.bytes}});
-  counter("urls_total", "Requests to functions' URLs, by what became of them.",
-          {{"{result=\"answered\"}", urls_->answered},
-           {"{result=\"failed\"}", urls_->failed},
-           {"{result=\"refused\"}", urls_->refused}});
-  counter("webhooks_refused_total", "Webhooks that were not published, by reason.",
-          {{"{reason=\"unknown\"}", webhooks_->unknown},
-           {"{reason=\"not_signed\"}", webhooks_->unsigned_}});
-  counter("topics_refused_total", "Requests to topics that were not published, by reason.",
-          {{"{reason=\"unknown\"}", topics_->unknown},
-           {"{reason=\"malformed\"}", topics_->malformed},
-           {"{reason=\"confirmation\"}", topics_->confirmations}});
-  if (storage_) text += storage_metrics(storage_->status());
-  const auto& fires = scheduler_->counters();
-  fmt::format_to(std::back_inserter(text),
-                 "# HELP fanfare_triggers_schedules Schedules that are known.\n"
-                 "# TYPE fanfare_triggers_schedules gauge\nfanfare_triggers_schedules {}\n",
-                 scheduler_->schedules());
-  counter("schedules_fired_total", "Instants of schedules, by who fired them.",
-          {{"{by=\"this\"}", fires.fired}, {"{by=\"another\"}", fires.beaten}});
-  return text;
 }
 
 void Shell::on_signal(int) {

@@ -5,7 +5,10 @@
 // the broker has its event.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "base/daemon.h"
@@ -41,7 +44,7 @@ class Shell {
   Result<void> watch_buckets(std::map<std::string, StorageBucketOptions> buckets);
   FormFiles open_folders(const Definitions& definitions);
   void add_routes(Definitions definitions);
-  std::string metrics() const;
+  std::string metrics() const;  // shell_metrics.cc
   // Requests can become events: what /readyz says.
   bool ready() const;
   void look_whether_ready();
@@ -54,8 +57,8 @@ class Shell {
   std::unique_ptr<client::Client> client_;
   std::unique_ptr<store::Reads> reads_;
   std::unique_ptr<ResultReader> results_;
-  PublishCounters published_;
-  std::vector<std::shared_ptr<DiskThreads>> disks_;  // of buckets that forms have
+  std::map<std::string, PublishCounters, std::less<>> published_;  // by trigger
+  std::vector<std::shared_ptr<DiskThreads>> disks_;                // of buckets that forms have
   const FormCounters* forms_ = nullptr;
   const WebhookCounters* webhooks_ = nullptr;
   const UrlCounters* urls_ = nullptr;

@@ -1,7 +1,6 @@
 #include "triggers/storage_thread.h"
 
-#include <fmt/format.h>
-
+#include <functional>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -71,55 +70,56 @@ std::vector<StorageBucketStatus> StorageThread::status() const {
   return impl_->status;
 }
 
-std::string storage_metrics(const std::vector<StorageBucketStatus>& buckets) {
-  std::string text;
-  if (buckets.empty()) return text;
-  using Labelled = std::vector<std::pair<std::string, std::uint64_t>>;
-  const auto metric = [&](std::string_view name, std::string_view kind, std::string_view help,
-                          const std::function<Labelled(const StorageBucketStatus&)>& values) {
-    text += fmt::format(
-        "# HELP fanfare_triggers_storage_{0} {1}\n# TYPE fanfare_triggers_storage_{0} {2}\n", name,
-        help, kind);
-    for (const auto& bucket : buckets) {
-      for (const auto& [label, value] : values(bucket)) {
-        text += fmt::format("fanfare_triggers_storage_{}{{bucket=\"{}\"{}}} {}\n", name,
-                            bucket.name, label, value);
+void tell_storage(MetricsText& text, const std::vector<StorageBucketStatus>& buckets) {
+  if (buckets.empty()) return;
+  using Status = StorageBucketStatus;
+  using Value = std::function<std::uint64_t(const Status&)>;
+  using Values = std::vector<std::pair<std::string_view, Value>>;
+  const auto tell = [&](MetricsText::Family family, std::string_view label, const Values& values) {
+    for (const Status& bucket : buckets) {
+      for (const auto& [name, value] : values) {
+        if (label.empty()) {
+          family.add({{"bucket", bucket.name}}, value(bucket));
+        } else {
+          family.add({{"bucket", bucket.name}, {label, name}}, value(bucket));
+        }
       }
     }
   };
-  using Status = StorageBucketStatus;
-  metric("files", "gauge", "Files that are known.",
-         [](const Status& s) { return Labelled{{"", s.files}}; });
-  metric("waiting", "gauge", "Paths that wait to be looked at.",
-         [](const Status& s) { return Labelled{{"", s.waiting}}; });
-  metric("away", "gauge", "1 while the directory is not there, or another one.",
-         [](const Status& s) { return Labelled{{"", s.away.empty() ? 0u : 1u}}; });
-  metric("directories", "gauge", "Directories, by whether they are watched.", [](const Status& s) {
-    return Labelled{{",state=\"watched\"", s.directories},
-                    {",state=\"unwatched\"", s.unwatched},
-                    {",state=\"unreadable\"", s.unreadable}};
-  });
-  metric("announcements_total", "counter", "Announcements that the broker has taken.",
-         [](const Status& s) {
-           return Labelled{{",change=\"created\"", s.counters.created},
-                           {",change=\"removed\"", s.counters.removed}};
-         });
-  metric("refused_total", "counter", "Announcements that the broker refused, to be tried again.",
-         [](const Status& s) { return Labelled{{"", s.counters.refused}}; });
-  metric("not_announced_total", "counter", "Looks that led to nothing, by reason.",
-         [](const Status& s) {
-           return Labelled{{",reason=\"unreadable\"", s.counters.unreadable},
-                           {",reason=\"being_written\"", s.counters.busy},
-                           {",reason=\"key_too_long\"", s.unnameable}};
-         });
-  metric("signs_lost_total", "counter", "Times that news was lost, and a scan made up for it.",
-         [](const Status& s) {
-           return Labelled{{",reason=\"kernel_queue\"", s.queue_overflows},
-                           {",reason=\"no_room\"", s.counters.signs_dropped}};
-         });
-  metric("scans_total", "counter", "Scans of the whole bucket.",
-         [](const Status& s) { return Labelled{{"", s.scans}}; });
-  return text;
+  tell(text.gauge("fanfare_triggers_storage_files", "Files that are known."), "",
+       {{"", [](const Status& s) { return s.files; }}});
+  tell(text.gauge("fanfare_triggers_storage_waiting", "Paths that wait to be looked at."), "",
+       {{"", [](const Status& s) { return s.waiting; }}});
+  tell(text.gauge("fanfare_triggers_storage_away",
+                  "1 while the directory is not there, or another one."),
+       "", {{"", [](const Status& s) { return s.away.empty() ? 0 : 1; }}});
+  tell(text.gauge("fanfare_triggers_storage_directories",
+                  "Directories, by whether they are watched."),
+       "state",
+       {{"watched", [](const Status& s) { return s.directories; }},
+        {"unwatched", [](const Status& s) { return s.unwatched; }},
+        {"unreadable", [](const Status& s) { return s.unreadable; }}});
+  tell(text.counter("fanfare_triggers_storage_announcements_total",
+                    "Announcements that the broker has taken."),
+       "change",
+       {{"created", [](const Status& s) { return s.counters.created; }},
+        {"removed", [](const Status& s) { return s.counters.removed; }}});
+  tell(text.counter("fanfare_triggers_storage_refused_total",
+                    "Announcements that the broker refused, to be tried again."),
+       "", {{"", [](const Status& s) { return s.counters.refused; }}});
+  tell(text.counter("fanfare_triggers_storage_not_announced_total",
+                    "Looks that led to nothing, by reason."),
+       "reason",
+       {{"unreadable", [](const Status& s) { return s.counters.unreadable; }},
+        {"being_written", [](const Status& s) { return s.counters.busy; }},
+        {"key_too_long", [](const Status& s) { return s.unnameable; }}});
+  tell(text.counter("fanfare_triggers_storage_signs_lost_total",
+                    "Times that news was lost, and a scan made up for it."),
+       "reason",
+       {{"kernel_queue", [](const Status& s) { return s.queue_overflows; }},
+        {"no_room", [](const Status& s) { return s.counters.signs_dropped; }}});
+  tell(text.counter("fanfare_triggers_storage_scans_total", "Scans of the whole bucket."), "",
+       {{"", [](const Status& s) { return s.scans; }}});
 }
 
 }  // namespace fanfare::triggers

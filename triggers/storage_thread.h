@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/metrics_text.h"
 #include "triggers/storage_watcher.h"
 
 namespace fanfare::triggers {
@@ -31,7 +32,7 @@ class StorageThread {
   std::unique_ptr<Impl> impl_;
 };
 
-// In Prometheus' text format, fanfare_triggers_storage_…{bucket="…"}; empty without buckets.
-std::string storage_metrics(const std::vector<StorageBucketStatus>& buckets);
+// fanfare_triggers_storage_…{bucket="…"}; nothing without buckets.
+void tell_storage(MetricsText& text, const std::vector<StorageBucketStatus>& buckets);
 
 }  // namespace fanfare::triggers

@@ -83,7 +83,9 @@ TEST_F(StorageWatcherOptionsTest, OfAThreadOfItsOwnAreWatchedThere) {
     std::this_thread::sleep_for(std::chrono::milliseconds{10});
   }
   EXPECT_TRUE(is_under_way());
-  const std::string metrics = storage_metrics((*thread)->status());
+  MetricsText text;
+  tell_storage(text, (*thread)->status());
+  const std::string metrics = text.take();
   EXPECT_THAT(metrics, HasSubstr("fanfare_triggers_storage_files{bucket=\"photos\"} 0\n"));
   EXPECT_THAT(metrics, HasSubstr("fanfare_triggers_storage_directories{bucket=\"photos\","
                                  "state=\"watched\"} 1\n"));

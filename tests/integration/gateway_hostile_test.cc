@@ -197,8 +197,14 @@ class Besieged {
     const std::size_t at = all.find("\n" + metric + " ");
     return at == all.npos ? -1 : std::stoll(all.substr(at + metric.size() + 2));
   }
+  // Accepted ones, of all triggers.
   std::int64_t events() const {
-    return number("fanfare_triggers_events_total{result=\"accepted\"}");
+    std::int64_t sum = 0;
+    for (const char* trigger : {"event", "form", "invoke", "webhook", "topic", "s3"}) {
+      sum += number(std::string{"fanfare_triggers_events_total{trigger=\""} + trigger +
+                    "\",result=\"accepted\"}");
+    }
+    return sum;
   }
 
   // The result of an event that was answered with a receipt.

@@ -111,7 +111,7 @@ TEST(Gateway, WhoFillsInTheHoneypotIsAnsweredAndNothingIsPublished) {
   EXPECT_THAT(client.get("/metrics").body,
               HasSubstr("fanfare_triggers_forms_refused_total{reason=\"honeypot\"} 1\n"));
   EXPECT_THAT(client.get("/metrics").body,
-              HasSubstr("fanfare_triggers_events_total{result=\"accepted\"} 0\n"));
+              HasSubstr("fanfare_triggers_events_total{trigger=\"form\",result=\"accepted\"} 0\n"));
 }
 
 std::string form_part(const std::string& parameters, const std::string& content) {
