@@ -11,7 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 using ::testing::ElementsAre;
 
-constexpr TimePoint kStart = TimePoint{} + 1h;
+constexpr TimePoint kLoaded = TimePoint{} + 1h;
 
 PackageShelf::Question question(std::uint64_t request, std::uint64_t offset = 0) {
   return {SessionId{1}, request, offset};
@@ -20,19 +20,19 @@ PackageShelf::Question question(std::uint64_t request, std::uint64_t offset = 0)
 TEST(PackageShelf, ReadsAPackageOnceAndHandsItOutInParts) {
   PackageShelf shelf;
   const std::string bytes = std::string(protocol::kPackagePartMax, 'a') + "the end";
-  shelf.ask("d", question(1), kStart);
-  shelf.ask("d", question(2), kStart);
+  shelf.ask("d", question(1), kLoaded);
+  shelf.ask("d", question(2), kLoaded);
   EXPECT_THAT(shelf.take_wanted(), ElementsAre("d"));
   EXPECT_TRUE(shelf.take_answers().empty());
-  shelf.on_read("d", bytes, kStart);
+  shelf.on_read("d", bytes, kLoaded);
   auto answers = shelf.take_answers();
   ASSERT_EQ(answers.size(), 2u);
   EXPECT_EQ(answers[1].question.request, 2u);
   EXPECT_EQ(answers[0].part->size, bytes.size());
   EXPECT_EQ(answers[0].part->bytes, bytes.substr(0, protocol::kPackagePartMax));
-  shelf.ask("d", question(3, protocol::kPackagePartMax), kStart);
-  shelf.ask("d", question(4, bytes.size()), kStart);
-  shelf.ask("d", question(5, bytes.size() + 1), kStart);
+  shelf.ask("d", question(3, protocol::kPackagePartMax), kLoaded);
+  shelf.ask("d", question(4, bytes.size()), kLoaded);
+  shelf.ask("d", question(5, bytes.size() + 1), kLoaded);
   answers = shelf.take_answers();
   ASSERT_EQ(answers.size(), 3u);
   EXPECT_EQ(answers[0].part->bytes, "the end");
@@ -43,20 +43,20 @@ TEST(PackageShelf, ReadsAPackageOnceAndHandsItOutInParts) {
 
 TEST(PackageShelf, ForgetsWhatNobodyAsksForAnyMore) {
   PackageShelf shelf;
-  shelf.ask("d", question(1), kStart);
-  shelf.on_read("d", std::string("bytes"), kStart);
-  shelf.tick(kStart + 9s);
+  shelf.ask("d", question(1), kLoaded);
+  shelf.on_read("d", std::string("bytes"), kLoaded);
+  shelf.tick(kLoaded + 9s);
   EXPECT_EQ(shelf.bytes(), 5u);
-  shelf.tick(kStart + 10s);
+  shelf.tick(kLoaded + 10s);
   EXPECT_EQ(shelf.bytes(), 0u);
 }
 
 TEST(PackageShelf, TellsWhoWaitsWhyThereIsNoneAndAsksAgainNextTime) {
   PackageShelf shelf;
   for (const Error& why : {reject("no such"), retry_later("Redis is away")}) {
-    shelf.ask("d", question(1), kStart);
+    shelf.ask("d", question(1), kLoaded);
     EXPECT_THAT(shelf.take_wanted(), ElementsAre("d"));
-    shelf.on_read("d", why, kStart);
+    shelf.on_read("d", why, kLoaded);
     const auto answers = shelf.take_answers();
     ASSERT_EQ(answers.size(), 1u);
     EXPECT_EQ(answers[0].part.error().kind, why.kind);
@@ -65,27 +65,27 @@ TEST(PackageShelf, TellsWhoWaitsWhyThereIsNoneAndAsksAgainNextTime) {
 
 TEST(PackageShelf, HasRoomForSoMuchAndTellsTheRestToAskLater) {
   PackageShelf shelf{160u << 20};
-  shelf.ask("a", question(1), kStart);
-  shelf.ask("b", question(2), kStart);
-  shelf.ask("c", question(3), kStart);
+  shelf.ask("a", question(1), kLoaded);
+  shelf.ask("b", question(2), kLoaded);
+  shelf.ask("c", question(3), kLoaded);
   EXPECT_THAT(shelf.take_wanted(), ElementsAre("a", "b"));
   const auto answers = shelf.take_answers();
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_EQ(answers[0].question.request, 3u);
   EXPECT_EQ(answers[0].part.error().kind, ErrorKind::kRetryLater);
-  shelf.on_read("a", std::string(60u << 20, 'a'), kStart);
-  shelf.on_read("b", std::string(60u << 20, 'b'), kStart + 1s);
-  shelf.ask("c", question(4), kStart + 1s);
+  shelf.on_read("a", std::string(60u << 20, 'a'), kLoaded);
+  shelf.on_read("b", std::string(60u << 20, 'b'), kLoaded + 1s);
+  shelf.ask("c", question(4), kLoaded + 1s);
   EXPECT_TRUE(shelf.take_wanted().empty()) << "both are in use";
-  shelf.ask("c", question(5), kStart + 2s);
+  shelf.ask("c", question(5), kLoaded + 2s);
   EXPECT_THAT(shelf.take_wanted(), ElementsAre("c"));
   EXPECT_LE(shelf.bytes(), 160u << 20);
 }
 
 TEST(PackageShelf, RefusesAPackageThatIsLargerThanAny) {
   PackageShelf shelf;
-  shelf.ask("d", question(1), kStart);
-  shelf.on_read("d", std::string(73u << 20, 'x'), kStart);
+  shelf.ask("d", question(1), kLoaded);
+  shelf.on_read("d", std::string(73u << 20, 'x'), kLoaded);
   EXPECT_EQ(shelf.take_answers().at(0).part.error().kind, ErrorKind::kReject);
 }
 
