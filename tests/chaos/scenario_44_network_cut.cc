@@ -3,7 +3,7 @@
 // What it holds goes to others when the lease is over. It does not know that, runs on, and brings
 // its results when the link is there again: they come too late, and count for nothing. Then it
 // takes new work. All of it over TCP with CURVE, as the broker demands of whoever is not of its
-// machine.
+// machine, its results, too: it has no way to Redis.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -28,7 +28,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* kBroker = "tcp://10.44.0.1:7400";
-constexpr const char* kRedisPort = "6390";
 constexpr std::size_t kFar = 0, kNear = 1;  // the workers
 
 // The broker's keys and the far worker's, as files.
@@ -57,8 +56,6 @@ RigOptions options_for(const Run& run, const OtherHost& other, const Keys& keys)
   options.workers = 2;
   options.slots = 4;
   options.manifest = "timeout = \"60s\"\n[retry]\nmax_attempts = 5\nbase = \"10ms\"\n";
-  // This machine's network is this run's alone.
-  options.redis.more = {"--port", kRedisPort, "--bind", OtherHost::kHere, "--protected-mode", "no"};
   options.broker = {{"FANFARE_BROKER_LISTEN", kBroker},
                     {"FANFARE_BROKER_CURVE_SECRET_KEY_FILE", keys.broker_file},
                     {"FANFARE_BROKER_ALLOWED_KEYS", keys.allowed_file},
@@ -70,8 +67,7 @@ RigOptions options_for(const Run& run, const OtherHost& other, const Keys& keys)
     set(worker.environment, "FANFARE_WORKER_BROKER", kBroker);
     set(worker.environment, "FANFARE_WORKER_BROKER_KEY", keys.broker_key);
     set(worker.environment, "FANFARE_WORKER_CURVE_SECRET_KEY_FILE", keys.worker_file);
-    set(worker.environment, "FANFARE_WORKER_REDIS",
-        fmt::format("redis://{}:{}", OtherHost::kHere, kRedisPort));
+    set(worker.environment, "FANFARE_WORKER_REDIS", "broker");
   };
   if (run.without()) options.sabotage = kNoTokens;
   return options;
