@@ -6,10 +6,11 @@
 
 namespace fanfare::store {
 
-// The number is the library's version, which the names of its functions have as well (fanfare2_…). A
-// change of what a function takes, answers or does to keys that older programs know wants the next
-// one: while an installation is upgraded, programs of two versions call their own library on the
-// same keys, and neither may load its own over the other's. Within a version any build's will do.
+// The number is the library's version, which the names of its functions have as well (fanfare2_…).
+// A change of what a function takes, answers or does to keys that older programs know wants the
+// next one: while an installation is upgraded, programs of two versions call their own library on
+// the same keys, and neither may load its own over the other's. Within a version any build's will
+// do.
 inline constexpr std::string_view kLibraryName = "fanfare_v2";
 
 // store/library/ as it was built in.

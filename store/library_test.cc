@@ -628,11 +628,12 @@ TEST_F(Library, ChangesNothingWhenAKeyHoldsTheWrongType) {
 TEST_F(Library, RefusesMalformedCallsWithoutTheirText) {
   const std::string secret = "SECRET\r\n+OK";
   for (const std::string name : {"append", "commit", "postpone", "bury"}) {
-    const std::string answer = store.command({"FCALL", "fanfare_" + name, "6", "fanfare:meta", "c",
+    const std::string answer = store.command({"FCALL", "fanfare2_" + name, "6", "fanfare:meta", "c",
                                               "l", secret, secret, secret, "1", "1000-0", secret,
                                               secret, secret, secret, secret, secret, secret});
     EXPECT_TRUE(answer.starts_with("(error) ")) << name << ": " << answer;
     EXPECT_EQ(answer.find("SECRET"), std::string::npos) << answer;
+    EXPECT_EQ(answer.find("not found"), std::string::npos) << answer;
   }
 }
 
