@@ -49,7 +49,7 @@ Result<ChildOutput> run_and_capture(const std::vector<std::string>& command, Dur
   posix_spawn_file_actions_adddup2(&files, ends[1], STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&files, ends[1], STDERR_FILENO);
   pid_t pid = 0;
-  const int failed = posix_spawn(&pid, arguments[0], &files, nullptr, arguments.data(), environ);
+  const int failed = posix_spawnp(&pid, arguments[0], &files, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&files);
   close(ends[1]);
   if (failed != 0) {

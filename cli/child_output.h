@@ -15,7 +15,8 @@ struct ChildOutput {
   std::string output;  // standard output and standard error, at most 64 KiB
 };
 
-// Kills it when `timeout` has passed. kFatal if it cannot be started.
+// The first word is a path, or a name that is looked for in PATH. Kills it when `timeout` has
+// passed. kFatal if it cannot be started.
 Result<ChildOutput> run_and_capture(const std::vector<std::string>& command, Duration timeout);
 
 }  // namespace fanfare::cli

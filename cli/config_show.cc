@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "base/daemon_arguments.h"
-#include "cli/child_output.h"
+#include "cli/daemon_settings.h"
 #include "cli/verbs.h"
 
 namespace fanfare::cli {
@@ -19,53 +19,6 @@ using nlohmann::ordered_json;
 
 constexpr const char* kDaemons[] = {"fanfare-broker", "fanfare-worker", "fanfare-triggers",
                                     "fanfare-autoscaler"};
-constexpr Duration kAnswerWithin = std::chrono::seconds{10};
-
-struct Setting {
-  std::string section, key, value;
-  std::string origin;    // default | file | environment
-  std::string location;  // of a file's: FILE:LINE
-};
-
-// "section.key = value  # where from"
-std::optional<Setting> read_line(const std::string& line) {
-  const auto dot = line.find('.');
-  const auto equals = line.find(" = ");
-  const auto hash = line.rfind("  # ");
-  if (dot == line.npos || equals == line.npos || hash == line.npos || dot > equals ||
-      hash + 1 < equals + 3) {
-    return std::nullopt;
-  }
-  Setting setting{line.substr(0, dot), line.substr(dot + 1, equals - dot - 1), {}, {}, {}};
-  if (hash > equals + 3) setting.value = line.substr(equals + 3, hash - equals - 3);
-  const std::string from = line.substr(hash + 4);
-  const bool is_file = from != "default" && from != "environment";
-  setting.origin = is_file ? "file" : from;
-  if (is_file) setting.location = from;
-  return setting;
-}
-
-Result<std::vector<Setting>> settings_of(const std::string& program, const std::string& file) {
-  std::vector<std::string> words{program, "--show-config"};
-  if (!file.empty()) words.insert(words.end(), {"--config", file});
-  const auto ended = run_and_capture(words, kAnswerWithin);
-  if (!ended) return ended.error();
-  if (ended->exit_code != 0) {
-    std::string why = ended->output;
-    while (why.ends_with('\n')) why.pop_back();
-    return fatal(why);
-  }
-  std::vector<Setting> settings;
-  std::size_t from = 0;
-  while (from < ended->output.size()) {
-    const std::size_t end = std::min(ended->output.find('\n', from), ended->output.size());
-    if (auto setting = read_line(ended->output.substr(from, end - from))) {
-      settings.push_back(*std::move(setting));
-    }
-    from = end + 1;
-  }
-  return settings;
-}
 
 // The file that the daemons of this installation read.
 Result<std::string> config_file(const Common& common, const ConfigCommand& command) {
@@ -91,17 +44,17 @@ Result<std::string> config_file(const Common& common, const ConfigCommand& comma
 int run_config_show(const Common& common, const ConfigCommand& command) {
   const auto file = config_file(common, command);
   if (!file) return fail(common.output, file.error());
-  std::vector<Setting> all;
+  std::vector<DaemonSetting> all;
   for (const char* name : kDaemons) {
     const auto program = find_program(name);
     if (!program) continue;  // not every package has all of them
-    auto settings = settings_of(*program, *file);
+    auto settings = daemon_settings(*program, *file);
     if (!settings) return fail(common.output, settings.error());
     all.insert(all.end(), settings->begin(), settings->end());
   }
   if (common.output.json) {
     ordered_json rows = ordered_json::array();
-    for (const Setting& one : all) {
+    for (const DaemonSetting& one : all) {
       rows.push_back({{"section", one.section}, {"key", one.key}, {"value", one.value}});
       if (!command.origin) continue;
       rows.back()["origin"] = one.origin;
@@ -113,7 +66,7 @@ int run_config_show(const Common& common, const ConfigCommand& command) {
     return kDone;
   }
   std::vector<std::vector<std::string>> rows;
-  for (const Setting& one : all) {
+  for (const DaemonSetting& one : all) {
     rows.push_back({one.section + "." + one.key, one.value});
     if (command.origin) {
       rows.back().push_back(one.location.empty() ? one.origin : one.location);

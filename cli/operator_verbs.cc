@@ -68,6 +68,12 @@ void add_config(CLI::App& app, Run& run) {
   });
 }
 
+void add_doctor(CLI::App& app, Run& run) {
+  CLI::App* verb = app.add_subcommand(
+      "doctor", "Look at Redis, services, clocks, limits and rights, and say what to do");
+  verb->callback([&run] { run = run_doctor; });
+}
+
 }  // namespace
 
 void add_operator_verbs(CLI::App& app, Run& run) {
@@ -75,6 +81,7 @@ void add_operator_verbs(CLI::App& app, Run& run) {
   add_deliveries(app, run);
   add_workers(app, run);
   add_config(app, run);
+  add_doctor(app, run);
 }
 
 }  // namespace fanfare::cli

@@ -78,6 +78,8 @@ struct DeliveriesCommand {
 };
 int run_deliveries_list(const Common& common, const DeliveriesCommand& command);
 
+int run_doctor(const Common& common);
+
 int run_workers_list(const Common& common);
 int run_workers_drain(const Common& common, const std::string& worker);
 int run_workers_resume(const Common& common, const std::string& worker);
