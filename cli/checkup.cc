@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cerrno>
+#include <cstring>
 
 namespace fanfare::cli {
 
@@ -16,6 +18,11 @@ std::string_view to_string(Finding::Level level) {
       break;
   }
   return "ok";
+}
+
+std::string advice_to_reach(std::string_view why, std::string start) {
+  if (why.find(std::strerror(EACCES)) == why.npos) return start;
+  return "ask as root, or as a user who may connect there";
 }
 
 std::string human_bytes(std::uint64_t bytes) {

@@ -115,6 +115,9 @@ void examine_redis(const Facts& facts, std::vector<Finding>& findings);
 void examine_services(const Facts& facts, std::vector<Finding>& findings);
 void examine_host(const Facts& facts, std::vector<Finding>& findings);
 
+// What to do where a connection failed: `start` it, unless this user may not connect.
+std::string advice_to_reach(std::string_view why, std::string start);
+
 // "1.5 GiB": for people, not to be read back.
 std::string human_bytes(std::uint64_t bytes);
 

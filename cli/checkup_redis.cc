@@ -24,8 +24,9 @@ class RedisCheckup {
 
   void run() {
     if (!redis_.unreachable.empty()) {
-      return say("redis.reachable", Level::kFailure, redis_.unreachable,
-                 "start Redis, or say where it is with --redis");
+      return say(
+          "redis.reachable", Level::kFailure, redis_.unreachable,
+          advice_to_reach(redis_.unreachable, "start Redis, or say where it is with --redis"));
     }
     say("redis.reachable", Level::kOk, "it answers");
     look_at_version();

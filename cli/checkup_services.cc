@@ -33,8 +33,9 @@ class ServicesCheckup {
     look_at_units();
     if (!broker_.unreachable.empty()) {
       return say("broker.reachable", Level::kFailure, broker_.unreachable,
-                 "start it (`fanfare up`, `systemctl start fanfare.target`), or say where it is "
-                 "with --broker");
+                 advice_to_reach(broker_.unreachable,
+                                 "start it (`fanfare up`, `systemctl start fanfare.target`), or "
+                                 "say where it is with --broker"));
     }
     look_at_broker();
     look_at_workers();

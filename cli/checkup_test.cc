@@ -93,6 +93,8 @@ std::vector<Ailment> ailments() {
   return {
       {"redis.reachable", kFailure, "nobody", "start Redis",
        [](Facts& f) { f.redis.unreachable = "nobody listens"; }},
+      {"redis.reachable", kFailure, "Permission", "as root",
+       [](Facts& f) { f.redis.unreachable = "cannot reach Redis: Permission denied"; }},
       {"redis.version", kFailure, "6.2.1", "7.0 or newer",
        [](Facts& f) { f.redis.version = "6.2.1"; }},
       {"redis.version", kWarning, "7.2.4", "tested with 7.0.15",
@@ -126,6 +128,8 @@ std::vector<Ailment> ailments() {
        [](Facts& f) { f.redis.library = "ff"; }},
       {"broker.reachable", kFailure, "nobody", "fanfare up",
        [](Facts& f) { f.broker.unreachable = "nobody listens"; }},
+      {"broker.reachable", kFailure, "Permission", "as root",
+       [](Facts& f) { f.broker.unreachable = "no broker (Permission denied)"; }},
       {"broker.state", kWarning, "not accepting", "log",
        [](Facts& f) { f.broker.state = "not accepting"; }},
       {"broker.office", kFailure, "epoch 7, in Redis 8", "another broker",
