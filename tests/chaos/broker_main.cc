@@ -26,7 +26,8 @@ int main(int argc, char** argv) {
         {"tenants_take_turns", &p.tenants_take_turns},
         {"end_before_cutting", &p.end_before_cutting},
         {"empty_outboxes", &p.empty_outboxes},
-        {"look_at_outboxes", &p.look_at_outboxes}};
+        {"look_at_outboxes", &p.look_at_outboxes},
+        {"answer_relays_after_redis", &p.answer_relays_after_redis}};
     static_assert(sizeof(broker::Protections) == sizeof(bool) * std::size(names),
                   "one has no name");
     const char* const without = std::getenv(chaos::kWithoutVariable);

@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
         {"kill_after_grace", &p.kill_after_grace},
         {"sweep_orphans", &p.sweep_orphans},
         {"limit_memory", &p.limit_memory},
+        {"repeat_relayed", &p.repeat_relayed},
         {"take_back_unborn", &p.take_back_unborn}};
     static_assert(sizeof(worker::Protections) == sizeof(bool) * std::size(names),
                   "one has no name");
