@@ -155,7 +155,7 @@ TEST(Codec, RefusesUnknownKindsAndValues) {
   EXPECT_FALSE(decode("\x92\x01\x63"s));
   EXPECT_FALSE(decode("\x92\x01\x00"s));
   std::string refused = encode(Refused{1, Refusal::kInternal, "x"});
-  refused[4] = 11;  // behind the array, version, kind and request
+  refused[4] = 0x7f;  // behind the array, version, kind and request
   const auto decoded = decode(refused);
   ASSERT_FALSE(decoded);
   EXPECT_NE(decoded.error().message.find("code: unknown value"), std::string::npos);

@@ -212,7 +212,7 @@ TEST(BadSetup, ABrokerNamesAnEndpointThatItCannotUse) {
       run_broker({redis_setting, "FANFARE_BROKER_ENDPOINT=ipc://" + dir.file("missing/b.ipc")}), 3,
       "missing/b.ipc");
   expect_one_line(run_broker({redis_setting, "FANFARE_BROKER_ENDPOINT=tcp://0.0.0.0:7400"}), 2,
-                  "beyond this machine");
+                  "not of this machine alone");
 }
 
 TEST(BadSetup, ASecondBrokerOnAnEndpointInUseEndsAndTheFirstServesOn) {
