@@ -78,7 +78,7 @@ TEST_F(ZmqKeyTest, ReadsASecretKeyFromAFileOfItsOwnersAlone) {
 }
 
 TEST_F(ZmqKeyTest, RefusesASecretKeyThatOthersMayReadAndNamesChmod) {
-  for (const mode_t mode : {0640, 0604, 0660, 0622, 0611}) {
+  for (const mode_t mode : {0640u, 0604u, 0660u, 0622u, 0611u}) {
     const std::string file = write("open.key", kSecret, mode);
     const auto key = SecretKey::read(file);
     ASSERT_FALSE(key) << mode;

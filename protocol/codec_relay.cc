@@ -27,7 +27,9 @@ void fields(auto& wire, Like<Commit::Item> auto& item) {
   wire.bin("item.record", item.record);
   wire.list("item.caused", item.caused, each_fields);
   if (wire.present(item.rows.has_value())) {
-    if constexpr (std::decay_t<decltype(wire)>::kReads) item.rows.emplace();
+    if constexpr (std::decay_t<decltype(wire)>::kReads) {
+      item.rows.emplace(Commit::Rows{});
+    }
     fields(wire, *item.rows);
   }
   wire.end_structure();
