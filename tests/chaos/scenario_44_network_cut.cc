@@ -28,7 +28,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* kBroker = "tcp://10.44.0.1:7400";
-constexpr std::size_t kFar = 0, kNear = 1;  // the workers
+constexpr std::size_t kFar = 0;  // of the two workers
 
 // The broker's keys and the far worker's, as files.
 struct Keys {
