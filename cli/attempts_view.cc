@@ -20,6 +20,7 @@ std::vector<std::string> cells(const protocol::AttemptRow& row) {
           std::move(outcome),
           row.worker,
           row.instance == 0 ? "" : std::to_string(row.instance),
+          row.generation == 0 ? "" : std::to_string(row.generation),
           row.cold_start ? human_ms(row.cold_start_us / 1e3) : "",
           row.peak_memory_kb == 0 ? "" : fmt::format("{:.1f} MiB", row.peak_memory_kb / 1024.0),
           fmt::format("{} ms", protocol::billed_ms(row)),
@@ -32,8 +33,8 @@ std::string format_attempts(std::span<const protocol::AttemptRow> rows, bool col
   if (rows.empty()) return {};
   std::vector<std::vector<std::string>> lines;
   for (const auto& row : rows) lines.push_back(cells(row));
-  return format_table({"ATTEMPT", "STARTED", "TOOK", "OUTCOME", "WORKER", "INSTANCE", "COLD START",
-                       "PEAK MEMORY", "BILLED", "ERROR"},
+  return format_table({"ATTEMPT", "STARTED", "TOOK", "OUTCOME", "WORKER", "INSTANCE", "GENERATION",
+                       "COLD START", "PEAK MEMORY", "BILLED", "ERROR"},
                       lines, colour);
 }
 

@@ -21,6 +21,8 @@ void body(auto& wire, Like<Hello> auto& m) {
   wire.list("held", m.held, each_fields);
   if (wire.later()) wire.optional("state", m.state);
   if (wire.later()) wire.boolean("relayed", m.relayed);
+  if (wire.later()) wire.list("prepares", m.prepares, each_str);
+  if (wire.later()) wire.str("version", m.version);
 }
 
 void fields(auto& wire, Like<FunctionSpec> auto& spec) {
@@ -159,6 +161,14 @@ void fields(auto& wire, Like<RunningAttempt> auto& attempt) {
   wire.end_structure();
 }
 
+void fields(auto& wire, Like<Heartbeat::Broken> auto& broken) {
+  wire.structure("broken", 3);
+  wire.str("broken.function", broken.function);
+  wire.number("broken.generation", broken.generation);
+  fields(wire, broken.failure);
+  wire.end_structure();
+}
+
 void body(auto& wire, Like<Heartbeat> auto& m) {
   wire.number("session", m.session);
   wire.number("delivered", m.delivered);
@@ -166,6 +176,7 @@ void body(auto& wire, Like<Heartbeat> auto& m) {
   if (wire.later()) wire.list("running", m.running, each_fields);
   if (wire.later()) wire.enumeration("state", m.state);
   if (wire.later()) wire.number("waiting", m.waiting);
+  if (wire.later()) wire.list("broken", m.broken, each_fields);
 }
 
 void body(auto& wire, Like<HeartbeatAck> auto& m) {
@@ -187,11 +198,28 @@ void body(auto& wire, Like<Quiet> auto& m) {
   wire.boolean("quiet", m.quiet);
 }
 
+void body(auto& wire, Like<Prepare> auto& m) {
+  fields(wire, m.function);
+  wire.boolean("drop", m.drop);
+}
+
+void body(auto& wire, Like<Prepared> auto& m) {
+  wire.number("session", m.session);
+  wire.str("function", m.function);
+  wire.str("digest", m.digest);
+  if (wire.present(m.failure.has_value())) {
+    if constexpr (std::decay_t<decltype(wire)>::kReads) m.failure.emplace();
+    fields(wire, *m.failure);
+  }
+  wire.bin("log_tail", m.log_tail);
+}
+
 std::span<const MessageCodec> worker_codecs() {
   static constexpr MessageCodec kCodecs[] = {
-      codec_of<Hello>(), codec_of<Welcome>(),   codec_of<Functions>(),    codec_of<Credit>(),
-      codec_of<Done>(),  codec_of<Heartbeat>(), codec_of<HeartbeatAck>(), codec_of<Bye>(),
-      codec_of<Reset>(), codec_of<Cancel>(),    codec_of<Quiet>(),
+      codec_of<Hello>(),    codec_of<Welcome>(),   codec_of<Functions>(),    codec_of<Credit>(),
+      codec_of<Done>(),     codec_of<Heartbeat>(), codec_of<HeartbeatAck>(), codec_of<Bye>(),
+      codec_of<Reset>(),    codec_of<Cancel>(),    codec_of<Quiet>(),        codec_of<Prepare>(),
+      codec_of<Prepared>(),
   };
   return kCodecs;
 }
@@ -207,5 +235,7 @@ template std::string encode(const Bye&);
 template std::string encode(const Reset&);
 template std::string encode(const Cancel&);
 template std::string encode(const Quiet&);
+template std::string encode(const Prepare&);
+template std::string encode(const Prepared&);
 
 }  // namespace fanfare::protocol

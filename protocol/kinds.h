@@ -37,7 +37,7 @@ inline constexpr KindInfo kKind<AdminReply>{8, "AdminReply", 2};
 template <>
 inline constexpr KindInfo kKind<Refused>{9, "Refused", 3};
 template <>
-inline constexpr KindInfo kKind<Hello>{20, "Hello", 8, 2};
+inline constexpr KindInfo kKind<Hello>{20, "Hello", 10, 4};
 template <>
 inline constexpr KindInfo kKind<Welcome>{21, "Welcome", 7, 2};
 template <>
@@ -49,7 +49,7 @@ inline constexpr KindInfo kKind<Deliver>{24, "Deliver", 2};
 template <>
 inline constexpr KindInfo kKind<Done>{25, "Done", 4, 1};
 template <>
-inline constexpr KindInfo kKind<Heartbeat>{26, "Heartbeat", 6, 3};
+inline constexpr KindInfo kKind<Heartbeat>{26, "Heartbeat", 7, 4};
 template <>
 inline constexpr KindInfo kKind<HeartbeatAck>{27, "HeartbeatAck", 2};
 template <>
@@ -76,5 +76,9 @@ template <>
 inline constexpr KindInfo kKind<FetchPackage>{38, "FetchPackage", 3};
 template <>
 inline constexpr KindInfo kKind<PackagePart>{39, "PackagePart", 3};
+template <>
+inline constexpr KindInfo kKind<Prepare>{40, "Prepare", 2};
+template <>
+inline constexpr KindInfo kKind<Prepared>{41, "Prepared", 5};
 
 }  // namespace fanfare::protocol

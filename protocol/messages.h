@@ -192,6 +192,8 @@ struct Hello {
   std::optional<WorkerState> state;  // absent: an older build, which knows no Cancel and no Quiet
   bool relayed =
       false;  // it has no way to Redis of its own: what it wants there goes by the broker
+  std::vector<std::string> prepares;  // runtimes of functions that it can be sent Prepare for
+  std::string version;                // of its build; empty: an older one
   bool operator==(const Hello&) const = default;
 };
 struct FunctionSpec {
@@ -290,6 +292,7 @@ struct RunningAttempt {
   bool operator==(const RunningAttempt&) const = default;
 };
 inline constexpr std::size_t kRunningInHeartbeatMax = 256;
+inline constexpr std::size_t kBrokenInHeartbeatMax = 64;
 
 // Every heartbeat_ms, and sooner when a function reports progress, from the loop that does the
 // work. kind 26, answered by kind 27
@@ -307,6 +310,14 @@ struct Heartbeat {
   std::vector<RunningAttempt> running;
   WorkerState state = WorkerState::kRunning;
   std::uint32_t waiting = 0;  // instances that wait for a function that they have invoked
+  // Functions whose present generation does not start there, and why; kBrokenInHeartbeatMax.
+  struct Broken {
+    std::string function;
+    std::uint64_t generation = 0;
+    Failure failure;
+    bool operator==(const Broken&) const = default;
+  };
+  std::vector<Broken> broken;
   bool operator==(const Heartbeat&) const = default;
 };
 struct HeartbeatAck {
@@ -336,10 +347,27 @@ struct Quiet {
   bool operator==(const Quiet&) const = default;
 };
 
-using Message = std::variant<Publish, Published, Invoke, Invoked, Await, Awaited, Admin, AdminReply,
-                             Refused, Hello, Welcome, Functions, Credit, Deliver, Done, Heartbeat,
-                             HeartbeatAck, Bye, Reset, Cancel, Quiet, Commit, Committed, ReadRows,
-                             RowsRead, TellUsage, UsageTold, FetchPackage, PackagePart>;
+// A function is about to be deployed: the worker fetches its package, verifies it, loads it and
+// runs its init, beside the generation that goes on meanwhile, and says Prepared. Functions makes
+// it the present one; it may be ready then. Sent to workers whose Hello names its runtime. kind 40
+struct Prepare {
+  FunctionSpec function;  // its generation is 0: it has none yet
+  bool drop = false;      // it was not deployed after all: forget it, no answer
+  bool operator==(const Prepare&) const = default;
+};
+struct Prepared {  // kind 41
+  std::uint64_t session = 0;
+  std::string function, digest;    // of Prepare
+  std::optional<Failure> failure;  // why it would not run there; nil: it would
+  std::string log_tail;            // what its init printed, of a failure
+  bool operator==(const Prepared&) const = default;
+};
+
+using Message =
+    std::variant<Publish, Published, Invoke, Invoked, Await, Awaited, Admin, AdminReply, Refused,
+                 Hello, Welcome, Functions, Credit, Deliver, Done, Heartbeat, HeartbeatAck, Bye,
+                 Reset, Cancel, Quiet, Commit, Committed, ReadRows, RowsRead, TellUsage, UsageTold,
+                 FetchPackage, PackagePart, Prepare, Prepared>;
 
 template <typename M, typename Variant>
 inline constexpr bool kIsAlternative = false;

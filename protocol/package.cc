@@ -189,4 +189,17 @@ Result<void> unpack_package(std::string_view package, const std::string& target)
   return done;
 }
 
+Result<void> compare_unpacked(std::string_view package, const std::string& folder) {
+  const auto files = view_files(package);
+  if (!files) return files.error();
+  for (const FileView& file : *files) {
+    const std::string path = folder + "/" + std::string{file.path};
+    const auto found = read_file(path, file.bytes.size());
+    if (!found) return found.error();
+    if (found->bytes != file.bytes) return reject(path + " is not what was deployed");
+    if (found->mode != file.mode) return reject(path + " has another mode than was deployed");
+  }
+  return {};
+}
+
 }  // namespace fanfare::protocol

@@ -28,4 +28,8 @@ Result<std::string> pack_directory(const std::string& directory);
 // the folder, or is over the bounds, before it writes anything.
 Result<void> unpack_package(std::string_view package, const std::string& target);
 
+// Whether each file of the package lies below `folder` with its bytes and its mode; what lies there
+// beside them does not matter. kReject names the first that differs.
+Result<void> compare_unpacked(std::string_view package, const std::string& folder);
+
 }  // namespace fanfare::protocol

@@ -67,7 +67,7 @@ std::string_view to_string(DeadReason reason) {
 }
 
 void fields(auto& wire, Like<AttemptRow> auto& row) {
-  wire.structure("attempt", 11);
+  wire.structure("attempt", 12, 1);
   wire.number("attempt.number", row.number);
   wire.enumeration("attempt.outcome", row.outcome);
   wire.number("attempt.started_ms", row.started_ms);
@@ -79,6 +79,7 @@ void fields(auto& wire, Like<AttemptRow> auto& row) {
   wire.number("attempt.instance", row.instance);
   wire.text_or_nil("attempt.error_type", row.error_type);
   wire.text_or_nil("attempt.error_message", row.error_message);
+  if (wire.later_in_structure()) wire.number("attempt.generation", row.generation);
   wire.end_structure();
 }
 

@@ -73,6 +73,7 @@ struct AttemptRow {
   std::string worker;
   std::int32_t instance = 0;              // pid
   std::string error_type, error_message;  // empty when ok
+  std::uint64_t generation = 0;  // of the function: which deployment ran; 0 = it is not known
   bool operator==(const AttemptRow&) const = default;
 };
 

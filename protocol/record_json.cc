@@ -43,6 +43,7 @@ Json attempt_as_json(const AttemptRow& row) {
   json["outcome"] = to_string(row.outcome);
   json["worker"] = row.worker;
   json["instance"] = row.instance;
+  json["generation"] = row.generation == 0 ? Json(nullptr) : Json(row.generation);
   json["cold_start"] = row.cold_start;
   json["cold_start_ms"] = us_to_ms(row.cold_start_us);
   json["peak_memory_kb"] = row.peak_memory_kb;

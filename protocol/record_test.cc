@@ -44,6 +44,23 @@ TEST(Ledger, IsRefusedWhenItEndsInsideARow) {
   }
 }
 
+// As rows were before they told the generation; Redis keeps them for as long as results live.
+TEST(Ledger, OfAnOlderBuildIsReadBesideNewRows) {
+  std::string older, ledger;
+  append_row(older, samples::failed_row());
+  ASSERT_EQ(older.front(), '\x9c');
+  older.front() = '\x9b';
+  older.pop_back();
+  ledger = older;
+  append_row(ledger, samples::ok_row());
+  const auto rows = unpack_ledger(ledger);
+  ASSERT_TRUE(rows) << rows.error().message;
+  ASSERT_EQ(rows->size(), 2u);
+  EXPECT_EQ(rows->at(0).generation, 0u);
+  EXPECT_EQ(rows->at(0).error_message, samples::failed_row().error_message);
+  EXPECT_EQ(rows->at(1), samples::ok_row());
+}
+
 TEST(ResultRecord, ComesBackAsItWasPacked) {
   for (const ResultRecord& record :
        {samples::succeeded_result(), samples::failed_result(), ResultRecord{}}) {

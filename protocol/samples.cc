@@ -30,6 +30,16 @@ FunctionSpec wordcount() {
           kDigest, 3};
 }
 
+FunctionSpec candidate() {
+  FunctionSpec spec = wordcount();
+  spec.generation = 0;
+  return spec;
+}
+
+Failure cannot_load() {
+  return {.type = "LoadError", .message = "libwords.so.2: cannot open shared object file"};
+}
+
 Done done() {
   Done::Committed ok{.function = "wordcount", .entry = kId.entry, .packed = {}};
   ok.add(kId.index, kToken);
@@ -115,7 +125,8 @@ AttemptRow failed_row() {
           .worker = "host-1",
           .instance = 4711,
           .error_type = "ValidationError",
-          .error_message = "email is missing"};
+          .error_message = "email is missing",
+          .generation = 7};
 }
 
 AttemptRow ok_row() {
@@ -127,7 +138,8 @@ AttemptRow ok_row() {
           .worker = "host-1",
           .instance = 4712,
           .error_type = "",
-          .error_message = ""};
+          .error_message = "",
+          .generation = 8};
 }
 
 ResultRecord succeeded_result() {
@@ -179,7 +191,9 @@ std::vector<std::pair<std::string, Message>> messages() {
                       4,
                       {{"wordcount", kId, kToken}},
                       WorkerState::kQuiet,
-                      true}},
+                      true,
+                      {"native"},
+                      "0.1.0"}},
       {"welcome", Welcome{1, 5, 2000, 30000, {wordcount()}, 64, 16777216}},
       {"functions", Functions{{wordcount()}}},
       {"credit", Credit{{{"wordcount", 512, true}}}},
@@ -190,7 +204,8 @@ std::vector<std::pair<std::string, Message>> messages() {
                               {{"wordcount", 2, 1, 30}},
                               {{"wordcount", kId, kToken, 4200, 420000, "page 3 of 7"}},
                               WorkerState::kQuiet,
-                              1}},
+                              1,
+                              {{"wordcount", 7, cannot_load()}}}},
       {"heartbeat_ack", HeartbeatAck{1, 9}},
       {"bye", Bye{1}},
       {"reset", Reset{}},
@@ -210,6 +225,10 @@ std::vector<std::pair<std::string, Message>> messages() {
       {"usage_told", UsageTold{kRelayed, true}},
       {"fetch_package", FetchPackage{kRelayed, kDigest, 1048576}},
       {"package_part", PackagePart{kRelayed, 1048583, "the end"}},
+      {"prepare", Prepare{candidate(), false}},
+      {"prepared", Prepared{1, "wordcount", candidate().digest, std::nullopt, ""}},
+      {"prepared_not",
+       Prepared{1, "wordcount", candidate().digest, cannot_load(), "looking for words\n"}},
   };
 }
 

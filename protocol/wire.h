@@ -35,10 +35,11 @@ class Encoder {
   static constexpr bool kReads = false;
   Encoder(std::string& out, std::size_t expected_bytes) : packer_(out, expected_bytes) {}
 
-  bool structure(const char*, std::uint32_t count) {
+  bool structure(const char*, std::uint32_t count, std::uint32_t /*later*/ = 0) {
     packer_.array(count);
     return true;
   }
+  bool later_in_structure() { return true; }
   void end_structure() {}
 
   template <std::unsigned_integral T>
@@ -117,13 +118,23 @@ class Decoder {
     return error;
   }
 
-  // Enters an array of `count` fields or more; the later ones are skipped by end_structure().
-  bool structure(const char* name, std::uint32_t count) {
-    const std::uint32_t found = cursor_.array();
-    if (cursor_.ok() && found < count) cursor_.fail("too few fields");
+  // Enters an array of `count` fields or more; those that are not known are skipped by
+  // end_structure(). The last `later` of them may be absent, as an older build does not write them:
+  // each is read by `if (wire.later_in_structure()) wire.…`, in order.
+  bool structure(const char* name, std::uint32_t count, std::uint32_t later = 0) {
+    const std::uint32_t found = cursor_.array(), always = count - later;
+    if (cursor_.ok() && found < always) cursor_.fail("too few fields");
     note(name);
-    if (depth_ < kDepthMax) surplus_[depth_++] = found < count ? 0 : found - count;
+    if (depth_ < kDepthMax) {
+      grown_[depth_] = found < always ? 0 : std::min(found - always, later);
+      surplus_[depth_++] = found < count ? 0 : found - count;
+    }
     return cursor_.ok();
+  }
+  bool later_in_structure() {
+    if (depth_ == 0 || grown_[depth_ - 1] == 0) return false;
+    --grown_[depth_ - 1];
+    return true;
   }
   void end_structure() {
     if (depth_ == 0) return;
@@ -213,6 +224,7 @@ class Decoder {
   int depth_ = 0;
   std::uint32_t later_ = 0;  // fields of the message that are left, behind those it always has
   std::uint32_t surplus_[kDepthMax] = {};
+  std::uint32_t grown_[kDepthMax] = {};  // later fields that are left in each structure
 };
 
 // ---- what several messages have in common ----
