@@ -188,8 +188,12 @@ struct Checker {
   Result<void> operator()(const Deploy& call) {
     const bool hex = call.digest.find_first_not_of("0123456789abcdef") == std::string::npos;
     if (!hex) return reject("a package's digest is not lower case hex");
+    if (call.kept < 1 || call.kept > kGenerationsKeptMax) {
+      return reject("1 to 100 generations of a function are kept");
+    }
     return check_function(call.name);
   }
+  Result<void> operator()(const ListGenerations& call) { return check_function(call.name); }
   Result<void> operator()(const GetRows& call) { return check_rows(call); }
   Result<void> operator()(const ListRows& call) { return check_rows(call); }
   Result<void> operator()(const WriteRows& call) { return check_rows(call); }

@@ -18,6 +18,7 @@
 #include "protocol/ids.h"
 #include "protocol/messages.h"
 #include "protocol/record.h"
+#include "store/generation_calls.h"
 #include "store/row_calls.h"
 #include "store/schedule_calls.h"
 #include "store/topic_calls.h"
@@ -407,9 +408,13 @@ struct FunctionList {
 struct Deploy {
   std::uint32_t epoch = 0;
   std::string name, manifest_toml, digest;
+  std::int64_t now_ms = 0;
+  std::uint64_t from = 0;   // the generation that this goes back to, if it does
+  std::uint32_t kept = 10;  // generations of the function, this one among them
 };
 struct Deployed {
   std::uint64_t generation = 0;
+  bool changed = true;
 };  // unchanged digest and manifest: as it was
 struct Remove {
   std::uint32_t epoch = 0;
@@ -465,11 +470,11 @@ using Call = std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Surv
                           ListFunctions, Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes,
                           ReadOutbox, SetState, Lookup, GetRows, ListRows, WriteRows, Meter, Find,
                           ReadLetters, Redrive, PurgeLetters, SetSchedule, Fire, ListSchedules,
-                          GetRevision, SetTopics, ListTopics>;
+                          GetRevision, SetTopics, ListTopics, ListGenerations>;
 using Answer =
     std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
                  FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts, OutboxPage,
                  StateSet, LookedUp, Rows, RowsWritten, Metered, Found, LetterList, Purged,
-                 ScheduleSet, Fired, ScheduleList, Revision, TopicsSet, TopicList>;
+                 ScheduleSet, Fired, ScheduleList, Revision, TopicsSet, TopicList, GenerationList>;
 
 }  // namespace fanfare::store

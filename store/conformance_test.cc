@@ -122,7 +122,15 @@ struct Printer {
     return text;
   }
   std::string operator()(const Deployed& a) const {
-    return fmt::format("deployed {}", a.generation);
+    return fmt::format("deployed {} {}", a.generation, a.changed);
+  }
+  std::string operator()(const GenerationList& a) const {
+    std::string text = "generations";
+    for (const auto& one : a.items) {
+      text += fmt::format(" | {} {} {} {} {} {}", one.generation, one.deployed_ms, one.from,
+                          one.digest, one.manifest_toml, one.has_package);
+    }
+    return text;
   }
   std::string operator()(const Removed& a) const { return fmt::format("removed {}", a.existed); }
   std::string operator()(const StateSet& a) const { return fmt::format("state set {}", a.existed); }
@@ -480,7 +488,9 @@ class Caller {
 
   Call registry() {
     const std::string name = chance(50) ? "a" : "b";
-    switch (number(0, 10)) {
+    switch (number(0, 11)) {
+      case 11:
+        return ListGenerations{name};
       case 9:
         return ListTopics{};
       case 10:
@@ -500,7 +510,13 @@ class Caller {
       case 6:
         return SetState{epoch(), name, chance(50)};
       default:
-        return Deploy{epoch(), name, fmt::format("v = {}", number(1, 2)), "00"};
+        return Deploy{epoch(),
+                      name,
+                      fmt::format("v = {}", number(1, 2)),
+                      "00",
+                      now_ms_,
+                      static_cast<std::uint64_t>(number(0, 3)),
+                      static_cast<std::uint32_t>(number(1, 3))};
     }
   }
 

@@ -338,7 +338,23 @@ struct Decoder {
     return Answer{std::move(list)};
   }
   Result<Answer> operator()(const Deploy&) {
-    return Answer{Deployed{static_cast<std::uint64_t>(reply.integer())}};
+    if (reply.size() != 2) return unexpected("deploy");
+    return Answer{
+        Deployed{static_cast<std::uint64_t>(reply[0].integer()), reply[1].integer() != 0}};
+  }
+  Result<Answer> operator()(const ListGenerations&) {
+    if (!reply.is_array() || reply.size() % 6 != 0) return unexpected("generations");
+    GenerationList list;
+    for (std::size_t i = 0; i < reply.size(); i += 6) {
+      Generation one;
+      const auto generation = parse_number<std::uint64_t>(reply[i].text());
+      const auto deployed_ms = parse_number<std::int64_t>(reply[i + 1].text());
+      const auto from = parse_number<std::uint64_t>(reply[i + 2].text());
+      if (!generation || !deployed_ms || !from) return unexpected("a generation");
+      list.items.push_back({*generation, *deployed_ms, *from, std::string{reply[i + 3].text()},
+                            std::string{reply[i + 4].text()}, reply[i + 5].integer() != 0});
+    }
+    return Answer{std::move(list)};
   }
   Result<Answer> operator()(const Remove&) { return Answer{Removed{reply.integer() != 0}}; }
   Result<Answer> operator()(const SetState&) { return Answer{StateSet{reply.integer() != 0}}; }

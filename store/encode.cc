@@ -457,19 +457,33 @@ struct Encoder {
   }
 
   void operator()(const Deploy& call) {
-    start(out, "fanfare2_deploy", 2);
+    start(out, "fanfare2_deploy", 4);
     out.add(kMetaKey);
     out.add(kFunctionsKey);
+    out.add(kPackagesKey);
+    out.add(kGenerationsKey);
     out.add_number(call.epoch);
     out.add(call.name);
     out.add(call.digest);
     out.add(call.manifest_toml);
+    out.add_number(call.now_ms);
+    out.add_number(call.from);
+    out.add_number(call.kept);
+  }
+
+  void operator()(const ListGenerations& call) {
+    start(out, "fanfare2_list_generations", 2, true);
+    out.add(kGenerationsKey);
+    out.add(kPackagesKey);
+    out.add(call.name);
   }
 
   void operator()(const Remove& call) {
-    start(out, "fanfare2_remove", 2);
+    start(out, "fanfare2_remove", 4);
     out.add(kMetaKey);
     out.add(kFunctionsKey);
+    out.add(kPackagesKey);
+    out.add(kGenerationsKey);
     out.add_number(call.epoch);
     out.add(call.name);
   }

@@ -15,7 +15,9 @@ namespace fanfare::store {
 inline constexpr std::string_view kMetaKey = "fanfare:meta";            // hash: layout, epoch, …
 inline constexpr std::string_view kFunctionsKey = "fanfare:functions";  // hash: name → row
 inline constexpr std::string_view kPackagesKey = "fanfare:packages";    // hash: SHA-256 hex → bytes
-inline constexpr std::string_view kWorkersKey = "fanfare:workers";      // hash: name → packed
+inline constexpr std::string_view kGenerationsKey =
+    "fanfare:generations";  // hash: name → its latest generations
+inline constexpr std::string_view kWorkersKey = "fanfare:workers";  // hash: name → packed
 inline constexpr std::string_view kShippedKey =
     "fanfare:shipped";  // hash: name → digest, of what `fanfare up` deployed by itself
 

@@ -591,6 +591,54 @@ TEST_F(Library, KeepsTheRegistryOfFunctions) {
   EXPECT_FALSE(list[0].paused);
 }
 
+TEST_F(Library, KeepsTheLatestGenerationsAndTheirPackages) {
+  for (const char* digest : {"00", "01", "02"}) {
+    store.command({"HSET", "fanfare:packages", digest, "bytes"});
+  }
+  store.get<Deployed>(Deploy{1, "other", "", "01", 1000, 0, 2});
+  store.get<Deployed>(Deploy{1, "f", "v = 1\n", "00", 1000, 0, 2});
+  store.get<Deployed>(Deploy{1, "f", "v = 2\n", "01", 2000, 0, 2});
+  EXPECT_FALSE(store.get<Deployed>(Deploy{1, "f", "v = 2\n", "01", 2500, 0, 2}).changed);
+  EXPECT_EQ(store.command({"HLEN", "fanfare:packages"}), "3") << "both are kept";
+  EXPECT_TRUE(store.get<Deployed>(Deploy{1, "f", "v = 1\n", "02", 3000, 7, 2}).changed);
+
+  auto list = store.get<GenerationList>(ListGenerations{"f"}).items;
+  ASSERT_EQ(list.size(), 2u);
+  EXPECT_EQ(list[0].generation, 4u);
+  EXPECT_EQ(list[0].deployed_ms, 3000);
+  EXPECT_EQ(list[0].from, 7u);
+  EXPECT_EQ(list[0].digest, "02");
+  EXPECT_TRUE(list[0].has_package);
+  EXPECT_EQ(list[1].manifest_toml, "v = 2\n");
+  EXPECT_EQ(store.command({"HEXISTS", "fanfare:packages", "00"}), "0") << "nobody needs it now";
+
+  store.command({"HDEL", "fanfare:packages", "02"});
+  EXPECT_FALSE(store.get<GenerationList>(ListGenerations{"f"}).items[0].has_package);
+  EXPECT_TRUE(store.get<Removed>(Remove{1, "f"}).existed);
+  EXPECT_TRUE(store.get<GenerationList>(ListGenerations{"f"}).items.empty());
+  EXPECT_EQ(store.command({"HEXISTS", "fanfare:packages", "01"}), "1") << "another one runs it";
+  store.get<Removed>(Remove{1, "other"});
+  EXPECT_EQ(store.command({"HLEN", "fanfare:packages"}), "0");
+}
+
+TEST_F(Library, TakesWhatAnOlderBuildRegisteredForTheGenerationBefore) {
+  store.command({"HSET", "fanfare:functions", "f", "3 active 00\nv = 1\n"});
+  store.command({"HSET", "fanfare:meta", "generation", "3"});
+  store.get<Deployed>(Deploy{1, "f", "v = 2\n", "01", 2000});
+  // And a broker of that build deploys once more, which knows nothing of what is kept.
+  store.command({"HSET", "fanfare:functions", "f", "5 active 02\nv = 3\n"});
+  store.command({"HSET", "fanfare:meta", "generation", "5"});
+  store.get<Deployed>(Deploy{1, "f", "v = 4\n", "03", 4000});
+  const auto list = store.get<GenerationList>(ListGenerations{"f"}).items;
+  ASSERT_EQ(list.size(), 4u);
+  EXPECT_EQ(list[0].generation, 6u);
+  EXPECT_EQ(list[1].generation, 5u);
+  EXPECT_EQ(list[1].deployed_ms, 0) << "that is not known";
+  EXPECT_EQ(list[1].manifest_toml, "v = 3\n");
+  EXPECT_EQ(list[2].generation, 4u);
+  EXPECT_EQ(list[3].generation, 3u);
+}
+
 TEST_F(Library, KeepsTheListOfWorkers) {
   store.get<Noted>(NoteWorker{1, "w2", "x"});
   store.get<Noted>(NoteWorker{1, "w1", "x"});

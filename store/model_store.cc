@@ -641,12 +641,25 @@ struct ModelStore::Answering {
                       held.manifest_toml == call.manifest_toml;
     if (!same) {
       held = {call.name, call.manifest_toml, call.digest, ++store.generation_, held.paused};
+      auto& kept = store.generations_[call.name];
+      kept.insert(kept.begin(), {held.generation, call.now_ms, call.from, call.digest,
+                                 call.manifest_toml, false});
+      kept.resize(std::min<std::size_t>(kept.size(), call.kept));
     }
-    return Answer{Deployed{held.generation}};
+    return Answer{Deployed{held.generation, !same}};
+  }
+
+  Result<Answer> operator()(const ListGenerations& call) {
+    const auto kept = store.generations_.find(call.name);
+    if (kept == store.generations_.end()) return Answer{GenerationList{}};
+    GenerationList list{kept->second};
+    for (Generation& one : list.items) one.has_package = store.packages.contains(one.digest);
+    return Answer{std::move(list)};
   }
 
   Result<Answer> operator()(const Remove& call) {
     if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
+    store.generations_.erase(call.name);
     return Answer{Removed{store.registry_.erase(call.name) > 0}};
   }
 

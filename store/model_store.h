@@ -72,6 +72,7 @@ class ModelStore {
   const std::map<std::int64_t, std::map<std::string, Usage>>& usage() const { return usage_; }
 
   std::size_t holders_at_once = 256;  // that a survey answers
+  std::set<std::string> packages;     // digests of those that whoever deploys has put there
 
   // As if every result of the function had outlived its ttl.
   void expire_results(const std::string& function) { functions_[function].results.clear(); }
@@ -94,7 +95,8 @@ class ModelStore {
   std::map<std::string, ScheduleList::Item> schedules_;
   std::uint64_t schedules_revision_ = 0;
   std::map<std::string, std::string> topics_;
-  std::map<std::string, std::uint64_t> metered_;  // worker → sequence
+  std::map<std::string, std::vector<Generation>> generations_;  // by function, the newest first
+  std::map<std::string, std::uint64_t> metered_;                // worker → sequence
   std::map<std::int64_t, std::map<std::string, Usage>> usage_;
   std::uint32_t epoch_ = 0;
   std::uint64_t generation_ = 0;

@@ -23,18 +23,44 @@ bool only_reads(const store::Call& call) {
          std::holds_alternative<store::ReadLetters>(call) ||
          std::holds_alternative<store::ListSchedules>(call) ||
          std::holds_alternative<store::GetRevision>(call) ||
-         std::holds_alternative<store::ListTopics>(call);
+         std::holds_alternative<store::ListTopics>(call) ||
+         std::holds_alternative<store::ListGenerations>(call);
 }
 
 const char* name_of(const store::Call& call) {
-  static constexpr const char* kNames[] = {
-      "begin",         "append",       "commit",      "postpone",       "bury",
-      "page",          "due",          "survey",      "recall",         "list_functions",
-      "deploy",        "remove",       "note_worker", "list_workers",   "count_outboxes",
-      "read_outbox",   "set_state",    "lookup",      "get_rows",       "list_rows",
-      "write_rows",    "meter",        "find",        "letters",        "redrive",
-      "purge_letters", "set_schedule", "fire",        "list_schedules", "get_revision",
-      "set_topics",    "list_topics"};
+  static constexpr const char* kNames[] = {"begin",
+                                           "append",
+                                           "commit",
+                                           "postpone",
+                                           "bury",
+                                           "page",
+                                           "due",
+                                           "survey",
+                                           "recall",
+                                           "list_functions",
+                                           "deploy",
+                                           "remove",
+                                           "note_worker",
+                                           "list_workers",
+                                           "count_outboxes",
+                                           "read_outbox",
+                                           "set_state",
+                                           "lookup",
+                                           "get_rows",
+                                           "list_rows",
+                                           "write_rows",
+                                           "meter",
+                                           "find",
+                                           "letters",
+                                           "redrive",
+                                           "purge_letters",
+                                           "set_schedule",
+                                           "fire",
+                                           "list_schedules",
+                                           "get_revision",
+                                           "set_topics",
+                                           "list_topics",
+                                           "list_generations"};
   static_assert(std::size(kNames) == std::variant_size_v<store::Call>);
   return kNames[call.index()];
 }
