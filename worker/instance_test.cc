@@ -443,6 +443,8 @@ TEST(Instance, RunsAsAnUnprivilegedUserWhenAskedTo) {
   }
   EXPECT_EQ(proc_line(*pid, "status", "Uid:\t"), "65534\t65534\t65534\t65534");
   EXPECT_EQ(proc_line(*pid, "status", "Groups:\t"), " ");
+  EXPECT_EQ(proc_line((*zygote)->pid(), "status", "Uid:\t"), "65534\t65534\t65534\t65534")
+      << "its zygote has no way back either";
 }
 
 nlohmann::json introspect(FunctionRunner& runner, const protocol::Event& event,
@@ -450,6 +452,29 @@ nlohmann::json introspect(FunctionRunner& runner, const protocol::Event& event,
   const ItemResult result = runner.run(event, attempt);
   EXPECT_EQ(result.outcome, Outcome::kOk) << result.failure.message;
   return nlohmann::json::parse(result.output, nullptr, false);
+}
+
+// What the function's own init could do: it is asked for its user, and what becoming root gives.
+TEST(Instance, ItsInitRunsAsTheUnprivilegedUserToo) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can become somebody else";
+  for (const bool enters_cgroups : {false, true}) {
+    auto runner =
+        FunctionRunner::start({.program = std::string(FANFARE_BIN_DIR) + "/fanfare-instance",
+                               .function = "whoami",
+                               .handler = fixture("whoami"),
+                               .uid = 65534,
+                               .gid = 65534,
+                               .enters_cgroups = enters_cgroups});
+    ASSERT_TRUE(runner);
+    const auto seen = introspect(**runner, protocol::Event{});
+    EXPECT_EQ(seen["loaded_uid"], 65534);
+    EXPECT_EQ(seen["init_uid"], 65534);
+    EXPECT_EQ(seen["init_groups"], 0);
+    EXPECT_EQ(seen["init_capabilities"], 0);
+    EXPECT_EQ(seen["init_capabilities_as_root"], 0) << "whatever way it kept";
+    EXPECT_EQ(seen["handler_uid"], 65534);
+    EXPECT_EQ(seen["handler_saved_uid"], 65534);
+  }
 }
 
 TEST(Instance, ShowsAFunctionItsEventAndItsContext) {

@@ -66,6 +66,7 @@ Result<void> Processes::start_zygote(ZygoteId id, const protocol::Manifest& mani
   options.result_bytes_max = manifest.result_max_bytes;
   options.uid = options_.uid;
   options.gid = options_.gid;
+  options.enters_cgroups = limiter_.means() == MemoryLimiter::Means::kCgroupV2;
   auto client = ZygoteClient::start(options);
   if (!client) return client.error();
   Zygote& zygote = zygotes_[id];

@@ -20,6 +20,29 @@ struct SandboxOptions {
   std::uint32_t uid = 0, gid = 0;    // 0 = stay who we are
 };
 
+// In a zygote, before anything of the function is loaded: no new privileges, and the user that its
+// instances become, without any capability. Nothing if uid is 0 or this is not root.
+//
+// With `keeps_a_way` root stays the saved user id, for BornAsRoot alone: the kernel lets only the
+// owner of a v2 cgroup put a new process there. Code that asks for it can become root again, but a
+// root without capabilities, who owns files and may do nothing else. Without it there is no way
+// back.
+Result<void> become_unprivileged(std::uint32_t uid, std::uint32_t gid, bool keeps_a_way);
+
+// While it lives, files are opened and cgroups entered as root, if this process kept a way; nothing
+// else changes. What a change of user resets (dumpable, parent-death signal) is set again when it
+// ends; a child that is forked meanwhile ends its own by enter_sandbox. One thread.
+class BornAsRoot {
+ public:
+  BornAsRoot();
+  ~BornAsRoot();
+  BornAsRoot(const BornAsRoot&) = delete;
+  BornAsRoot& operator=(const BornAsRoot&) = delete;
+
+ private:
+  bool active_ = false;
+};
+
 // In the new instance, before anything of the function runs: own process group, death with the
 // worker, no new privileges, not dumpable, rlimits (files 1024, no core), memory cgroup, user.
 Result<void> enter_sandbox(const SandboxOptions& options);

@@ -50,6 +50,14 @@ class Zygote {
     if (!start) return complain(start.error().message);
     start_ = std::move(*start);
     if (!settle()) return 0;
+    if (const auto confined = become_unprivileged(start_.uid, start_.gid, start_.enters_cgroups);
+        !confined) {
+      return complain(confined.error().message);
+    }
+    // A change of user resets these, so they come after it.
+    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (::getppid() != start_.worker) return 0;
 
     if (const auto failed = load()) {
       flush();
@@ -100,7 +108,7 @@ class Zygote {
   }
 
   // What instances inherit. False if the worker is gone already.
-  bool settle() const {
+  bool settle() {
     ::signal(SIGPIPE, SIG_IGN);  // a function whose peer hangs up should get an error, not die
     std::setvbuf(stdout, nullptr, _IOLBF, BUFSIZ);
     // Under memory pressure functions go before the worker, the broker and Redis.
@@ -108,17 +116,20 @@ class Zygote {
       [[maybe_unused]] const ssize_t written = ::write(file, "500", 3);
       ::close(file);
     }
-    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     for (const auto& [name, value] : start_.env) ::setenv(name.c_str(), value.c_str(), 1);
-    [[maybe_unused]] const int entered =
-        ::chdir(std::filesystem::path(start_.handler).parent_path().c_str());
+    entered_ = ::chdir(std::filesystem::path(start_.handler).parent_path().c_str()) == 0;
     return ::getppid() == start_.worker;
+  }
+
+  // From within its folder: another user may not be let through those above it.
+  std::string handler() const {
+    return entered_ ? "./" + std::filesystem::path(start_.handler).filename().string()
+                    : start_.handler;
   }
 
   std::optional<protocol::Failure> load() {
     const std::size_t threads = count_threads();
-    auto loaded = LoadedFunction::load(start_.handler);
+    auto loaded = LoadedFunction::load(handler());
     if (auto* failure = std::get_if<protocol::Failure>(&loaded)) return std::move(*failure);
     function_ = std::get<LoadedFunction>(loaded);
     if (auto failed = function_.init()) return failed;
@@ -135,7 +146,7 @@ class Zygote {
     int pidfd = -1;
     const int cgroup = fds.size() > 3 ? fds[3].get() : -1;
     const int birthplace = is_folder(cgroup) ? cgroup : -1;  // of cgroup v2
-    const pid_t pid = fork_for_worker(birthplace, pidfd);
+    const pid_t pid = fork_into(birthplace, pidfd);
     if (pid == 0) become_instance(fds, birthplace < 0 ? cgroup : -1);
     if (pid < 0) {
       return reply({.kind = ZygoteReply::Kind::kForkFailed,
@@ -150,6 +161,12 @@ class Zygote {
   static bool is_folder(int fd) {
     struct stat status{};
     return fd >= 0 && ::fstat(fd, &status) == 0 && S_ISDIR(status.st_mode);
+  }
+
+  static pid_t fork_into(int birthplace, int& pidfd) {
+    if (birthplace < 0) return fork_for_worker(birthplace, pidfd);
+    const BornAsRoot born;
+    return fork_for_worker(birthplace, pidfd);
   }
 
   // A fork whose child belongs to the worker. The C library's fork cannot do that, so its cached
@@ -198,6 +215,7 @@ class Zygote {
   // Not filled: what is written here stays resident in every instance.
   std::unique_ptr<char[]> buffer_ = std::make_unique_for_overwrite<char[]>(kZygoteMessageMax);
   StartRequest start_;
+  bool entered_ = false;  // the folder of its package
   LoadedFunction function_;
 };
 

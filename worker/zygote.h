@@ -3,6 +3,9 @@
 // A process of its own with one thread for life. It holds the function and the control socket and
 // nothing else. Instances become children of the worker (CLONE_PARENT), so the worker sees how each
 // of them ends, and none depends on its zygote.
+//
+// It becomes the unprivileged user of its instances before it loads anything, so that constructors
+// and init run with no more rights than the handler does (decision 35).
 #pragma once
 
 namespace fanfare::worker {

@@ -93,7 +93,8 @@ Result<std::unique_ptr<ZygoteClient>> ZygoteClient::start(const ZygoteOptions& o
                              .data_bytes_max = options.data_bytes_max,
                              .result_bytes_max = options.result_bytes_max,
                              .uid = options.uid,
-                             .gid = options.gid};
+                             .gid = options.gid,
+                             .enters_cgroups = options.enters_cgroups ? 1u : 0u};
   const std::string encoded = encode(request);
   if (encoded.size() > kZygoteMessageMax) {
     return reject("the environment of " + options.function + " is larger than 128 KiB");

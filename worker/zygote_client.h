@@ -40,7 +40,9 @@ struct ZygoteOptions {
   std::vector<std::pair<std::string, std::string>> env;
   std::uint64_t data_bytes_max = 0;  // RLIMIT_DATA of instances; 0 when a cgroup limits them
   std::uint64_t result_bytes_max = 1 << 20;
-  std::uint32_t uid = 0, gid = 0;  // what instances become when started as root; 0 = stay
+  std::uint32_t uid = 0,
+                gid = 0;        // what it and its instances become when started as root; 0 = stay
+  bool enters_cgroups = false;  // forks are given folders of cgroup v2 to be born in
 };
 
 // Loaded and initialised: forks are answered from now on (those asked for earlier included).

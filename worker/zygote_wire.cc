@@ -59,6 +59,7 @@ std::string encode(const StartRequest& request) {
   put(out, request.result_bytes_max);
   put(out, request.uid);
   put(out, request.gid);
+  put(out, request.enters_cgroups);
   put(out, static_cast<std::uint32_t>(request.env.size()));
   for (const auto& [name, value] : request.env) {
     put(out, name);
@@ -77,6 +78,7 @@ Result<StartRequest> decode_start(std::string_view bytes) {
   reader.take(request.result_bytes_max);
   reader.take(request.uid);
   reader.take(request.gid);
+  reader.take(request.enters_cgroups);
   std::uint32_t count = 0;
   reader.take(count);
   if (count > bytes.size()) return malformed();

@@ -27,6 +27,7 @@ struct StartRequest {
   std::uint64_t data_bytes_max = 0;
   std::uint64_t result_bytes_max = 0;
   std::uint32_t uid = 0, gid = 0;
+  std::uint32_t enters_cgroups = 0;  // 1: its instances are born in cgroups of v2
 };
 
 struct ForkRequest {

@@ -13,7 +13,8 @@ StartRequest sample() {
           .data_bytes_max = 1ull << 40,
           .result_bytes_max = 7,
           .uid = 65534,
-          .gid = 65533};
+          .gid = 65533,
+          .enters_cgroups = 1};
 }
 
 TEST(ZygoteWire, CarriesAStartRequest) {
@@ -27,6 +28,7 @@ TEST(ZygoteWire, CarriesAStartRequest) {
   EXPECT_EQ(request->result_bytes_max, 7u);
   EXPECT_EQ(request->uid, 65534u);
   EXPECT_EQ(request->gid, 65533u);
+  EXPECT_EQ(request->enters_cgroups, 1u);
 }
 
 TEST(ZygoteWire, CarriesForksAndReplies) {

@@ -38,10 +38,14 @@ std::optional<ZygoteEvent> FunctionRunner::next_event() {
 
 Result<std::unique_ptr<FunctionRunner>> FunctionRunner::start(
     const std::string& path, std::vector<std::pair<std::string, std::string>> env) {
-  auto zygote = ZygoteClient::start({.program = FANFARE_INSTANCE_PROGRAM,
-                                     .function = "under-test",
-                                     .handler = path,
-                                     .env = std::move(env)});
+  return start(ZygoteOptions{.program = FANFARE_INSTANCE_PROGRAM,
+                             .function = "under-test",
+                             .handler = path,
+                             .env = std::move(env)});
+}
+
+Result<std::unique_ptr<FunctionRunner>> FunctionRunner::start(const ZygoteOptions& options) {
+  auto zygote = ZygoteClient::start(options);
   if (!zygote) return zygote.error();
   std::unique_ptr<FunctionRunner> runner(new FunctionRunner(std::move(*zygote)));
   const auto event = runner->next_event();

@@ -22,6 +22,8 @@ class FunctionRunner {
   static Result<std::unique_ptr<FunctionRunner>> start(
       const std::string& path, std::vector<std::pair<std::string, std::string>> env = {});
 
+  static Result<std::unique_ptr<FunctionRunner>> start(const worker::ZygoteOptions& options);
+
   // Runs the handler on one event and waits for its result; an instance is forked if there is none.
   // Fails the way a worker would say it if the instance ends instead.
   // `together`: as a batch of one.
