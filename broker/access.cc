@@ -35,6 +35,8 @@ template <>
 constexpr std::uint8_t kSenders<protocol::Heartbeat> = kWorkers;
 template <>
 constexpr std::uint8_t kSenders<protocol::Bye> = kWorkers;
+template <>
+constexpr std::uint8_t kSenders<protocol::Prepared> = kWorkers;
 // Of workers that have no way to Redis of their own.
 template <>
 constexpr std::uint8_t kSenders<protocol::Commit> = kWorkers;
@@ -69,6 +71,8 @@ template <>
 constexpr std::uint8_t kSenders<protocol::Cancel> = kNobody;
 template <>
 constexpr std::uint8_t kSenders<protocol::Quiet> = kNobody;
+template <>
+constexpr std::uint8_t kSenders<protocol::Prepare> = kNobody;
 template <>
 constexpr std::uint8_t kSenders<protocol::Committed> = kNobody;
 template <>

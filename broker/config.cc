@@ -63,6 +63,10 @@ ConfigSpec config_spec(Config& c) {
   spec.integer("broker", "dead_max_count", &c.dead_max_count, 100'000,
                "Dead letters kept per function, roughly; the oldest go. About event + ledger each.",
                {.min = 100, .max = 100'000'000});
+  spec.integer("broker", "generations_kept", &c.generations_kept, 10,
+               "Generations of a function that can be gone back to, the present one among them.\n"
+               "Redis keeps their packages.",
+               {.min = 1, .max = store::kGenerationsKeptMax});
   spec.text("broker", "metrics", &c.metrics, "",
             "host:port of the HTTP endpoint with /metrics, /healthz and /readyz; empty = none.");
   spec.text("broker", "log_level", &c.log_level, "info", "trace, debug, info, warn, error or off.");
@@ -85,6 +89,7 @@ Result<CoreOptions> core_options(const Config& c) {
   options.dedup_window = c.dedup_window;
   options.dead_max_age = c.dead_max_age;
   options.dead_max_count = c.dead_max_count;
+  options.generations_kept = c.generations_kept;
   options.heartbeat = c.heartbeat;
   options.lease = c.lease;
   options.announce_grace = c.announce_grace;

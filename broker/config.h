@@ -29,6 +29,7 @@ struct Config {
   std::uint32_t max_worker_losses = 0;
   Duration dead_max_age{};
   std::uint32_t dead_max_count = 0;
+  std::uint32_t generations_kept = 0;
 
   // No keys lead here: test programs set these, the installed ones leave them as they are.
   Protections protections;

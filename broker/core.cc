@@ -134,6 +134,9 @@ struct Core::FrameHandler {
   void operator()(protocol::FetchPackage& m) {
     if (known()) core.on_fetch_package(*session, m, now);
   }
+  void operator()(protocol::Prepared& m) {
+    if (session) core.on_prepared(*session, m);
+  }
   void operator()(protocol::Bye&) {
     if (session) core.lose_session(session->id, protocol::Outcome::kDrained, now);
   }
@@ -221,6 +224,7 @@ struct Core::AnswerHandler {
   void operator()(ForRecall& p) { core.on_recalled(p.peer, p.frame, answer, now); }
   void operator()(ForLookup& p) { core.on_looked_up(p, answer, now); }
   void operator()(ForDeploy& p) { core.on_deployed(p, answer, now); }
+  void operator()(ForGenerations& p) { core.on_generations(p, answer, now); }
   void operator()(ForRemove& p) { core.on_removed(p, answer); }
   void operator()(ForSetState& p) { core.on_state_set(p, answer); }
   void operator()(ForWish& p) { core.on_wish_allowed(p, answer); }
@@ -307,6 +311,7 @@ void Core::tick(Now now) {
   }
 
   expire_waits(now);
+  expire_deployments(now);
   check_office(now);
   note_rates(now);
   look_at_outboxes(now);

@@ -21,6 +21,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <random>
 #include <set>
@@ -38,6 +39,7 @@
 #include "broker/answer.h"
 #include "broker/claim_table.h"
 #include "broker/counters.h"
+#include "broker/deployment.h"
 #include "broker/function_state.h"
 #include "broker/measures.h"
 #include "broker/package_shelf.h"
@@ -108,7 +110,8 @@ struct CoreOptions {
   Duration dead_max_age = std::chrono::hours{14 * 24};
   std::uint64_t dead_max_count = 100'000;
   RelayLimits relay;
-  std::uint64_t seed = 1;  // of the retry jitter
+  std::uint32_t generations_kept = 10;  // of a function, the present one among them
+  std::uint64_t seed = 1;               // of the retry jitter
   Protections protections;
   Failpoint failpoint;  // tests only
 };
@@ -145,7 +148,8 @@ struct Session {
                : protocol::WorkerState::kQuiet;
   }
   std::set<std::string> held_functions;  // that it named in Hello and that are not known here
-  std::vector<protocol::RunningAttempt> running;  // as of its latest heartbeat
+  std::vector<protocol::RunningAttempt> running;    // as of its latest heartbeat
+  std::vector<protocol::Heartbeat::Broken> broken;  // the same
   TimePoint running_at;
 };
 
@@ -371,8 +375,18 @@ class Core {
     std::vector<ClaimKey> keys;
   };
   struct ForDeploy {
+    std::string name;
+    std::uint64_t number;  // of the deployment
+  };
+  struct DeployWishes {
+    bool follows = false;  // who asked asks how far it is, instead of waiting for the answer
+    Duration timeout = std::chrono::seconds{60};  // of what workers have to say
+  };
+  struct ForGenerations {
     AdminRequest admin;
-    store::Deploy call;
+    bool rolls_back;
+    std::string to;  // a generation, or how a digest begins; empty: the one before
+    DeployWishes wishes;
   };
   struct ForRemove {
     AdminRequest admin;
@@ -397,11 +411,12 @@ class Core {
     FunctionState* function;
     std::uint64_t purge;
   };
-  using Purpose = std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey,
-                               ForAppend, ForPage, ForDue, ForPostpone, ForBury, ForRecall,
-                               ForLookup, ForDeploy, ForRemove, ForSetState, ForWish, ForFind,
-                               ForPurgedRows, ForLetters, ForRedrive, ForPurgeLetters, ForRepublish,
-                               ForOutboxCounts, ForOutbox, ForTopics, ForTopicsSet>;
+  using Purpose =
+      std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey, ForAppend,
+                   ForPage, ForDue, ForPostpone, ForBury, ForRecall, ForLookup, ForDeploy,
+                   ForGenerations, ForRemove, ForSetState, ForWish, ForFind, ForPurgedRows,
+                   ForLetters, ForRedrive, ForPurgeLetters, ForRepublish, ForOutboxCounts,
+                   ForOutbox, ForTopics, ForTopicsSet>;
 
   // core.cc: start, time, plumbing
   void begin_again(store::Call call, Purpose purpose, const Error& error, Now now);
@@ -606,9 +621,38 @@ class Core {
   void answer_functions(const AdminCall& call);
   void answer_describe(const AdminCall& call);
   void answer_deliveries(const AdminCall& call);
+
+  // core_deploy.cc: deployments, and back
+  struct TrackedDeployment {
+    Deployment deployment;
+    std::optional<AdminRequest> asker;  // to be answered once it is over
+  };
+  static nlohmann::json json_of(const Deployment& deployment);
+  nlohmann::json json_of_outcome(const std::string& name, const Deployment& deployment);
+  nlohmann::json workers_of(const FunctionState& function) const;
+  const Deployment* deployment_of(const std::string& name) const;
   void deploy(const AdminCall& call);
+  static DeployWishes wishes_of(const AdminCall& call);
+  void begin_deployment(const AdminRequest& admin, const DeployWishes& wishes, store::Deploy call,
+                        Now now);
+  void forget_outcomes();
+  void ask_to_prepare(Deployment& deployment, const Session& session);
+  void ask_newcomer(const Session& session);
+  void on_prepared(Session& session, const protocol::Prepared& prepared);
+  void lose_in_deployments(SessionId session);
+  void expire_deployments(Now now);
+  void settle_deployment(TrackedDeployment& tracked);
+  void finish_deployment(TrackedDeployment& tracked, protocol::Refusal code, std::string why);
+  void answer_deployment(const AdminCall& call);
+  void list_generations(const AdminCall& call);
+  void on_generations(ForGenerations& purpose, const Result<store::Answer>& answer, Now now);
+  void roll_back(const ForGenerations& purpose, const FunctionState& function,
+                 const std::vector<store::Generation>& generations, Now now);
   std::vector<std::string> missing_destinations(const protocol::Manifest& manifest);
   void remove(const AdminCall& call);
+  void on_deployed(ForDeploy& purpose, const Result<store::Answer>& answer, Now now);
+  void on_removed(ForRemove& purpose, const Result<store::Answer>& answer);
+
   // core_letters.cc: what operators do with dead letters
   void redrive(const AdminCall& call);
   void purge_letters(const AdminCall& call);
@@ -622,8 +666,6 @@ class Core {
   void refuse_admin(const AdminCall& call, protocol::Refusal code, std::string message);
   void refuse_admin(const Peer& peer, std::uint64_t request, protocol::Refusal code,
                     std::string message);
-  void on_deployed(ForDeploy& purpose, const Result<store::Answer>& answer, Now now);
-  void on_removed(ForRemove& purpose, const Result<store::Answer>& answer);
 
   // core_control.cc: operators hold functions up
   void pause(const AdminCall& call);
@@ -789,6 +831,8 @@ class Core {
   std::vector<Waiter> waiters_;
   std::uint64_t next_cancellation_ = 1, next_purge_ = 1, next_survey_ = 1;
   std::map<CancellationId, Cancellation> cancellations_;
+  std::uint64_t next_deployment_ = 1;
+  std::map<std::string, TrackedDeployment> deployments_;  // by function: the latest
   // What operators wish of workers, by name: true = quiet, false = not (any more). A worker without
   // an entry decides: an earlier broker may have told it.
   std::map<std::string, bool> worker_wishes_;

@@ -1,4 +1,4 @@
-// What operators ask the broker: functions, deployments, status.
+// What operators ask the broker: functions, status, and everything of other sources.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -37,6 +37,9 @@ const Core::AdminVerb* Core::admin_verb(std::string_view name) {
       {"functions", false, &Core::answer_functions},
       {"describe", true, &Core::answer_describe},
       {"deploy", false, &Core::deploy},
+      {"deployment", false, &Core::answer_deployment},
+      {"generations", true, &Core::list_generations},
+      {"rollback", true, &Core::list_generations},
       {"remove", true, &Core::remove},
       {"redrive", true, &Core::redrive},
       {"purge_letters", false, &Core::purge_letters},
@@ -120,110 +123,12 @@ void Core::answer_functions(const AdminCall& call) {
 }
 
 void Core::answer_describe(const AdminCall& call) {
-  answer_admin(call, described(*call.function).dump());
-}
-
-void Core::deploy(const AdminCall& admin) {
-  if (admin.name.empty()) {
-    return refuse_admin(admin, Refusal::kInvalid,
-                        "deploy needs the function's name: {\"name\": …}");
+  json answer = described(*call.function);
+  answer["workers"] = workers_of(*call.function);
+  if (const Deployment* deployment = deployment_of(call.name)) {
+    answer["deployment"] = json_of(*deployment);
   }
-  const std::string manifest_toml = admin.text("manifest");
-  const auto manifest = protocol::parse_manifest(manifest_toml, "function.toml", admin.name);
-  if (!manifest) return refuse_admin(admin, Refusal::kInvalid, manifest.error().message);
-  if (manifest->max_concurrency > 0 && manifest->batch_size > manifest->max_concurrency) {
-    return refuse_admin(
-        admin, Refusal::kInvalid,
-        fmt::format("batch.size is {}, but max_concurrency, which counts events, lets "
-                    "only {} run at once; raise it or make batches smaller",
-                    manifest->batch_size, manifest->max_concurrency));
-  }
-  if (manifest->on_success == manifest->name || manifest->on_failure == manifest->name) {
-    return refuse_admin(admin, Refusal::kInvalid,
-                        "a function cannot be its own destination: it would run for "
-                        "ever; name another function, or a type of events");
-  }
-  for (const auto& pattern : manifest->patterns) {
-    if (const auto compiled = protocol::compile_pattern(pattern); !compiled) {
-      return refuse_admin(admin, Refusal::kInvalid, compiled.error().message);
-    }
-  }
-  const std::string digest = admin.text("digest");
-  if (digest.size() != 64) {
-    return refuse_admin(admin, Refusal::kInvalid, "digest must be a SHA-256 in hex");
-  }
-  store::Deploy deploy{epoch_, manifest->name, manifest_toml, digest};
-  call(deploy, ForDeploy{{admin.peer, admin.request, manifest->name}, deploy});
-}
-
-// A circle, or a whole application, cannot be deployed at once: so this is said, not refused.
-std::vector<std::string> Core::missing_destinations(const protocol::Manifest& manifest) {
-  std::vector<std::string> missing;
-  for (const std::string& destination : {manifest.on_success, manifest.on_failure}) {
-    if (!protocol::is_function_destination(destination)) continue;
-    const FunctionState* function = find_function(destination);
-    if (!function || !function->deployed) missing.push_back(destination);
-  }
-  return missing;
-}
-
-void Core::remove(const AdminCall& admin) {
-  if (!topics_known_ || !topic_changes_.empty()) {
-    return refuse_admin(admin, Refusal::kUnavailable,
-                        fmt::format("whether {} will subscribe to a topic is not known yet; try "
-                                    "again",
-                                    admin.name));
-  }
-  if (const auto topics = topics_.topics_of(admin.name); !topics.empty()) {
-    return refuse_admin(
-        admin, Refusal::kInvalid,
-        fmt::format(
-            "{} subscribes to topic {}: unsubscribe it first (`fanfare topic unsubscribe {} "
-            "{}`, or in triggers.toml)",
-            admin.name, fmt::join(topics, ", "), topics.front(), admin.name));
-  }
-  call(store::Remove{epoch_, admin.name}, ForRemove{{admin.peer, admin.request, admin.name}});
-}
-
-void Core::on_deployed(ForDeploy& purpose, const Result<store::Answer>& answer, Now) {
-  const auto& admin = purpose.admin;
-  const auto* deployed = answer ? std::get_if<store::Deployed>(&*answer) : nullptr;
-  if (!deployed) {
-    return refuse_admin(admin.peer, admin.request, refusal_of(answer.error()),
-                        answer.error().message);
-  }
-  const FunctionState* const before = find_function(admin.function);
-  register_function({.name = admin.function,
-                     .manifest_toml = purpose.call.manifest_toml,
-                     .digest = purpose.call.digest,
-                     .generation = deployed->generation,
-                     .paused = before && before->registered.paused});
-  rebuild_router();
-  broadcast_functions();
-  const protocol::Manifest& manifest = find_function(admin.function)->manifest;
-  send(admin.peer, protocol::AdminReply{
-                       admin.request, json{{"name", admin.function},
-                                           {"generation", deployed->generation},
-                                           {"missing_destinations", missing_destinations(manifest)}}
-                                          .dump()});
-}
-
-void Core::on_removed(ForRemove& purpose, const Result<store::Answer>& answer) {
-  const auto& admin = purpose.admin;
-  const auto* removed = answer ? std::get_if<store::Removed>(&*answer) : nullptr;
-  if (!removed) {
-    return refuse_admin(admin.peer, admin.request, refusal_of(answer.error()),
-                        answer.error().message);
-  }
-  if (FunctionState* function = find_function(admin.function)) {
-    function->deployed = false;
-    function->registered.paused = false;  // the state went with the row
-  }
-  rebuild_router();
-  broadcast_functions();
-  send(admin.peer,
-       protocol::AdminReply{admin.request,
-                            json{{"name", admin.function}, {"existed", removed->existed}}.dump()});
+  answer_admin(call, answer.dump());
 }
 
 }  // namespace fanfare::broker

@@ -115,15 +115,19 @@ void Core::answer_relay(const Session& session, std::uint64_t request,
 
 // ---- packages ----
 
-// Of functions that are deployed, and nothing else that may lie beside them.
+// Of functions that are deployed or about to be, and nothing else that may lie beside them.
 void Core::on_fetch_package(Session& session, const protocol::FetchPackage& fetch, Now now) {
-  const bool known = std::ranges::any_of(functions_, [&](const auto& entry) {
+  const bool present = std::ranges::any_of(functions_, [&](const auto& entry) {
     return entry.second->deployed && entry.second->registered.digest == fetch.digest;
   });
-  if (!known) {
+  const bool candidate = std::ranges::any_of(deployments_, [&](const auto& entry) {
+    return entry.second.deployment.state == Deployment::State::kPreparing &&
+           entry.second.deployment.call().digest == fetch.digest;
+  });
+  if (!present && !candidate) {
     ++counters_.relays_refused;
     return refuse(session.peer, fetch.request, protocol::Refusal::kInvalid,
-                  "no function that is deployed has this package");
+                  "no function that is deployed, or about to be, has this package");
   }
   shelf_.ask(fetch.digest, {session.id, fetch.request, fetch.offset}, now.steady);
   send_package_parts();

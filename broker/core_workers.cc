@@ -77,6 +77,7 @@ void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
                          .relay_calls = options_.relay.calls_per_worker,
                          .relay_bytes = options_.relay.bytes_per_worker});
   greet_with_wish(sessions_.at(id));
+  ask_newcomer(sessions_.at(id));
   call(store::NoteWorker{epoch_, session.hello.name, {}, false}, ForNote{});
   joined_.push_back(sessions_.at(id));
   std::erase(awaited_workers_, session.hello.name);
@@ -241,6 +242,8 @@ void Core::on_heartbeat(Session& session, protocol::Heartbeat& heartbeat, Now no
     session.running.resize(protocol::kRunningInHeartbeatMax);
   }
   session.running_at = now.steady;
+  session.broken = std::move(heartbeat.broken);
+  session.broken.resize(std::min(session.broken.size(), protocol::kBrokenInHeartbeatMax));
   if (std::exchange(session.state, heartbeat.state) != heartbeat.state) follow_state(session);
   remind_of_wish(session);
 }
@@ -468,7 +471,9 @@ void Core::lose_session(SessionId id, Outcome why, Now now) {
   const bool came_back = std::any_of(sessions_.begin(), sessions_.end(), [&](const auto& other) {
     return other.second.hello.name == name;
   });
-  if (!came_back) call(store::NoteWorker{epoch_, name, {}, true}, ForNote{});
+  if (came_back) return;
+  lose_in_deployments(id);
+  call(store::NoteWorker{epoch_, name, {}, true}, ForNote{});
 }
 
 std::vector<protocol::FunctionSpec> Core::function_specs() const {

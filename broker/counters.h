@@ -70,6 +70,7 @@ struct Counters {
   std::uint64_t topics_refused_full = 0;  // changes: among admin_refused, as the next
   std::uint64_t topics_refused_busy = 0;  // too many wait
   std::uint64_t hellos_refused = 0;
+  std::uint64_t deployments_refused = 0;  // a worker could not start what was to be deployed
 
   std::uint64_t relays_taken = 0;      // calls of workers, passed on to Redis
   std::uint64_t relays_repeated = 0;   // that were under way already

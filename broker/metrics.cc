@@ -147,6 +147,9 @@ void tell_requests(MetricsText& text, const Core& core) {
   text.counter("fanfare_requests_refused_total", "Other requests refused, by what was asked.")
       .add({{"request", "admin"}}, c.admin_refused)
       .add({{"request", "hello"}}, c.hellos_refused);
+  text.counter("fanfare_deployments_refused_total",
+               "Deployments that a worker could not start: nothing has changed.")
+      .add({}, c.deployments_refused);
   text.counter("fanfare_topic_changes_refused_total",
                "Changes of topics refused, by reason; among the requests refused.")
       .add({{"reason", "full"}}, c.topics_refused_full)

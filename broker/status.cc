@@ -52,6 +52,19 @@ json long_running(const Core& core, Now now) {
   return rows;
 }
 
+// Where its present generation does not start.
+json workers_without(const Core& core, const FunctionState& function) {
+  json names = json::array();
+  for (const auto& [id, session] : core.sessions()) {
+    const bool fails = std::ranges::any_of(session.broken, [&](const auto& broken) {
+      return broken.function == function.name &&
+             broken.generation == function.registered.generation;
+    });
+    if (fails) names.push_back(session.hello.name);
+  }
+  return names;
+}
+
 }  // namespace
 
 std::int64_t ready_of(const FunctionState& function) {
@@ -76,6 +89,7 @@ std::string status_json(const Core& core, Now now) {
                                                  : "active"},
          {"generation", function->registered.generation},
          {"trouble", function->trouble},
+         {"does_not_start_on", workers_without(core, *function)},
          {"ready", ready_of(*function)},
          {"blocked", function->queue.blocked()},
          {"lendable", function->lendable()},
@@ -102,6 +116,7 @@ std::string status_json(const Core& core, Now now) {
     }
     workers.push_back({{"id", session.hello.name},
                        {"pid", session.hello.pid},
+                       {"version", session.hello.version},
                        {"slots", session.hello.slots},
                        {"running", lent},
                        {"waiting", session.waiting},
@@ -114,7 +129,10 @@ std::string status_json(const Core& core, Now now) {
   for (std::size_t i = 0; i < kConnectionRefusals; ++i) {
     refused[std::string(to_string(static_cast<ConnectionRefusal>(i)))] = c.connections_refused[i];
   }
-  const json broker = {{"state", core.accepting() ? "accepting" : "not accepting"},
+  const json broker = {{"version", FANFARE_VERSION},
+                       {"protocol", protocol::kProtocolVersion},
+                       {"now_ms", to_ms(now.wall)},
+                       {"state", core.accepting() ? "accepting" : "not accepting"},
                        {"durability", to_string(core.options().durability)},
                        {"epoch", core.epoch()},
                        {"events_accepted", c.events_accepted},

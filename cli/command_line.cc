@@ -35,6 +35,8 @@ struct Parsed {
   PublishCommand publish;
   InvokeCommand invoke;
   ResultCommand result;
+  DeployCommand deploy;
+  RollbackCommand rollback;
   StatusCommand status;
   LogsCommand logs;
   UsageCommand usage;
@@ -45,10 +47,9 @@ struct Parsed {
   bool all = false;
   UpCommand up;
   BenchCommand bench;
-  std::string name;  // of a function
-  bool yes = false;  // do not ask
-  std::vector<std::string> folders;
-  std::string wait, timeout = "30s", since, ahead;  // durations
+  std::string name;                                                         // of a function
+  bool yes = false;                                                         // do not ask
+  std::string wait, timeout = "30s", follow_timeout = "60s", since, ahead;  // durations
   Run run;
 };
 
@@ -189,6 +190,21 @@ void add_result(CLI::App& app, Parsed& parsed) {
   });
 }
 
+// Of what workers try before it counts.
+void add_follow_flags(CLI::App& verb, FollowFlags& flags, std::string& timeout) {
+  verb.add_flag("!--no-wait", flags.wait, "Do not wait until every worker has started it");
+  verb.add_option("--timeout", timeout, "How long workers have for that (default 60s)")
+      ->check(duration_like());
+}
+
+Duration follow_timeout(const std::string& text) {
+  const Duration timeout = *parse_duration(text);
+  if (timeout < std::chrono::seconds{1} || timeout > std::chrono::minutes{10}) {
+    throw CLI::ValidationError("--timeout: 1 s to 10 min");
+  }
+  return timeout;
+}
+
 void add_functions(CLI::App& app, Parsed& parsed) {
   CLI::App* verb = app.add_subcommand("functions", "List, describe, deploy, remove, hold up");
   verb->require_subcommand(1);
@@ -204,10 +220,31 @@ void add_functions(CLI::App& app, Parsed& parsed) {
   });
   CLI::App* deploy =
       verb->add_subcommand("deploy", "Deploy folders with function.toml and handler");
-  deploy->add_option("folder", parsed.folders)->required();
+  deploy->add_option("folder", parsed.deploy.folders)->required();
+  add_follow_flags(*deploy, parsed.deploy.follow, parsed.follow_timeout);
   deploy->callback([&parsed] {
+    parsed.deploy.follow.timeout = follow_timeout(parsed.follow_timeout);
     parsed.run = [&parsed](const Common& common) {
-      return run_functions_deploy(common, parsed.folders);
+      return run_functions_deploy(common, parsed.deploy);
+    };
+  });
+  CLI::App* history = verb->add_subcommand("history", "The generations that can be gone back to");
+  history->add_option("name", parsed.name)->required();
+  history->callback([&parsed] {
+    parsed.run = [&parsed](const Common& common) {
+      return run_functions_history(common, parsed.name);
+    };
+  });
+  CLI::App* rollback =
+      verb->add_subcommand("rollback", "Deploy an earlier generation again: the one before");
+  rollback->add_option("name", parsed.rollback.name)->required();
+  rollback->add_option("--to", parsed.rollback.to,
+                       "This generation, or the one whose digest begins so");
+  add_follow_flags(*rollback, parsed.rollback.follow, parsed.follow_timeout);
+  rollback->callback([&parsed] {
+    parsed.rollback.follow.timeout = follow_timeout(parsed.follow_timeout);
+    parsed.run = [&parsed](const Common& common) {
+      return run_functions_rollback(common, parsed.rollback);
     };
   });
   CLI::App* remove = verb->add_subcommand("remove", "Events are no longer delivered to it");

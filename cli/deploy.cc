@@ -57,6 +57,20 @@ Result<void> try_loading(const fs::path& folder, const std::string& handler) {
   return reject(fmt::format("{}: {}", (folder / handler).string(), reason));
 }
 
+// Under its digest, unless it lies there; what lies there damaged is mended.
+Result<void> store_package(const Checked& checked, RedisSync& redis) {
+  const auto held = redis.call({"HGET", store::kPackagesKey, checked.digest});
+  if (!held) return held.error();
+  if ((*held)->type() == RedisReply::Type::kString && (*held)->text() == checked.package) return {};
+  const auto stored = redis.call({"HSET", store::kPackagesKey, checked.digest, checked.package});
+  if (!stored) return stored.error();
+  if ((*stored)->is_error()) {
+    return retry_later(
+        fmt::format("Redis does not take the package of {}: {}", checked.name, (*stored)->text()));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Checked> check_function(const std::string& given_folder) {
@@ -129,32 +143,17 @@ std::vector<std::string> remarks(const Checked& checked) {
 }
 
 Result<Deployed> deploy_function(const Checked& checked, RedisSync& redis,
-                                 client::BlockingClient& broker) {
+                                 client::BlockingClient& broker, const FollowOptions& options) {
   // The package first: from the broker's word on, workers fetch it.
-  const auto stored = redis.call({"HSETNX", store::kPackagesKey, checked.digest, checked.package});
-  if (!stored) return stored.error();
-  if ((*stored)->is_error()) {
-    return retry_later(
-        fmt::format("Redis does not take the package of {}: {}", checked.name, (*stored)->text()));
+  if (auto stored = store_package(checked, redis); !stored) return stored.error();
+  auto deployed = follow_deployment(
+      broker, "deploy",
+      {{"name", checked.name}, {"manifest", checked.manifest_toml}, {"digest", checked.digest}},
+      options);
+  if (!deployed && deployed.error().kind == ErrorKind::kReject) {  // as for its patterns
+    return reject(fmt::format("{}: {}", checked.manifest_file, deployed.error().message));
   }
-  const auto answer = broker.admin("deploy", nlohmann::json{{"name", checked.name},
-                                                            {"manifest", checked.manifest_toml},
-                                                            {"digest", checked.digest}}
-                                                 .dump());
-  if (!answer && answer.error().kind == ErrorKind::kReject) {  // as for its patterns
-    return reject(fmt::format("{}: {}", checked.manifest_file, answer.error().message));
-  }
-  if (!answer) return answer.error();
-  const nlohmann::json body = nlohmann::json::parse(*answer, nullptr, /*allow_exceptions=*/false);
-  if (!body.is_object()) return reject("the broker's answer is not JSON");
-  Deployed deployed{
-      body.value("name", checked.name), body.value("generation", std::uint64_t{0}), {}};
-  if (const auto missing = body.find("missing_destinations");
-      missing != body.end() && missing->is_array()) {
-    for (const auto& name : *missing) {
-      if (name.is_string()) deployed.missing_destinations.push_back(name);
-    }
-  }
+  if (deployed) deployed->digest = checked.digest;  // an older broker does not say it
   return deployed;
 }
 

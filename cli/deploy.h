@@ -8,16 +8,10 @@
 
 #include "base/redis_sync.h"
 #include "base/result.h"
+#include "cli/deployment.h"
 #include "client/blocking_client.h"
 
 namespace fanfare::cli {
-
-struct Deployed {
-  std::string name;
-  std::uint64_t generation = 0;
-  std::vector<std::string>
-      missing_destinations;  // of its manifest: functions that are not deployed
-};
 
 // A folder that has passed every check that needs neither Redis nor a broker.
 struct Checked {
@@ -37,9 +31,9 @@ Result<Checked> check_function(const std::string& folder);
 // that a pattern asks for an attribute that no event has, that it wants a worker of its own.
 std::vector<std::string> remarks(const Checked& checked);
 
-// Puts the package into Redis, then tells the broker, which checks the manifest again and hands the
-// function to its workers.
+// Puts the package into Redis, then tells the broker, which checks the manifest again, has every
+// worker try the function, and hands it to them. kReject: see follow_deployment.
 Result<Deployed> deploy_function(const Checked& checked, RedisSync& redis,
-                                 client::BlockingClient& broker);
+                                 client::BlockingClient& broker, const FollowOptions& options = {});
 
 }  // namespace fanfare::cli

@@ -8,6 +8,7 @@
 #include "cli/ask.h"
 #include "cli/confirm.h"
 #include "cli/deploy.h"
+#include "cli/deployment_view.h"
 #include "cli/verbs.h"
 #include "protocol/manifest.h"
 
@@ -24,6 +25,26 @@ Result<protocol::Manifest> manifest_of(const ordered_json& function) {
 std::string patterns_of(const protocol::Manifest& manifest) {
   return manifest.patterns.empty() ? "(by name only)"
                                    : fmt::format("{}", fmt::join(manifest.patterns, " or "));
+}
+
+// Workers where it does not start, and a deployment that is on its way or was not to be.
+void print_trouble(const ordered_json& function, const Output& output) {
+  for (const auto& worker : function.value("workers", ordered_json::array())) {
+    const auto error = worker.find("error");
+    if (error == worker.end() || !error->is_object()) continue;
+    fmt::print("{} {}: {}: {}\n", paint(Colour::kRed, "does not start on", output.colour_out),
+               printable(text_of(worker, "id")), printable(text_of(*error, "type")),
+               printable(text_of(*error, "message")));
+  }
+  const auto deployment = function.find("deployment");
+  if (deployment == function.end()) return;
+  const std::string state = text_of(*deployment, "state");
+  const std::string digest = text_of(*deployment, "digest").substr(0, 12);
+  if (state == "preparing") fmt::print("a deployment is tried by the workers: digest {}\n", digest);
+  if (state == "refused") {
+    fmt::print("the latest deployment, digest {}, was refused: {}\n", digest,
+               printable(text_of(*deployment, "error")));
+  }
 }
 
 }  // namespace
@@ -71,15 +92,16 @@ int run_functions_describe(const Common& common, const std::string& name) {
              paint(Colour::kBold, name, common.output.colour_out), text_of(*function, "state"),
              function->value("generation", std::uint64_t{0}),
              text_of(*function, "digest").substr(0, 12));
+  print_trouble(*function, common.output);
   std::vector<std::vector<std::string>> rows;
   for (const auto& setting : settings) rows.push_back({setting.key, setting.value, setting.origin});
   fmt::print("{}", format_table({"SETTING", "VALUE", "FROM"}, rows, common.output.colour_out));
   return kDone;
 }
 
-int run_functions_deploy(const Common& common, const std::vector<std::string>& folders) {
+int run_functions_deploy(const Common& common, const DeployCommand& command) {
   std::vector<Checked> checked;
-  for (const auto& folder : folders) {  // all before the first one is changed
+  for (const auto& folder : command.folders) {  // all before the first one is changed
     auto function = check_function(folder);
     if (!function) return fail(common.output, function.error());
     checked.push_back(*std::move(function));
@@ -89,18 +111,11 @@ int run_functions_deploy(const Common& common, const std::vector<std::string>& f
   auto redis = connect_redis(common.address);
   if (!redis) return fail(common.output, redis.error());
   for (const Checked& function : checked) {
-    const auto deployed = deploy_function(function, *redis, **broker);
+    const auto deployed =
+        deploy_function(function, *redis, **broker, follow_options(common, command.follow));
+    end_progress(common);
     if (!deployed) return fail(common.output, deployed.error());
-    if (common.output.json) {
-      print_line(ordered_json{{"name", deployed->name},
-                              {"generation", deployed->generation},
-                              {"digest", function.digest},
-                              {"missing_destinations", deployed->missing_destinations}}
-                     .dump());
-    } else {
-      fmt::print("{} deployed, generation {}\n", deployed->name, deployed->generation);
-    }
-    std::fflush(stdout);
+    print_deployed(common, *deployed, "deployed");
     for (const auto& line : remarks(function)) fmt::print(stderr, "fanfare: note: {}\n", line);
     for (const auto& missing : deployed->missing_destinations) {
       fmt::print(

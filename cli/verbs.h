@@ -58,7 +58,23 @@ int run_result(const Common& common, const ResultCommand& command);
 
 int run_functions_list(const Common& common);
 int run_functions_describe(const Common& common, const std::string& name);
-int run_functions_deploy(const Common& common, const std::vector<std::string>& folders);
+// Whether and how long a deployment is waited for.
+struct FollowFlags {
+  bool wait = true;
+  Duration timeout = std::chrono::seconds{60};
+};
+struct DeployCommand {
+  std::vector<std::string> folders;
+  FollowFlags follow;
+};
+int run_functions_deploy(const Common& common, const DeployCommand& command);
+struct RollbackCommand {
+  std::string name;
+  std::string to;  // a generation, or how a digest begins; empty: the one before
+  FollowFlags follow;
+};
+int run_functions_rollback(const Common& common, const RollbackCommand& command);
+int run_functions_history(const Common& common, const std::string& name);
 int run_functions_remove(const Common& common, const std::string& name);
 int run_functions_pause(const Common& common, const std::string& name);
 int run_functions_resume(const Common& common, const std::string& name);

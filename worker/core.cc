@@ -76,17 +76,12 @@ void Core::tick(Now now) {
       const TimePoint late_at = function->zygote_asked_at + options_.init_timeout;
       if (now.steady >= late_at) {
         effects_.stop_zygote(function->zygote);
-        on_zygote_failed(
-            function->zygote,
-            {.type = "InitTimeout",
-             .message = "init took longer than " + format_duration(options_.init_timeout),
-             .retryable = true,
-             .retry_after_ms = {}},
-            {}, now);
+        on_zygote_failed(function->zygote, init_timeout(), {}, now);
       } else {
         due(late_at);
       }
     }
+    check_candidate(*function, now);
     reap_idle(*function, now);
     reap_spare(*function, now);
     if (function->paused_until && pause_is_over(*function, now)) touch(*function);
@@ -147,6 +142,7 @@ void Core::begin_drain(Now now) {
   if (link_ == Link::kJoined) send_heartbeat(now);  // it says so
   for (auto& [name, function] : functions_) {
     touch(*function);
+    drop_candidate(*function);
     while (!function->idle.empty()) retire(*function->idle.back(), now);
     while (!function->spare.empty()) retire(*function->spare.back(), now);
   }

@@ -17,6 +17,8 @@
 // - An instance that waits for a function that it has invoked lends its slot to invocations of that
 //   kind, and to nothing else: a worker has as many instances at work as slots, and no chain of
 //   functions waits for a slot that one of its own links holds.
+// - A generation that was deployed takes the place of the one before as soon as it is known here:
+//   what runs is finished where it is, what waits runs on the new one. See core_prepare.cc.
 // - The broker's absence stops nothing that is here. Redis' absence stops new work, once
 //   CoreOptions::uncommitted_max results wait for it.
 #pragma once
@@ -60,6 +62,7 @@ struct Protections {
   bool limit_memory = true;        // else instances may take what there is
   bool repeat_relayed = true;      // else what was asked of a broker that died is forgotten
   bool take_back_unborn = true;  // else what waits for an instance that is never born is forgotten
+  bool let_old_finish = true;    // else a deployment kills what the generation before is at
 };
 
 struct CoreOptions {
@@ -244,6 +247,8 @@ class Core {
   void greet(Now now);
   void join(protocol::Welcome welcome, Now now);
   void on_functions(std::vector<protocol::FunctionSpec> specs, Now now);
+  void replace(Instance& instance, Now now);
+  void tell_broken(protocol::Heartbeat& heartbeat) const;
   void on_deliver(std::string_view frame, Now now);
   void on_heartbeat_ack(const protocol::HeartbeatAck& ack);
   void send_heartbeat(Now now);
@@ -252,6 +257,20 @@ class Core {
   std::size_t window(const Function& function) const;
   static bool goes_alone(const Held& held);
   std::vector<protocol::HeldDelivery> everything_held() const;
+
+  // core_prepare.cc: generations that are about to be deployed
+  void on_prepare(protocol::Prepare message, Now now);
+  void answer_prepare(const protocol::FunctionSpec& spec, std::optional<protocol::Failure> failure,
+                      std::string log_tail);
+  void drop_candidate(Function& function);
+  void drop_candidates();
+  Function* function_of_candidate(ZygoteId zygote);
+  void on_candidate_started(Function& function, Now now);
+  void on_candidate_ready(Function& function, Now now);
+  void on_candidate_failed(Function& function, protocol::Failure failure, std::string log_tail);
+  void check_candidate(Function& function, Now now);
+  protocol::Failure init_timeout() const;
+  bool adopt_candidate(Function& function, Now now);
 
   // core_running.cc: what instances are at
   static Held* item_at(const Instance& instance, const InstanceHandle::Running& running);
@@ -301,6 +320,7 @@ class Core {
   // core_recall.cc
   void look_for_long_ones_soon(Now now);
   void recall_what_waits(Instance& instance, Now now);
+  void take_back_waiting(Instance& instance, Now now);
   void remove(Instance& instance);
   void finish_ended(std::span<Held* const> running, const Instance& instance, const End& end,
                     Now now);

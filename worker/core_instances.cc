@@ -89,6 +89,7 @@ void Core::on_result(Instance& instance, Held& held, ItemResult& result, Now now
   row_.cold_start_us = row_.cold_start ? as_us(result.started_at - held.arrived) : 0;
   row_.peak_memory_kb = result.peak_memory_kb;
   row_.instance = instance.pid;
+  row_.generation = instance.generation;
   ++instance.uses;
   if (held.cancelled) --instance.cancelled;
   if (instance.late == &held) {
@@ -293,6 +294,7 @@ void Core::finish_ended(std::span<Held* const> running, const Instance& instance
     row_.cold_start_us = row_.cold_start ? as_us(started_at - held->arrived) : 0;
     row_.peak_memory_kb = end.ending.peak_memory_kb;
     row_.instance = instance.pid;
+    row_.generation = instance.generation;
     started_at += share;
     if (held->cancelled) {
       drop_cancelled(*held, &row_, now);

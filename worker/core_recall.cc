@@ -25,6 +25,13 @@ void Core::recall_what_waits(Instance& instance, Now now) {
   const auto running = effects_.running(instance.id);
   const TimePoint since = running ? std::min(running->started_at, now.steady) : now.steady;
   if (now.steady - since < kRecallAfter) return due(since + kRecallAfter);
+  take_back_waiting(instance, now);
+  // What runs stays; only foul play lets it be taken, too.
+  if (instance.idle()) on_instance_broken(instance.id, "it gave back what it was at", now);
+}
+
+// What it has not begun is for others.
+void Core::take_back_waiting(Instance& instance, Now now) {
   instance.recalled = true;
   const std::size_t before = instance.unfinished;
   Function& function = *instance.function;
@@ -50,8 +57,6 @@ void Core::recall_what_waits(Instance& instance, Now now) {
   function.queue.insert(function.queue.begin(), waiting.begin(), waiting.end());
   put_nested_first(function);
   touch(function);
-  // What runs stays; only foul play lets it be taken, too.
-  if (instance.idle()) on_instance_broken(instance.id, "it gave back what it was at", now);
 }
 
 }  // namespace fanfare::worker

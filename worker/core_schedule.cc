@@ -300,6 +300,7 @@ void Core::fail_queued(Function& function, Now now) {
     row_.duration_us = row_.cold_start_us = row_.peak_memory_kb = 0;
     row_.cold_start = false;
     row_.instance = 0;
+    row_.generation = function.spec.generation;
     finish(held,
            {.outcome = protocol::Outcome::kInitFailed,
             .failure = function.last_failure,
@@ -326,6 +327,9 @@ void Core::note_start_failure(Function& function, protocol::Failure failure, std
 }
 
 void Core::on_zygote_started(ZygoteId zygote, Now now) {
+  if (Function* function = function_of_candidate(zygote)) {
+    return on_candidate_started(*function, now);
+  }
   for (auto& [name, function] : functions_) {
     if (function->zygote != zygote || function->zygote_state != Function::ZygoteState::kPreparing) {
       continue;
@@ -337,7 +341,8 @@ void Core::on_zygote_started(ZygoteId zygote, Now now) {
   }
 }
 
-void Core::on_zygote_ready(ZygoteId zygote, Now) {
+void Core::on_zygote_ready(ZygoteId zygote, Now now) {
+  if (Function* function = function_of_candidate(zygote)) return on_candidate_ready(*function, now);
   for (auto& [name, function] : functions_) {
     if (function->zygote != zygote) continue;
     function->zygote_state = Function::ZygoteState::kReady;
@@ -347,6 +352,9 @@ void Core::on_zygote_ready(ZygoteId zygote, Now) {
 
 void Core::on_zygote_failed(ZygoteId zygote, protocol::Failure failure, std::string log_tail,
                             Now now) {
+  if (Function* function = function_of_candidate(zygote)) {
+    return on_candidate_failed(*function, std::move(failure), std::move(log_tail));
+  }
   for (auto& [name, function] : functions_) {
     if (function->zygote != zygote || function->zygote_state == Function::ZygoteState::kNone)
       continue;
@@ -361,6 +369,9 @@ void Core::on_zygote_failed(ZygoteId zygote, protocol::Failure failure, std::str
 }
 
 void Core::on_zygote_gone(ZygoteId zygote, Now now) {
+  if (Function* function = function_of_candidate(zygote)) {
+    return on_candidate_failed(*function, {}, {});
+  }
   for (auto& [name, function] : functions_) {
     if (function->zygote != zygote || function->zygote_state == Function::ZygoteState::kNone)
       continue;

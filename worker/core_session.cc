@@ -1,4 +1,6 @@
 // The broker as seen from the worker: greeting, functions, credit, reports.
+#include <signal.h>
+
 #include <algorithm>
 #include <type_traits>
 
@@ -41,7 +43,9 @@ void Core::greet(Now now) {
                         .slots = options_.slots,
                         .held = {},
                         .state = state(),
-                        .relayed = options_.relayed};
+                        .relayed = options_.relayed,
+                        .prepares = {"native"},
+                        .version = FANFARE_VERSION};
   if (options_.protections.announce_held) hello.held = everything_held();
   effects_.send(protocol::encode(hello));
   options_.failpoint("worker.hello.sent");
@@ -92,6 +96,8 @@ void Core::on_frame(std::string_view frame, Now now) {
           greet(now);
         } else if constexpr (std::is_same_v<M, protocol::Cancel>) {
           on_cancel(m, now);
+        } else if constexpr (std::is_same_v<M, protocol::Prepare>) {
+          on_prepare(std::move(m), now);
         } else if constexpr (std::is_same_v<M, protocol::Quiet>) {
           set_quiet(m.quiet, now);
         } else if constexpr (std::is_same_v<M, protocol::Invoked>) {
@@ -135,6 +141,7 @@ void Core::join(protocol::Welcome welcome, Now now) {
     touch(*function);
   }
   on_functions(std::move(welcome.functions), now);
+  drop_candidates();  // this broker may know nothing of them; if it does it asks again
   if (!options_.protections.repeat_done) {
     sent_done_.clear();
     sent_rows_ = 0;
@@ -154,6 +161,9 @@ void Core::on_functions(std::vector<protocol::FunctionSpec> specs, Now now) {
     touch(function);
     if (function.spec.generation == spec.generation && function.spec.digest == spec.digest &&
         function.spec.manifest_toml == spec.manifest_toml) {
+      if (function.zygote_state == Function::ZygoteState::kNone && !function.paused_until) {
+        adopt_candidate(function, now);
+      }
       continue;
     }
     function.spec = std::move(spec);
@@ -170,8 +180,8 @@ void Core::on_functions(std::vector<protocol::FunctionSpec> specs, Now now) {
     } else {
       function.manifest = *std::move(manifest);
     }
-    // A new generation starts from nothing; instances of the old one finish what they have.
     end_zygote(function, now);
+    adopt_candidate(function, now);
     function.failures_in_row = 0;
     function.paused_until.reset();
     function.broken = false;
@@ -186,10 +196,24 @@ void Core::on_functions(std::vector<protocol::FunctionSpec> specs, Now now) {
     for (Instance* instance : instances) {
       if (function->removed || instance->generation != function->spec.generation) {
         if (!instance->retiring) ++counters_.instances_recycled;
-        retire(*instance, now);
+        replace(*instance, now);
       }
     }
   }
+}
+
+// Its generation is not the present one, or its function is gone: it finishes what it is at. What
+// it has not begun runs on the new one.
+void Core::replace(Instance& instance, Now now) {
+  if (!options_.protections.let_old_finish) {
+    effects_.kill(instance.id, SIGKILL);
+    instance.told_to_end = true;
+  }
+  retire(instance, now);
+  if (instance.idle() || instance.told_to_end || !instance.started) return;
+  if (instance.batches[0].together) return;
+  take_back_waiting(instance, now);
+  if (instance.idle()) stop(instance, StopReason::kNone, now);  // it had begun nothing
 }
 
 // An invocation waits for nobody. What may have ended the process that ran it, alone or with
@@ -310,10 +334,21 @@ void Core::send_heartbeat(Now now) {
                                             function->spare.size()),
          .queued = static_cast<std::uint32_t>(function->queue.size())});
   }
+  tell_broken(heartbeat);
   heartbeat.running = running_attempts(now);
   heartbeat.waiting = static_cast<std::uint32_t>(invoking_.size());
   effects_.send(protocol::encode(heartbeat));
   options_.failpoint("worker.heartbeat.sent");
+}
+
+void Core::tell_broken(protocol::Heartbeat& heartbeat) const {
+  for (const auto& [name, function] : functions_) {
+    if (heartbeat.broken.size() == protocol::kBrokenInHeartbeatMax) return;
+    const bool starts = function->failures_in_row == 0 || function->no_room ||
+                        function->zygote_state == Function::ZygoteState::kReady;
+    if (function->removed || starts) continue;
+    heartbeat.broken.push_back({name, function->spec.generation, function->last_failure});
+  }
 }
 
 void Core::send_done() {

@@ -262,6 +262,7 @@ TEST(WorkerCore, ANewGenerationGetsANewZygoteAndOldInstancesFinishAndGo) {
   w.deliver_entries(1, 1);
   const InstanceId old = w.effects.forked[0];
   w.core->on_instance_started(old, 100, w.now);
+  w.effects.now_running[old] = {w.effects.batches[old].front().number, 0, w.now.steady};
   w.receive(protocol::Functions{{Worker::function("f", "", 2)}});
   EXPECT_EQ(w.effects.stopped_zygotes.size(), 1u);
   EXPECT_TRUE(w.effects.kills.empty());

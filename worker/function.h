@@ -82,6 +82,15 @@ struct Function {
   ZygoteState zygote_state = ZygoteState::kNone;
   ZygoteId zygote;
   TimePoint zygote_asked_at;
+  // A generation that is about to be deployed, see core_prepare.cc. Nothing is forked from it yet.
+  struct Candidate {
+    protocol::FunctionSpec spec;
+    protocol::Manifest manifest;
+    ZygoteId zygote;
+    ZygoteState state = ZygoteState::kNone;
+    TimePoint until;  // its init may take so long; once it is ready: it is kept so long
+  };
+  std::optional<Candidate> candidate;
   std::uint32_t failures_in_row = 0;      // zygotes and instances that never came up
   std::optional<TimePoint> paused_until;  // no zygote and no instance before
   bool broken = false;                    // deliveries end with last_failure meanwhile

@@ -1,6 +1,7 @@
 #include "worker/package_cache.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -24,7 +25,9 @@ Result<void> PackageCache::prepare() {
 std::string PackageCache::find(const std::string& digest) const {
   std::error_code ignored;
   const std::string folder = folder_ + "/" + digest;
-  return std::filesystem::is_directory(folder, ignored) ? folder : std::string{};
+  if (!std::filesystem::is_directory(folder, ignored)) return {};
+  const auto package = protocol::pack_directory(folder);
+  return package && sha256_hex(*package) == digest ? folder : std::string{};
 }
 
 void PackageCache::fetch(const std::string& digest, Done done) {
@@ -44,9 +47,28 @@ Result<std::string> PackageCache::take(const std::string& digest,
     return reject(fmt::format("package {} is damaged; deploy the function again", brief));
   }
   const std::string folder = folder_ + "/" + digest;
-  const auto unpacked = protocol::unpack_package(*bytes, folder);
-  if (!unpacked) return unpacked.error();
+  std::error_code ignored;
+  if (std::filesystem::exists(folder, ignored)) {
+    if (const auto same = protocol::compare_unpacked(*bytes, folder); !same) {
+      spdlog::warn("{}; unpacked anew", same.error().message);
+      if (auto replaced = replace(*bytes, folder); !replaced) return replaced.error();
+    }
+  } else if (auto unpacked = protocol::unpack_package(*bytes, folder); !unpacked) {
+    return unpacked.error();
+  }
   return folder;
+}
+
+// Moved aside first: what runs of it keeps its open files, and nobody finds half of it.
+Result<void> PackageCache::replace(std::string_view package, const std::string& folder) {
+  const std::string aside = fmt::format("{}.damaged.{}", folder, ::getpid());
+  std::error_code error;
+  std::filesystem::remove_all(aside, error);
+  std::filesystem::rename(folder, aside, error);
+  if (error) return reject(fmt::format("cannot replace {}: {}", folder, error.message()));
+  auto unpacked = protocol::unpack_package(package, folder);
+  std::filesystem::remove_all(aside, error);
+  return unpacked;
 }
 
 }  // namespace fanfare::worker

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "worker/package_source.h"
@@ -18,16 +19,21 @@ class PackageCache {
   // Makes the folder; kFatal if it cannot be written to.
   Result<void> prepare();
 
-  // Where the package is unpacked, complete; empty if it is not here (yet).
+  // Where the package is unpacked, complete and as it was deployed: its files are packed again and
+  // their digest compared, each time: a zygote's start is rare. Empty if it is not here, or not as
+  // it should be: then fetch() it.
   std::string find(const std::string& digest) const;
 
-  // Fetches it and calls back once with its folder, waiting for its source as long as it takes.
-  // kReject: no such package, or its bytes are damaged.
+  // Fetches it and calls back once with its folder, waiting for its source as long as it takes. A
+  // folder that is here and differs is replaced; files beside the package's own may lie in it.
+  // kReject: no such package, or its bytes do not have this digest.
   using Done = std::function<void(const Result<std::string>& folder)>;
   void fetch(const std::string& digest, Done done);
 
  private:
   Result<std::string> take(const std::string& digest, const Result<std::string>& bytes);
+
+  static Result<void> replace(std::string_view package, const std::string& folder);
 
   std::string folder_;
   std::unique_ptr<PackageSource> source_;

@@ -272,7 +272,7 @@ bool Shell::start_zygote(ZygoteId zygote, const protocol::FunctionSpec& spec,
     loop_.post([this, zygote, error = started.error()] { zygote_failed(zygote, error); });
     return false;
   }
-  preparing_[zygote] = manifest;
+  preparing_[zygote] = manifest;  // not here, or not as it should be
   packages_->fetch(spec.digest, [this, zygote](const Result<std::string>& folder) {
     auto node = preparing_.extract(zygote);
     if (node.empty()) return;  // stopped meanwhile

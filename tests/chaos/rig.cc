@@ -579,18 +579,32 @@ double Rig::disk_wait_ms() const {
 }
 
 void Rig::deploy_probe(const std::string& more_env) {
+  deploy(kProbe, manifest_of_probe(more_env));
+  std::ofstream{file("executions.log"), std::ios::app};
+}
+
+std::string Rig::why_probe_is_refused(const std::string& more_env) {
+  const auto deployed = try_to_deploy(kProbe, manifest_of_probe(more_env));
+  return deployed ? std::string{} : deployed.error().message;
+}
+
+std::string Rig::manifest_of_probe(const std::string& more_env) const {
   std::string manifest = options_.manifest;
   if (options_.destination) {
     manifest = fmt::format("on_success = \"{0}\"\non_failure = \"{0}\"\n{1}", kTold, manifest);
   }
-  deploy(kProbe, fmt::format("{}\n[env]\n{} = \"{}\"\n{} = \"{}\"\n{}"
-                             "[[on]]\npattern = '{{\"type\": [\"{}\"]}}'\n",
-                             manifest, kExecutionLogVariable, file("executions.log"),
-                             kBirthLogVariable, file("births.log"), more_env, kProbe));
-  std::ofstream{file("executions.log"), std::ios::app};
+  return fmt::format(
+      "{}\n[env]\n{} = \"{}\"\n{} = \"{}\"\n{}"
+      "[[on]]\npattern = '{{\"type\": [\"{}\"]}}'\n",
+      manifest, kExecutionLogVariable, file("executions.log"), kBirthLogVariable,
+      file("births.log"), more_env, kProbe);
 }
 
 void Rig::deploy(const std::string& name, const std::string& manifest) {
+  value_or_throw(try_to_deploy(name, manifest));
+}
+
+Result<cli::Deployed> Rig::try_to_deploy(const std::string& name, const std::string& manifest) {
   cli::Checked checked;
   checked.name = name;
   checked.manifest_toml =
@@ -598,7 +612,7 @@ void Rig::deploy(const std::string& name, const std::string& manifest) {
   checked.package = value_or_throw(protocol::pack_directory(FANFARE_BINARY_DIR "/chaos/probe"));
   checked.digest = sha256_hex(checked.package);
   auto redis = connected();
-  value_or_throw(cli::deploy_function(checked, redis, *client_));
+  return cli::deploy_function(checked, redis, *client_);
 }
 
 }  // namespace fanfare::chaos

@@ -24,6 +24,7 @@
 #include "base/loop.h"
 #include "base/redis_sync.h"
 #include "cli/child.h"
+#include "cli/deployment.h"
 #include "client/blocking_client.h"
 #include "tests/chaos/history.h"
 #include "tests/chaos/link_proxy.h"
@@ -146,6 +147,8 @@ class Rig {
   void start(Member& member);
   // The probe anew: a new generation of it, with such lines in its manifest's [env].
   void deploy_probe(const std::string& more_env);
+  // The same for a version that must not be deployed: why it was not, or nothing if it was.
+  std::string why_probe_is_refused(const std::string& more_env);
   // One more broker, on the same endpoint as the first or on one of its own; not started.
   Member& add_broker(const std::string& endpoint);
 
@@ -183,7 +186,9 @@ class Rig {
   Variables settings_of_worker(std::size_t number) const;
   std::string redis_url() const;
   void load_sabotaged_library();
+  std::string manifest_of_probe(const std::string& more_env) const;
   void deploy(const std::string& name, const std::string& manifest);
+  Result<cli::Deployed> try_to_deploy(const std::string& name, const std::string& manifest);
   RedisSync connected() const;  // to Redis itself
   std::filesystem::path redis_dir() const;
   bool nobody_runs() const;

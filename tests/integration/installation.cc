@@ -108,15 +108,17 @@ void Installation::start_worker() {
   worker_ = launch_worker("tested");
 }
 
-std::unique_ptr<Process> Installation::start_another_worker(const std::string& name) {
-  auto worker = launch_worker(name);
+std::unique_ptr<Process> Installation::start_another_worker(const std::string& name,
+                                                            const Process::Environment& more) {
+  auto worker = launch_worker(name, more);
   if (!eventually([this] { return broker_answers(2); })) {
     throw std::runtime_error("another worker does not join\n" + logs());
   }
   return worker;
 }
 
-std::unique_ptr<Process> Installation::launch_worker(const std::string& name) {
+std::unique_ptr<Process> Installation::launch_worker(const std::string& name,
+                                                     const Process::Environment& more) {
   Process::Environment environment{{"FANFARE_WORKER_NAME", name},
                                    {"FANFARE_WORKER_BROKER", endpoint()},
                                    {"FANFARE_WORKER_REDIS", "unix://" + redis_.socket_path()},
@@ -127,6 +129,7 @@ std::unique_ptr<Process> Installation::launch_worker(const std::string& name) {
     std::erase_if(environment, [&](const auto& one) { return one.first == variable; });
     environment.emplace_back(variable, value);
   }
+  environment.insert(environment.end(), more.begin(), more.end());
   return std::make_unique<Process>(
       std::vector<std::string>{FANFARE_BIN_DIR "/fanfare-worker"}, std::move(environment),
       file(name == "tested" ? "worker.log" : "worker-" + name + ".log"));

@@ -76,9 +76,11 @@ class Installation {
   void start_broker();
   void start_worker();
   // One more worker beside it, of the same kind; it goes with the object that is returned.
-  std::unique_ptr<Process> start_another_worker(const std::string& name);
+  std::unique_ptr<Process> start_another_worker(const std::string& name,
+                                                const Process::Environment& more = {});
   // The same, without waiting until it has joined.
-  std::unique_ptr<Process> launch_worker(const std::string& name);
+  std::unique_ptr<Process> launch_worker(const std::string& name,
+                                         const Process::Environment& more = {});
   std::vector<pid_t> children_of_worker() const;
 
  private:
