@@ -140,8 +140,9 @@ struct Holding {
 };
 
 // One process that was there at the end: what it held before the load, after a few events that
-// brought what comes once (of one that was started later: soon after its start, but no less memory
-// than the first one of its name), and what it held when all had come to rest.
+// brought what comes once (of one that was started later: soon after its start, but no less memory,
+// descriptors and threads than the first one of its name), and what it held when all had come to
+// rest.
 struct Held {
   std::string process;
   std::int64_t clients = 0;  // of a broker: publishers at one time, at most; see the rig

@@ -133,7 +133,7 @@ void Rig::warm_up() {
   if (!run_until(all_ran, 20s)) throw std::runtime_error("nothing runs\n" + logs());
   for (auto& member : members_) {
     member->before = holding_of(member->pid());
-    if (member->before) member->warm_kib = member->before->kib;
+    if (member->before) member->warm = *member->before;
   }
   warm_ = true;
 }
@@ -145,7 +145,11 @@ void Rig::look_at_new_ones() {
     if (member->before || !member->running()) continue;
     if (now_ns() <= member->started_ns + 500'000'000) continue;
     member->before = holding_of(member->pid());
-    if (member->before) member->before->kib = std::max(member->before->kib, member->warm_kib);
+    if (!member->before) continue;
+    Holding &before = *member->before, &warm = member->warm;
+    before.kib = std::max(before.kib, warm.kib);
+    before.descriptors = std::max(before.descriptors, warm.descriptors);
+    before.threads = std::max(before.threads, warm.threads);
   }
 }
 

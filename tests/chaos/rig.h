@@ -72,7 +72,7 @@ class Member {
   std::size_t died_at_place = 0;  // ended with kDiedAtPlace
   std::vector<int> exit_codes;
   std::vector<pid_t> pids;            // all there have been
-  std::int64_t warm_kib = 0;          // of the first one, once it had what comes once
+  Holding warm;                       // of the first one, once it had what comes once
   std::optional<Holding> before;      // of the one that runs; see Held
   std::vector<std::int64_t> ends_ns;  // when they were seen to end
 
