@@ -135,7 +135,7 @@ struct Core::FrameHandler {
     if (known()) core.on_fetch_package(*session, m, now);
   }
   void operator()(protocol::Prepared& m) {
-    if (session) core.on_prepared(*session, m);
+    if (session) core.on_prepared(*session, m, now);
   }
   void operator()(protocol::Bye&) {
     if (session) core.lose_session(session->id, protocol::Outcome::kDrained, now);

@@ -638,11 +638,13 @@ class Core {
   void forget_outcomes();
   void ask_to_prepare(Deployment& deployment, const Session& session);
   void ask_newcomer(const Session& session);
-  void on_prepared(Session& session, const protocol::Prepared& prepared);
-  void lose_in_deployments(SessionId session);
+  void on_prepared(Session& session, const protocol::Prepared& prepared, Now now);
+  void lose_in_deployments(SessionId session, Now now);
   void expire_deployments(Now now);
-  void settle_deployment(TrackedDeployment& tracked);
+  void settle_deployment(TrackedDeployment& tracked, Now now);
   void finish_deployment(TrackedDeployment& tracked, protocol::Refusal code, std::string why);
+  bool is_being_deployed(const std::string& digest, const std::string& but = {}) const;
+  void drop_package_of(const Deployment& deployment);
   void answer_deployment(const AdminCall& call);
   void list_generations(const AdminCall& call);
   void on_generations(ForGenerations& purpose, const Result<store::Answer>& answer, Now now);
@@ -831,7 +833,7 @@ class Core {
   std::vector<Waiter> waiters_;
   std::uint64_t next_cancellation_ = 1, next_purge_ = 1, next_survey_ = 1;
   std::map<CancellationId, Cancellation> cancellations_;
-  std::uint64_t next_deployment_ = 1;
+  std::uint64_t next_deployment_ = 1;  // beside the epoch: no two brokers give the same number
   std::map<std::string, TrackedDeployment> deployments_;  // by function: the latest
   // What operators wish of workers, by name: true = quiet, false = not (any more). A worker without
   // an entry decides: an earlier broker may have told it.

@@ -146,6 +146,10 @@ void Core::begin_deployment(const AdminRequest& admin, const DeployWishes& wishe
                             store::Deploy call, Now now) {
   const auto manifest = protocol::parse_manifest(call.manifest_toml, "function.toml", call.name);
   std::string problem = manifest ? contradiction(*manifest) : manifest.error().message;
+  if (manifest && manifest->name != call.name) {
+    problem =
+        fmt::format("the manifest is of {}, and {} is to be deployed", manifest->name, call.name);
+  }
   if (!problem.empty()) {
     return refuse_admin(admin.peer, admin.request, Refusal::kInvalid, std::move(problem));
   }
@@ -160,6 +164,9 @@ void Core::begin_deployment(const AdminRequest& admin, const DeployWishes& wishe
     }
     if (former->second.deployment.state == Deployment::State::kPreparing) {
       finish_deployment(former->second, Refusal::kInvalid, "a later deployment took its place");
+      if (former->second.deployment.call().digest != call.digest) {
+        drop_package_of(former->second.deployment);
+      }
     }
     deployments_.erase(former);
   }
@@ -167,9 +174,10 @@ void Core::begin_deployment(const AdminRequest& admin, const DeployWishes& wishe
   const std::string name = call.name;
   auto& tracked =
       deployments_
-          .emplace(name, TrackedDeployment{Deployment{next_deployment_++, std::move(call),
-                                                      now.steady + wishes.timeout},
-                                           std::nullopt})
+          .emplace(name,
+                   TrackedDeployment{Deployment{std::uint64_t{epoch_} << 32 | next_deployment_++,
+                                                std::move(call), now.steady + wishes.timeout},
+                                     std::nullopt})
           .first->second;
   for (const auto& [id, session] : sessions_) ask_to_prepare(tracked.deployment, session);
   if (wishes.follows) {
@@ -179,7 +187,7 @@ void Core::begin_deployment(const AdminRequest& admin, const DeployWishes& wishe
   } else {
     tracked.asker = admin;
   }
-  settle_deployment(tracked);
+  settle_deployment(tracked, now);
 }
 
 // The oldest outcome goes, if there are many.
@@ -198,18 +206,19 @@ void Core::forget_outcomes() {
 }
 
 void Core::ask_to_prepare(Deployment& deployment, const Session& session) {
-  if (session.state == protocol::WorkerState::kTerminating) return;
   const auto manifest = protocol::parse_manifest(deployment.call().manifest_toml, "function.toml",
                                                  deployment.call().name);
-  if (!manifest || std::ranges::find(session.hello.prepares, manifest->runtime) ==
-                       session.hello.prepares.end()) {
-    return;
+  if (session.state == protocol::WorkerState::kTerminating || !manifest ||
+      std::ranges::find(session.hello.prepares, manifest->runtime) ==
+          session.hello.prepares.end()) {
+    return deployment.spare(session.hello.name);
   }
   deployment.ask(session.id, session.hello.name);
   send(session.peer, deployment.message());
 }
 
-// A worker that has just come tries what is being tried.
+// A worker that has just come tries what is being tried. Who came back under a name and cannot be
+// asked ends the wait for whoever had it before, at the next tick.
 void Core::ask_newcomer(const Session& session) {
   for (auto& [name, tracked] : deployments_) {
     if (tracked.deployment.state == Deployment::State::kPreparing) {
@@ -218,33 +227,37 @@ void Core::ask_newcomer(const Session& session) {
   }
 }
 
-void Core::on_prepared(Session& session, const protocol::Prepared& prepared) {
+void Core::on_prepared(Session& session, const protocol::Prepared& prepared, Now now) {
   const auto at = deployments_.find(prepared.function);
   if (prepared.session != session.id.value() || at == deployments_.end()) return;
-  if (at->second.deployment.on_prepared(session.id, prepared)) settle_deployment(at->second);
+  if (at->second.deployment.on_prepared(session.id, prepared)) {
+    settle_deployment(at->second, now);
+  }
 }
 
-void Core::lose_in_deployments(SessionId session) {
+// It is gone, or ends and tries nothing any more.
+void Core::lose_in_deployments(SessionId session, Now now) {
   for (auto& [name, tracked] : deployments_) {
     if (tracked.deployment.state != Deployment::State::kPreparing) continue;
     tracked.deployment.on_lost(session);
-    settle_deployment(tracked);
+    settle_deployment(tracked, now);
   }
 }
 
 void Core::expire_deployments(Now now) {
   for (auto& [name, tracked] : deployments_) {
     if (tracked.deployment.state != Deployment::State::kPreparing) continue;
-    if (tracked.deployment.ends_at() > now.steady) continue;
-    tracked.deployment.on_time_up();
-    settle_deployment(tracked);
+    if (tracked.deployment.ends_at() <= now.steady) tracked.deployment.on_time_up();
+    settle_deployment(tracked, now);
   }
 }
 
-// Once everybody has spoken: to Redis, or back.
-void Core::settle_deployment(TrackedDeployment& tracked) {
+// Once everybody has spoken: to Redis, or back. Workers that a former broker knew may still be on
+// their way to this one, and are asked when they come.
+void Core::settle_deployment(TrackedDeployment& tracked, Now now) {
   Deployment& deployment = tracked.deployment;
   if (deployment.state != Deployment::State::kPreparing || !deployment.all_have_spoken()) return;
+  if (deployment.all_are_ready() && !all_are_back(now)) return;
   if (deployment.all_are_ready()) {
     deployment.state = Deployment::State::kWriting;
     return call(deployment.call(), ForDeploy{deployment.call().name, deployment.number()});
@@ -257,6 +270,7 @@ void Core::settle_deployment(TrackedDeployment& tracked) {
                   before && before->deployed
                       ? fmt::format("generation {} goes on", before->registered.generation)
                       : "it is not deployed"));
+  drop_package_of(deployment);
 }
 
 void Core::finish_deployment(TrackedDeployment& tracked, Refusal code, std::string why) {
@@ -272,6 +286,21 @@ void Core::finish_deployment(TrackedDeployment& tracked, Refusal code, std::stri
   if (const auto asker = std::exchange(tracked.asker, std::nullopt)) {
     refuse_admin(asker->peer, asker->request, code, std::move(why));
   }
+}
+
+// Under another name than `but`.
+bool Core::is_being_deployed(const std::string& digest, const std::string& but) const {
+  return std::ranges::any_of(deployments_, [&](const auto& entry) {
+    const Deployment& one = entry.second.deployment;
+    return entry.first != but && one.call().digest == digest &&
+           (one.state == Deployment::State::kPreparing || one.state == Deployment::State::kWriting);
+  });
+}
+
+// Of what came to nothing nobody will ask for it; Redis keeps what something refers to.
+void Core::drop_package_of(const Deployment& deployment) {
+  if (is_being_deployed(deployment.call().digest, deployment.call().name)) return;
+  call(store::DropPackage{epoch_, deployment.call().digest}, ForNote{});
 }
 
 void Core::on_deployed(ForDeploy& purpose, const Result<store::Answer>& answer, Now) {
@@ -317,7 +346,9 @@ void Core::answer_deployment(const AdminCall& call) {
   if (!deployment || number == call.body.end() || !number->is_number_unsigned()) {
     return refuse_admin(
         call, Refusal::kUnavailable,
-        fmt::format("this broker has begun no deployment of '{}'; deploy it again", call.name));
+        fmt::format("the broker has begun anew and does not know what became of it: `fanfare "
+                    "functions history {}` tells whether it counts",
+                    call.name));
   }
   if (number->get<std::uint64_t>() != deployment->number()) {
     return refuse_admin(call, Refusal::kInvalid,
@@ -419,6 +450,14 @@ void Core::remove(const AdminCall& admin) {
             "{}`, or in triggers.toml)",
             admin.name, fmt::join(topics, ", "), topics.front(), admin.name));
   }
+  // With the last function that has a package it goes from Redis.
+  if (const FunctionState* const function = find_function(admin.name);
+      function && is_being_deployed(function->registered.digest, admin.name)) {
+    return refuse_admin(admin, Refusal::kUnavailable,
+                        fmt::format("the package of {} is being deployed under another name just "
+                                    "now; try again",
+                                    admin.name));
+  }
   call(store::Remove{epoch_, admin.name}, ForRemove{{admin.peer, admin.request, admin.name}});
 }
 
@@ -428,6 +467,12 @@ void Core::on_removed(ForRemove& purpose, const Result<store::Answer>& answer) {
   if (!removed) {
     return refuse_admin(admin.peer, admin.request, refusal_of(answer.error()),
                         answer.error().message);
+  }
+  if (const auto at = deployments_.find(admin.function);
+      at != deployments_.end() && at->second.deployment.state == Deployment::State::kPreparing) {
+    finish_deployment(at->second, Refusal::kInvalid,
+                      fmt::format("{} was removed meanwhile", admin.function));
+    drop_package_of(at->second.deployment);
   }
   if (FunctionState* function = find_function(admin.function)) {
     function->deployed = false;

@@ -34,6 +34,7 @@ struct Deploying : CoreWorld {
     sessions_[worker] = take<protocol::Welcome>(worker).back().session;
   }
   void ask(const std::string& verb, json body) {
+    if (verb == "deploy" || verb == "rollback") ++begun_;
     feed("operator", protocol::Admin{++requests_, verb, body.dump()});
   }
   void deploy(const std::string& digest, const std::string& name = "f", json more = json::object(),
@@ -55,11 +56,17 @@ struct Deploying : CoreWorld {
     ask("deployment", {{"name", name}, {"deployment", deployment}});
     return answer();
   }
+  std::uint64_t number_of(std::uint64_t deployment) const {
+    return std::uint64_t{core->epoch()} << 32 | deployment;
+  }
+  // Of the latest deployment, unless another one of this broker is named.
   void say(const std::string& worker, const std::string& digest,
-           std::optional<protocol::Failure> failure = std::nullopt, const std::string& name = "f") {
+           std::optional<protocol::Failure> failure = std::nullopt, const std::string& name = "f",
+           std::uint64_t deployment = 0) {
     feed(worker, Prepared{.session = sessions_[worker],
                           .function = name,
                           .digest = digest,
+                          .number = number_of(deployment == 0 ? begun_ : deployment),
                           .failure = std::move(failure),
                           .log_tail = "init says\n"});
   }
@@ -70,7 +77,7 @@ struct Deploying : CoreWorld {
   const std::string& digest() const { return function().registered.digest; }
 
   std::map<std::string, std::uint64_t> sessions_;
-  std::uint64_t requests_ = 0;
+  std::uint64_t requests_ = 0, begun_ = 0;
 };
 
 TEST(Deploy, CountsOnceEveryWorkerCouldStartIt) {
@@ -223,11 +230,118 @@ TEST(Deploy, ALaterOneTakesThePlaceOfOneThatIsUnderWay) {
   d.deploy(kThird);
   const std::string message = d.answer()["message"];
   EXPECT_NE(message.find("a later deployment"), std::string::npos);
-  d.say("w1", kSecond);  // crossed
+  d.say("w1", kSecond, std::nullopt, "f", 1);  // crossed
   EXPECT_EQ(d.generation(), 1u);
   d.say("w1", kThird);
   EXPECT_EQ(d.answer()["generation"], 2);
   EXPECT_EQ(d.digest(), kThird);
+}
+
+TEST(Deploy, WhatIsSaidOfAnEarlierOneIsNotTakenForALaterOneOfTheSamePackage) {
+  Deploying d;
+  d.join_preparing("w1");
+  d.deploy(kSecond, "f", json::object(), "timeout = \"5s\"\n");
+  d.deploy(kSecond, "f", json::object(), "timeout = \"6s\"\n");
+  d.say("w1", kSecond, Deploying::no_library(), "f", 1);
+  EXPECT_EQ(d.generation(), 1u);
+  d.say("w1", kSecond);
+  EXPECT_EQ(d.generation(), 2u);
+  EXPECT_EQ(d.function().registered.manifest_toml, "timeout = \"6s\"\n");
+}
+
+// The trial itself may have ended it.
+TEST(Deploy, DoesNotCountWhenEveryWorkerThatTriedItIsLost) {
+  Deploying d;
+  d.join_preparing("w1");
+  d.deploy(kSecond, "f", {{"timeout_ms", 5000}});
+  d.die("w1");
+  EXPECT_TRUE(d.answer().is_null()) << "it may come back";
+  d.pass(5s);
+  const std::string message = d.answer()["message"];
+  EXPECT_NE(message.find("worker w1: WorkerLost"), std::string::npos) << message;
+  EXPECT_EQ(d.generation(), 1u);
+
+  d.join_preparing("w1");
+  d.deploy(kSecond);
+  d.die("w1");
+  d.join_preparing("w1");
+  d.say("w1", kSecond);
+  EXPECT_EQ(d.answer()["generation"], 2);
+}
+
+TEST(Deploy, DoesNotWaitForAWorkerThatBeginsToDrain) {
+  Deploying d;
+  d.join_preparing("w1");
+  d.join_preparing("w2");
+  d.deploy(kSecond);
+  d.say("w1", kSecond);
+  d.feed("w2", protocol::Heartbeat{.session = d.sessions_["w2"],
+                                   .state = protocol::WorkerState::kTerminating});
+  EXPECT_EQ(d.answer()["generation"], 2);
+
+  // Nor for one that comes back under its name and is not to be asked.
+  d.deploy(kThird);
+  d.say("w1", kThird);
+  d.join_preparing("w2", protocol::WorkerState::kTerminating);
+  d.pass(1s);
+  EXPECT_EQ(d.answer()["generation"], 3);
+}
+
+TEST(Deploy, WaitsForWorkersThatTheBrokerBeforeKnew) {
+  Deploying d;
+  d.join_preparing("w1");
+  d.start_broker();
+  d.begun_ = 0;
+  d.deploy(kSecond);
+  EXPECT_TRUE(d.answer().is_null());
+  d.join_preparing("w1");
+  EXPECT_EQ(d.take<Prepare>("w1").size(), 1u);
+  d.say("w1", kSecond, Deploying::no_library());
+  EXPECT_EQ(d.answer()["refused"], static_cast<int>(protocol::Refusal::kInvalid));
+  EXPECT_EQ(d.generation(), 1u);
+}
+
+TEST(Deploy, OfAFunctionThatIsRemovedMeanwhileEnds) {
+  Deploying d;
+  d.join_preparing("w1");
+  d.deploy(kSecond);
+  d.ask("remove", {{"name", "f"}});
+  d.say("w1", kSecond);
+  const auto refused = d.take<protocol::Refused>("operator");
+  ASSERT_EQ(refused.size(), 1u);
+  EXPECT_NE(refused[0].message.find("f was removed meanwhile"), std::string::npos);
+  EXPECT_FALSE(d.function().deployed);
+  EXPECT_TRUE(d.take<Prepare>("w1").back().drop);
+}
+
+TEST(Deploy, APackageThatIsRefusedGoesFromRedisAndOneThatRunsStays) {
+  Deploying d;
+  d.join_preparing("w1");
+  d.deploy(kSecond);
+  d.say("w1", kSecond, Deploying::no_library());
+  EXPECT_FALSE(d.redis.packages.contains(kSecond));
+  d.deploy(kFirst, "f", json::object(), "timeout = \"5s\"\n");
+  d.say("w1", kFirst, Deploying::no_library());
+  EXPECT_TRUE(d.redis.packages.contains(kFirst));
+
+  // A later one of the same package still needs it.
+  d.deploy(kThird);
+  d.deploy(kThird, "f", json::object(), "timeout = \"5s\"\n");
+  EXPECT_TRUE(d.redis.packages.contains(kThird));
+  d.answer();
+  // So does one under another name, when the last function that has it goes.
+  d.say("w1", kThird);
+  EXPECT_EQ(d.answer()["generation"], 2);
+  d.deploy(kThird, "g");
+  d.ask("remove", {{"name", "f"}});
+  EXPECT_EQ(d.answer()["refused"], static_cast<int>(protocol::Refusal::kUnavailable));
+}
+
+TEST(Deploy, IsRefusedUnderAnotherNameThanItsManifestHas) {
+  Deploying d;
+  d.deploy(kSecond, "f", json::object(), "name = \"g\"\n");
+  const std::string message = d.answer()["message"];
+  EXPECT_NE(message.find("the manifest is of g, and f is to be deployed"), std::string::npos);
 }
 
 TEST(Deploy, ThatChangesNothingSaysSo) {

@@ -120,11 +120,7 @@ void Core::on_fetch_package(Session& session, const protocol::FetchPackage& fetc
   const bool present = std::ranges::any_of(functions_, [&](const auto& entry) {
     return entry.second->deployed && entry.second->registered.digest == fetch.digest;
   });
-  const bool candidate = std::ranges::any_of(deployments_, [&](const auto& entry) {
-    return entry.second.deployment.state == Deployment::State::kPreparing &&
-           entry.second.deployment.call().digest == fetch.digest;
-  });
-  if (!present && !candidate) {
+  if (!present && !is_being_deployed(fetch.digest)) {
     ++counters_.relays_refused;
     return refuse(session.peer, fetch.request, protocol::Refusal::kInvalid,
                   "no function that is deployed, or about to be, has this package");

@@ -244,7 +244,10 @@ void Core::on_heartbeat(Session& session, protocol::Heartbeat& heartbeat, Now no
   session.running_at = now.steady;
   session.broken = std::move(heartbeat.broken);
   session.broken.resize(std::min(session.broken.size(), protocol::kBrokenInHeartbeatMax));
-  if (std::exchange(session.state, heartbeat.state) != heartbeat.state) follow_state(session);
+  if (std::exchange(session.state, heartbeat.state) != heartbeat.state) {
+    follow_state(session);
+    if (session.state == protocol::WorkerState::kTerminating) lose_in_deployments(session.id, now);
+  }
   remind_of_wish(session);
 }
 
@@ -472,7 +475,7 @@ void Core::lose_session(SessionId id, Outcome why, Now now) {
     return other.second.hello.name == name;
   });
   if (came_back) return;
-  lose_in_deployments(id);
+  lose_in_deployments(id, now);
   call(store::NoteWorker{epoch_, name, {}, true}, ForNote{});
 }
 

@@ -15,15 +15,19 @@ Deployment::Trial* Deployment::trial_of(SessionId session) {
   return at == trials_.end() ? nullptr : &*at;
 }
 
+void Deployment::spare(const std::string& worker) {
+  std::erase_if(trials_, [&](const Trial& trial) { return trial.worker == worker; });
+}
+
 // A worker that came back under its name takes the place of what it was.
 void Deployment::ask(SessionId session, const std::string& worker) {
-  std::erase_if(trials_, [&](const Trial& trial) { return trial.worker == worker; });
+  spare(worker);
   trials_.push_back({session, worker, Trial::State::kAsked, {}, {}});
 }
 
 bool Deployment::on_prepared(SessionId session, const protocol::Prepared& prepared) {
   Trial* const trial = trial_of(session);
-  if (state != State::kPreparing || !trial || prepared.digest != call_.digest) return false;
+  if (state != State::kPreparing || !trial || prepared.number != number_) return false;
   trial->state = prepared.failure ? Trial::State::kFailed : Trial::State::kReady;
   if (prepared.failure) trial->failure = *prepared.failure;
   trial->log_tail = prepared.log_tail;
@@ -36,17 +40,30 @@ void Deployment::on_lost(SessionId session) {
 }
 
 void Deployment::on_time_up() {
+  const bool nobody = nobody_is_left();
   for (Trial& trial : trials_) {
-    if (trial.state != Trial::State::kAsked) continue;
-    trial.state = Trial::State::kFailed;
-    trial.failure = {.type = "NoAnswer",
-                     .message = "it has not said in time whether it can run it: see its log"};
+    if (trial.state == Trial::State::kAsked) {
+      trial.state = Trial::State::kFailed;
+      trial.failure = {.type = "NoAnswer",
+                       .message = "it has not said in time whether it can run it: see its log"};
+    } else if (nobody) {
+      trial.state = Trial::State::kFailed;
+      trial.failure = {.type = "WorkerLost",
+                       .message = "it was lost while it tried it, and has not come back in time"};
+    }
   }
 }
 
+bool Deployment::nobody_is_left() const {
+  return !trials_.empty() && std::ranges::all_of(trials_, [](const Trial& trial) {
+    return trial.state == Trial::State::kLost;
+  });
+}
+
 bool Deployment::all_have_spoken() const {
-  return std::ranges::none_of(
-      trials_, [](const Trial& trial) { return trial.state == Trial::State::kAsked; });
+  return !nobody_is_left() && std::ranges::none_of(trials_, [](const Trial& trial) {
+    return trial.state == Trial::State::kAsked;
+  });
 }
 
 bool Deployment::all_are_ready() const {
@@ -76,7 +93,8 @@ protocol::Prepare Deployment::message() const {
                        .manifest_toml = call_.manifest_toml,
                        .digest = call_.digest,
                        .generation = 0},
-          .drop = false};
+          .drop = false,
+          .number = number_};
 }
 
 std::string_view to_string(Deployment::State state) {

@@ -2,8 +2,8 @@
 //
 // It is registered once every worker that was asked could load and start it. One that could not
 // refuses it for all, so that a generation runs everywhere or nowhere. A worker that is lost
-// meanwhile is not waited for; one that says nothing until the time is up counts as one that could
-// not.
+// meanwhile is not waited for, unless nobody else could start it: the trial itself may have ended
+// it. One that says nothing until the time is up counts as one that could not.
 //
 // No I/O, no clock: it lives on the broker's loop thread, in its core.
 #pragma once
@@ -42,12 +42,14 @@ class Deployment {
       : number_(number), call_(std::move(call)), ends_at_(ends_at) {}
 
   void ask(SessionId session, const std::string& worker);
-  // False if it means another package, or nobody asked.
+  // A worker of this name is here and is not asked (any more).
+  void spare(const std::string& worker);
+  // False if it means another deployment, or nobody asked.
   bool on_prepared(SessionId session, const protocol::Prepared& prepared);
   void on_lost(SessionId session);
   void on_time_up();
 
-  // Whether everybody has spoken; then whether nobody was against it.
+  // Whether nobody is waited for any more; then whether nobody was against it.
   bool all_have_spoken() const;
   bool all_are_ready() const;
   // Who could not and why, a sentence.
@@ -67,6 +69,7 @@ class Deployment {
 
  private:
   Trial* trial_of(SessionId session);
+  bool nobody_is_left() const;  // all that were asked are lost
 
   std::uint64_t number_;
   store::Deploy call_;

@@ -32,7 +32,8 @@ struct FollowOptions {
 
 // Asks the broker with `verb` (deploy or rollback) and follows what it begins. kReject: a worker
 // could not start it, or the broker would not have it; nothing has changed. kReconnect: the
-// outcome is unknown; asking again is safe.
+// outcome is unknown: `functions history` tells it. (A rollback without a generation to go to means
+// another one the next time.)
 Result<Deployed> follow_deployment(client::BlockingClient& broker, const std::string& verb,
                                    nlohmann::ordered_json body, const FollowOptions& options);
 

@@ -74,9 +74,11 @@ Result<Message> decode(std::string_view frame) {
   const auto head = read_head(wire, frame.size());
   if (!head) return head.error();
   if (head->kind == kKind<Deliver>.number) return deliver_codec().decode(wire, head->elements);
-  const auto* codec = find_codec(head->kind < kKind<Hello>.number    ? client_codecs()
-                                 : head->kind < kKind<Commit>.number ? worker_codecs()
-                                                                     : relay_codecs(),
+  const bool relayed =
+      head->kind >= kKind<Commit>.number && head->kind <= kKind<PackagePart>.number;
+  const auto* codec = find_codec(head->kind < kKind<Hello>.number ? client_codecs()
+                                 : relayed                        ? relay_codecs()
+                                                                  : worker_codecs(),
                                  head->kind);
   if (!codec) return reject("unknown kind of message: " + std::to_string(head->kind));
   return codec->decode(wire, head->elements);

@@ -201,12 +201,14 @@ void body(auto& wire, Like<Quiet> auto& m) {
 void body(auto& wire, Like<Prepare> auto& m) {
   fields(wire, m.function);
   wire.boolean("drop", m.drop);
+  wire.number("number", m.number);
 }
 
 void body(auto& wire, Like<Prepared> auto& m) {
   wire.number("session", m.session);
   wire.str("function", m.function);
   wire.str("digest", m.digest);
+  wire.number("number", m.number);
   if (wire.present(m.failure.has_value())) {
     if constexpr (std::decay_t<decltype(wire)>::kReads) m.failure.emplace();
     fields(wire, *m.failure);

@@ -77,8 +77,8 @@ inline constexpr KindInfo kKind<FetchPackage>{38, "FetchPackage", 3};
 template <>
 inline constexpr KindInfo kKind<PackagePart>{39, "PackagePart", 3};
 template <>
-inline constexpr KindInfo kKind<Prepare>{40, "Prepare", 2};
+inline constexpr KindInfo kKind<Prepare>{40, "Prepare", 3};
 template <>
-inline constexpr KindInfo kKind<Prepared>{41, "Prepared", 5};
+inline constexpr KindInfo kKind<Prepared>{41, "Prepared", 6};
 
 }  // namespace fanfare::protocol

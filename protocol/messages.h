@@ -351,13 +351,15 @@ struct Quiet {
 // runs its init, beside the generation that goes on meanwhile, and says Prepared. Functions makes
 // it the present one; it may be ready then. Sent to workers whose Hello names its runtime. kind 40
 struct Prepare {
-  FunctionSpec function;  // its generation is 0: it has none yet
-  bool drop = false;      // it was not deployed after all: forget it, no answer
+  FunctionSpec function;     // its generation is 0: it has none yet
+  bool drop = false;         // it was not deployed after all: forget it, no answer
+  std::uint64_t number = 0;  // of the deployment, of the broker's own numbering; Prepared has it
   bool operator==(const Prepare&) const = default;
 };
 struct Prepared {  // kind 41
   std::uint64_t session = 0;
   std::string function, digest;    // of Prepare
+  std::uint64_t number = 0;        // of Prepare
   std::optional<Failure> failure;  // why it would not run there; nil: it would
   std::string log_tail;            // what its init printed, of a failure
   bool operator==(const Prepared&) const = default;

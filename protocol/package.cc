@@ -100,6 +100,9 @@ Result<std::map<std::string, File>> read_files(const std::string& directory) {
   return files;
 }
 
+constexpr fs::perms kWalkable =
+    fs::perms::owner_exec | fs::perms::group_exec | fs::perms::others_exec;
+
 Result<std::vector<FileView>> view_files(std::string_view package) {
   Cursor cursor{package};
   const std::uint32_t count = cursor.map();
@@ -137,12 +140,22 @@ Result<void> write_file(const fs::path& path, const FileView& file) {
   return {};
 }
 
+// Whoever runs the function walks through them, whatever the umask of this process.
+Result<void> make_folders(fs::path folder, const fs::path& below) {
+  for (const fs::path& part : below) {
+    folder /= part;
+    if (mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) {
+      return system_failure("cannot make", folder.string());
+    }
+    if (chmod(folder.c_str(), 0755) != 0) return system_failure("cannot make", folder.string());
+  }
+  return {};
+}
+
 Result<void> write_files(const fs::path& folder, const std::vector<FileView>& files) {
   for (const FileView& file : files) {
     const fs::path path = folder / file.path;
-    std::error_code error;
-    fs::create_directories(path.parent_path(), error);
-    if (error) return reject("cannot make " + path.parent_path().string() + ": " + error.message());
+    if (auto made = make_folders(folder, fs::path{file.path}.parent_path()); !made) return made;
     if (auto written = write_file(path, file); !written) return written;
   }
   return {};
@@ -189,10 +202,27 @@ Result<void> unpack_package(std::string_view package, const std::string& target)
   return done;
 }
 
+Result<std::vector<std::string>> package_paths(std::string_view package) {
+  const auto files = view_files(package);
+  if (!files) return files.error();
+  std::vector<std::string> paths;
+  for (const FileView& file : *files) paths.emplace_back(file.path);
+  return paths;
+}
+
 Result<void> compare_unpacked(std::string_view package, const std::string& folder) {
   const auto files = view_files(package);
   if (!files) return files.error();
   for (const FileView& file : *files) {
+    fs::path part = folder;
+    for (const fs::path& name : fs::path{file.path}.parent_path()) {
+      part /= name;
+      std::error_code error;
+      const auto mode = fs::status(part, error).permissions();
+      if (error || (mode & kWalkable) != kWalkable) {
+        return reject(part.string() + " cannot be walked through by all");
+      }
+    }
     const std::string path = folder + "/" + std::string{file.path};
     const auto found = read_file(path, file.bytes.size());
     if (!found) return found.error();

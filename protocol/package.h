@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -28,8 +29,12 @@ Result<std::string> pack_directory(const std::string& directory);
 // the folder, or is over the bounds, before it writes anything.
 Result<void> unpack_package(std::string_view package, const std::string& target);
 
-// Whether each file of the package lies below `folder` with its bytes and its mode; what lies there
-// beside them does not matter. kReject names the first that differs.
+// The files of a package, by their paths; rejects what unpack_package rejects.
+Result<std::vector<std::string>> package_paths(std::string_view package);
+
+// Whether each file of the package lies below `folder` with its bytes and its mode, in folders that
+// everybody can walk through; what lies there beside them does not matter. kReject names the first
+// that differs.
 Result<void> compare_unpacked(std::string_view package, const std::string& folder);
 
 }  // namespace fanfare::protocol

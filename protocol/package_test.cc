@@ -156,6 +156,21 @@ TEST_F(Package, WritesNothingForAPackageThatIsMalformed) {
   EXPECT_EQ(entries_in_root(), 1u);
 }
 
+// The function runs as another user than the worker.
+TEST_F(Package, ItsFoldersAreForEverybodyWhateverTheUmask) {
+  put("lib/deep/a", "1");
+  const mode_t before = ::umask(0077);
+  const auto package = pack_directory(source().string());
+  ASSERT_TRUE(unpack_package(*package, target().string()));
+  ::umask(before);
+  for (const char* folder : {"", "lib", "lib/deep"}) {
+    EXPECT_EQ(fs::status(target() / folder).permissions(), fs::perms{0755}) << folder;
+  }
+  EXPECT_TRUE(compare_unpacked(*package, target().string()));
+  fs::permissions(target() / "lib", fs::perms{0750});
+  EXPECT_FALSE(compare_unpacked(*package, target().string()));
+}
+
 TEST_F(Package, SaysWhyItCouldNotBeWritten) {
   put("a", "1");
   const auto unpacked =

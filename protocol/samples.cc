@@ -225,10 +225,10 @@ std::vector<std::pair<std::string, Message>> messages() {
       {"usage_told", UsageTold{kRelayed, true}},
       {"fetch_package", FetchPackage{kRelayed, kDigest, 1048576}},
       {"package_part", PackagePart{kRelayed, 1048583, "the end"}},
-      {"prepare", Prepare{candidate(), false}},
-      {"prepared", Prepared{1, "wordcount", candidate().digest, std::nullopt, ""}},
+      {"prepare", Prepare{candidate(), false, 3}},
+      {"prepared", Prepared{1, "wordcount", candidate().digest, 3, std::nullopt, ""}},
       {"prepared_not",
-       Prepared{1, "wordcount", candidate().digest, cannot_load(), "looking for words\n"}},
+       Prepared{1, "wordcount", candidate().digest, 3, cannot_load(), "looking for words\n"}},
   };
 }
 

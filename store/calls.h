@@ -470,11 +470,11 @@ using Call = std::variant<Begin, Append, Commit, Postpone, Bury, Page, Due, Surv
                           ListFunctions, Deploy, Remove, NoteWorker, ListWorkers, CountOutboxes,
                           ReadOutbox, SetState, Lookup, GetRows, ListRows, WriteRows, Meter, Find,
                           ReadLetters, Redrive, PurgeLetters, SetSchedule, Fire, ListSchedules,
-                          GetRevision, SetTopics, ListTopics, ListGenerations>;
-using Answer =
-    std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
-                 FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts, OutboxPage,
-                 StateSet, LookedUp, Rows, RowsWritten, Metered, Found, LetterList, Purged,
-                 ScheduleSet, Fired, ScheduleList, Revision, TopicsSet, TopicList, GenerationList>;
+                          GetRevision, SetTopics, ListTopics, ListGenerations, DropPackage>;
+using Answer = std::variant<Begun, Appended, Committed, Moved, Paged, DueRows, Surveyed, Recalled,
+                            FunctionList, Deployed, Removed, WorkerList, Noted, OutboxCounts,
+                            OutboxPage, StateSet, LookedUp, Rows, RowsWritten, Metered, Found,
+                            LetterList, Purged, ScheduleSet, Fired, ScheduleList, Revision,
+                            TopicsSet, TopicList, GenerationList, PackageDropped>;
 
 }  // namespace fanfare::store

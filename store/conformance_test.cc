@@ -488,7 +488,9 @@ class Caller {
 
   Call registry() {
     const std::string name = chance(50) ? "a" : "b";
-    switch (number(0, 11)) {
+    switch (number(0, 12)) {
+      case 12:
+        return DropPackage{epoch(), std::string(64, chance(50) ? 'd' : 'e')};
       case 11:
         return ListGenerations{name};
       case 9:

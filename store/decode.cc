@@ -357,6 +357,9 @@ struct Decoder {
     return Answer{std::move(list)};
   }
   Result<Answer> operator()(const Remove&) { return Answer{Removed{reply.integer() != 0}}; }
+  Result<Answer> operator()(const DropPackage&) {
+    return Answer{PackageDropped{reply.integer() != 0}};
+  }
   Result<Answer> operator()(const SetState&) { return Answer{StateSet{reply.integer() != 0}}; }
   Result<Answer> operator()(const Meter&) {
     if (reply.type() != Type::kInteger) return unexpected("meter");

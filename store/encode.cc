@@ -488,6 +488,16 @@ struct Encoder {
     out.add(call.name);
   }
 
+  void operator()(const DropPackage& call) {
+    start(out, "fanfare2_drop_package", 4);
+    out.add(kMetaKey);
+    out.add(kFunctionsKey);
+    out.add(kPackagesKey);
+    out.add(kGenerationsKey);
+    out.add_number(call.epoch);
+    out.add(call.digest);
+  }
+
   void operator()(const SetState& call) {
     start(out, "fanfare2_set_state", 2);
     out.add(kMetaKey);

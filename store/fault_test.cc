@@ -288,6 +288,7 @@ std::vector<Story> stories() {
       {"set topics", {}, SetTopics{1, {{"t", "{}"}, {"u", "{}"}}}},
       {"set topics anew", topics, SetTopics{1, {{"t", "{1}"}, {"v", "{}"}, {"u", "{2}"}}}},
       {"remove topics", topics, SetTopics{1, {{"t", ""}, {"v", ""}, {"u", ""}}}},
+      {"drop a package", {}, DropPackage{1, std::string(64, 'e')}},
       {"note a worker", {}, NoteWorker{1, "w", "x"}},
       {"forget a worker", {NoteWorker{1, "w", "x"}}, NoteWorker{1, "w", "x", true}},
   };

@@ -13,6 +13,15 @@ namespace fanfare::store {
 
 inline constexpr std::uint32_t kGenerationsKeptMax = 100;  // of one function
 
+// Of a deployment that came to nothing: its package goes, unless something refers to it.
+struct DropPackage {
+  std::uint32_t epoch = 0;
+  std::string digest;
+};
+struct PackageDropped {
+  bool dropped = false;
+};
+
 // Read only.
 struct ListGenerations {
   std::string name;

@@ -663,6 +663,18 @@ struct ModelStore::Answering {
     return Answer{Removed{store.registry_.erase(call.name) > 0}};
   }
 
+  Result<Answer> operator()(const DropPackage& call) {
+    if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
+    const auto refers = [&](const auto& one) { return one.digest == call.digest; };
+    for (const auto& [name, held] : store.registry_) {
+      if (refers(held)) return Answer{PackageDropped{false}};
+    }
+    for (const auto& [name, kept] : store.generations_) {
+      if (std::ranges::any_of(kept, refers)) return Answer{PackageDropped{false}};
+    }
+    return Answer{PackageDropped{store.packages.erase(call.digest) > 0}};
+  }
+
   Result<Answer> operator()(const SetState& call) {
     if (auto fenced = fence(call.epoch); !fenced) return fenced.error();
     const auto held = store.registry_.find(call.name);

@@ -75,8 +75,9 @@ void Core::tick(Now now) {
     if (function->zygote_state == Function::ZygoteState::kStarted) {
       const TimePoint late_at = function->zygote_asked_at + options_.init_timeout;
       if (now.steady >= late_at) {
+        std::string printed = effects_.printed_by(function->zygote);
         effects_.stop_zygote(function->zygote);
-        on_zygote_failed(function->zygote, init_timeout(), {}, now);
+        on_zygote_failed(function->zygote, init_timeout(), std::move(printed), now);
       } else {
         due(late_at);
       }

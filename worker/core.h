@@ -260,8 +260,8 @@ class Core {
 
   // core_prepare.cc: generations that are about to be deployed
   void on_prepare(protocol::Prepare message, Now now);
-  void answer_prepare(const protocol::FunctionSpec& spec, std::optional<protocol::Failure> failure,
-                      std::string log_tail);
+  void answer_prepare(const protocol::FunctionSpec& spec, std::uint64_t number,
+                      std::optional<protocol::Failure> failure, std::string log_tail);
   void drop_candidate(Function& function);
   void drop_candidates();
   Function* function_of_candidate(ZygoteId zygote);
@@ -270,7 +270,9 @@ class Core {
   void on_candidate_failed(Function& function, protocol::Failure failure, std::string log_tail);
   void check_candidate(Function& function, Now now);
   protocol::Failure init_timeout() const;
+  void settle_candidate(Function& function, Now now);
   bool adopt_candidate(Function& function, Now now);
+  static void forget_failures(Function& function);
 
   // core_running.cc: what instances are at
   static Held* item_at(const Instance& instance, const InstanceHandle::Running& running);

@@ -36,6 +36,7 @@ class FakeEffects : public Effects {
     return zygotes_start_at_once;
   }
   void stop_zygote(ZygoteId zygote) override { stopped_zygotes.push_back(zygote); }
+  std::string printed_by(ZygoteId) override { return init_printed; }
   bool fork(ZygoteId, InstanceId instance) override {
     if (forks_refused) return false;
     forked.push_back(instance);
@@ -104,6 +105,7 @@ class FakeEffects : public Effects {
   std::vector<store::Meter> metered;
   std::vector<std::pair<ZygoteId, std::string>> zygotes;
   std::vector<ZygoteId> stopped_zygotes;
+  std::string init_printed;  // whichever zygote it is
   std::vector<InstanceId> forked;
   std::map<InstanceId, std::deque<Given>> batches;  // unfinished
   std::map<InstanceId, InstanceHandle::Running> now_running;

@@ -27,7 +27,7 @@ struct Deploying : Worker {
   }
   ZygoteId zygote(std::size_t number) const { return effects.zygotes.at(number).first; }
   InstanceId old() const { return effects.forked.at(0); }
-  void prepare(bool drop = false) { receive(Prepare{second(), drop}); }
+  void prepare(bool drop = false) { receive(Prepare{second(), drop, 7}); }
   void begin(InstanceId id) {
     effects.now_running[id] = {effects.batches[id].front().number, 0, now.steady};
   }
@@ -57,6 +57,7 @@ TEST(Prepare, IsAnsweredOnceTheNewOneIsReadyAndTheOldOneGoesOnMeanwhile) {
   ASSERT_EQ(prepared.size(), 1u);
   EXPECT_EQ(prepared[0].function, "f");
   EXPECT_EQ(prepared[0].digest, "d2");
+  EXPECT_EQ(prepared[0].number, 7u);
   EXPECT_EQ(prepared[0].session, w.session);
   EXPECT_FALSE(prepared[0].failure);
 }
@@ -99,12 +100,14 @@ TEST(Prepare, OneThatDoesNotStartIsToldAndChangesNothing) {
 
 TEST(Prepare, AnInitThatTakesTooLongHasFailed) {
   Deploying w;
+  w.effects.init_printed = "waiting for a server\n";
   w.prepare();
   w.pass(10s);
   const auto prepared = w.sent<Prepared>();
   ASSERT_EQ(prepared.size(), 1u);
   ASSERT_TRUE(prepared[0].failure);
   EXPECT_EQ(prepared[0].failure->type, "InitTimeout");
+  EXPECT_EQ(prepared[0].log_tail, "waiting for a server\n");
   EXPECT_EQ(w.effects.stopped_zygotes, std::vector<ZygoteId>{w.zygote(1)});
 }
 
@@ -140,13 +143,59 @@ TEST(Prepare, OneThatIsNotDeployedIsForgotten) {
 
   w.prepare();
   w.core->on_zygote_ready(w.zygote(2), w.now);
-  w.pass(2min);
+  w.pass(10min);
+  EXPECT_EQ(w.effects.stopped_zygotes.size(), 1u) << "a deployment may take as long";
+  w.pass(1min);
   EXPECT_EQ(w.effects.stopped_zygotes.size(), 2u) << "also if nobody says so";
 
   w.prepare();
   w.core->on_disconnected(w.now);
   w.join();
   EXPECT_EQ(w.effects.stopped_zygotes.size(), 3u) << "and if the broker has forgotten it";
+}
+
+TEST(Prepare, OneThatWasReadyAndDiesIsToldToo) {
+  Deploying w;
+  w.prepare();
+  w.core->on_zygote_ready(w.zygote(1), w.now);
+  w.core->on_zygote_gone(w.zygote(1), w.now);
+  w.turn();
+  const auto prepared = w.sent<Prepared>();
+  ASSERT_EQ(prepared.size(), 2u);
+  EXPECT_FALSE(prepared[0].failure);
+  EXPECT_TRUE(prepared[1].failure);
+}
+
+// It is there and has not started yet, and is deployed once more as it is.
+TEST(Prepare, OfThePresentGenerationIsAnsweredAlsoWhenOtherFunctionsChangeMeanwhile) {
+  Worker w;
+  w.join({second(2)});
+  w.receive(Prepare{second(), false, 7});
+  ASSERT_EQ(w.effects.zygotes.size(), 1u);
+  w.receive(protocol::Functions{{second(2), Worker::function("g")}});
+  EXPECT_TRUE(w.sent<Prepared>().empty());
+  w.core->on_zygote_ready(w.effects.zygotes[0].first, w.now);
+  w.turn();
+  ASSERT_EQ(w.sent<Prepared>().size(), 1u);
+  w.receive(protocol::Functions{{second(2), Worker::function("g")}});
+  w.deliver_entries(1, 1);
+  EXPECT_EQ(w.effects.zygotes.size(), 1u) << "what was tried is what runs";
+  EXPECT_EQ(w.effects.forked.size(), 1u);
+}
+
+TEST(Prepare, OfThePresentGenerationEndsTheRestAfterFailures) {
+  Worker w;
+  w.join({second(2)});
+  w.deliver_entries(1, 1);
+  w.core->on_zygote_failed(w.effects.zygotes[0].first, {.type = "LoadError", .message = "no libx"},
+                           {}, w.now);
+  const std::size_t before = w.effects.forked.size();
+  w.deliver_entries(2, 2);
+  EXPECT_EQ(w.effects.forked.size(), before) << "it rests";
+  w.receive(Prepare{second(), false, 7});
+  w.core->on_zygote_ready(w.effects.zygotes.at(1).first, w.now);
+  w.receive(protocol::Functions{{second(2)}});
+  EXPECT_EQ(w.effects.forked.size(), before + 1) << "at once";
 }
 
 TEST(Prepare, AManifestThatCannotBeReadIsRefusedWithoutAProcess) {

@@ -370,7 +370,12 @@ void Core::on_zygote_failed(ZygoteId zygote, protocol::Failure failure, std::str
 
 void Core::on_zygote_gone(ZygoteId zygote, Now now) {
   if (Function* function = function_of_candidate(zygote)) {
-    return on_candidate_failed(*function, {}, {});
+    return on_candidate_failed(*function,
+                               {.type = "ZygoteGone",
+                                .message = "the process that had started it ended on its own",
+                                .retryable = true,
+                                .retry_after_ms = {}},
+                               {});
   }
   for (auto& [name, function] : functions_) {
     if (function->zygote != zygote || function->zygote_state == Function::ZygoteState::kNone)

@@ -161,9 +161,7 @@ void Core::on_functions(std::vector<protocol::FunctionSpec> specs, Now now) {
     touch(function);
     if (function.spec.generation == spec.generation && function.spec.digest == spec.digest &&
         function.spec.manifest_toml == spec.manifest_toml) {
-      if (function.zygote_state == Function::ZygoteState::kNone && !function.paused_until) {
-        adopt_candidate(function, now);
-      }
+      settle_candidate(function, now);
       continue;
     }
     function.spec = std::move(spec);
@@ -182,9 +180,7 @@ void Core::on_functions(std::vector<protocol::FunctionSpec> specs, Now now) {
     }
     end_zygote(function, now);
     adopt_candidate(function, now);
-    function.failures_in_row = 0;
-    function.paused_until.reset();
-    function.broken = false;
+    forget_failures(function);
     function.service_ns = 0;
   }
   for (auto& [name, function] : functions_) {

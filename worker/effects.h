@@ -64,6 +64,8 @@ class Effects {
                             const protocol::Manifest& manifest) = 0;
   // Instances that have started go on; of those asked for nothing more is heard.
   virtual void stop_zygote(ZygoteId zygote) = 0;
+  // The last that its init printed, until it is stopped.
+  virtual std::string printed_by(ZygoteId zygote) = 0;
 
   // Asks for an instance; batches may be sent to it at once. False: not now, ask again later.
   // on_instance_started or on_fork_failed follows.

@@ -85,6 +85,7 @@ struct Function {
   // A generation that is about to be deployed, see core_prepare.cc. Nothing is forked from it yet.
   struct Candidate {
     protocol::FunctionSpec spec;
+    std::uint64_t number = 0;  // of Prepare
     protocol::Manifest manifest;
     ZygoteId zygote;
     ZygoteState state = ZygoteState::kNone;

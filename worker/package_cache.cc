@@ -22,12 +22,27 @@ Result<void> PackageCache::prepare() {
   return {};
 }
 
-std::string PackageCache::find(const std::string& digest) const {
+std::string PackageCache::find(const std::string& digest) {
   std::error_code ignored;
   const std::string folder = folder_ + "/" + digest;
   if (!std::filesystem::is_directory(folder, ignored)) return {};
+  if (const auto known = verified_.find(digest);
+      known != verified_.end() && known->second.still_holds(folder)) {
+    return folder;
+  }
   const auto package = protocol::pack_directory(folder);
-  return package && sha256_hex(*package) == digest ? folder : std::string{};
+  if (!package || sha256_hex(*package) != digest) return {};
+  if (!protocol::compare_unpacked(*package, folder)) return {};  // not to be walked through
+  note_verified(digest, *package);
+  return folder;
+}
+
+void PackageCache::note_verified(const std::string& digest, std::string_view package) {
+  verified_.erase(digest);
+  auto paths = protocol::package_paths(package);
+  if (!paths) return;
+  auto stamp = PackageStamp::of(folder_ + "/" + digest, *std::move(paths));
+  if (stamp) verified_.emplace(digest, *std::move(stamp));
 }
 
 void PackageCache::fetch(const std::string& digest, Done done) {
@@ -56,6 +71,7 @@ Result<std::string> PackageCache::take(const std::string& digest,
   } else if (auto unpacked = protocol::unpack_package(*bytes, folder); !unpacked) {
     return unpacked.error();
   }
+  note_verified(digest, *bytes);
   return folder;
 }
 

@@ -81,6 +81,11 @@ void Processes::stop_zygote(ZygoteId id) {
   drop(id, "its zygote was stopped");
 }
 
+std::string Processes::printed_by(ZygoteId id) const {
+  const auto at = zygotes_.find(id);
+  return at == zygotes_.end() ? std::string{} : at->second.client->log_tail().text;
+}
+
 // Forgets a zygote; the object itself, whose watch may be calling right now, goes at the turn's
 // end. Its unborn instances are reported in a later turn, as the core may be in the midst of a
 // decision.

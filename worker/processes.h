@@ -34,6 +34,7 @@ class Processes {
   Result<void> start_zygote(ZygoteId id, const protocol::Manifest& manifest,
                             const std::string& folder);
   void stop_zygote(ZygoteId id);
+  std::string printed_by(ZygoteId id) const;  // the last of it; empty if it does not run
   bool fork(ZygoteId zygote, InstanceId id);
   Result<InstanceHandle::Sent> run(InstanceId id, std::span<const Item> items);
   std::optional<InstanceHandle::Running> running(InstanceId id) const;

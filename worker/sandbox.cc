@@ -76,7 +76,11 @@ Result<void> become_unprivileged(std::uint32_t uid, std::uint32_t gid, bool keep
 BornAsRoot::BornAsRoot() {
   uid_t real = 0, effective = 0, saved = 0;
   if (::getresuid(&real, &effective, &saved) != 0 || effective == 0 || saved != 0) return;
+  sigset_t all;
+  ::sigfillset(&all);
+  if (::pthread_sigmask(SIG_SETMASK, &all, &signals_) != 0) return;
   active_ = set_file_user(0);
+  if (!active_) ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr);
 }
 
 BornAsRoot::~BornAsRoot() {
@@ -84,6 +88,7 @@ BornAsRoot::~BornAsRoot() {
   if (!set_file_user(::geteuid())) std::abort();  // foreign code must not go on like this
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr);
 }
 
 Result<void> enter_sandbox(const SandboxOptions& options) {

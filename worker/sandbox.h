@@ -5,6 +5,7 @@
 // it.
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -24,14 +25,15 @@ struct SandboxOptions {
 // instances become, without any capability. Nothing if uid is 0 or this is not root.
 //
 // With `keeps_a_way` root stays the saved user id, for BornAsRoot alone: the kernel lets only the
-// owner of a v2 cgroup put a new process there. Code that asks for it can become root again, but a
-// root without capabilities, who owns files and may do nothing else. Without it there is no way
-// back.
+// owner of a v2 cgroup put a new process there. Code that looks for it can become root again,
+// without capabilities: it may then do what the user id 0 alone allows, which is to read and write
+// what root owns, and to signal root's processes. Without `keeps_a_way` there is none back.
 Result<void> become_unprivileged(std::uint32_t uid, std::uint32_t gid, bool keeps_a_way);
 
 // While it lives, files are opened and cgroups entered as root, if this process kept a way; nothing
 // else changes. What a change of user resets (dumpable, parent-death signal) is set again when it
-// ends; a child that is forked meanwhile ends its own by enter_sandbox. One thread.
+// ends, and no signal is taken meanwhile: a handler would be the function's. A child that is forked
+// meanwhile ends its own, too. One thread.
 class BornAsRoot {
  public:
   BornAsRoot();
@@ -41,6 +43,7 @@ class BornAsRoot {
 
  private:
   bool active_ = false;
+  sigset_t signals_{};  // what was blocked before
 };
 
 // In the new instance, before anything of the function runs: own process group, death with the

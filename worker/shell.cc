@@ -296,6 +296,10 @@ void Shell::stop_zygote(ZygoteId zygote) {
   processes_->stop_zygote(zygote);
 }
 
+std::string Shell::printed_by(ZygoteId zygote) {
+  return processes_->printed_by(zygote);
+}
+
 bool Shell::fork(ZygoteId zygote, InstanceId instance) {
   return processes_->fork(zygote, instance);
 }

@@ -53,6 +53,7 @@ class Shell : private Effects {
   bool start_zygote(ZygoteId zygote, const protocol::FunctionSpec& spec,
                     const protocol::Manifest& manifest) override;
   void stop_zygote(ZygoteId zygote) override;
+  std::string printed_by(ZygoteId zygote) override;
   bool fork(ZygoteId zygote, InstanceId instance) override;
   Result<InstanceHandle::Sent> run(InstanceId instance, std::span<const Item> items) override;
   std::optional<InstanceHandle::Running> running(InstanceId instance) override;

@@ -5,7 +5,7 @@
 // of them ends, and none depends on its zygote.
 //
 // It becomes the unprivileged user of its instances before it loads anything, so that constructors
-// and init run with no more rights than the handler does (decision 35).
+// and init run with no more rights than the handler does (decision 36).
 #pragma once
 
 namespace fanfare::worker {

@@ -1,5 +1,5 @@
 // Does not start in the time zone that it is told to refuse, which stands for whatever one worker
-// has and another has not. Answers with VERSION, after NAP_MS.
+// has and another has not. Its init takes INIT_MS. Answers with VERSION, after NAP_MS.
 
 #include <fanfare/function.h>
 
@@ -11,16 +11,25 @@
 
 using fanfare::Context;
 
+namespace {
+
+void wait_for(const char* variable) {
+  const std::string text{Context::env(variable).value_or("0")};
+  std::this_thread::sleep_for(std::chrono::milliseconds{std::stoi(text)});
+}
+
+}  // namespace
+
 FANFARE_INIT {
   const std::string here{Context::env("TZ").value_or("none")};
   std::cout << "starting in " << here << std::endl;
   if (Context::env("REFUSES").value_or("") == here) {
     throw std::runtime_error("does not run in " + here);
   }
+  wait_for("INIT_MS");
 }
 
 FANFARE_FUNCTION(const fanfare::Event&, Context&) {
-  const std::chrono::milliseconds nap{std::stoi(std::string{Context::env("NAP_MS").value_or("0")})};
-  std::this_thread::sleep_for(nap);
+  wait_for("NAP_MS");
   return std::string{Context::env("VERSION").value_or("none")};
 }

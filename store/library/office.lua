@@ -154,6 +154,14 @@ local function remove(keys, args)
   return 1
 end
 
+-- KEYS meta, functions, packages, generations · ARGV epoch, digest. Answers whether nothing referred to it
+-- and it is gone.
+local function drop_package(keys, args)
+  check_epoch(keys[1], args[1])
+  if not next(unreferenced(keys, {[args[2]] = true}, '', '', '')) then return 0 end
+  return call('HDEL', keys[3], args[2])
+end
+
 -- KEYS generations, packages · ARGV name. Answers generation, deployed, generation that it goes back to,
 -- digest, manifest, whether its package is here, …, the newest first.
 local function list_generations(keys, args)
@@ -197,6 +205,7 @@ local function digest() return '@DIGEST@' end
 register('begin', begin, {'allow-oom'})
 register('deploy', deploy, {})
 register('remove', remove, {'allow-oom'})
+register('drop_package', drop_package, {'allow-oom'})
 register('set_state', set_state, {'allow-oom'})
 register('note_worker', note_worker, {'allow-oom'})
 register('list_functions', list_functions, {'no-writes'})

@@ -19,7 +19,8 @@ int main(int argc, char** argv) {
         {"sweep_orphans", &p.sweep_orphans},
         {"limit_memory", &p.limit_memory},
         {"repeat_relayed", &p.repeat_relayed},
-        {"take_back_unborn", &p.take_back_unborn}};
+        {"take_back_unborn", &p.take_back_unborn},
+        {"let_old_finish", &p.let_old_finish}};
     static_assert(sizeof(worker::Protections) == sizeof(bool) * std::size(names),
                   "one has no name");
     const char* const without = std::getenv(chaos::kWithoutVariable);

@@ -60,7 +60,8 @@ const char* name_of(const store::Call& call) {
                                            "get_revision",
                                            "set_topics",
                                            "list_topics",
-                                           "list_generations"};
+                                           "list_generations",
+                                           "drop_package"};
   static_assert(std::size(kNames) == std::variant_size_v<store::Call>);
   return kNames[call.index()];
 }

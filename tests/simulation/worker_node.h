@@ -73,6 +73,7 @@ class WorkerNode final : public worker::Effects {
   bool start_zygote(worker::ZygoteId zygote, const protocol::FunctionSpec& spec,
                     const protocol::Manifest& manifest) override;
   void stop_zygote(worker::ZygoteId zygote) override;
+  std::string printed_by(worker::ZygoteId) override { return {}; }
   bool fork(worker::ZygoteId zygote, worker::InstanceId instance) override;
   Result<worker::InstanceHandle::Sent> run(worker::InstanceId instance,
                                            std::span<const worker::Item> items) override;
