@@ -1,6 +1,7 @@
 #include "base/process.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,6 +26,22 @@ Result<std::string> this_boot_id() {
   while (!id.empty() && id.back() == '\n') id.pop_back();
   if (id.empty()) return fatal("cannot read /proc/sys/kernel/random/boot_id: is /proc mounted?");
   return id;
+}
+
+std::string host_id_of(std::string boot_id, std::uint64_t pid_namespace) {
+  constexpr std::uint64_t kFirstPidNamespace = 0xEFFFFFFC;  // PROC_PID_INIT_INO of Linux
+  if (pid_namespace == kFirstPidNamespace) return boot_id;
+  return fmt::format("{}/pid:{}", boot_id, pid_namespace);
+}
+
+Result<std::string> this_host_id() {
+  auto boot = this_boot_id();
+  if (!boot) return boot;
+  struct stat status{};
+  if (stat("/proc/self/ns/pid", &status) != 0) {
+    return fatal(fmt::format("cannot look at /proc/self/ns/pid: {}", std::strerror(errno)));
+  }
+  return host_id_of(*std::move(boot), status.st_ino);
 }
 
 Result<std::uint64_t> process_start_time(int pid) {

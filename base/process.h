@@ -14,6 +14,11 @@ namespace fanfare {
 // The kernel's id of this boot: equal for two processes exactly if they share a running kernel.
 Result<std::string> this_boot_id();
 
+// What two processes have in common that mean the same by a pid: the boot id and, where that is not
+// the kernel's first PID namespace (in a container), "/pid:" and the namespace's number.
+Result<std::string> this_host_id();
+std::string host_id_of(std::string boot_id, std::uint64_t pid_namespace);  // pure
+
 // When the process started, in clock ticks since boot (field 22 of /proc/PID/stat): with the pid,
 // the identity of a process. kStale if there is no such process.
 Result<std::uint64_t> process_start_time(int pid);

@@ -70,7 +70,7 @@ Shell::Shell(Loop& loop, const Config& config, CoreOptions options, const RedisO
       wall_(since_boot(), loop.now().wall),
       tick_(loop, [this] { core_->tick(now()); }),
       idle_memory_(loop, [this] { return work_done(); }) {
-  if (auto id = this_boot_id()) boot_id_ = *id;
+  if (auto id = this_host_id()) host_id_ = *id;
   store_ = std::make_unique<store::RedisStore>(
       loop_, redis_,
       store::RedisStore::Hooks{.on_ready = [] { spdlog::info("connected to Redis"); },
@@ -305,10 +305,13 @@ void Shell::read_package(const std::string& digest) {
 }
 
 // A worker on this machine is watched by its pidfd: its death is known at once, not after a lease.
+// One that came in from elsewhere is not, whatever it says of its host: its pid may be that of
+// another PID namespace, or of another machine with a copied boot id.
 void Shell::watch_joined() {
   for (const Session& session : core_->take_joined()) {
     spdlog::info("worker {} joined with {} slots", session.hello.name, session.hello.slots);
-    if (session.hello.host != boot_id_ || boot_id_.empty()) continue;
+    if (session.peer.starts_with(RemoteDoor::kPeerTag)) continue;
+    if (session.hello.host != host_id_ || host_id_.empty()) continue;
     const SessionId id = session.id;
     const auto died = [this, id, name = session.hello.name] {
       spdlog::warn("worker {} ended; what it held goes to others", name);

@@ -62,7 +62,7 @@ class Shell {
   SteadyWall wall_;
   Now now_;
   std::chrono::milliseconds kept_off_told_{0};
-  std::string boot_id_;
+  std::string host_id_;
   ServiceManager service_;
   ZmqContext context_;
   std::unique_ptr<ZmqSocket> socket_;   // of this machine's peers

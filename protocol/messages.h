@@ -184,7 +184,7 @@ std::string_view to_string(WorkerState state);  // "running", "quiet", "terminat
 // worker still holds, so that a new session of it or a restarted broker runs nothing twice. kind 20
 struct Hello {
   std::string name;  // the worker's name, e.g. host + number; unique per broker
-  std::string host;  // boot id of the machine; equal to the broker's = same host
+  std::string host;  // boot id and PID namespace, see this_host_id(); the broker's = same host
   std::int32_t pid = 0;
   std::uint64_t pid_started = 0;  // field 22 of /proc/PID/stat, so that a pid reused is noticed
   std::uint32_t slots = 0;        // instances it will run at once, at most

@@ -111,13 +111,13 @@ Result<void> complete(Config& config) {
 
 Result<CoreOptions> core_options(Config& config) {
   if (auto completed = complete(config); !completed) return completed.error();
-  const auto boot = this_boot_id();
-  if (!boot) return boot.error();
+  const auto host = this_host_id();
+  if (!host) return host.error();
   const auto started = process_start_time(::getpid());
   if (!started) return started.error();
   CoreOptions options;
   options.name = config.name;
-  options.host = *boot;
+  options.host = *host;
   options.pid = ::getpid();
   options.pid_started = *started;
   options.slots = config.slots;

@@ -67,7 +67,7 @@ struct Protections {
 
 struct CoreOptions {
   std::string name;  // of the worker, unique per broker
-  std::string host;  // boot id
+  std::string host;  // this_host_id()
   std::int32_t pid = 0;
   std::uint64_t pid_started = 0;
   std::uint32_t slots = 4;                        // instances at once
