@@ -62,14 +62,31 @@ void ConnectionTable::on_handshake_succeeded() {
   succeeded_ = 0;
 }
 
-void ConnectionTable::on_message(int fd, std::string_view user) {
+bool ConnectionTable::on_message(int fd, std::string_view user, std::string_view routing_id) {
   const auto at = connections_.find(fd);
-  if (at == connections_.end()) return;
+  if (at == connections_.end()) return true;  // gone already: its last words
   Connection& connection = at->second;
-  if (connection.user.empty()) connection.user = user;
-  if (connection.proven) return;
-  prove(connection);
-  if (succeeded_ > 0) --succeeded_;
+  if (!connection.proven) {
+    prove(connection);
+    if (succeeded_ > 0) --succeeded_;
+  }
+  if (connection.user == user && connection.routing_id == routing_id) return true;
+  const bool mixed_up = !connection.user.empty() && connection.user != user;
+  connection.user = user;  // so that he can be cut off
+  const auto [id, is_new] = by_routing_id_.try_emplace(std::string(routing_id), fd);
+  if (!is_new && id->second != fd) {
+    const Connection* const other = find(id->second);
+    if (other && other->user != user) return false;
+    id->second = fd;
+  }
+  connection.routing_id = routing_id;
+  return !mixed_up;
+}
+
+bool ConnectionTable::owns(std::string_view user, std::string_view routing_id) const {
+  const auto id = by_routing_id_.find(std::string(routing_id));
+  const Connection* const connection = id == by_routing_id_.end() ? nullptr : find(id->second);
+  return connection && connection->user == user;
 }
 
 std::optional<ConnectionTable::Refused> ConnectionTable::on_closed(int fd) {
@@ -77,6 +94,10 @@ std::optional<ConnectionTable::Refused> ConnectionTable::on_closed(int fd) {
   const auto node = connections_.extract(fd);
   if (node.empty()) return std::nullopt;
   Connection connection = node.mapped();
+  if (const auto id = by_routing_id_.find(connection.routing_id);
+      id != by_routing_id_.end() && id->second == fd) {
+    by_routing_id_.erase(id);
+  }
   const std::size_t were_unproven = unproven_count_;
   const bool came_in = connection.proven;
   prove(connection);

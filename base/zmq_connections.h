@@ -50,8 +50,15 @@ class ConnectionTable {
   void on_key_refused(std::string_view host) { ++keys_refused_[std::string(host)]; }
   void on_handshake_failed(ConnectionRefusal why) { failed_ = why; }
   void on_handshake_succeeded();
-  // A message of `user` came by it.
-  void on_message(int fd, std::string_view user);
+  // A message of `user`, of a peer with this routing id, came by it. False: it is not to be taken,
+  // and the connection is to be closed. Either two users' messages seem to come by one connection
+  // (libzmq names a message's descriptor when it comes in, and that may be another one's when it is
+  // read), or the routing id is that of a connection of somebody else.
+  bool on_message(int fd, std::string_view user, std::string_view routing_id);
+  // Whether what is sent to this routing id now goes to `user`: the connection by which its last
+  // message came is open, and his. A peer may choose its own id, so one that is not in use any more
+  // may become anybody's.
+  bool owns(std::string_view user, std::string_view routing_id) const;
 
   struct Refused {
     ConnectionRefusal why;
@@ -63,6 +70,7 @@ class ConnectionTable {
   struct Connection {
     std::string address;
     std::string user;  // empty until its first message
+    std::string routing_id;
     bool refused_as_full = false;
     bool proven = false;
   };
@@ -76,6 +84,7 @@ class ConnectionTable {
 
   ConnectionLimits limits_;
   std::unordered_map<int, Connection> connections_;
+  std::unordered_map<std::string, int> by_routing_id_;          // of those that have sent something
   std::map<std::string, std::size_t> unproven_, keys_refused_;  // by host
   std::size_t unproven_count_ = 0;
   std::size_t succeeded_ = 0;  // handshakes, of connections that are still among the unproven

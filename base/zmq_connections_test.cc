@@ -51,7 +51,7 @@ TEST(ConnectionTable, OneThatSucceededAmongOthersIsKnownByItsMessages) {
   table.on_accepted(7, "10.0.0.2:5000");
   table.on_accepted(8, "10.0.0.3:5000");
   table.on_handshake_succeeded();  // of 7, which nobody says
-  table.on_message(7, "ada");
+  table.on_message(7, "ada", "id-7");
   EXPECT_EQ(reason(table.on_closed(8)), "malformed 10.0.0.3:5000");
   EXPECT_EQ(reason(table.on_closed(7)), "came in");
 }
@@ -82,9 +82,9 @@ TEST(ConnectionTable, AHostsFloodOfSilentOnesLeavesOthersTheirRoom) {
   for (int fd = 0; fd < 3; ++fd) EXPECT_TRUE(table.on_accepted(fd, "10.0.0.66:1"));
   EXPECT_FALSE(table.on_accepted(3, "10.0.0.66:1"));
   EXPECT_TRUE(table.on_accepted(4, "10.0.0.2:1"));
-  table.on_message(4, "ada");
+  table.on_message(4, "ada", "id-4");
   // One of the flood proves its key, and makes room for one more.
-  table.on_message(0, "eve");
+  table.on_message(0, "eve", "id-0");
   table.on_closed(3);
   EXPECT_TRUE(table.on_accepted(5, "10.0.0.66:1"));
 }
@@ -92,18 +92,55 @@ TEST(ConnectionTable, AHostsFloodOfSilentOnesLeavesOthersTheirRoom) {
 TEST(ConnectionTable, FindsTheConnectionsOfAUser) {
   ConnectionTable table({});
   for (const int fd : {1, 2, 3}) table.on_accepted(fd, "10.0.0.2:1");
-  table.on_message(1, "ada");
-  table.on_message(2, "eve");
-  table.on_message(3, "ada");
+  table.on_message(1, "ada", "id-1");
+  table.on_message(2, "eve", "id-2");
+  table.on_message(3, "ada", "id-3");
   EXPECT_THAT(table.of_user("ada"), UnorderedElementsAre(1, 3));
   table.on_closed(1);
   EXPECT_THAT(table.of_user("ada"), UnorderedElementsAre(3));
 }
 
+TEST(ConnectionTable, ARoutingIdIsItsConnectionsAsLongAsThatIsOpen) {
+  ConnectionTable table({});
+  table.on_accepted(1, "10.0.0.2:1");
+  EXPECT_FALSE(table.owns("ada", "w"));
+  EXPECT_TRUE(table.on_message(1, "ada", "w"));
+  EXPECT_TRUE(table.owns("ada", "w"));
+  EXPECT_FALSE(table.owns("eve", "w"));
+  table.on_closed(1);
+  EXPECT_FALSE(table.owns("ada", "w")) << "whoever has it now";
+  table.on_accepted(1, "10.0.0.3:1");
+  EXPECT_FALSE(table.owns("ada", "w"));
+  EXPECT_TRUE(table.on_message(1, "eve", "w"));
+  EXPECT_FALSE(table.owns("ada", "w"));
+  EXPECT_TRUE(table.owns("eve", "w"));
+}
+
+TEST(ConnectionTable, ARoutingIdThatIsInUseIsNobodyElses) {
+  ConnectionTable table({});
+  for (const int fd : {1, 2, 3}) table.on_accepted(fd, "10.0.0.2:1");
+  EXPECT_TRUE(table.on_message(1, "ada", "w"));
+  EXPECT_FALSE(table.on_message(2, "eve", "w")) << "to be closed";
+  EXPECT_TRUE(table.owns("ada", "w"));
+  EXPECT_THAT(table.of_user("eve"), UnorderedElementsAre(2));
+  EXPECT_TRUE(table.on_message(3, "ada", "w")) << "connected anew before the end was seen";
+  table.on_closed(1);
+  EXPECT_TRUE(table.owns("ada", "w"));
+}
+
+TEST(ConnectionTable, WhereTwoUsersSeemToComeByOneConnectionTheLastOneIsItAndItIsClosed) {
+  ConnectionTable table({});
+  table.on_accepted(7, "10.0.0.3:1");
+  EXPECT_TRUE(table.on_message(7, "ada", "a")) << "her last words, by a descriptor used again";
+  EXPECT_FALSE(table.on_message(7, "eve", "e"));
+  EXPECT_THAT(table.of_user("eve"), UnorderedElementsAre(7));
+  EXPECT_TRUE(table.of_user("ada").empty());
+}
+
 TEST(ConnectionTable, ADescriptorThatIsUsedAgainBeginsAnew) {
   ConnectionTable table({});
   table.on_accepted(7, "10.0.0.2:5000");
-  table.on_message(7, "ada");
+  table.on_message(7, "ada", "id-7");
   table.on_accepted(7, "10.0.0.3:5000");
   EXPECT_TRUE(table.of_user("ada").empty());
   EXPECT_EQ(table.open(), 1u);

@@ -294,6 +294,76 @@ TEST_F(ZmqCurveTest, WhoIsCutOffIsHungUpOnAndOthersAreNot) {
   EXPECT_FALSE(eve->connected());
 }
 
+// A DEALER as a peer makes it that does not keep to the protocol: with a routing id of its choice.
+class ChosenId {
+ public:
+  ChosenId(ZmqContext& context, const CurveClient& curve, const std::string& id,
+           const std::string& endpoint)
+      : socket_(zmq_socket(context.handle(), ZMQ_DEALER)) {
+    const int none = 0;
+    zmq_setsockopt(socket_, ZMQ_LINGER, &none, sizeof none);
+    zmq_setsockopt(socket_, ZMQ_ROUTING_ID, id.data(), id.size());
+    zmq_setsockopt(socket_, ZMQ_CURVE_SERVERKEY, curve.server.text().c_str(), kKeyChars);
+    zmq_setsockopt(socket_, ZMQ_CURVE_PUBLICKEY, curve.own.open.text().c_str(), kKeyChars);
+    zmq_setsockopt(socket_, ZMQ_CURVE_SECRETKEY, curve.own.secret.z85(), kKeyChars);
+    EXPECT_EQ(zmq_connect(socket_, endpoint.c_str()), 0);
+  }
+  ~ChosenId() { zmq_close(socket_); }
+  ChosenId(const ChosenId&) = delete;
+  ChosenId& operator=(const ChosenId&) = delete;
+  void say(std::string_view text) { zmq_send(socket_, text.data(), text.size(), 0); }
+  std::string heard() {
+    char bytes[64];
+    const int size = zmq_recv(socket_, bytes, sizeof bytes, ZMQ_DONTWAIT);
+    return size < 0 ? std::string{} : std::string(bytes, static_cast<std::size_t>(size));
+  }
+
+ private:
+  void* socket_;
+};
+
+TEST_F(ZmqCurveTest, WhoTakesAnothersRoutingIdIsNotTakenForItAndGetsNothingOfItsOwn) {
+  const auto adas = key("ada"), eves = key("eve");
+  PeerId ada_before;
+  {
+    ChosenId ada(context_, *adas, "worker-1", router_->bound_endpoint());
+    ada.say("hello");
+    ASSERT_TRUE(until([this] { return got_.size() == 1; }));
+    ada_before = peer_;
+    ASSERT_TRUE(router_->send(ada_before, "for ada"));
+    ASSERT_TRUE(until([&] { return ada.heard() == "for ada"; }));
+  }
+  ASSERT_TRUE(until([this] { return router_->open_connections() == 0; }));
+  loop_.run_until([] { return false; }, 20ms);  // for libzmq to give the id back
+
+  ChosenId eve(context_, *eves, "worker-1", router_->bound_endpoint());
+  ASSERT_TRUE(until([this] { return asked_.size() == 2; }));
+  for (int look = 0; look < 20; ++look) {  // she listens, and says nothing
+    EXPECT_FALSE(router_->send(ada_before, "for ada"));
+    loop_.run_until([] { return false; }, 5ms);
+    EXPECT_EQ(eve.heard(), "");
+  }
+  eve.say("hello");
+  ASSERT_TRUE(until([this] { return got_.size() == 2; }));
+  EXPECT_NE(peer_, ada_before);
+  EXPECT_FALSE(router_->send(ada_before, "for ada"));
+  ASSERT_TRUE(router_->send(peer_, "for eve"));
+  ASSERT_TRUE(until([&] { return eve.heard() == "for eve"; })) << "the id is hers by now";
+}
+
+TEST_F(ZmqCurveTest, WhoComesBackUnderItsOwnIdIsReachedOnceItHasSaidSomething) {
+  const auto adas = key("ada");
+  for (int time = 1; time <= 2; ++time) {
+    ASSERT_TRUE(until([this] { return router_->open_connections() == 0; }));
+    loop_.run_until([] { return false; }, 20ms);  // for libzmq to give the id back
+    ChosenId ada(context_, *adas, "worker-1", router_->bound_endpoint());
+    ada.say("hello");
+    ASSERT_TRUE(until([&] { return static_cast<int>(got_.size()) == time; }));
+    ASSERT_TRUE(router_->send(peer_, "for ada"));
+    ASSERT_TRUE(until([&] { return ada.heard() == "for ada"; }));
+  }
+}
+
 TEST_F(ZmqCurveTest, WithoutAHandlerNobodyComesIn) {
   zap_.reset();
   const auto ada = dealer(key("ada"));

@@ -80,6 +80,21 @@ void ZmqGuard::close(int fd) {
   if (peer_address(fd) == connection->address) shutdown(fd, SHUT_RDWR);
 }
 
+// What has become of connections is told by another way than what came by them, so that is looked
+// at first where there is a doubt.
+bool ZmqGuard::on_message(int fd, std::string_view user, std::string_view routing_id) {
+  const ConnectionTable::Connection* const known = table_.find(fd);
+  if (!known || known->user != user || known->routing_id != routing_id) monitor_.read_events();
+  if (table_.on_message(fd, user, routing_id)) return true;
+  close(fd);
+  return false;
+}
+
+bool ZmqGuard::owns(std::string_view user, std::string_view routing_id) {
+  monitor_.read_events();
+  return table_.owns(user, routing_id);
+}
+
 std::size_t ZmqGuard::cut_off(std::string_view user) {
   const auto theirs = table_.of_user(user);
   for (const int fd : theirs) close(fd);

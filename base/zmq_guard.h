@@ -23,7 +23,10 @@ class ZmqGuard {
   // From before `socket` is bound until before it is closed.
   ZmqGuard(Loop& loop, void* context, void* socket, ConnectionLimits limits, OnRefused on_refused);
 
-  void on_message(int fd, std::string_view user) { table_.on_message(fd, user); }
+  // False: the message is not to be taken; the connection is being closed.
+  bool on_message(int fd, std::string_view user, std::string_view routing_id);
+  // As of now, if libzmq has been made to look at its connections just before.
+  bool owns(std::string_view user, std::string_view routing_id);
   void on_key_refused(std::string_view host) { table_.on_key_refused(host); }
   std::size_t cut_off(std::string_view user);
   std::size_t open() const { return table_.open(); }

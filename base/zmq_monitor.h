@@ -23,9 +23,10 @@ class ZmqMonitor {
   ZmqMonitor(const ZmqMonitor&) = delete;
   ZmqMonitor& operator=(const ZmqMonitor&) = delete;
 
- private:
+  // Takes what there is now, rather than in the loop's next turn. Not from within `on_event`.
   void read_events();
 
+ private:
   void* watched_;
   void* pair_;
   std::function<void(const Event&)> on_event_;

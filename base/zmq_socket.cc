@@ -199,11 +199,11 @@ struct ZmqSocket::Impl {
       handlers.on_message(PeerId{}, first.bytes());
       return true;
     }
+    if (guard) return receive_from(first);
     const PeerId peer = tagged(first.bytes());
     ZmqFrame body;
     if (!first.more() || !body.receive(socket)) return drop_rest(peer);
     if (body.more()) return drop_rest(peer);
-    if (guard) return receive_from(peer, body);
     handlers.on_message(peer, body.bytes());
     return true;
   }
@@ -214,24 +214,34 @@ struct ZmqSocket::Impl {
     return PeerId{std::move(id.append(routing_id))};
   }
 
-  // The properties are the connection's, which nobody but libzmq and the ZapHandler sets.
-  bool receive_from(const PeerId& peer, ZmqFrame& body) {
-    const std::string_view user = body.property("User-Id");
-    if (user.empty()) return drop_rest(peer);  // nobody has let it in
-    const std::string_view fd_text = body.property("__fd");
+  // The properties are the connection's, which nobody but libzmq and the ZapHandler sets; a routing
+  // id is whatever the peer has chosen.
+  bool receive_from(ZmqFrame& id) {
+    const std::string user{id.property("User-Id")}, address{id.property("Peer-Address")};
+    const std::string_view fd_text = id.property("__fd");
     int fd = -1;
     std::from_chars(fd_text.data(), fd_text.data() + fd_text.size(), fd);
-    guard->on_message(fd, user);
-    handlers.on_message_from(peer, {user, body.property("Peer-Address")}, body.bytes());
+    const bool in = user.size() == kKeyChars && guard->on_message(fd, user, id.bytes());
+    const PeerId peer = tagged(user + std::string(id.bytes()));
+    ZmqFrame body;
+    const bool one = id.more() && body.receive(socket) && !body.more();
+    if (!in) return skip_rest();
+    if (!one) return drop_rest(peer);
+    handlers.on_message_from(peer, {user, address}, body.bytes());
+    return true;
+  }
+
+  bool skip_rest() {
+    while (get_option<int>(socket, ZMQ_RCVMORE) != 0) {
+      ZmqFrame rest;
+      if (!rest.receive(socket)) break;
+    }
     return true;
   }
 
   // What is not one frame is junk: takes the rest of it away and counts it.
   bool drop_rest(const PeerId& peer) {
-    while (get_option<int>(socket, ZMQ_RCVMORE) != 0) {
-      ZmqFrame rest;
-      if (!rest.receive(socket)) break;
-    }
+    skip_rest();
     ++malformed;
     if (handlers.on_malformed) handlers.on_malformed(peer);
     return true;
@@ -269,6 +279,7 @@ struct ZmqSocket::Impl {
       std::string_view routing_id = peer.value();
       if (options.peer_tag != 0)
         routing_id.remove_prefix(std::min<std::size_t>(1, routing_id.size()));
+      if (guard && !still_owns(routing_id)) return stale("the peer is gone");
       error = send_copy(socket, routing_id, ZMQ_SNDMORE);
     }
     if (error == 0) {
@@ -283,6 +294,15 @@ struct ZmqSocket::Impl {
     if (!retry_timer.running()) retry_timer.start_after(kRetryAfter);
     return retry_later(is_router() || connections > 0 ? "the peer does not read fast enough"
                                                       : "not connected");
+  }
+
+  // Takes the key from before `id`. libzmq looks at its connections here, and not once more within
+  // a millisecond, when the frame goes out: so who is asked for is who gets it.
+  bool still_owns(std::string_view& id) {
+    const std::string_view user = id.substr(0, kKeyChars);
+    id.remove_prefix(user.size());
+    get_option<int>(socket, ZMQ_EVENTS);
+    return guard->owns(user, id);
   }
 
   void on_event(const ZmqMonitor::Event& event) {

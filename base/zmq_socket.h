@@ -42,7 +42,9 @@ class ZmqContext {
 };
 
 // The opaque routing id that a ROUTER gave one connection; a peer that reconnects gets a new one.
-// A DEALER's only peer is the empty one.
+// With curve_server the peer's key stands before it: a peer may choose an id that was another
+// one's, but is never taken for it, and never sent what was meant for it. A DEALER's only peer is
+// the empty one.
 using PeerId = StrongId<struct PeerTag, std::string>;
 
 enum class ZmqKind { kRouter, kDealer };
