@@ -1,5 +1,11 @@
 #include "base/zmq_connections.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
 #include <utility>
 
 namespace fanfare {
@@ -20,38 +26,56 @@ std::string_view to_string(ConnectionRefusal refusal) {
       return "left";
     case ConnectionRefusal::kFull:
       return "full";
+    case ConnectionRefusal::kSilent:
+      return "silent";
   }
   return "unknown";
 }
 
 std::string host_of(std::string_view address) {
-  address = address.substr(0, address.rfind(':'));
-  if (address.starts_with('[') && address.ends_with(']')) {
-    address = address.substr(1, address.size() - 2);
+  if (address.starts_with('[')) {
+    address = address.substr(1, address.find(']') - 1);
+  } else if (std::ranges::count(address, ':') == 1) {
+    address = address.substr(0, address.find(':'));
   }
-  return std::string(address);
+  const std::string text(address.substr(0, address.find('%')));  // without a scope
+  in6_addr v6{};
+  if (inet_pton(AF_INET6, text.c_str(), &v6) != 1) return text;
+  std::array<char, INET6_ADDRSTRLEN> host{};
+  if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+    inet_ntop(AF_INET, &v6.s6_addr[12], host.data(), host.size());
+    return host.data();
+  }
+  std::fill(std::begin(v6.s6_addr) + 8, std::end(v6.s6_addr), 0);
+  inet_ntop(AF_INET6, &v6, host.data(), host.size());
+  return std::string(host.data()) + "/64";
 }
 
-std::size_t ConnectionTable::unproven_of(const std::string& host) const {
-  const auto at = unproven_.find(host);
-  return at == unproven_.end() ? 0 : at->second;
-}
-
-bool ConnectionTable::on_accepted(int fd, std::string address) {
+bool ConnectionTable::on_accepted(int fd, std::string address, TimePoint now) {
   on_closed(fd);  // an end that was not told
-  const std::string host = host_of(address);
-  const bool full =
-      connections_.size() >= limits_.open_max || unproven_of(host) >= limits_.unproven_per_host_max;
-  ++unproven_[host];
+  Host& host = hosts_[host_of(address)];
+  const bool full = connections_.size() >= limits_.open_max ||
+                    host.unproven >= limits_.unproven_per_host_max ||
+                    unproven_count_ >= limits_.unproven_max;
+  ++host.open;
+  ++host.unproven;
   ++unproven_count_;
-  connections_[fd] = {std::move(address), {}, full, false};
+  Connection& connection = connections_[fd];
+  connection.address = std::move(address);
+  connection.accepted_at = now;
+  if (full) connection.closed_as = ConnectionRefusal::kFull;
   return !full;
+}
+
+// One whose connection has ended already was counted with that.
+void ConnectionTable::on_key_refused(std::string_view address) {
+  const auto host = hosts_.find(host_of(address));
+  if (host != hosts_.end()) ++host->second.keys_refused;
 }
 
 void ConnectionTable::prove(Connection& connection) {
   if (std::exchange(connection.proven, true)) return;
-  const auto at = unproven_.find(host_of(connection.address));
-  if (at != unproven_.end() && --at->second == 0) unproven_.erase(at);
+  --hosts_[host_of(connection.address)].unproven;
   --unproven_count_;
 }
 
@@ -80,6 +104,10 @@ bool ConnectionTable::on_message(int fd, std::string_view user, std::string_view
     id->second = fd;
   }
   connection.routing_id = routing_id;
+  if (of_user(user).size() > limits_.per_user_max) {
+    connection.closed_as = ConnectionRefusal::kFull;
+    return false;
+  }
   return !mixed_up;
 }
 
@@ -101,19 +129,25 @@ std::optional<ConnectionTable::Refused> ConnectionTable::on_closed(int fd) {
   const std::size_t were_unproven = unproven_count_;
   const bool came_in = connection.proven;
   prove(connection);
-  if (connection.refused_as_full) return Refused{ConnectionRefusal::kFull, connection.address};
-  if (came_in) return std::nullopt;
-  if (failed) return Refused{*failed, connection.address};
-  if (const auto refused = keys_refused_.find(host_of(connection.address));
-      refused != keys_refused_.end()) {
-    if (--refused->second == 0) keys_refused_.erase(refused);
-    return Refused{ConnectionRefusal::kUnknownKey, connection.address};
-  }
-  if (succeeded_ >= were_unproven) {
-    --succeeded_;
-    return std::nullopt;
-  }
-  return Refused{ConnectionRefusal::kMalformed, connection.address};
+  const auto host = hosts_.find(host_of(connection.address));
+  const bool key_refused = host->second.keys_refused > 0;
+  const auto refused = [&]() -> std::optional<ConnectionRefusal> {
+    if (connection.closed_as) return connection.closed_as;
+    if (came_in) return std::nullopt;
+    if (failed) return failed;
+    if (key_refused) {
+      --host->second.keys_refused;
+      return ConnectionRefusal::kUnknownKey;
+    }
+    if (succeeded_ >= were_unproven) {
+      --succeeded_;
+      return std::nullopt;
+    }
+    return ConnectionRefusal::kMalformed;
+  }();
+  if (--host->second.open == 0) hosts_.erase(host);
+  if (!refused) return std::nullopt;
+  return Refused{*refused, connection.address};
 }
 
 const ConnectionTable::Connection* ConnectionTable::find(int fd) const {
@@ -125,6 +159,18 @@ std::vector<int> ConnectionTable::of_user(std::string_view user) const {
   std::vector<int> fds;
   for (const auto& [fd, connection] : connections_) {
     if (connection.user == user) fds.push_back(fd);
+  }
+  return fds;
+}
+
+std::vector<int> ConnectionTable::take_silent(TimePoint now) {
+  std::vector<int> fds;
+  if (limits_.silent_max == Duration{0}) return fds;
+  for (auto& [fd, connection] : connections_) {
+    if (!connection.user.empty() || connection.closed_as) continue;
+    if (now - connection.accepted_at < limits_.silent_max) continue;
+    connection.closed_as = ConnectionRefusal::kSilent;
+    fds.push_back(fd);
   }
   return fds;
 }

@@ -294,6 +294,18 @@ TEST_F(ZmqCurveTest, WhoIsCutOffIsHungUpOnAndOthersAreNot) {
   EXPECT_FALSE(eve->connected());
 }
 
+TEST_F(ZmqCurveTest, WhoSaysNothingIsHungUpOnAndComesBackByItself) {
+  listen({.silent_max = 200ms});
+  const auto ada = dealer(key("ada"));
+  ASSERT_TRUE(until([this] { return connected_ == 1; }));
+  ASSERT_TRUE(until_refused("silent"));
+  ASSERT_TRUE(until([this] { return connected_ == 2; }));
+  ASSERT_TRUE(ada->send("one"));
+  ASSERT_TRUE(until([this] { return got_.size() == 1; }));
+  loop_.run_until([] { return false; }, 500ms);
+  EXPECT_EQ(disconnected_, 1) << "whoever has said something may be silent";
+}
+
 // A DEALER as a peer makes it that does not keep to the protocol: with a routing id of its choice.
 class ChosenId {
  public:

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <zmq.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -16,6 +17,8 @@ namespace {
 constexpr int kGuardEvents = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED |
                              ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                              ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL;
+
+constexpr Duration kSweepEvery = std::chrono::seconds{1};
 
 // "10.0.0.2:5123" or "[fe80::1]:5123"; empty if `fd` is no TCP connection (any more).
 std::string peer_address(int fd) {
@@ -49,17 +52,22 @@ ConnectionRefusal refusal_of_protocol(std::uint32_t error) {
 
 ZmqGuard::ZmqGuard(Loop& loop, void* context, void* socket, ConnectionLimits limits,
                    OnRefused on_refused)
-    : table_(limits),
+    : loop_(loop),
+      table_(limits),
       on_refused_(std::move(on_refused)),
       monitor_(loop, context, socket, kGuardEvents,
-               [this](const ZmqMonitor::Event& event) { on_event(event); }) {}
+               [this](const ZmqMonitor::Event& event) { on_event(event); }),
+      sweep_(loop, [this] { close_silent(); }) {
+  if (limits.silent_max == Duration{0}) return;
+  sweep_.start_every(std::min<Duration>(limits.silent_max / 2, kSweepEvery));
+}
 
 void ZmqGuard::on_event(const ZmqMonitor::Event& event) {
   const int fd = static_cast<int>(event.value);
   switch (event.number) {
     case ZMQ_EVENT_ACCEPTED:
       // Gone already, it has no address, and its end comes next.
-      if (!table_.on_accepted(fd, peer_address(fd))) close(fd);
+      if (!table_.on_accepted(fd, peer_address(fd), loop_.now().steady)) close(fd);
       return;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
       return table_.on_handshake_succeeded();
@@ -88,6 +96,15 @@ bool ZmqGuard::on_message(int fd, std::string_view user, std::string_view routin
   if (table_.on_message(fd, user, routing_id)) return true;
   close(fd);
   return false;
+}
+
+void ZmqGuard::on_key_refused(std::string_view address) {
+  monitor_.read_events();  // so that the connection is known
+  table_.on_key_refused(address);
+}
+
+void ZmqGuard::close_silent() {
+  for (const int fd : table_.take_silent(loop_.now().steady)) close(fd);
 }
 
 bool ZmqGuard::owns(std::string_view user, std::string_view routing_id) {

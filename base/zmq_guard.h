@@ -27,17 +27,20 @@ class ZmqGuard {
   bool on_message(int fd, std::string_view user, std::string_view routing_id);
   // As of now, if libzmq has been made to look at its connections just before.
   bool owns(std::string_view user, std::string_view routing_id);
-  void on_key_refused(std::string_view host) { table_.on_key_refused(host); }
+  void on_key_refused(std::string_view address);
   std::size_t cut_off(std::string_view user);
   std::size_t open() const { return table_.open(); }
 
  private:
   void on_event(const ZmqMonitor::Event& event);
   void close(int fd);
+  void close_silent();
 
+  Loop& loop_;
   ConnectionTable table_;
   OnRefused on_refused_;
   ZmqMonitor monitor_;
+  Timer sweep_;
 };
 
 }  // namespace fanfare

@@ -425,8 +425,8 @@ std::uint64_t ZmqSocket::malformed() const {
   return impl_->malformed;
 }
 
-void ZmqSocket::note_key_refused(std::string_view host) {
-  if (impl_->guard) impl_->guard->on_key_refused(host);
+void ZmqSocket::note_key_refused(std::string_view address) {
+  if (impl_->guard) impl_->guard->on_key_refused(address);
 }
 
 std::size_t ZmqSocket::cut_off(std::string_view user) {

@@ -126,8 +126,9 @@ class ZmqSocket {
   std::uint64_t malformed() const;  // dropped so far
 
   // ROUTER with curve_server.
-  void note_key_refused(std::string_view host);  // by the context's ZapHandler
-  // Closes the connections by which messages of `user` have come, at once. Returns how many.
+  void note_key_refused(std::string_view address);  // by the context's ZapHandler
+  // Closes the connections by which messages of `user` have come, at once; of the empty one, those
+  // by which nothing has. Returns how many.
   std::size_t cut_off(std::string_view user);
   std::size_t open_connections() const;
 

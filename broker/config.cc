@@ -26,6 +26,9 @@ ConfigSpec config_spec(Config& c) {
   spec.integer("broker", "remote_connections_max", &c.remote_connections_max, 1024,
                "Connections of other machines at a time; one more is closed.",
                {.min = 1, .max = 60'000});
+  spec.integer("broker", "remote_connections_per_key_max", &c.remote_connections_per_key_max, 256,
+               "Of these, with the same key. A worker has one, so has a publisher.",
+               {.min = 1, .max = 60'000});
   spec.text("broker", "redis", &c.redis, "unix:///run/fanfare/redis.sock",
             "The Redis that keeps the journal: unix:///path or redis://host:port.");
   spec.choice("broker", "durability", &c.durability, "fsync",
@@ -114,6 +117,7 @@ RemoteOptions remote_options(const Config& config) {
   options.secret_key_file = config.curve_secret_key_file;
   options.allowed_keys = config.allowed_keys;
   options.connections_max = config.remote_connections_max;
+  options.connections_per_key_max = config.remote_connections_per_key_max;
   // Half of a lease: a worker that is cut off knows so before its work goes to others.
   options.silence_max = config.lease / 2;
   return options;

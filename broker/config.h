@@ -16,7 +16,7 @@ struct Config {
   std::string endpoint;  // ipc:///path or tcp://127.0.0.1:port; beyond loopback is refused
   std::vector<std::string> listen;  // tcp://address:port, for other machines; see remote_door.h
   std::string curve_secret_key_file, allowed_keys;
-  std::uint32_t remote_connections_max = 0;
+  std::uint32_t remote_connections_max = 0, remote_connections_per_key_max = 0;
   std::string redis;       // unix:///path or redis://host:port
   std::string durability;  // fsync | everysec | memory
   std::string metrics;     // host:port of the HTTP endpoint, empty = none

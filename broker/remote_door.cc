@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "protocol/kinds.h"
@@ -37,7 +38,11 @@ std::string_view explain(ConnectionRefusal why) {
     case ConnectionRefusal::kLeft:
       return "it left in its handshake";
     case ConnectionRefusal::kFull:
-      return "there are too many: see [broker] remote_connections_max";
+      return "there are too many, in all, of its key, or of such as have not proved one: see "
+             "[broker] "
+             "remote_connections_max and remote_connections_per_key_max";
+    case ConnectionRefusal::kSilent:
+      return "it has said nothing for a minute";
   }
   return "";
 }
@@ -104,6 +109,8 @@ Result<void> RemoteDoor::listen(KeyPair own) {
   options.peer_tag = kPeerTag;
   options.silence_max = options_.silence_max;
   options.connection_limits.open_max = options_.connections_max;
+  options.connection_limits.unproven_max = std::max<std::size_t>(1, options_.connections_max / 4);
+  options.connection_limits.per_user_max = options_.connections_per_key_max;
   options.curve_server = std::make_shared<const CurveServer>(CurveServer{std::move(own)});
   ZmqSocket::Handlers handlers;
   handlers.on_message_from = [this](const PeerId& peer, const ZmqSocket::Sender& sender,
@@ -199,12 +206,18 @@ void RemoteDoor::reload() {
     return;
   }
   const AllowList former = std::exchange(list_, *std::move(read));
-  std::size_t cut_off = 0;
+  std::size_t cut_off = 0, silent = 0;
+  bool any_gone = false;
   for (const std::string& key : former.keys()) {
-    if (!list_.find(key)) cut_off += socket_->cut_off(key);
+    if (list_.find(key)) continue;
+    any_gone = true;
+    cut_off += socket_->cut_off(key);
   }
-  spdlog::info("{} keys are allowed now; {} connections of others were closed", list_.size(),
-               cut_off);
+  // Whose the others are that have said nothing yet, nobody knows. Those that may come back do.
+  if (any_gone) silent = socket_->cut_off({});
+  spdlog::info(
+      "{} keys are allowed now; {} connections of others were closed, and {} that had said nothing",
+      list_.size(), cut_off, silent);
   if (cut_off > 0) handlers_.on_cut_off(cut_off);
 }
 

@@ -7,7 +7,8 @@
 // A connection comes in if its key is in the list; what each of its messages may be is looked up
 // anew, so that a list that changes holds at once. The list is read again when its file changes,
 // which is looked for each second, and on SIGHUP: connections of keys that it no longer names are
-// closed then. A list that cannot be read changes nothing and is told as an error.
+// closed then, and those that have said nothing yet, since they may be of such a key. A list that
+// cannot be read changes nothing and is told as an error.
 //
 // On the loop's thread. What is refused is counted by the core and told in the log, each reason
 // once in ten seconds.
@@ -33,7 +34,8 @@ namespace fanfare::broker {
 struct RemoteOptions {
   std::vector<std::string> listen;  // tcp://…; empty: nobody comes in from elsewhere
   std::string secret_key_file, allowed_keys;
-  std::size_t connections_max = 1024;
+  std::size_t connections_max = 1024;  // a quarter of it may have proved no key yet
+  std::size_t connections_per_key_max = 256;
   // A third of it between two pings; a connection that is silent for so long is closed.
   Duration silence_max = std::chrono::seconds{15};
 };

@@ -194,16 +194,48 @@ TEST_F(RemoteDoorOverZmqTest, ARoleThatIsTakenAwayIsGoneForOpenConnectionsToo) {
   EXPECT_EQ(peer("ada").disconnected, 0);
 }
 
-TEST_F(RemoteDoorOverZmqTest, OneThatHasSaidNothingYetIsCutOffWithItsFirstWord) {
-  allow({{"ada", "operator"}, {"eve", "publisher"}});
+TEST_F(RemoteDoorOverZmqTest, OneThatHasSaidNothingYetIsCutOffToo) {
+  allow({{"ada", "operator"}, {"bob", "publisher"}, {"eve", "publisher"}});
   open();
-  connect_and_wait("eve");
-  allow({{"ada", "operator"}});
+  for (const char* name : {"ada", "bob", "eve"}) connect_and_wait(name);
+  send("ada", kStatus);
+  allow({{"ada", "operator"}, {"bob", "publisher"}});
   door_->reload();
-  send("eve", kPublish);
-  EXPECT_THAT(taken_, IsEmpty());
-  EXPECT_THAT(refused_.at(0), HasSubstr("not allowed any more"));
-  ASSERT_TRUE(until([this] { return peer("eve").disconnected > 0; }));
+  ASSERT_TRUE(until([this] { return peer("eve").disconnected > 0 && peer("eve").refused > 0; }));
+  EXPECT_EQ(cut_off_, 0u) << "nobody knew whose it was";
+  // Nor did anybody know that bob was not her; he is let in again by himself.
+  ASSERT_TRUE(until([this] { return peer("bob").connected > 1; }));
+  send("bob", kPublish);
+  EXPECT_EQ(taken_.size(), 2u);
+  EXPECT_EQ(peer("ada").disconnected, 0);
+}
+
+TEST_F(RemoteDoorOverZmqTest, AListThatOnlyGrowsDisturbsNobody) {
+  allow({{"ada", "operator"}});
+  open();
+  connect_and_wait("ada");
+  allow({{"ada", "operator"}, {"bob", "publisher"}});
+  door_->reload();
+  connect_and_wait("bob");
+  EXPECT_EQ(peer("ada").disconnected, 0);
+}
+
+TEST_F(RemoteDoorOverZmqTest, AKeyHasSoManyConnectionsAndNoMore) {
+  options_.connections_per_key_max = 1;
+  allow({{"ada", "operator"}, {"bob", "publisher"}});
+  open();
+  connect_and_wait("ada");
+  send("ada", kStatus);
+  Elsewhere again;
+  again.curve = peer("ada").curve;
+  peers_["again"] = std::move(again);
+  connect_and_wait("again");
+  ASSERT_TRUE(peer("again").socket->send(protocol::encode(kStatus)));
+  ASSERT_TRUE(until([this] { return connections_refused_["full"] > 0; }));
+  connect_and_wait("bob");
+  send("bob", kPublish);
+  EXPECT_EQ(taken_.size(), 2u) << "what came by the second one was not taken";
+  EXPECT_EQ(peer("ada").disconnected, 0);
 }
 
 TEST_F(RemoteDoorOverZmqTest, AListThatCannotBeReadChangesNothing) {
