@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/zmq_key.h"
+#include "broker/allow_list.h"
 
 namespace fanfare::cli {
 namespace {
@@ -33,6 +34,15 @@ int run_keys_public(const Common& common, const std::string& file) {
   return print_key(common, file, pair->open);
 }
 
+int run_keys_check_list(const Common& common, const std::string& file) {
+  const auto list = broker::AllowList::read(file);
+  if (!list) return fail(common.output, list.error());
+  print_line(common.output.json
+                 ? nlohmann::ordered_json{{"file", file}, {"keys", list->size()}}.dump()
+                 : std::to_string(list->size()) + (list->size() == 1 ? " key" : " keys"));
+  return kDone;
+}
+
 void add_key_verbs(CLI::App& app, Run& run) {
   CLI::App* verb = app.add_subcommand("keys", "CURVE keys, for brokers and peers of several hosts");
   verb->require_subcommand(1);
@@ -47,6 +57,12 @@ void add_key_verbs(CLI::App& app, Run& run) {
   open->add_option("file", *file)->required();
   open->callback([file, &run] {
     run = [file](const Common& common) { return run_keys_public(common, *file); };
+  });
+  CLI::App* check = verb->add_subcommand(
+      "check-list", "Whether a broker could read a file as its allowed_keys; changes nothing");
+  check->add_option("file", *file)->required();
+  check->callback([file, &run] {
+    run = [file](const Common& common) { return run_keys_check_list(common, *file); };
   });
 }
 

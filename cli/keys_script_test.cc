@@ -120,6 +120,62 @@ TEST_F(KeysScriptTest, KeysMadeElsewhereAreLetInToo) {
   EXPECT_THAT(text_of("keys/allowed_keys"), HasSubstr(key + " worker,publisher box\n"));
 }
 
+TEST_F(KeysScriptTest, AKeyIsOfOneNameAndOneThatIsNoneLeavesTheListAsItWas) {
+  run("init");
+  const std::string key = KeyPair::make()->open.text();
+  ASSERT_EQ(run(fmt::format("add box --role worker --public-key '{}'", key)).code, 0);
+  const std::string before = picture();
+  const Ran twice = run(fmt::format("add box-2 --role worker --public-key '{}'", key));
+  EXPECT_EQ(twice.code, 1);
+  EXPECT_THAT(twice.said, HasSubstr("this key is that of 'box' already"));
+  EXPECT_EQ(run(fmt::format("add box-2 --role worker --public-key '{}' --dry-run", key)).code, 1);
+  const Ran none = run("add box-3 --role worker --public-key '" + std::string(40, '~') + "'");
+  EXPECT_EQ(none.code, 1);
+  EXPECT_THAT(none.said, HasSubstr("stays as it was"));
+  EXPECT_EQ(picture(), before);
+}
+
+TEST_F(KeysScriptTest, NothingIsWrittenToAListThatTheBrokerCannotRead) {
+  run("init");
+  run("add web-3 --role worker");
+  std::ofstream(dir_.file("keys/allowed_keys"), std::ios::app) << "half a li\n";
+  const std::string before = picture();
+  for (const char* words :
+       {"add ada --role operator --public-key 'rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7'",
+        "revoke web-3"}) {
+    const Ran ran = run(words);
+    EXPECT_EQ(ran.code, 1) << ran.said;
+    EXPECT_THAT(ran.said, HasSubstr("a key has 40 characters, not 4"));
+  }
+  EXPECT_EQ(picture(), before);
+}
+
+TEST_F(KeysScriptTest, NamesThatLookLikeNumbersAreTexts) {
+  run("init");
+  for (const char* name : {"7", "007", "1e1", "10"}) {
+    ASSERT_EQ(run(fmt::format("add {} --role worker", name)).code, 0);
+  }
+  EXPECT_EQ(run("revoke 7").code, 0);
+  EXPECT_EQ(run("revoke 10").code, 0);
+  const std::string list = text_of("keys/allowed_keys");
+  EXPECT_THAT(list, HasSubstr(" worker 007\n"));
+  EXPECT_THAT(list, HasSubstr(" worker 1e1\n"));
+  EXPECT_THAT(list, Not(HasSubstr(" worker 7\n")));
+  EXPECT_THAT(list, Not(HasSubstr(" worker 10\n")));
+}
+
+TEST_F(KeysScriptTest, AKeyThatWasGivenIsNotReplacedByAnOldOne) {
+  run("init");
+  run("add box --role worker");
+  const std::string key = KeyPair::make()->open.text();
+  ASSERT_EQ(run(fmt::format("add box --role worker --public-key '{}'", key)).code, 0);
+  EXPECT_FALSE(fs::exists(dir_.file("keys/peers/box.key"))) << "of before";
+  ASSERT_EQ(run("add other --role worker").code, 0);
+  fs::copy(dir_.file("keys/peers/other.key"), dir_.file("keys/peers/box.key"));
+  EXPECT_EQ(run("add box --role worker,publisher").code, 0);
+  EXPECT_THAT(text_of("keys/allowed_keys"), HasSubstr(key + " worker,publisher box\n"));
+}
+
 TEST_F(KeysScriptTest, RotatesAPeersKeysAndTheBrokers) {
   run("init");
   run("add web-3 --role worker");
