@@ -103,12 +103,15 @@ Result<AllowList> AllowList::parse(std::string_view text, const std::string& fil
 }
 
 Result<AllowList> AllowList::read(const std::string& file) {
+  errno = 0;
   std::ifstream in(file, std::ios::binary);
-  if (!in) return reject(fmt::format("cannot read {}: {}", file, std::strerror(errno)));
   std::string text(kBytesMax + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (in) in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!in.is_open() || in.bad()) {
+    return retry_later(fmt::format("cannot read {}: {}", file, std::strerror(errno)));
+  }
   text.resize(static_cast<std::size_t>(in.gcount()));
-  if (in.bad() || text.size() > kBytesMax) {
+  if (text.size() > kBytesMax) {
     return reject(fmt::format("cannot read {}: it is larger than {} bytes", file, kBytesMax));
   }
   return parse(text, file);

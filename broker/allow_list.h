@@ -53,7 +53,7 @@ class AllowList {
 
   AllowList() = default;
   // kReject with file and line: of a key that is none or comes twice, a role that nobody knows, a
-  // name that is none or comes twice.
+  // name that is none or comes twice. Of read() also kRetryLater: the file could not be read now.
   static Result<AllowList> parse(std::string_view text, const std::string& file);
   static Result<AllowList> read(const std::string& file);
 

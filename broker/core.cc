@@ -257,6 +257,14 @@ void Core::on_connection_refused(ConnectionRefusal why) {
   ++counters_.connections_refused[static_cast<std::size_t>(why)];
 }
 
+void Core::on_workers_barred(std::string_view peers, Now now) {
+  std::vector<SessionId> barred;
+  for (const auto& [id, session] : sessions_) {
+    if (session.peer.starts_with(peers)) barred.push_back(id);
+  }
+  for (const SessionId id : barred) lose_session(id, protocol::Outcome::kWorkerLost, now);
+}
+
 void Core::on_cut_off(std::size_t connections) {
   counters_.connections_cut_off += connections;
 }

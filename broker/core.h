@@ -164,6 +164,8 @@ class Core {
   // A peer of another machine may not send this, or may not connect: see remote_door.h.
   void on_not_allowed(const Peer& peer, std::string_view frame, std::string why);
   void on_connection_refused(ConnectionRefusal why);
+  // Peers whose ids begin so may not be workers any more: what they hold goes to others at once.
+  void on_workers_barred(std::string_view peers, Now now);
   void on_cut_off(std::size_t connections);
   void note_remote_connections(std::size_t count) { remote_connections_ = count; }
   void on_answer(Ticket ticket, Result<store::Answer> answer, Now now);

@@ -24,6 +24,22 @@ TEST(LostWorkers, WhatTheyHeldGoesToAnotherWithoutTouchingTheBudget) {
   EXPECT_NE(second[0].token, first.token);
 }
 
+TEST(LostWorkers, WhoMayNotBeAWorkerAnyMoreHoldsNothingAtOnce) {
+  CoreHarness h;
+  h.join(10, "rKEY1-one");
+  h.publish(1, {h.event()});
+  h.answer_all();
+  const auto first = h.delivered("rKEY1-one").at(0);
+  h.join(10, "rKEY2-one");
+  h.core.on_workers_barred("rKEY1", h.now);
+  h.turn();
+  EXPECT_EQ(h.delivered("rKEY2-one").at(0).id, first.id);
+  EXPECT_EQ(h.core.sessions().size(), 1u);
+  h.publish(2, {h.event(), h.event()});
+  h.answer_all();
+  EXPECT_TRUE(h.delivered("rKEY1-one").empty()) << "its credit is gone, too";
+}
+
 TEST(LostWorkers, WithoutTheProtectionsBudgetsBurnAndDeliveriesStrand) {
   CoreOptions burn;
   burn.protections.losses_spare_the_budget = false;

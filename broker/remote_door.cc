@@ -195,13 +195,18 @@ RemoteDoor::FileState RemoteDoor::state_of(const std::string& file) {
 }
 
 void RemoteDoor::look_at_list() {
-  if (state_of(options_.allowed_keys) != list_state_) reload();
+  if (list_unread_ || state_of(options_.allowed_keys) != list_state_) reload();
 }
 
+// What is wrong in it is so until it changes; what could not be read just now may say that a key is
+// revoked, so that is tried again at the next look.
 void RemoteDoor::reload() {
-  list_state_ = state_of(options_.allowed_keys);  // before it is read: a later change is seen
+  const FileState state = state_of(options_.allowed_keys);  // before: a later change is seen
   auto read = AllowList::read(options_.allowed_keys);
+  list_unread_ = !read && read.error().kind == ErrorKind::kRetryLater;
+  if (!list_unread_) list_state_ = state;
   if (!read) {
+    if (list_unread_ && !list_log_.allow(loop_.now().steady)) return;
     spdlog::error("the allowed keys stay as they were: {}", read.error().message);
     return;
   }
@@ -209,7 +214,10 @@ void RemoteDoor::reload() {
   std::size_t cut_off = 0, silent = 0;
   bool any_gone = false;
   for (const std::string& key : former.keys()) {
-    if (list_.find(key)) continue;
+    const AllowedPeer* const now = list_.find(key);
+    const bool was_worker = former.find(key)->roles.has(Role::kWorker);
+    if (was_worker && !(now && now->roles.has(Role::kWorker))) handlers_.on_not_worker(key);
+    if (now) continue;
     any_gone = true;
     cut_off += socket_->cut_off(key);
   }

@@ -8,7 +8,8 @@
 // anew, so that a list that changes holds at once. The list is read again when its file changes,
 // which is looked for each second, and on SIGHUP: connections of keys that it no longer names are
 // closed then, and those that have said nothing yet, since they may be of such a key. A list that
-// cannot be read changes nothing and is told as an error.
+// is wrong changes nothing and is told as an error, until it changes; one that could not be read at
+// that moment is read at the next look.
 //
 // On the loop's thread. What is refused is counted by the core and told in the log, each reason
 // once in ten seconds.
@@ -46,6 +47,8 @@ Result<void> check(const RemoteOptions& options);
 class RemoteDoor {
  public:
   static constexpr char kPeerTag = 'r';
+  // How the PeerIds of all connections of a key begin.
+  static std::string peers_of(const std::string& key) { return kPeerTag + key; }
 
   struct Handlers {
     std::function<void(const PeerId& peer, std::string_view frame)> on_frame;
@@ -54,6 +57,8 @@ class RemoteDoor {
     std::function<void(const PeerId& peer, std::string_view frame, std::string why)> on_not_allowed;
     std::function<void(ConnectionRefusal)> on_connection_refused;
     std::function<void(std::size_t connections)> on_cut_off;
+    // It was a worker's key, and is no more: revoked, or without that role.
+    std::function<void(const std::string& key)> on_not_worker;
     WorkerNames::Look worker;
   };
 
@@ -91,7 +96,8 @@ class RemoteDoor {
   Loop& loop_;
   RemoteOptions options_;
   AllowList list_;
-  FileState list_state_;
+  FileState list_state_;      // of what was read last, well or badly
+  bool list_unread_ = false;  // it could not be read since
   Handlers handlers_;
   WorkerNames names_;
   ZmqContext context_;
@@ -99,7 +105,7 @@ class RemoteDoor {
   std::unique_ptr<ZmqSocket> socket_;
   std::vector<std::string> bound_;
   std::array<LogThrottle, kConnectionRefusals> logs_;
-  LogThrottle frames_log_;
+  LogThrottle frames_log_, list_log_;
   Timer look_;
 };
 

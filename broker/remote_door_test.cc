@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -20,6 +21,7 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::UnorderedElementsAre;
 
 // A peer elsewhere, with a key of its own.
 struct Elsewhere {
@@ -68,6 +70,7 @@ class RemoteDoorOverZmqTest : public testing::Test {
       ++connections_refused_[std::string(to_string(why))];
     };
     handlers.on_cut_off = [this](std::size_t connections) { cut_off_ += connections; };
+    handlers.on_not_worker = [this](const std::string& key) { not_workers_.push_back(key); };
     handlers.worker = [this](const std::string& name) {
       return name == "here"    ? WorkerNames::Here::kLocal
              : joined_ == name ? WorkerNames::Here::kRemote
@@ -124,6 +127,7 @@ class RemoteDoorOverZmqTest : public testing::Test {
   std::vector<std::string> refused_;
   std::map<std::string, int> connections_refused_;
   std::size_t cut_off_ = 0;
+  std::vector<std::string> not_workers_;
   std::string joined_;
 };
 
@@ -249,6 +253,36 @@ TEST_F(RemoteDoorOverZmqTest, AListThatCannotBeReadChangesNothing) {
   door_->reload();
   send("ada", kStatus);
   EXPECT_EQ(taken_.size(), 2u);
+}
+
+// As when the broker has run out of descriptors for a moment.
+TEST_F(RemoteDoorOverZmqTest, AListThatCouldNotBeReadForAMomentIsReadThen) {
+  allow({{"ada", "operator"}, {"eve", "publisher"}});
+  open();
+  connect_and_wait("eve");
+  send("eve", kPublish);
+  allow({{"ada", "operator"}});
+  rlimit former{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &former), 0);
+  rlimit none = former;
+  none.rlim_cur = 0;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  door_->reload();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &former), 0);
+  EXPECT_EQ(cut_off_, 0u);
+  ASSERT_TRUE(until([this] { return peer("eve").disconnected > 0; })) << "the file is as it was";
+  EXPECT_EQ(cut_off_, 1u);
+}
+
+TEST_F(RemoteDoorOverZmqTest, TellsWhichKeysAreNoWorkersAnyMore) {
+  allow({{"web-3", "worker"},
+         {"web-4", "worker,publisher"},
+         {"web-5", "worker"},
+         {"ada", "operator"}});
+  open();
+  allow({{"web-4", "publisher"}, {"web-5", "worker,publisher"}});
+  door_->reload();
+  EXPECT_THAT(not_workers_, UnorderedElementsAre(peer("web-3").key(), peer("web-4").key()));
 }
 
 TEST_F(RemoteDoorOverZmqTest, AWorkersNameIsItsKeysAsLongAsItIsHere) {

@@ -141,6 +141,9 @@ Result<void> Shell::open_to_others() {
     core_->on_connection_refused(why);
   };
   handlers.on_cut_off = [this](std::size_t connections) { core_->on_cut_off(connections); };
+  handlers.on_not_worker = [this](const std::string& key) {
+    core_->on_workers_barred(RemoteDoor::peers_of(key), now());
+  };
   handlers.worker = [this](const std::string& name) {
     for (const auto& [id, session] : core_->sessions()) {
       if (session.hello.name != name) continue;
