@@ -43,6 +43,7 @@
 #include "broker/function_state.h"
 #include "broker/measures.h"
 #include "broker/package_shelf.h"
+#include "broker/part_pace.h"
 #include "broker/place.h"
 #include "broker/relay_table.h"
 #include "broker/retry.h"
@@ -148,6 +149,7 @@ struct Session {
                : protocol::WorkerState::kQuiet;
   }
   std::set<std::string> held_functions;  // that it named in Hello and that are not known here
+  PartPace parts;                        // of packages that it fetches through this broker
   std::vector<protocol::RunningAttempt> running;    // as of its latest heartbeat
   std::vector<protocol::Heartbeat::Broken> broken;  // the same
   TimePoint running_at;

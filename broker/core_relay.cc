@@ -125,6 +125,17 @@ void Core::on_fetch_package(Session& session, const protocol::FetchPackage& fetc
     return refuse(session.peer, fetch.request, protocol::Refusal::kInvalid,
                   "no function that is deployed, or about to be, has this package");
   }
+  switch (session.parts.ask(fetch.request, now.steady)) {
+    case PartPace::Admission::kRepeated:
+      ++counters_.relays_repeated;
+      return;
+    case PartPace::Admission::kTooFast:
+      ++counters_.relays_deferred;
+      return refuse(session.peer, fetch.request, protocol::Refusal::kQueueFull,
+                    "so many parts of packages are on their way; ask again");
+    case PartPace::Admission::kTaken:
+      break;
+  }
   shelf_.ask(fetch.digest, {session.id, fetch.request, fetch.offset}, now.steady);
   send_package_parts();
 }
@@ -140,7 +151,10 @@ void Core::send_package_parts() {
     const auto session = sessions_.find(answer.question.session);
     if (session == sessions_.end()) {
       ++counters_.relays_unclaimed;
-    } else if (answer.part) {
+      continue;
+    }
+    session->second.parts.on_answered(answer.question.request, !answer.part);
+    if (answer.part) {
       send(session->second.peer, protocol::PackagePart{answer.question.request, answer.part->size,
                                                        std::move(answer.part->bytes)});
     } else {

@@ -229,6 +229,26 @@ TEST(Relaying, APackageIsReadOnceAndHandedOutInParts) {
   EXPECT_EQ(broker.core.counters().packages_read, 1u);
 }
 
+TEST(Relaying, QuestionsForPackagesDoNotFillTheBrokerWithAnswers) {
+  Relaying broker;
+  broker.feed("w", protocol::FetchPackage{1, kPackage, 0});
+  ASSERT_EQ(broker.core.take_packages_wanted().size(), 1u);
+  broker.feed("w", protocol::FetchPackage{1, kPackage, 0});
+  EXPECT_THAT(broker.refusals(), IsEmpty()) << "a repeat, which the first one's answer is for";
+  broker.core.on_package(kPackage, std::string(1000, 'p'), broker.now);
+  broker.turn();
+  EXPECT_EQ(broker.take<protocol::PackagePart>("w").size(), 1u);
+  for (std::uint64_t i = 2; i <= 1000; ++i)
+    broker.feed("w", protocol::FetchPackage{i, kPackage, 0});
+  EXPECT_EQ(broker.take<protocol::PackagePart>("w").size(), PartPace::kAtOnce - 1u);
+  const auto refusals = broker.refusals();
+  EXPECT_EQ(refusals.size(), 1000u - PartPace::kAtOnce);
+  EXPECT_EQ(refusals.at(0).code, Refusal::kQueueFull);
+  broker.pass(1s);
+  broker.feed("w", protocol::FetchPackage{refusals[0].request, kPackage, 0});
+  EXPECT_EQ(broker.take<protocol::PackagePart>("w").size(), 1u);
+}
+
 TEST(Relaying, StatusSaysWhichWorkersReachRedisThroughTheBroker) {
   Relaying broker;
   broker.hello("direct");

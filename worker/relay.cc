@@ -48,7 +48,9 @@ void Relay::on_session(std::uint64_t session, RelayTerms terms) {
   if (!repeats_) sent_.clear();
   queue_.merge(sent_);
   queue_.merge(paused_);
+  for (auto& [request, question] : queue_) question.again_after = kAgainAfter;
   sent_bytes_ = 0;
+  repeated_ = 0;
 }
 
 // The oldest first, as many as there is room for; a single one always has room.
@@ -73,11 +75,23 @@ void Relay::tick(TimePoint now) {
     return true;
   });
   if (session_ == 0) return;
-  for (auto& [request, question] : sent_) {
-    if (question.again_at > now) continue;
-    question.again_at = now + kAgainAfter;
-    send_(question.frame);
-  }
+  if (next_repeat() > now) return;
+  const auto again_at = [](const auto& entry) { return entry.second.again_at; };
+  const auto longest = std::ranges::min_element(sent_, {}, again_at);
+  Question& question = longest->second;
+  question.again_after = std::min<Duration>(2 * question.again_after, kAgainAfterMax);
+  question.again_at = now + question.again_after;
+  repeated_ = longest->first;
+  send_(question.frame);
+}
+
+// TimePoint::max() if there is nothing to repeat. Not before the last repeat has its answer, or its
+// time is over, too.
+TimePoint Relay::next_repeat() const {
+  TimePoint next = TimePoint::max();
+  for (const auto& [request, question] : sent_) next = std::min(next, question.again_at);
+  const auto last = sent_.find(repeated_);
+  return last == sent_.end() ? next : std::max(next, last->second.again_at);
 }
 
 TimePoint Relay::next_tick() const {
@@ -85,8 +99,7 @@ TimePoint Relay::next_tick() const {
   TimePoint next = TimePoint::max();
   for (const auto& [request, question] : paused_) next = std::min(next, question.again_at);
   if (session_ == 0) return next;
-  for (const auto& [request, question] : sent_) next = std::min(next, question.again_at);
-  return next;
+  return std::min(next, next_repeat());
 }
 
 bool Relay::on_frame(std::string_view frame, TimePoint now) {

@@ -3,8 +3,10 @@
 // Each gets a number and a frame. At most as many are under way as the broker's Welcome allows; the
 // others wait here, in order. An answer that does not come is an unknown outcome: the same frame
 // goes out again in the next session, or in the same one after kAgainAfter, until somebody answers.
-// A question whose answer is "later" (kQueueFull, kUnavailable) is answered kRetryLater to whoever
-// asked, or asked again by itself, as they wish.
+// Within a session one at a time is repeated, and each after twice the pause of the time before, up
+// to kAgainAfterMax: the first may still be on its way by a slow link, and is not to be held up
+// more. A question whose answer is "later" (kQueueFull, kUnavailable) is answered kRetryLater to
+// whoever asked, or asked again by itself, as they wish.
 //
 // Bounded: above kWaitingMax or kWaitingBytesMax a question is answered kRetryLater; those that are
 // asked again by themselves are few, and always taken. Decides only: frames go out through `send`,
@@ -37,6 +39,7 @@ class Relay {
   // The worker's other requests are numbered from elsewhere (core.h).
   static constexpr std::uint64_t kFirstRequest = std::uint64_t{1} << 62;
   static constexpr Duration kAgainAfter = std::chrono::seconds{10};
+  static constexpr Duration kAgainAfterMax = std::chrono::minutes{5};
   static constexpr Duration kPause = std::chrono::milliseconds{200};  // after "later"
   static constexpr std::size_t kWaitingMax = 4096;
   static constexpr std::uint64_t kWaitingBytesMax = 64u << 20;
@@ -76,13 +79,15 @@ class Relay {
     std::string frame;
     Answered answered;
     Later later = Later::kTell;
-    TimePoint again_at;  // of one that was sent, or paused
+    TimePoint again_at;                  // of one that was sent, or paused
+    Duration again_after = kAgainAfter;  // its next pause, in this session
   };
   using Questions = std::map<std::uint64_t, Question>;  // by request: in the order they were asked
 
   void take(std::string frame, Answered answered, Later later);
   void end(std::uint64_t request, Result<protocol::Message> answer);
   void on_refused(const protocol::Refused& refused, TimePoint now);
+  TimePoint next_repeat() const;
 
   std::function<void(std::string)> send_;
   const bool repeats_;
@@ -90,6 +95,7 @@ class Relay {
   std::uint64_t session_ = 0;
   RelayTerms terms_;
   Questions queue_, sent_, paused_;
+  std::uint64_t repeated_ = 0;    // the one of sent_ that was repeated last, 0 for none
   std::uint64_t bytes_ = 0;       // of frames of all
   std::uint64_t sent_bytes_ = 0;  // of sent_
   struct Declined {

@@ -108,6 +108,31 @@ TEST(Relay, SendsTheSameBytesAgainWhenNoAnswerComes) {
   EXPECT_THAT(worker.answers, IsEmpty());
 }
 
+TEST(Relay, RepeatsOneAtATimeAndEachTimeLater) {
+  Asking worker;
+  worker.join(1);
+  worker.ask();
+  worker.ask();
+  worker.pass(0s);
+  const auto first = worker.sent();
+  ASSERT_EQ(first.size(), 2u);
+  worker.pass(10s);
+  EXPECT_THAT(worker.sent(), ElementsAre(first[0]));
+  worker.pass(19s);
+  EXPECT_THAT(worker.sent(), IsEmpty()) << "the link may be slow";
+  EXPECT_EQ(worker.relay.next_tick(), kStart + 30s);
+  worker.pass(1s);
+  EXPECT_THAT(worker.sent(), ElementsAre(first[1])) << "its turn has come";
+  worker.receive(protocol::Committed{kFirst + 1, std::string(1, '\0')});
+  worker.pass(0s);
+  EXPECT_THAT(worker.sent(), ElementsAre(first[0])) << "it need not wait for that any more";
+  worker.pass(39s);
+  EXPECT_THAT(worker.sent(), IsEmpty());
+  worker.join(2);
+  EXPECT_EQ(worker.sent().size(), 1u);
+  EXPECT_EQ(worker.relay.next_tick(), worker.now + Relay::kAgainAfter) << "it begins anew";
+}
+
 TEST(Relay, HasNoMoreUnderWayThanTheBrokerAllowsAndTheRestFollowsInOrder) {
   Asking worker;
   worker.join(1, {2, 1u << 20});
