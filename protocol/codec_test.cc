@@ -1,3 +1,4 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <msgpack.hpp>
@@ -9,6 +10,8 @@
 
 namespace fanfare::protocol {
 namespace {
+
+using ::testing::HasSubstr;
 
 using namespace std::string_literals;
 
@@ -230,6 +233,24 @@ TEST(Codec, RefusesPublishersWhoseNameCannotBeAKey) {
   EXPECT_FALSE(view_publish(encode(Publish{"a:b", 1, false, {}})));
   EXPECT_FALSE(view_publish(encode(Publish{std::string(65, 'a'), 1, false, {}})));
   EXPECT_TRUE(view_publish(encode(Publish{std::string(64, 'a'), 1, false, {}})));
+}
+
+TEST(Codec, RefusesAHelloThatNobodyCouldKeepOrShow) {
+  Hello good;
+  good.name = "web-3";
+  EXPECT_TRUE(decode(encode(good)));
+  const auto refused = [&good](auto change) {
+    Hello hello = good;
+    change(hello);
+    const auto read = decode(encode(hello));
+    return read ? std::string{} : read.error().message;
+  };
+  EXPECT_THAT(refused([](Hello& m) { m.name.clear(); }), HasSubstr("Hello.name"));
+  EXPECT_THAT(refused([](Hello& m) { m.name = "a\nb"; }), HasSubstr("Hello.name"));
+  EXPECT_THAT(refused([](Hello& m) { m.name.assign(1 << 20, 'n'); }), HasSubstr("Hello.name"));
+  EXPECT_THAT(refused([](Hello& m) { m.host.assign(256, 'h'); }), HasSubstr("Hello.host"));
+  EXPECT_THAT(refused([](Hello& m) { m.version.assign(256, '1'); }), HasSubstr("Hello.version"));
+  EXPECT_THAT(refused([](Hello& m) { m.prepares.assign(65, "native"); }), HasSubstr("Hello.prep"));
 }
 
 TEST(Codec, NamesRefusalsAsUsersSeeThem) {

@@ -25,6 +25,21 @@ void body(auto& wire, Like<Hello> auto& m) {
   if (wire.later()) wire.str("version", m.version);
 }
 
+// The broker keeps all of it as long as the worker is here, and shows it.
+static Result<void> check(const Hello& m) {
+  constexpr std::size_t kTextMax = 255, kRuntimesMax = 64;
+  if (!is_worker_name(m.name)) {
+    return reject("Hello.name: a worker's name has 1 to 255 bytes and no control characters");
+  }
+  if (m.host.size() > kTextMax) return reject("Hello.host: more than 255 bytes");
+  if (m.version.size() > kTextMax) return reject("Hello.version: more than 255 bytes");
+  const auto too_long = [](const std::string& runtime) { return runtime.size() > kTextMax; };
+  if (m.prepares.size() > kRuntimesMax || std::ranges::any_of(m.prepares, too_long)) {
+    return reject("Hello.prepares: more than 64 runtimes, or one of more than 255 bytes");
+  }
+  return {};
+}
+
 void fields(auto& wire, Like<FunctionSpec> auto& spec) {
   wire.structure("function", 4);
   wire.str("function.name", spec.name);

@@ -1,5 +1,6 @@
 #include "protocol/ids.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace fanfare::protocol {
@@ -124,6 +125,12 @@ bool is_function_name(std::string_view name) {
     if (!good) return false;
   }
   return true;
+}
+
+bool is_worker_name(std::string_view name) {
+  constexpr std::size_t kBytesMax = 255;
+  return !name.empty() && name.size() <= kBytesMax &&
+         std::ranges::none_of(name, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; });
 }
 
 }  // namespace fanfare::protocol

@@ -66,6 +66,10 @@ inline constexpr std::size_t kMessageBytesMax = 16u << 20;       // ZMQ_MAXMSGSI
 // [a-zA-Z0-9-_]{1,64}: safe in key names, file names and metrics.
 bool is_function_name(std::string_view name);
 
+// 1 to 255 bytes without control characters: what a host may be called, a number behind it, and
+// what people read in tables and logs.
+bool is_worker_name(std::string_view name);
+
 }  // namespace fanfare::protocol
 
 template <>

@@ -88,5 +88,16 @@ TEST(FunctionNames, AreSafeEverywhere) {
   EXPECT_FALSE(is_function_name(std::string(65, 'a')));
 }
 
+TEST(WorkerName, IsWhatAHostMayBeCalledAndFitsIntoALine) {
+  EXPECT_TRUE(is_worker_name("web-3.example.org-4711"));
+  EXPECT_TRUE(is_worker_name("Büro 2"));
+  EXPECT_TRUE(is_worker_name(std::string(255, 'w')));
+  for (const std::string& name :
+       {std::string{}, std::string(256, 'w'), std::string("a\nb"), std::string("a\0b", 3),
+        std::string("\x1b[31m"), std::string("a\x7f")}) {
+    EXPECT_FALSE(is_worker_name(name)) << name;
+  }
+}
+
 }  // namespace
 }  // namespace fanfare::protocol

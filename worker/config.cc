@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/process.h"
+#include "protocol/ids.h"
 
 namespace fanfare::worker {
 
@@ -90,6 +91,9 @@ Result<void> complete(Config& config) {
     std::array<char, 256> host{};
     if (::gethostname(host.data(), host.size() - 1) != 0) return fatal("this host has no name");
     config.name = fmt::format("{}-{}", host.data(), ::getpid());
+  }
+  if (!protocol::is_worker_name(config.name)) {
+    return reject("[worker] name: 1 to 255 bytes, without control characters");
   }
   const std::uint32_t processors = std::max(1u, std::thread::hardware_concurrency());
   if (config.slots == 0) config.slots = 2 * processors;

@@ -35,5 +35,16 @@ TEST(WorkerConfig, APortThatCannotBeIsRefused) {
   EXPECT_THAT(address("127.0.0.1:http", "1").error().message, HasSubstr("host:port"));
 }
 
+TEST(WorkerConfig, ANameThatNoBrokerTakesIsRefusedAtOnce) {
+  Config config;
+  config.instance = "/bin/true";
+  config.name = "a\nb";
+  const auto refused = core_options(config);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("[worker] name"));
+  config.name = "web-3.example.org";
+  EXPECT_TRUE(core_options(config));
+}
+
 }  // namespace
 }  // namespace fanfare::worker
