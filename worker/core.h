@@ -205,6 +205,10 @@ class Core {
   std::size_t held() const { return pool_.in_use(); }
   std::size_t uncommitted() const { return uncommitted_; }  // with a result
   std::size_t instances() const { return instances_.size(); }
+  // The instance beside the slots, see core_express.cc.
+  std::optional<InstanceId> express() const {
+    return express_ ? std::optional{express_->id} : std::nullopt;
+  }
   std::size_t slots_taken() const { return instances_.size() - borrowed_ - (express_ ? 1 : 0); }
   std::size_t commits_in_flight() const { return commits_.size(); }
   std::size_t unacknowledged_done() const { return sent_done_.size(); }
@@ -292,6 +296,7 @@ class Core {
   static Duration stuck_after(const Function& function);
   bool pause_is_over(Function& function, Now now);
   bool has_zygote(Function& function, Now now);
+  bool may_fork(Now now);
   bool fork(Function& function, Now now);
   void bring_back(Function& function, Now now);
   std::size_t instances_max(const Function& function) const;
@@ -310,6 +315,7 @@ class Core {
   bool someone_needs_the_slot(const Function& function, Now now) const;
   bool take_idle_slot(Function& function, Now now);
   void make_room_for(Function& function, Now now);
+  void need_not_leave(Instance& instance);
   bool give_way(Instance& instance, Now now);
 
   // core_instances.cc: results, deadlines, deaths
@@ -430,7 +436,11 @@ class Core {
   void not_idle(Instance& instance);
 
   // core_express.cc: a place for what is quick, where all else is long
-  bool may_go_express(Function& function, Now now);
+  enum class Express : std::uint8_t { kNo, kYes, kSoon };  // kSoon: once whoever is there has left
+  bool wants_express(const Function& function) const;
+  Express express_for(const Function& function, Now now) const;
+  void ask_for_express(Function& function, Now now);
+  void go_express(Instance& instance);
   bool long_ones_hold_all_slots() const;
   void leave_express(Instance& instance, Now now);
 
@@ -484,11 +494,12 @@ class Core {
   std::map<ReadId, Read> reads_;                // at most one per instance
   std::map<std::uint64_t, Invoking> invoking_;  // by request; at most one per instance
   std::uint64_t next_invoking_ = std::uint64_t{1}
-                                 << 63;  // far from numbers of other things: relay.h
-  std::size_t borrowed_ = 0;             // instances in slots that were lent
-  std::size_t spare_ = 0;                // of these, idle ones
-  Instance* express_ = nullptr;          // the one beside the slots
-  std::size_t uncommitted_ = 0;          // deliveries with a result that is not committed
+                                 << 63;     // far from numbers of other things: relay.h
+  std::size_t borrowed_ = 0;                // instances in slots that were lent
+  std::size_t spare_ = 0;                   // of these, idle ones
+  Instance* express_ = nullptr;             // the one beside the slots
+  const Function* express_next_ = nullptr;  // for which the former one left, if it still wants to
+  std::size_t uncommitted_ = 0;             // deliveries with a result that is not committed
   std::size_t uncommitted_bytes_ = 0;
   std::size_t failed_flights_ = 0;  // sent again, or about to be, and not answered yet
   std::size_t set_aside_ = 0;       // refused, alone; not among failed_flights_

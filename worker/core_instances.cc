@@ -63,6 +63,10 @@ void Core::on_results(InstanceId id, std::span<ItemResult> results, Now now) {
   Instance* instance = instance_of(id);
   if (!instance || results.empty()) return;
   Function& function = *instance->function;
+  if (function.service_is_former && instance->generation == function.spec.generation) {
+    function.service_is_former = false;
+    function.service_ns = 0;  // from here on there is something better
+  }
   measure(function, results);
   note_use(function, results);
   for (ItemResult& result : results) {

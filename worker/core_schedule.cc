@@ -232,22 +232,29 @@ bool Core::has_zygote(Function& function, Now now) {
   return function.zygote_state >= State::kStarted;
 }
 
-// Asks for one more instance and gives it its first batch at once.
-bool Core::fork(Function& function, Now now) {
-  const bool express = may_go_express(function, now);
-  const bool borrows =
-      !express && (slots_taken() >= options_.slots || someone_needs_the_slot(function, now));
-  if (borrows && finds_no_slot(function, now)) return false;
-  if (!has_zygote(function, now)) return false;
+// Whether its pace allows another fork.
+bool Core::may_fork(Now now) {
   const double refill =
       as_ns(now.steady - fork_tokens_at_) * 1e-9 * static_cast<double>(options_.forks_per_second);
   fork_tokens_ = std::min(static_cast<double>(options_.forks_at_once), fork_tokens_ + refill);
   fork_tokens_at_ = now.steady;
-  if (fork_tokens_ < 1) {
-    ++counters_.forks_delayed;
-    due(now.steady + kRetryFork);
+  if (fork_tokens_ >= 1) return true;
+  ++counters_.forks_delayed;
+  due(now.steady + kRetryFork);
+  return false;
+}
+
+// Asks for one more instance and gives it its first batch at once.
+bool Core::fork(Function& function, Now now) {
+  const Express express = express_for(function, now);
+  if (express == Express::kSoon) {
+    if (has_zygote(function, now) && may_fork(now)) ask_for_express(function, now);
     return false;
   }
+  const bool borrows = express == Express::kNo &&
+                       (slots_taken() >= options_.slots || someone_needs_the_slot(function, now));
+  if (borrows && finds_no_slot(function, now)) return false;
+  if (!has_zygote(function, now) || !may_fork(now)) return false;
   const InstanceId id{next_instance_++};
   if (!effects_.fork(function.zygote, id)) {
     due(now.steady + kRetryFork);
@@ -263,11 +270,8 @@ bool Core::fork(Function& function, Now now) {
   instance.generation = function.spec.generation;
   instance.zygote = function.zygote;
   instance.asked_at = instance.idle_since = now.steady;
-  if (express) {
-    instance.express = true;
-    express_ = &instance;
-    ++counters_.instances_express;
-  }
+  if (express == Express::kYes) go_express(instance);
+  if (express_next_ == &function) express_next_ = nullptr;
   if (borrows) {
     instance.borrowed = true;
     ++borrowed_;

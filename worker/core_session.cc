@@ -181,7 +181,7 @@ void Core::on_functions(std::vector<protocol::FunctionSpec> specs, Now now) {
     end_zygote(function, now);
     adopt_candidate(function, now);
     forget_failures(function);
-    function.service_ns = 0;
+    function.service_is_former = function.service_ns > 0;
   }
   for (auto& [name, function] : functions_) {
     if (function->removed) {

@@ -191,6 +191,15 @@ void Core::make_room_for(Function& function, Now now) {
   retire(**victim, now);
 }
 
+// It was to leave for another function, and is at work.
+void Core::need_not_leave(Instance& instance) {
+  const bool for_another = instance.stop == StopReason::kNone && !instance.told_to_end &&
+                           instance.generation == instance.function->spec.generation;
+  if (!for_another) return;
+  instance.retiring = false;
+  touch(*instance.function);
+}
+
 // An instance has become idle. If a function waits for another one that is still busy, this one
 // leaves in its place.
 bool Core::give_way(Instance& instance, Now now) {
@@ -201,11 +210,7 @@ bool Core::give_way(Instance& instance, Now now) {
       continue;
     }
     if (!of_the_same && !may_take_from(*instance.function, *waiting)) continue;
-    if (waiting->room->stop == StopReason::kNone &&
-        waiting->room->generation == waiting->room->function->spec.generation) {
-      waiting->room->retiring = false;
-      touch(*waiting->room->function);
-    }
+    need_not_leave(*waiting->room);
     waiting->room = &instance;
     retire(instance, now);
     return true;

@@ -122,10 +122,11 @@ struct Function {
   TimePoint idle_before;
 
   // ---- measured ----
-  double used_ns = 0;            // of slots, divided by its weight; for comparison only
-  double service_ns = 0;         // time per item, moving average; 0 = unknown
-  double start_cost_ns = 300e3;  // of a fork
-  double event_bytes = 256;      // moving average
+  double used_ns = 0;              // of slots, divided by its weight; for comparison only
+  double service_ns = 0;           // time per item, moving average; 0 = unknown
+  bool service_is_former = false;  // it is that of the former generation, until this one has run
+  double start_cost_ns = 300e3;    // of a fork
+  double event_bytes = 256;        // moving average
 
   // ---- credit of this session ----
   std::uint64_t received = 0;

@@ -170,12 +170,10 @@ void WorkerNode::check_limits() {
   std::size_t all = 0;
   for (const auto& [id, instance] : instances_) {
     if (instance.pid == 0) continue;
-    ++all;
+    if (id != core_->express()) ++all;
     ++of_function[instance.function];
   }
-  // One more may be in the express place.
-  const bool express = core_->counters().instances_express > 0;
-  if (all > core_->options().slots + (express ? 1 : 0)) {
+  if (all > core_->options().slots) {
     world_.history.violate("worker {} runs {} instances in {} slots", number_, all,
                            core_->options().slots);
   }
