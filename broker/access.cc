@@ -116,14 +116,4 @@ bool WorkerNames::take(const std::string& name, std::string_view key) {
   return true;
 }
 
-std::uint64_t request_of(std::string_view frame) {
-  const auto message = protocol::decode(frame);
-  if (!message) return 0;
-  if (const auto* publish = std::get_if<protocol::Publish>(&*message)) return publish->sequence;
-  if (const auto* invoke = std::get_if<protocol::Invoke>(&*message)) return invoke->request;
-  if (const auto* await = std::get_if<protocol::Await>(&*message)) return await->request;
-  if (const auto* admin = std::get_if<protocol::Admin>(&*message)) return admin->request;
-  return 0;
-}
-
 }  // namespace fanfare::broker

@@ -41,7 +41,4 @@ class WorkerNames {
   std::map<std::string, std::string> keys_;  // by name
 };
 
-// The number by which a request's answer is found, of what is refused; 0 if it has none.
-std::uint64_t request_of(std::string_view frame);
-
 }  // namespace fanfare::broker

@@ -40,13 +40,6 @@ TEST(Access, WhatOnlyABrokerSendsAndWhatIsUnknownNobodyMay) {
   EXPECT_TRUE(roles_for(255).empty());
 }
 
-TEST(Access, ARefusalNamesTheRequestThatItAnswers) {
-  EXPECT_EQ(request_of(protocol::encode(protocol::Admin{17, "status", "{}"})), 17u);
-  EXPECT_EQ(request_of(protocol::encode(protocol::Publish{"a", 3, false, {}})), 3u);
-  EXPECT_EQ(request_of(protocol::encode(protocol::Bye{})), 0u);
-  EXPECT_EQ(request_of("junk"), 0u);
-}
-
 class WorkerNamesTest : public testing::Test {
  protected:
   using Here = WorkerNames::Here;

@@ -250,7 +250,7 @@ void Core::on_not_one_frame(const Peer& peer) {
 
 void Core::on_not_allowed(const Peer& peer, std::string_view frame, std::string why) {
   ++counters_.frames_not_allowed;
-  refuse(peer, request_of(frame), protocol::Refusal::kNotAllowed, std::move(why));
+  refuse(peer, protocol::request_of(frame), protocol::Refusal::kNotAllowed, std::move(why));
 }
 
 void Core::on_connection_refused(ConnectionRefusal why) {

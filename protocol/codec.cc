@@ -12,6 +12,15 @@ const MessageCodec* find_codec(std::span<const MessageCodec> codecs, std::uint8_
   return nullptr;
 }
 
+template <typename M>
+concept HasRequest = requires(const M& message) { message.request; };
+
+// All kinds, so that a new one is not forgotten.
+template <typename... Kinds>
+bool has_request(std::uint64_t kind, const std::variant<Kinds...>*) {
+  return ((HasRequest<Kinds> && kKind<Kinds>.number == kind) || ...);
+}
+
 }  // namespace
 
 std::string_view to_string(WorkerState state) {
@@ -94,20 +103,27 @@ std::uint8_t peek_kind(std::string_view frame) {
   return head ? head->kind : std::uint8_t{0};
 }
 
-Refused refusal_of(std::string_view frame, const Error& error) {
-  Refused refused{0, Refusal::kMalformed, error.message};
-  if (error.message.starts_with(kVersionMismatch)) refused.code = Refusal::kVersion;
+std::uint64_t request_of(std::string_view frame) {
   Cursor cursor{frame};
   cursor.array();
   cursor.skip(0);  // the version
   const std::uint64_t kind = cursor.unsigned_integer();
-  const bool asks = kind == kKind<Invoke>.number || kind == kKind<Await>.number ||
-                    kind == kKind<Admin>.number || kind == kKind<Commit>.number ||
-                    kind == kKind<ReadRows>.number || kind == kKind<TellUsage>.number ||
-                    kind == kKind<FetchPackage>.number;
-  if (const std::uint64_t request = cursor.unsigned_integer(); asks && cursor.ok()) {
-    refused.request = request;
-  }
+  const bool batch = kind == kKind<Publish>.number;
+  if (!batch && !has_request(kind, static_cast<const Message*>(nullptr))) return 0;
+  if (batch) cursor.skip(0);  // who publishes
+  const std::uint64_t request = cursor.unsigned_integer();
+  return cursor.ok() ? request : 0;
+}
+
+Refused refusal_of(std::string_view frame, const Error& error) {
+  Refused refused{0, Refusal::kMalformed, error.message};
+  if (error.message.starts_with(kVersionMismatch)) refused.code = Refusal::kVersion;
+  // A batch that cannot be read is not known to be one: its publisher has a rule for that.
+  Cursor cursor{frame};
+  cursor.array();
+  cursor.skip(0);
+  const bool batch = cursor.unsigned_integer() == kKind<Publish>.number;
+  if (!batch) refused.request = request_of(frame);
   return refused;
 }
 

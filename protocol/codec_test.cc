@@ -137,6 +137,21 @@ TEST(Codec, AnswersAMalformedRequestUnderItsNumber) {
   EXPECT_EQ(refusal_of("\xC1", decoded.error()).request, 0u);
 }
 
+TEST(Codec, FindsTheNumberByWhichAnAnswerIsFoundInEachKind) {
+  for (const auto& [name, message] : samples::messages()) {
+    const std::uint64_t wanted = std::visit(
+        [](const auto& m) -> std::uint64_t {
+          if constexpr (requires { m.request; }) return m.request;
+          return 0;
+        },
+        message);
+    const auto* const batch = std::get_if<Publish>(&message);
+    EXPECT_EQ(request_of(encode(message)), batch ? batch->sequence : wanted) << name;
+  }
+  EXPECT_EQ(request_of("junk"), 0u);
+  EXPECT_EQ(request_of(""), 0u);
+}
+
 TEST(Codec, RefusesBombs) {
   std::string chain = "\x93\x01\x1D"s;  // Reset with one field more, nested 24,000 deep
   for (int i = 0; i < 24000; ++i) chain += "\xDC\x00\x01"s;

@@ -398,6 +398,10 @@ Result<PublishView> view_publish(std::string_view frame);
 // numbers; deliver_view.h reads and writes Deliver in place.
 std::uint8_t peek_kind(std::string_view frame);
 
+// The number by which the answer to a frame is found, read in place: its request, a batch's
+// sequence; 0 if it has none, or cannot be read so far.
+std::uint64_t request_of(std::string_view frame);
+
 // What to answer a peer whose frame `decode` or a view rejected with `error`: kVersion if that was
 // why, else kMalformed, and the request's number if the frame names one.
 Refused refusal_of(std::string_view frame, const Error& error);

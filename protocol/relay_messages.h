@@ -3,9 +3,9 @@
 //
 // There are four questions and no others, so the broker is no way to run any command of Redis.
 // `request` is the worker's number, not 0; the answer carries it, and so does the Refused that
-// comes instead: kQueueFull and kUnavailable say "wait, and send it again", anything else that the
-// same question will never do. An answer that does not come is an unknown outcome: the worker sends
-// the same frame again, in the next session, or in the same one after a while.
+// comes instead: kQueueFull, kUnavailable and kNotAllowed say "wait, and send it again", anything
+// else that the same question will never do. An answer that does not come is an unknown outcome:
+// the worker sends the same frame again, in the next session, or in the same one after a while.
 //
 // Sizes: a call has at most 256 deliveries and writes, and 256 KiB of records and effects unless it
 // has one delivery; that one is below 11 MiB by the limits of results (8 MiB), rows (1 MiB) and

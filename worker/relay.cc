@@ -120,12 +120,14 @@ bool Relay::on_frame(std::string_view frame, TimePoint now) {
 
 void Relay::on_refused(const protocol::Refused& refused, TimePoint now) {
   const bool later = refused.code == protocol::Refusal::kQueueFull ||
-                     refused.code == protocol::Refusal::kUnavailable;
+                     refused.code == protocol::Refusal::kUnavailable ||
+                     refused.code == protocol::Refusal::kNotAllowed;
   if (!later) return end(refused.request, reject(refused.message));
   const auto at = sent_.find(refused.request);
   if (at == sent_.end()) return;
   if (at->second.later == Later::kTell) return end(refused.request, retry_later(refused.message));
-  at->second.again_at = now + kPause;
+  const bool barred = refused.code == protocol::Refusal::kNotAllowed;
+  at->second.again_at = now + (barred ? kPauseNotAllowed : kPause);
   sent_bytes_ -= at->second.frame.size();
   paused_.insert(sent_.extract(at));
 }

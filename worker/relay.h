@@ -5,8 +5,9 @@
 // goes out again in the next session, or in the same one after kAgainAfter, until somebody answers.
 // Within a session one at a time is repeated, and each after twice the pause of the time before, up
 // to kAgainAfterMax: the first may still be on its way by a slow link, and is not to be held up
-// more. A question whose answer is "later" (kQueueFull, kUnavailable) is answered kRetryLater to
-// whoever asked, or asked again by itself, as they wish.
+// more. A question whose answer is "later" (kQueueFull, kUnavailable; kNotAllowed, as a role that
+// was taken away may come back) is answered kRetryLater to whoever asked, or asked again by itself,
+// as they wish.
 //
 // Bounded: above kWaitingMax or kWaitingBytesMax a question is answered kRetryLater; those that are
 // asked again by themselves are few, and always taken. Decides only: frames go out through `send`,
@@ -41,6 +42,7 @@ class Relay {
   static constexpr Duration kAgainAfter = std::chrono::seconds{10};
   static constexpr Duration kAgainAfterMax = std::chrono::minutes{5};
   static constexpr Duration kPause = std::chrono::milliseconds{200};  // after "later"
+  static constexpr Duration kPauseNotAllowed = std::chrono::seconds{2};
   static constexpr std::size_t kWaitingMax = 4096;
   static constexpr std::uint64_t kWaitingBytesMax = 64u << 20;
 

@@ -166,6 +166,7 @@ TEST(Relay, TellsWhoAskedThatItIsToAskLaterOrNever) {
   worker.join(1);
   const std::pair<Refusal, ErrorKind> told[] = {{Refusal::kQueueFull, ErrorKind::kRetryLater},
                                                 {Refusal::kUnavailable, ErrorKind::kRetryLater},
+                                                {Refusal::kNotAllowed, ErrorKind::kRetryLater},
                                                 {Refusal::kInvalid, ErrorKind::kReject},
                                                 {Refusal::kMalformed, ErrorKind::kReject}};
   std::uint64_t request = kFirst;
