@@ -13,7 +13,10 @@ RelayTable::Admission RelayTable::admit(Ticket ticket, SessionId session, std::u
       return Admission::kFull;
     }
   }
-  const bool full = asked_.size() >= limits_.calls_max || bytes_ + bytes > limits_.bytes_max;
+  const bool first = at == load_.end();
+  const std::size_t calls_max = limits_.calls_max + (first ? limits_.first_calls_max : 0);
+  const std::uint64_t bytes_max = limits_.bytes_max + (first ? limits_.first_bytes_max : 0);
+  const bool full = asked_.size() >= calls_max || bytes_ + bytes > bytes_max;
   if (full && !asked_.empty()) return Admission::kFull;
   Load& load = load_[session];
   load.requests.insert(request);

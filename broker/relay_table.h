@@ -3,7 +3,9 @@
 //
 // A worker is told by Welcome how much it may have under way; what goes beyond that, or finds the
 // whole broker full, is refused "later" and waits at its worker, so nothing is lost and nobody's
-// memory fills. A single call of a worker that has none under way always may: it has any size.
+// memory fills. A single call of a worker that has none under way may have any size, and where the
+// others have filled the broker as a whole there is a little more room for such ones: so nobody
+// waits for ever for the moment in which a large one would fit.
 //
 // A request that is under way already is a repeat (its worker was impatient, or joined anew): the
 // answer to the first is the answer to both, so it is not sent to Redis twice.
@@ -28,6 +30,9 @@ struct RelayLimits {
   std::uint64_t bytes_per_worker = 16u << 20;  // of frames: one call has up to 11 MiB
   std::size_t calls_max = 2048;                // in all; the store behind takes twice as many
   std::uint64_t bytes_max = 48u << 20;
+  // Beyond both, for workers that have none under way: one of the largest calls.
+  std::size_t first_calls_max = 256;
+  std::uint64_t first_bytes_max = 12u << 20;
 };
 
 class RelayTable {

@@ -10,8 +10,12 @@ using Admission = RelayTable::Admission;
 const SessionId kAda{1}, kBob{2};
 
 RelayTable small() {
-  return RelayTable{
-      {.calls_per_worker = 2, .bytes_per_worker = 100, .calls_max = 3, .bytes_max = 150}};
+  return RelayTable{{.calls_per_worker = 2,
+                     .bytes_per_worker = 100,
+                     .calls_max = 3,
+                     .bytes_max = 150,
+                     .first_calls_max = 1,
+                     .first_bytes_max = 60}};
 }
 
 TEST(RelayTable, LetsAWorkerHaveSoManyCallsUnderWayAndNoMore) {
@@ -44,8 +48,21 @@ TEST(RelayTable, BoundsTheCallsOfAllWorkersTogether) {
   for (std::uint64_t i = 1; i <= 3; ++i) {
     EXPECT_EQ(table.admit(Ticket{i}, SessionId{i}, 1, 1), Admission::kTaken);
   }
-  EXPECT_EQ(table.admit(Ticket{4}, SessionId{4}, 1, 1), Admission::kFull);
-  EXPECT_EQ(table.calls(), 3u);
+  EXPECT_EQ(table.admit(Ticket{4}, SessionId{3}, 2, 1), Admission::kFull);
+  EXPECT_EQ(table.admit(Ticket{4}, SessionId{4}, 1, 1), Admission::kTaken) << "its first one";
+  EXPECT_EQ(table.admit(Ticket{5}, SessionId{5}, 1, 1), Admission::kFull);
+  EXPECT_EQ(table.calls(), 4u);
+}
+
+TEST(RelayTable, ALargeCallOfAWorkerWithoutOthersDoesNotWaitForThoseOfAll) {
+  RelayTable table = small();
+  EXPECT_EQ(table.admit(Ticket{1}, kAda, 11, 90), Admission::kTaken);
+  EXPECT_EQ(table.admit(Ticket{2}, kBob, 11, 60), Admission::kTaken);
+  const SessionId eve{3};
+  EXPECT_EQ(table.admit(Ticket{3}, eve, 11, 61), Admission::kFull) << "that has a bound, too";
+  EXPECT_EQ(table.admit(Ticket{3}, eve, 11, 60), Admission::kTaken);
+  EXPECT_EQ(table.admit(Ticket{4}, eve, 12, 1), Admission::kFull);
+  EXPECT_EQ(table.bytes(), 210u);
 }
 
 TEST(RelayTable, KnowsARepeatOfWhatIsUnderWayAndNotOfWhatHasEnded) {
