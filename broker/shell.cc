@@ -278,10 +278,23 @@ void Shell::carry_out() {
   watch_joined();
 }
 
+// Their workers are told "later", and say that in their own logs.
+void Shell::tell_relay_trouble(std::string_view why) {
+  if (!relay_log_.allow(now().steady)) return;
+  spdlog::warn("Redis, for workers that reach it through this broker: {}; trying again", why);
+}
+
 // Another connection than the broker's own: see core_relay.cc.
 void Shell::relay() {
   for (auto& out : core_->take_relayed()) {
-    if (!relay_store_) relay_store_ = std::make_unique<store::RedisStore>(loop_, redis_);
+    if (!relay_store_) {
+      relay_store_ = std::make_unique<store::RedisStore>(
+          loop_, redis_,
+          store::RedisStore::Hooks{
+              .on_ready = {},
+              .on_down = [this](const Error& error) { tell_relay_trouble(error.message); },
+              .on_restarted = {}});
+    }
     config_.failpoint("broker.relay");
     relay_store_->call(std::move(out.call),
                        [this, ticket = out.ticket](Result<store::Answer> answer) {
@@ -293,7 +306,12 @@ void Shell::relay() {
 }
 
 void Shell::read_package(const std::string& digest) {
-  if (!package_link_) package_link_ = std::make_unique<RedisLink>(loop_, redis_);
+  if (!package_link_) {
+    package_link_ = std::make_unique<RedisLink>(
+        loop_, redis_, RedisLink::Handlers{.on_up = {}, .on_down = [this](std::string_view why) {
+                                             tell_relay_trouble(why);
+                                           }});
+  }
   package_link_->call({"HGET", store::kPackagesKey, digest},
                       [this, digest](const RedisReply& reply) {
                         const auto bytes = [&]() -> Result<std::string> {

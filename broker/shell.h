@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/daemon.h"
 #include "base/idle_memory.h"
@@ -49,6 +50,7 @@ class Shell {
   void fail(const Error& error);
   void carry_out();
   void relay();
+  void tell_relay_trouble(std::string_view why);
   void read_package(const std::string& digest);
   std::uint64_t work_done() const;
   void arm_tick();
@@ -84,7 +86,7 @@ class Shell {
   bool announced_ready_ = false;
   bool draining_ = false;
   TimePoint drain_ends_at_;
-  LogThrottle peer_log_, redis_log_, clock_log_;
+  LogThrottle peer_log_, redis_log_, relay_log_, clock_log_;
   std::uint64_t unreadable_logged_ = 0;
   std::uint64_t redis_lost_ = 0, redis_restarts_ = 0;
   std::optional<Error> failure_;
