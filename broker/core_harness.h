@@ -28,8 +28,10 @@ class CoreHarness {
   // `unread`: lanes of each function that hold something when the broker starts; the test answers
   // their Page calls itself.
   explicit CoreHarness(Functions functions = one(), CoreOptions options = {},
-                       std::vector<protocol::Lane> unread = {})
+                       std::vector<protocol::Lane> unread = {},
+                       std::string digest = std::string(64, 'd'))
       : functions_(std::move(functions)),
+        digest_(std::move(digest)),
         unread_(std::move(unread)),
         core(std::move(options), now) {
     collect();
@@ -229,7 +231,7 @@ class CoreHarness {
     if (std::holds_alternative<store::ListFunctions>(call)) {
       store::FunctionList list;
       for (const auto& [name, toml] : functions_) {
-        list.functions.push_back({name, toml, std::string(64, 'd'), 1, false});
+        list.functions.push_back({name, toml, digest_, 1, false});
       }
       return list;
     }
@@ -256,6 +258,7 @@ class CoreHarness {
   }
 
   Functions functions_;
+  std::string digest_;  // of all packages
   std::vector<protocol::Lane> unread_;
   std::map<std::string, std::deque<protocol::Message>> inbox_;
   std::deque<OutgoingCall> calls_;

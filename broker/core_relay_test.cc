@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/sha256.h"
 #include "broker/core_harness.h"
 
 namespace fanfare::broker {
@@ -13,7 +14,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-const std::string kPackage(64, 'd');  // of the harness' functions
+const std::string kBytes = std::string(protocol::kPackagePartMax, 'p') + "end";
+const std::string kPackage = sha256_hex(kBytes);  // of the harness' functions
 
 protocol::Commit commit(std::uint64_t request, const std::string& function = "f",
                         std::string record = "record") {
@@ -25,7 +27,10 @@ protocol::Commit commit(std::uint64_t request, const std::string& function = "f"
 }
 
 struct Relaying : CoreHarness {
-  explicit Relaying(CoreOptions options = {}) : CoreHarness(one(), std::move(options)) { greet(); }
+  explicit Relaying(CoreOptions options = {})
+      : CoreHarness(one(), std::move(options), {}, kPackage) {
+    greet();
+  }
   void greet(const std::string& name = "w", std::vector<protocol::HeldDelivery> held = {}) {
     feed(name, protocol::Hello{.name = name,
                                .host = "",
@@ -217,16 +222,46 @@ TEST(Relaying, APackageIsReadOnceAndHandedOutInParts) {
   broker.feed("w", protocol::FetchPackage{1, kPackage, 0});
   broker.feed("v", protocol::FetchPackage{1, kPackage, 0});
   EXPECT_THAT(broker.core.take_packages_wanted(), ElementsAre(kPackage));
-  const std::string bytes = std::string(protocol::kPackagePartMax, 'p') + "end";
-  broker.core.on_package(kPackage, bytes, broker.now);
+  broker.core.on_package(kPackage, kBytes, broker.now);
   broker.feed("w", protocol::FetchPackage{2, kPackage, protocol::kPackagePartMax});
   const auto parts = broker.take<protocol::PackagePart>("w");
   ASSERT_EQ(parts.size(), 2u);
-  EXPECT_EQ(parts[0].size, bytes.size());
-  EXPECT_EQ(parts[0].bytes + parts[1].bytes, bytes);
+  EXPECT_EQ(parts[0].size, kBytes.size());
+  EXPECT_EQ(parts[0].bytes + parts[1].bytes, kBytes);
   EXPECT_EQ(broker.take<protocol::PackagePart>("v").size(), 1u);
   EXPECT_THAT(broker.core.take_packages_wanted(), IsEmpty());
   EXPECT_EQ(broker.core.counters().packages_read, 1u);
+}
+
+TEST(Relaying, APackageThatIsOnlyBeingPreparedCanBeFetchedAsLongAsItIs) {
+  Relaying broker;
+  broker.feed("w", protocol::Hello{.name = "w",
+                                   .host = "",
+                                   .pid = 1,
+                                   .pid_started = 0,
+                                   .slots = 4,
+                                   .held = {},
+                                   .state = protocol::WorkerState::kRunning,
+                                   .relayed = true,
+                                   .prepares = {"native"}});
+  const std::uint64_t session = broker.take<protocol::Welcome>("w").back().session;
+  const std::string bytes = "the next generation", digest = sha256_hex(bytes);
+  broker.feed("w", protocol::FetchPackage{1, digest, 0});
+  EXPECT_EQ(broker.refusals().at(0).code, Refusal::kInvalid) << "nobody deploys it";
+  broker.admin("deploy",
+               nlohmann::json{{"name", "f"}, {"manifest", ""}, {"digest", digest}}.dump());
+  ASSERT_EQ(broker.take<protocol::Prepare>("w").at(0).function.digest, digest);
+  broker.feed("w", protocol::FetchPackage{2, digest, 0});
+  ASSERT_THAT(broker.core.take_packages_wanted(), ElementsAre(digest));
+  broker.core.on_package(digest, bytes, broker.now);
+  broker.turn();
+  EXPECT_EQ(broker.take<protocol::PackagePart>("w").at(0).bytes, bytes);
+  EXPECT_THAT(broker.refusals(), IsEmpty());
+  protocol::Prepared failed{.session = session, .function = "f", .digest = digest};
+  failed.failure = protocol::Failure{.type = "LoadError", .message = "no"};
+  broker.feed("w", failed);
+  broker.feed("w", protocol::FetchPackage{3, digest, 0});
+  EXPECT_EQ(broker.refusals().at(0).code, Refusal::kInvalid) << "it was not deployed after all";
 }
 
 TEST(Relaying, QuestionsForPackagesDoNotFillTheBrokerWithAnswers) {
@@ -235,7 +270,7 @@ TEST(Relaying, QuestionsForPackagesDoNotFillTheBrokerWithAnswers) {
   ASSERT_EQ(broker.core.take_packages_wanted().size(), 1u);
   broker.feed("w", protocol::FetchPackage{1, kPackage, 0});
   EXPECT_THAT(broker.refusals(), IsEmpty()) << "a repeat, which the first one's answer is for";
-  broker.core.on_package(kPackage, std::string(1000, 'p'), broker.now);
+  broker.core.on_package(kPackage, kBytes, broker.now);
   broker.turn();
   EXPECT_EQ(broker.take<protocol::PackagePart>("w").size(), 1u);
   for (std::uint64_t i = 2; i <= 1000; ++i)

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 
+#include "base/sha256.h"
 #include "protocol/package.h"
 #include "protocol/relay_messages.h"
 
 namespace fanfare::broker {
 namespace {
 
-// All files together, and what names and modes of a thousand of them take.
-constexpr std::uint64_t kOnePackageMax = protocol::kPackageBytesMax + (8u << 20);
 // One that was asked for a moment ago is being fetched: it does not go for another one.
 constexpr Duration kInUse = std::chrono::seconds{2};
 
@@ -18,13 +17,13 @@ constexpr Duration kInUse = std::chrono::seconds{2};
 std::uint64_t PackageShelf::bytes() const {
   std::uint64_t sum = 0;
   for (const auto& [digest, package] : packages_) {
-    sum += package.read ? package.bytes.size() : kOnePackageMax;
+    sum += package.read ? package.bytes.size() : protocol::kPackedPackageMax;
   }
   return sum;
 }
 
 bool PackageShelf::make_room(TimePoint now) {
-  while (bytes() + kOnePackageMax > bytes_max_) {
+  while (bytes() + protocol::kPackedPackageMax > bytes_max_) {
     auto oldest = packages_.end();
     for (auto at = packages_.begin(); at != packages_.end(); ++at) {
       if (!at->second.read || now - at->second.asked_at < kInUse) continue;
@@ -73,7 +72,11 @@ void PackageShelf::on_read(const std::string& digest, Result<std::string> bytes,
   Package& package = at->second;
   const std::vector<Question> waiting = std::exchange(package.waiting, {});
   waiting_ -= waiting.size();
-  if (bytes && bytes->size() > kOnePackageMax) bytes = reject("the package is larger than any");
+  if (bytes && bytes->size() > protocol::kPackedPackageMax)
+    bytes = reject("the package is larger than any");
+  if (bytes && sha256_hex(*bytes) != digest) {
+    bytes = reject("the package in Redis is damaged: deploy the function again");
+  }
   if (!bytes) {
     for (const Question& question : waiting) answers_.push_back({question, bytes.error()});
     packages_.erase(at);

@@ -3,8 +3,9 @@
 //
 // A package lies here from the first question for it until nobody has asked for kKept, or another
 // one needs the room. Bounded: bytes_max, of which one that is being read counts as the largest
-// there may be; who finds no room is told to ask later. What Redis answers without a package is not
-// kept: the next question asks again.
+// there may be; who finds no room is told to ask later. What Redis answers without a package, or
+// with one that is damaged, is not kept: the next question asks again, and finds what a deployment
+// has mended. (Verifying takes the loop a millisecond or two for each MiB, once.)
 //
 // Pure; on the loop's thread.
 #pragma once

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,8 @@ namespace fanfare::protocol {
 
 inline constexpr std::size_t kPackageBytesMax = 64u << 20;  // of all files together
 inline constexpr std::size_t kPackageFilesMax = 1000;
+// Of the packed form: all files, and what names and modes of a thousand of them take.
+inline constexpr std::uint64_t kPackedPackageMax = kPackageBytesMax + (8u << 20);
 
 // Packs the folder `directory`. Rejects: not a folder, unreadable files, anything that is neither
 // file nor folder (symbolic links included: what they point to may differ on another host), too

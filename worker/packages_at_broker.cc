@@ -4,12 +4,6 @@
 #include "worker/package_source.h"
 
 namespace fanfare::worker {
-namespace {
-
-constexpr std::uint64_t kPackageSizeMax = protocol::kPackageBytesMax + (8u << 20);
-
-}  // namespace
-
 void PackagesAtBroker::fetch(const std::string& digest, Done done) {
   ask(std::make_shared<Fetch>(Fetch{digest, std::move(done), {}}));
 }
@@ -27,7 +21,7 @@ void PackagesAtBroker::ask(std::shared_ptr<Fetch> fetch) {
 void PackagesAtBroker::take(std::shared_ptr<Fetch> fetch, Result<protocol::Message> answer) {
   if (!answer) return fetch->done(answer.error());
   const auto* const part = std::get_if<protocol::PackagePart>(&*answer);
-  const bool fits = part && part->size <= kPackageSizeMax &&
+  const bool fits = part && part->size <= protocol::kPackedPackageMax &&
                     fetch->bytes.size() + part->bytes.size() <= part->size &&
                     (!part->bytes.empty() || part->size == fetch->bytes.size());
   if (!fits) return fetch->done(reject("the broker sent a part that is not of this package"));
