@@ -10,7 +10,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include "base/loop_asio.h"
+#include "base/tcp_acceptor.h"
 
 namespace fanfare {
 namespace {
@@ -28,7 +28,8 @@ constexpr std::size_t kRequestBytesMax = 8192;
 
 struct MetricsServer::Impl : std::enable_shared_from_this<MetricsServer::Impl> {
   Impl(Loop& loop, Answers given)
-      : context(loop.impl().io), acceptor(context), answers(std::move(given)) {}
+      : acceptor(loop, [this](tcp::socket socket) { take(std::move(socket)); }),
+        answers(std::move(given)) {}
 
   // One request, one answer, then the connection closes: scrapers do not mind, and nothing lingers.
   struct Connection : std::enable_shared_from_this<Connection> {
@@ -86,18 +87,12 @@ struct MetricsServer::Impl : std::enable_shared_from_this<MetricsServer::Impl> {
     http::response<http::string_body> response;
   };
 
-  void accept() {
-    acceptor.async_accept([self = shared_from_this()](beast::error_code error, tcp::socket socket) {
-      if (error == asio::error::operation_aborted || !self->acceptor.is_open()) return;
-      if (!error && self->connections < kConnectionsMax) {
-        std::make_shared<Connection>(self, std::move(socket))->read();
-      }
-      self->accept();
-    });
+  void take(tcp::socket socket) {
+    if (connections >= kConnectionsMax) return;
+    std::make_shared<Connection>(shared_from_this(), std::move(socket))->read();
   }
 
-  asio::io_context& context;
-  tcp::acceptor acceptor;
+  TcpAcceptor acceptor;
   Answers answers;
   std::size_t connections = 0;
 };
@@ -105,12 +100,11 @@ struct MetricsServer::Impl : std::enable_shared_from_this<MetricsServer::Impl> {
 MetricsServer::MetricsServer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 MetricsServer::~MetricsServer() {
-  beast::error_code ignored;
-  impl_->acceptor.close(ignored);
+  impl_->acceptor.close();
 }
 
 std::uint16_t MetricsServer::port() const {
-  return impl_->acceptor.local_endpoint().port();
+  return impl_->acceptor.socket().local_endpoint().port();
 }
 
 Result<std::unique_ptr<MetricsServer>> MetricsServer::start(Loop& loop, const std::string& address,
@@ -134,12 +128,13 @@ Result<std::unique_ptr<MetricsServer>> MetricsServer::start(Loop& loop, const st
 
   auto impl = std::make_shared<Impl>(loop, std::move(answers));
   const tcp::endpoint endpoint(host, static_cast<std::uint16_t>(port));
-  impl->acceptor.open(endpoint.protocol(), error);
-  if (!error) impl->acceptor.set_option(asio::socket_base::reuse_address(true), error);
-  if (!error) impl->acceptor.bind(endpoint, error);
-  if (!error) impl->acceptor.listen(16, error);
+  tcp::acceptor& socket = impl->acceptor.socket();
+  socket.open(endpoint.protocol(), error);
+  if (!error) socket.set_option(asio::socket_base::reuse_address(true), error);
+  if (!error) socket.bind(endpoint, error);
+  if (!error) socket.listen(16, error);
   if (error) return fail(error.message());
-  impl->accept();
+  impl->acceptor.start();
   std::unique_ptr<MetricsServer> server(new MetricsServer(std::move(impl)));
   spdlog::info("metrics on http://{}:{}/metrics", address.substr(0, colon), server->port());
   return server;

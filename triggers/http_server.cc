@@ -11,7 +11,7 @@
 #include <charconv>
 #include <list>
 
-#include "base/loop_asio.h"
+#include "base/tcp_acceptor.h"
 
 namespace fanfare::triggers {
 namespace {
@@ -20,7 +20,6 @@ using namespace http_detail;
 using namespace std::chrono_literals;
 
 constexpr Duration kSweepEvery = 250ms;
-constexpr Duration kAcceptPause = 100ms;
 
 Result<tcp::endpoint> endpoint_of(const std::string& listen) {
   const auto fail = [&](std::string_view why) {
@@ -69,7 +68,7 @@ Result<std::unique_ptr<asio::ssl::context>> tls_of(const HttpServerOptions& opti
 
 }  // namespace
 
-struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
+struct HttpServer::Impl {
   Impl(Loop& the_loop, HttpServerOptions given, HttpHandlers handle)
       : loop(the_loop),
         shared(std::make_shared<Server>(Server{.loop = the_loop,
@@ -77,9 +76,8 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
                                                .handlers = std::move(handle),
                                                .counters = {},
                                                .bodies = {.max = given.bodies_bytes_max}})),
-        acceptor(io_context_of(loop)),
-        sweeper(loop, [this] { sweep(); }),
-        accept_again(loop, [this] { accept(); }) {
+        acceptor(loop, [this](tcp::socket socket) { take(std::move(socket)); }),
+        sweeper(loop, [this] { sweep(); }) {
     sweep();
     sweeper.start_every(kSweepEvery);
   }
@@ -91,28 +89,20 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
     if (!context) return context.error();
     tls = std::move(*context);
     beast::error_code error;
-    acceptor.open(endpoint->protocol(), error);
-    if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
+    tcp::acceptor& socket = acceptor.socket();
+    socket.open(endpoint->protocol(), error);
+    if (!error) socket.set_option(asio::socket_base::reuse_address(true), error);
     if (!error && endpoint->address().is_v6() && !endpoint->address().is_unspecified()) {
-      acceptor.set_option(asio::ip::v6_only(true), error);
+      socket.set_option(asio::ip::v6_only(true), error);
     }
-    if (!error) acceptor.bind(*endpoint, error);
-    if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+    if (!error) socket.bind(*endpoint, error);
+    if (!error) socket.listen(asio::socket_base::max_listen_connections, error);
     if (error) {
       return fatal(
           fmt::format("cannot listen on '{}': {}", shared->options.listen, error.message()));
     }
-    accept();
+    acceptor.start();
     return {};
-  }
-
-  void accept() {
-    acceptor.async_accept([self = shared_from_this()](beast::error_code error, tcp::socket socket) {
-      if (error == asio::error::operation_aborted || !self->acceptor.is_open()) return;
-      if (error) return self->accept_again.start_after(kAcceptPause);  // no descriptors left
-      self->take(std::move(socket));
-      self->accept();
-    });
   }
 
   void take(tcp::socket socket) {
@@ -177,16 +167,15 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
   Loop& loop;
   const std::shared_ptr<Server> shared;
   std::unique_ptr<asio::ssl::context> tls;
-  tcp::acceptor acceptor;
+  TcpAcceptor acceptor;
   std::list<std::weak_ptr<Connection>> connections;
-  Timer sweeper, accept_again;
+  Timer sweeper;
 };
 
 HttpServer::HttpServer(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 HttpServer::~HttpServer() {
-  beast::error_code ignored;
-  impl_->acceptor.close(ignored);
+  impl_->acceptor.close();
   impl_->each([](Connection& connection) { connection.close(); });
 }
 
@@ -198,7 +187,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(Loop& loop, HttpServerOpti
 }
 
 std::uint16_t HttpServer::port() const {
-  return impl_->acceptor.local_endpoint().port();
+  return impl_->acceptor.socket().local_endpoint().port();
 }
 
 std::size_t HttpServer::connections() const {
@@ -215,8 +204,7 @@ const HttpServerCounters& HttpServer::counters() const {
 
 void HttpServer::begin_drain() {
   impl_->shared->draining = true;
-  beast::error_code ignored;
-  impl_->acceptor.close(ignored);
+  impl_->acceptor.close();
   impl_->each([](Connection& connection) { connection.drain(); });
 }
 
