@@ -31,7 +31,8 @@ void DecisionCounts::tell(MetricsText& text) const {
   }
 }
 
-void tell_scaling(MetricsText& text, const Metrics& m, const ScalerOptions& options) {
+void tell_scaling(MetricsText& text, const Metrics& m, const ScalerOptions& options,
+                  TimePoint now) {
   text.gauge("fanfare_autoscaler_workers", "Workers that its driver knows of, by state.")
       .add({{"state", "running"}}, m.workers.running)
       .add({{"state", "leaving"}}, m.workers.leaving)
@@ -49,6 +50,8 @@ void tell_scaling(MetricsText& text, const Metrics& m, const ScalerOptions& opti
   text.gauge("fanfare_autoscaler_panicking", "1 while nothing is taken away because of a burst.")
       .add({}, m.decision.panicking ? 1 : 0);
   m.decisions.tell(text);
+  text.gauge("fanfare_autoscaler_decision_age_seconds", "Since when it has decided nothing.")
+      .add({}, std::chrono::duration<double>(now - m.decided).count());
   text.counter("fanfare_autoscaler_changes_total",
                "Changes of the number of workers, by direction.")
       .add({{"direction", "up"}}, m.scaled_up)

@@ -8,6 +8,7 @@
 #include "autoscaler/driver.h"
 #include "autoscaler/scaler.h"
 #include "base/metrics_text.h"
+#include "base/time.h"
 
 namespace fanfare::autoscaler {
 
@@ -29,9 +30,11 @@ struct Metrics {
   std::uint64_t scaled_up = 0, scaled_down = 0;  // changes begun
   DecisionCounts decisions;
   std::uint64_t failed_broker = 0, failed_driver = 0;  // ticks without a decision, or its change
+  TimePoint decided{};  // the last time; before the first: when it started
 };
 
 // fanfare_autoscaler_…, with the bounds of `options`.
-void tell_scaling(MetricsText& text, const Metrics& metrics, const ScalerOptions& options);
+void tell_scaling(MetricsText& text, const Metrics& metrics, const ScalerOptions& options,
+                  TimePoint now);
 
 }  // namespace fanfare::autoscaler

@@ -29,6 +29,15 @@ TEST(AutoscalerMetrics, DecisionsAreCountedByDirectionAndReason) {
   }
 }
 
+TEST(AutoscalerMetrics, SayHowLongAgoTheLastDecisionWas) {
+  using namespace std::chrono_literals;
+  Metrics metrics;
+  metrics.decided = TimePoint{1h};
+  MetricsText text;
+  tell_scaling(text, metrics, {}, TimePoint{1h} + 1500ms);
+  EXPECT_THAT(text.take(), HasSubstr("fanfare_autoscaler_decision_age_seconds 1.5\n"));
+}
+
 TEST(AutoscalerMetrics, TheScalerSaysWhatLimitsIt) {
   Scaler scaler({.min = 1, .max = 3});
   const TimePoint t0{};

@@ -49,7 +49,8 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config) {
              [self = shell.get()] {
                MetricsText text;
                tell_daemon(text, "autoscaler", self->client_->connected());
-               tell_scaling(text, self->metrics_, self->scaler_.options());
+               tell_scaling(text, self->metrics_, self->scaler_.options(),
+                            self->loop_.now().steady);
                return text.take();
              },
          .ready = [self = shell.get()] { return self->client_->connected(); }});
@@ -73,6 +74,7 @@ Shell::Shell(Loop& loop, Config config, const ScalerOptions& options)
       slots_(config_.slots),
       tick_(loop, [this] { tick(); }) {
   if (config_.name.empty()) config_.name = host_name();
+  metrics_.decided = loop_.now().steady;
 }
 
 void Shell::tick() {
@@ -101,6 +103,7 @@ void Shell::on_count(const BrokerView& view, const Result<WorkerSet>& workers) {
   metrics_.seen = seen;
   metrics_.workers = *workers;
   metrics_.decision = decision;
+  metrics_.decided = loop_.now().steady;
   metrics_.decisions.note(decision, workers->running);
   spdlog::debug("{} workers, {} wanted: {}", workers->running, decision.desired, decision.reason);
   service_.status(fmt::format("{} workers, {} wanted", workers->running, decision.desired));

@@ -208,6 +208,7 @@ void Core::on_republished(Chunk& chunk, const Result<store::Answer>& answer, Now
     for (const auto& [source, entry] : chunk.caused) {
       OutboxState& outbox = source->outbox;
       if (outbox.entries > 0) --outbox.entries;
+      ++outbox.published;
       if (outbox.unread) want_outbox(*source);
       touch(*source);
     }

@@ -1,4 +1,5 @@
 // What deliveries published when they ended, on its way through the broker.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +8,7 @@
 #include "broker/core_harness.h"
 #include "broker/core_world.h"
 #include "broker/event_times.h"
+#include "broker/metrics.h"
 #include "store/model_store.h"
 
 namespace fanfare::broker {
@@ -93,6 +95,28 @@ TEST_F(CoreOutbox, WhatAHandlerNamesReachesThatFunctionOrNobody) {
   h.answer(ticket, store::Appended{});
   EXPECT_FALSE(h.core.functions().contains("nobody"));
   EXPECT_EQ(h.core.counters().events_caused_unmatched, 1u);
+}
+
+TEST_F(CoreOutbox, WhatBecameEventsIsCountedByWhosOutboxItWas) {
+  const auto told = [&](std::string_view function) {
+    const std::string line =
+        fmt::format("fanfare_outbox_published_total{{function=\"{}\"}} ", function);
+    const std::string text = metrics_text(h.core, h.now);
+    const std::size_t at = text.find(line);
+    return at == text.npos ? std::string{} : text.substr(at + line.size(), 1);
+  };
+  h.join();
+  find({{{7, 0}, "told", caused_event()}, {{7, 1}, "told", caused_event()}});
+  const auto refused = h.take_call<store::Append>().first;
+  h.answer(refused, retry_later("OOM"));
+  EXPECT_EQ(told("f"), "0") << "what Redis has refused is none";
+  h.pass(1s);
+  h.answer(h.take_call<store::ReadOutbox>().first,
+           page_of({{{7, 0}, "told", caused_event()}, {{7, 1}, "told", caused_event()}}));
+  h.answer(h.take_call<store::Append>().first, store::Appended{});
+  EXPECT_EQ(told("f"), "2");
+  EXPECT_EQ(told("told"), "0");
+  EXPECT_EQ(told(store::kTriggers), "0");
 }
 
 TEST_F(CoreOutbox, WhatIsInHandIsNotTakenTwice) {

@@ -276,6 +276,12 @@ void tell_functions(MetricsText& text, const Core& core) {
     outboxes.add({{"function", name}}, function.outbox.entries);
   });
   outboxes.add({{"function", store::kTriggers}}, core.triggers_outbox().entries);
+  auto published = text.counter("fanfare_outbox_published_total",
+                                "Of the function's outbox: entries that became events.");
+  for_each_function(core, [&](const std::string& name, const FunctionState& function) {
+    published.add({{"function", name}}, function.outbox.published);
+  });
+  published.add({{"function", store::kTriggers}}, core.triggers_outbox().published);
 }
 
 }  // namespace

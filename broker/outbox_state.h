@@ -21,6 +21,7 @@ namespace fanfare::broker {
 struct OutboxState {
   std::uint64_t entries = 0;  // as Redis said last, less what was published since
   std::set<protocol::EntryId> in_hand;
+  std::uint64_t published = 0;  // entries that became events, since this broker started
 
   // The pass that is under way.
   bool unread = false;  // there may be something behind `read_to`

@@ -51,7 +51,7 @@ TEST(AlertRules, EachHasItsEntryInTheManualAndALinkToIt) {
     std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
     links.push_back(name);
   }
-  EXPECT_THAT(all_of(kRules, R"(runbook_url: docs/alerts\.md#(\S+)\n)"),
+  EXPECT_THAT(all_of(kRules, R"(runbook_url: file:///usr/share/doc/fanfare/alerts\.md#(\S+)\n)"),
               ::testing::ElementsAreArray(links));
 }
 
