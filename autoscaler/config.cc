@@ -56,7 +56,8 @@ ConfigSpec config_spec(Config& c) {
                "Workers at least; 0: none while there is nothing to do.",
                {.min = 0, .max = 10'000});
   spec.integer("autoscaler", "max", &c.max, 10, "Workers at most.", {.min = 1, .max = 10'000});
-  spec.duration("autoscaler", "tick", &c.tick, "2s", "How often it looks and decides.",
+  spec.duration("autoscaler", "tick", &c.tick, "2s",
+                "How often it looks and decides; no longer than panic_window × stable_window.",
                 {.min = 100ms, .max = 1min});
   spec.duration("autoscaler", "stable_window", &c.stable_window, "60s",
                 "Quiet times: the demand's average over so long is followed.",
@@ -114,6 +115,12 @@ Result<ScalerOptions> scaler_options(const Config& c) {
   }
   if (const auto fine = check(options); !fine) {
     return reject("[autoscaler] " + fine.error().message);
+  }
+  if (c.tick > panic_window_of(options)) {
+    return reject(fmt::format(
+        "[autoscaler] tick is {}, and panic_window × stable_window {}: a longer tick would not "
+        "notice a burst",
+        format_duration(c.tick), format_duration(panic_window_of(options))));
   }
   return options;
 }

@@ -32,7 +32,8 @@ struct Config {
 // Rows bound to `config`, which must stay where it is.
 ConfigSpec config_spec(Config& config);
 
-// kReject: a number that is none, a bound that does not hold, a driver that lacks what it needs.
+// kReject: a number that is none, a bound that does not hold (a tick may be as long as the panic
+// window), a driver that lacks what it needs.
 Result<ScalerOptions> scaler_options(const Config& config);
 Result<void> check_driver(const Config& config);
 // The keys that connecting to the broker takes; kReject if it wants some and has none.

@@ -11,14 +11,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Duration panic_window_of(const ScalerOptions& options) {
-  return Duration{static_cast<Duration::rep>(static_cast<double>(options.stable_window.count()) *
-                                             options.panic_window)};
-}
+constexpr int kTicksMissed = 3;  // after so many of them nothing is known of what came between
 
+// What is held at the most, and more than that is wanted, waits for a larger max and not for the
+// end of a panic.
 Limit limit_of(double wanted, std::uint32_t desired, const ScalerOptions& options, bool held) {
-  if (held) return Limit::kHeld;
   if (desired == options.max && wanted > options.max) return Limit::kMost;
+  if (held) return Limit::kHeld;
   if (desired == options.min && wanted < options.min) return Limit::kLeast;
   return desired != wanted ? Limit::kRate : Limit::kNone;
 }
@@ -40,6 +39,11 @@ std::string in_words(Limit limit, const ScalerOptions& options) {
 }
 
 }  // namespace
+
+Duration panic_window_of(const ScalerOptions& options) {
+  return Duration{static_cast<Duration::rep>(static_cast<double>(options.stable_window.count()) *
+                                             options.panic_window)};
+}
 
 Result<void> check(const ScalerOptions& o) {
   const auto within = [](double value, double least, double most) {
@@ -81,11 +85,19 @@ std::uint32_t Scaler::delayed(TimePoint now, std::uint32_t wish) {
   return wishes_.front().workers;
 }
 
+bool Scaler::knows_what_came_before(TimePoint now) {
+  const Duration between = last_tick_ ? now - *last_tick_ : Duration{};
+  const Duration known = std::max(options_.stable_window, kTicksMissed * last_between_);
+  last_between_ = between;
+  last_tick_ = now;
+  return !demand_.empty(now, known);
+}
+
 Decision Scaler::decide(TimePoint now, const Observation& seen) {
   if (last_ready_ && seen.ready != *last_ready_) changed_ = now;
   last_ready_ = seen.ready;
   // What came before is not known, as after a start: nothing is taken away for a window.
-  if (demand_.empty(now, options_.stable_window) && seen.ready > (options_.min == 0 ? 0u : 1u)) {
+  if (!knows_what_came_before(now) && seen.ready > (options_.min == 0 ? 0u : 1u)) {
     panic_since_ = now;
     most_in_panic_ = seen.ready;
   }

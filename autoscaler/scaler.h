@@ -37,6 +37,9 @@ struct ScalerOptions {
 // kReject: which bound does not hold.
 Result<void> check(const ScalerOptions& options);
 
+// Over which the demand is averaged to notice a burst.
+Duration panic_window_of(const ScalerOptions& options);
+
 // What is known at a tick.
 struct Observation {
   double demand = 0;        // deliveries that wait or run, of functions that may run
@@ -76,11 +79,16 @@ class Scaler {
   // The longest of the wishes of the last scale_down_delay.
   std::uint32_t delayed(TimePoint now, std::uint32_t wish);
   void look_for_panic(TimePoint now, double wanted, double ready);
+  // Not after a start, nor when neither a stable window nor three times as long as between the two
+  // ticks before has had a tick: a driver that always takes longer than the window leaves no gap.
+  bool knows_what_came_before(TimePoint now);
 
   ScalerOptions options_;
   DemandWindow demand_;
   std::optional<TimePoint> panic_since_;  // when it was last too much; none: no panic
   double most_in_panic_ = 0;
+  std::optional<TimePoint> last_tick_;
+  Duration last_between_{};  // the last tick and the one before
   std::optional<std::uint32_t> last_ready_;
   std::optional<TimePoint> changed_;  // when the number of workers was last another one
   struct Wish {

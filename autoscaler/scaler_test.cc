@@ -131,6 +131,41 @@ TEST(Scaler, KeepsWhatItFindsAfterAGapAsAfterAStart) {
   EXPECT_EQ(s.ticks(2, 0, 10).desired, 5u);
 }
 
+// A driver whose answer takes longer than the window: each tick is the first in a window, and not
+// after a start.
+TEST(Scaler, TakesWorkersAwayAlsoIfATickTakesLongerThanTheWindow) {
+  Scaler scaler({.min = 1, .max = 100});
+  TimePoint now{1h};
+  const auto tick = [&](double demand, std::uint32_t ready) {
+    now += 90s;
+    return scaler.decide(now, {.demand = demand, .ready = ready, .slots = 10});
+  };
+  EXPECT_EQ(tick(0, 8).desired, 8u) << "as after any start";
+  EXPECT_EQ(tick(0, 8).desired, 8u) << "how long ticks take is known from now on";
+  EXPECT_EQ(tick(0, 8).desired, 4u);
+  EXPECT_EQ(tick(0, 4).desired, 2u);
+  now += 5min;
+  EXPECT_EQ(tick(0, 4).desired, 4u) << "three of them and more is a gap";
+}
+
+// The burst that was wanted more than `max` for is held, and there is still too much to do.
+TEST(Scaler, SaysInAPanicThatThereMayBeNoMore) {
+  Ticking s({.min = 1, .max = 5});
+  s.ticks(3, 1000, 1);
+  const Decision now = s.ticks(3, 500, 5);
+  EXPECT_TRUE(now.panicking);
+  EXPECT_EQ(now.desired, 5u);
+  EXPECT_EQ(now.limit, Limit::kMost);
+  EXPECT_THAT(now.reason, HasSubstr("5 are the most (panic)"));
+  const Decision after = s.ticks(12, 14, 5);
+  EXPECT_TRUE(after.panicking);
+  EXPECT_EQ(after.limit, Limit::kMost) << "over the minute more than five are wanted still";
+  const Decision held = s.ticks(18, 14, 5);
+  EXPECT_TRUE(held.panicking);
+  EXPECT_EQ(held.desired, 5u);
+  EXPECT_EQ(held.limit, Limit::kHeld) << "two would do";
+}
+
 TEST(Scaler, WantsFewerOnlyAfterTheDelay) {
   Ticking s({.min = 0, .max = 100, .scale_down_delay = 20s});
   s.ticks(40, 7, 1);

@@ -207,6 +207,8 @@ TEST(Autoscaler, SaysWhichSettingMakesNoSense) {
   };
   EXPECT_THAT(said({{"FANFARE_AUTOSCALER_MIN", "5"}, {"FANFARE_AUTOSCALER_MAX", "4"}}),
               HasSubstr("min is 5 and max 4"));
+  EXPECT_THAT(said({{"FANFARE_AUTOSCALER_TICK", "7s"}}),
+              HasSubstr("tick is 7s, and panic_window × stable_window 6s"));
   EXPECT_THAT(said({{"FANFARE_AUTOSCALER_DRIVER", "exec"}}), HasSubstr("needs count_command"));
   EXPECT_THAT(said({{"FANFARE_AUTOSCALER_UNIT", "worker.service"}}), HasSubstr("it is a template"));
   EXPECT_THAT(said({{"FANFARE_AUTOSCALER_UTILISATION", "most"}}),
