@@ -10,7 +10,12 @@ using nlohmann::json;
 
 double number_in(const json& row, const char* name) {
   const auto at = row.find(name);
-  return at != row.end() && at->is_number() ? at->get<double>() : 0;
+  return at != row.end() && at->is_number() ? std::max(0.0, at->get<double>()) : 0;
+}
+
+std::string text_in(const json& row, const char* name) {
+  const auto at = row.find(name);
+  return at != row.end() && at->is_string() ? at->get<std::string>() : std::string{};
 }
 
 bool says(const json& row, const char* name, const char* text) {
@@ -39,13 +44,32 @@ Result<BrokerView> broker_view_of(std::string_view status_json) {
     if (function.is_object()) view.demand += demand_of(function);
   }
   double slots = 0;
+  std::uint32_t workers = 0;
   for (const json& worker : status["workers"]) {
     if (!worker.is_object() || !says(worker, "state", "running")) continue;
     slots += number_in(worker, "slots");
-    ++view.workers;
+    ++workers;
   }
-  if (view.workers > 0) view.slots = slots / view.workers;
+  if (workers > 0) view.slots = slots / workers;
   return view;
+}
+
+Result<std::vector<ConnectedWorker>> connected_workers_of(std::string_view workers_json) {
+  const json answer = json::parse(workers_json, nullptr, /*allow_exceptions=*/false);
+  if (!answer.is_object() || !answer.contains("workers") || !answer["workers"].is_array()) {
+    return reject("the broker's list of workers is none");
+  }
+  std::vector<ConnectedWorker> workers;
+  for (const json& row : answer["workers"]) {
+    if (!row.is_object()) continue;
+    workers.push_back({.name = text_in(row, "id"),
+                       .state = text_in(row, "state"),
+                       .host = text_in(row, "host"),
+                       .pid = static_cast<std::uint32_t>(number_in(row, "pid")),
+                       .slots = number_in(row, "slots"),
+                       .held = static_cast<std::uint64_t>(number_in(row, "held"))});
+  }
+  return workers;
 }
 
 }  // namespace fanfare::autoscaler

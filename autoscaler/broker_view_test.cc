@@ -15,7 +15,6 @@ TEST(BrokerView, CountsWhatRunsAndWhatWaitsAndMayRun) {
   ASSERT_TRUE(view) << view.error().message;
   EXPECT_EQ(view->demand, 3 + 6 + 2 + 5);
   EXPECT_EQ(view->slots, 6);
-  EXPECT_EQ(view->workers, 2u);
 }
 
 TEST(BrokerView, IsThereWithoutWorkers) {
@@ -23,6 +22,24 @@ TEST(BrokerView, IsThereWithoutWorkers) {
   ASSERT_TRUE(view);
   EXPECT_EQ(view->demand, 0);
   EXPECT_EQ(view->slots, 0);
+}
+
+TEST(BrokerView, KnowsWhereWorkersRunAndWhatTheyHold) {
+  const auto workers = connected_workers_of(R"({"workers": [
+    {"id": "web-1", "host": "boot", "pid": 12, "slots": 8, "state": "quiet", "held": 3},
+    {"id": "y", "pid": -1}, 7]})");
+  ASSERT_TRUE(workers) << workers.error().message;
+  ASSERT_EQ(workers->size(), 2u);
+  EXPECT_EQ((*workers)[0].name, "web-1");
+  EXPECT_EQ((*workers)[0].host, "boot");
+  EXPECT_EQ((*workers)[0].pid, 12u);
+  EXPECT_EQ((*workers)[0].slots, 8);
+  EXPECT_EQ((*workers)[0].state, "quiet");
+  EXPECT_EQ((*workers)[0].held, 3u);
+  EXPECT_EQ((*workers)[1].pid, 0u) << "what makes no sense counts nothing";
+  for (const char* text : {"", "[]", "{}", R"({"workers": 1})"}) {
+    EXPECT_FALSE(connected_workers_of(text)) << text;
+  }
 }
 
 TEST(BrokerView, RefusesWhatIsNoStatus) {

@@ -41,6 +41,10 @@ ConfigSpec config_spec(Config& c) {
               {"systemd", "exec"});
   spec.text("autoscaler", "unit", &c.unit, "fanfare-worker@.service",
             "systemd: the template of the workers' units; they are numbered from 1.");
+  spec.duration("autoscaler", "finish_time", &c.finish_time, "15m",
+                "systemd: a worker that is to go takes nothing new and finishes what runs, for so\n"
+                "long; then it is stopped, and has [worker] grace. 0: it is stopped at once.",
+                {.min = 0s, .max = 24h});
   spec.list(
       "autoscaler", "count_command", &c.count_command, "",
       "exec: prints how many workers there are and nothing else, as a list of words; no shell\n"

@@ -19,7 +19,7 @@ struct Config {
   std::string driver;  // systemd | exec
   std::string unit;    // of systemd's driver: the template, as fanfare-worker@.service
   std::vector<std::string> count_command, scale_command;  // of exec's
-  Duration command_time{};
+  Duration command_time{}, finish_time{};
   std::uint32_t min = 0, max = 0;
   Duration tick{}, stable_window{}, scale_down_delay{}, cooldown{};
   std::string panic_window, panic_threshold, utilisation, scale_up_rate_max, scale_down_rate_max;

@@ -65,10 +65,16 @@ void ExecDriver::run(const std::vector<std::string>& words, const std::string& w
   });
 }
 
-void ExecDriver::count(OnCount on_count) {
+void ExecDriver::count(const std::vector<ConnectedWorker>&, OnCount on_count) {
   run(options_.count, "", [this, on_count](Result<std::string> said) {
     if (!said) return on_count(said.error());
     on_count(set_of(options_.count.front(), *said));
+  });
+}
+
+void ExecDriver::release(OnReleased on_released) {
+  loop_.post([on_released, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) on_released({});
   });
 }
 

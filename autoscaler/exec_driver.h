@@ -27,8 +27,9 @@ class ExecDriver final : public Driver {
   ~ExecDriver() override;
 
   // kFatal: what Command says, or that what it printed is no number.
-  void count(OnCount on_count) override;
+  void count(const std::vector<ConnectedWorker>&, OnCount on_count) override;
   void scale_to(std::uint32_t workers, OnScaled on_scaled) override;
+  void release(OnReleased on_released) override;  // nobody: who drains is the command's business
 
  private:
   void run(const std::vector<std::string>& words, const std::string& workers,

@@ -22,7 +22,7 @@ class Driven {
   explicit Driven(ExecOptions options) : driver(loop, std::move(options)) {}
   Result<WorkerSet> count() {
     std::optional<Result<WorkerSet>> answer;
-    driver.count([&](Result<WorkerSet> set) { answer = std::move(set); });
+    driver.count({}, [&](Result<WorkerSet> set) { answer = std::move(set); });
     loop.run_until([&] { return answer.has_value(); }, 20s);
     return answer ? *answer : fatal("no answer");
   }
@@ -97,7 +97,7 @@ TEST(ExecDriver, LeavesNothingRunning) {
                              "sleep 100 & echo $! > \"$0.new\"; mv \"$0.new\" \"$0\"; wait", file},
                    .scale = {"true"}});
     std::ofstream(file) << "";
-    driven.driver.count([](Result<WorkerSet>) {});
+    driven.driver.count({}, [](Result<WorkerSet>) {});
     Timer poll(driven.loop, [] {});
     poll.start_every(5ms);
     driven.loop.run_until([&] { return std::ifstream(file).peek() != EOF; }, 10s);

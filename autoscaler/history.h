@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "autoscaler/driver.h"
 #include "autoscaler/scaler.h"
@@ -21,6 +23,10 @@ struct Change {
   std::string outcome;  // what the driver has said; "dry run"
 };
 
+// Those of a status that an autoscaler has told before, to go on with; since when each drains is
+// not told, so it is from `now` on. None if the text is no status.
+std::vector<Drain> drains_in(std::string_view status_json, TimePoint now);
+
 class History {
  public:
   // `driver`, `dry_run`, `options`: shown as they are.
@@ -28,13 +34,14 @@ class History {
 
   void decided(WallTime at, const Observation& seen, const WorkerSet& workers,
                const Decision& decision);
-  // The last 50 are kept.
+  // The last 50 are kept; of one that is tried again and again and ends alike, the last time.
   void changed(Change change);
   // Why there was no decision; the next one clears it.
   void failed(WallTime at, std::string why);
 
   // {"at", "driver", "dry_run", "min", "max", "workers", "leaving", "desired", "demand", "stable",
-  //  "panic", "panicking", "slots", "reason", "trouble", "changes": [newest first]}
+  //  "panic", "panicking", "slots", "slots_elsewhere", "reason", "trouble", "drains": […],
+  //  "changes": [newest first]}
   std::string to_json() const;
 
  private:

@@ -36,7 +36,8 @@ void tell_scaling(MetricsText& text, const Metrics& m, const ScalerOptions& opti
   text.gauge("fanfare_autoscaler_workers", "Workers that its driver knows of, by state.")
       .add({{"state", "running"}}, m.workers.running)
       .add({{"state", "leaving"}}, m.workers.leaving)
-      .add({{"state", "failed"}}, m.workers.failed);
+      .add({{"state", "failed"}}, m.workers.failed)
+      .add({{"state", "refused"}}, m.workers.refused);
   text.gauge("fanfare_autoscaler_workers_desired", "Workers that there should be.")
       .add({}, m.decision.desired);
   text.gauge("fanfare_autoscaler_workers_bound", "Workers that there may be.")

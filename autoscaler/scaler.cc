@@ -102,7 +102,7 @@ Decision Scaler::decide(TimePoint now, const Observation& seen) {
     most_in_panic_ = seen.ready;
   }
 
-  demand_.add(now, seen.demand);
+  demand_.add(now, std::max(0.0, seen.demand - seen.elsewhere * options_.utilisation));
   Decision decision{.stable = demand_.average(now, options_.stable_window),
                     .panic = demand_.average(now, panic_window_of(options_))};
   const double target = seen.slots * options_.utilisation;
@@ -131,10 +131,13 @@ Decision Scaler::decide(TimePoint now, const Observation& seen) {
   const bool held = decision.panicking ? desired > wanted : decision.desired > bounded;
   decision.limit = limit_of(wanted, decision.desired, options_, held);
   decision.reason =
-      fmt::format("{:.1f} deliveries over {}, {:.1f} over {}, {:.4g} a worker: {:.0f} wanted{}{}",
+      fmt::format("{:.1f} deliveries over {}, {:.1f} over {}, {:.4g} a worker{}: {:.0f} wanted{}{}",
                   decision.stable, format_duration(options_.stable_window), decision.panic,
-                  format_duration(panic_window_of(options_)), target, wanted,
-                  in_words(decision.limit, options_), decision.panicking ? " (panic)" : "");
+                  format_duration(panic_window_of(options_)), target,
+                  seen.elsewhere > 0
+                      ? fmt::format(", and {:.4g} at others", seen.elsewhere * options_.utilisation)
+                      : "",
+                  wanted, in_words(decision.limit, options_), decision.panicking ? " (panic)" : "");
   return decision;
 }
 

@@ -45,6 +45,9 @@ struct Observation {
   double demand = 0;        // deliveries that wait or run, of functions that may run
   std::uint32_t ready = 0;  // workers that take work; those that are leaving do not count
   double slots = 0;         // of one worker, as they have told; over 0
+  // Slots of workers that are none of these, as those of other hosts: as much of the demand as they
+  // should be busy with is theirs.
+  double elsewhere = 0;
 };
 
 // What keeps a decision from being what the averages ask for.
@@ -58,7 +61,7 @@ enum class Limit : std::uint8_t {
 
 struct Decision {
   std::uint32_t desired = 0;     // within min and max
-  double stable = 0, panic = 0;  // the averages, deliveries
+  double stable = 0, panic = 0;  // the averages of what is left for these workers, deliveries
   bool panicking = false;
   Limit limit = Limit::kNone;
   std::string reason;  // one sentence for the log and `fanfare autoscale status`

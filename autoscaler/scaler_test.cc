@@ -38,6 +38,21 @@ TEST(Scaler, WantsAsManyWorkersAsTheDemandKeepsBusy) {
   EXPECT_EQ(many.tick(70, 0).desired, 10u);
 }
 
+// Workers of other hosts, or that somebody has started by hand, do their part.
+TEST(Scaler, LeavesToOthersWhatKeepsThemBusy) {
+  const auto decide = [](double demand, double elsewhere) {
+    Scaler scaler({.min = 0, .max = 100});
+    return scaler.decide(TimePoint{1h},
+                         {.demand = demand, .ready = 0, .slots = 10, .elsewhere = elsewhere});
+  };
+  EXPECT_EQ(decide(35, 0).desired, 5u);
+  const Decision shared = decide(35, 30);
+  EXPECT_EQ(shared.desired, 2u) << "21 of them are the others'";
+  EXPECT_THAT(shared.reason, HasSubstr("14.0 deliveries over 1m"));
+  EXPECT_THAT(shared.reason, HasSubstr("7 a worker, and 21 at others: 2 wanted"));
+  EXPECT_EQ(decide(35, 1000).desired, 0u);
+}
+
 TEST(Scaler, StaysWithinItsBounds) {
   Ticking bounded({.min = 2, .max = 5});
   EXPECT_EQ(bounded.tick(0, 1).desired, 2u);

@@ -4,9 +4,13 @@
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <nlohmann/json.hpp>
+
 #include "autoscaler/exec_driver.h"
 #include "autoscaler/systemd_driver.h"
+#include "autoscaler/systemd_manager.h"
 #include "base/daemon_metrics.h"
+#include "base/process.h"
 
 namespace fanfare::autoscaler {
 namespace {
@@ -16,13 +20,16 @@ std::string host_name() {
   return ::gethostname(name, sizeof name - 1) == 0 ? name : "localhost";
 }
 
-std::unique_ptr<Driver> make_driver(Loop& loop, const Config& config) {
-  if (config.driver == "exec") {
-    return std::make_unique<ExecDriver>(loop, ExecOptions{.count = config.count_command,
-                                                          .scale = config.scale_command,
-                                                          .time = config.command_time});
+// What keeps workers from their work.
+std::string in_words(const WorkerSet& workers, const std::string& unit) {
+  std::string text;
+  if (workers.failed > 0) text = fmt::format("{} workers do not stay up", workers.failed);
+  if (workers.refused > 0) {
+    text += fmt::format("{}{} cannot be started", text.empty() ? "" : ", ", workers.refused);
   }
-  return std::make_unique<SystemdDriver>(loop, config.unit.substr(0, config.unit.find('@') + 1));
+  const std::string all = unit.substr(0, unit.find('@') + 1) + "*";
+  return fmt::format(
+      "{}; `systemctl status '{}'` says why. They are tried again in at most a minute", text, all);
 }
 
 }  // namespace
@@ -41,7 +48,7 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config) {
   if (!client) return client.error();
   shell->client_ = *std::move(client);
   shell->redis_ = std::make_unique<RedisLink>(loop, *std::move(redis));
-  shell->driver_ = make_driver(loop, shell->config_);
+  shell->driver_ = shell->make_driver();
   if (!config.metrics.empty()) {
     auto server = MetricsServer::start(
         loop, config.metrics,
@@ -77,9 +84,50 @@ Shell::Shell(Loop& loop, Config config, const ScalerOptions& options)
   metrics_.decided = loop_.now().steady;
 }
 
+std::unique_ptr<Driver> Shell::make_driver() {
+  if (config_.driver == "exec") {
+    return std::make_unique<ExecDriver>(loop_, ExecOptions{.count = config_.count_command,
+                                                           .scale = config_.scale_command,
+                                                           .time = config_.command_time});
+  }
+  const auto boot = this_boot_id();
+  if (!boot) spdlog::warn("workers that go are stopped at once: {}", boot.error().message);
+  return std::make_unique<SystemdDriver>(
+      loop_, SystemdOptions{.prefix = config_.unit.substr(0, config_.unit.find('@') + 1),
+                            .boot = boot ? *boot : std::string{},
+                            .finish_time = config_.finish_time,
+                            .connect = SystemdManager::connect,
+                            .tell_broker = [this](const std::string& worker, bool quiet,
+                                                  std::function<void(Result<void>)> done) {
+                              tell_broker(worker, quiet, std::move(done));
+                            }});
+}
+
+void Shell::tell_broker(const std::string& worker, bool quiet,
+                        std::function<void(Result<void>)> done) {
+  client_->admin(quiet ? "drain_worker" : "resume_worker",
+                 nlohmann::json{{"worker", worker}}.dump(),
+                 [done = std::move(done)](const Result<std::string>& answer) {
+                   done(answer ? Result<void>{} : Result<void>{answer.error()});
+                 });
+}
+
+// Who drains already is for Redis to say; it may come up later than this.
 void Shell::tick() {
   if (busy_ || stopping_) return;
   busy_ = true;
+  if (knows_drains_) return ask();
+  redis_->call({"HGET", kStatusKey, config_.name}, [this](const RedisReply& reply) {
+    knows_drains_ = !reply.lost() && !reply.is_error();
+    if (knows_drains_ && !config_.dry_run) {
+      driver_->adopt(drains_in(reply.text(), loop_.now().steady));
+    }
+    if (stopping_) return end_tick();
+    ask();
+  });
+}
+
+void Shell::ask() {
   client_->admin("status", "{}", [this](const Result<std::string>& status) { on_status(status); });
 }
 
@@ -89,15 +137,29 @@ void Shell::on_status(const Result<std::string>& status) {
                 status.error());
   const auto view = broker_view_of(*status);
   if (!view) return fail(metrics_.failed_broker, "the broker's status", view.error());
-  driver_->count(
-      [this, view = *view](const Result<WorkerSet>& workers) { on_count(view, workers); });
+  client_->admin("workers", "{}", [this, view = *view](const Result<std::string>& connected) {
+    on_workers(view, connected);
+  });
+}
+
+void Shell::on_workers(const BrokerView& view, const Result<std::string>& connected) {
+  if (!connected) {
+    return fail(metrics_.failed_broker, "the broker does not tell who is connected",
+                connected.error());
+  }
+  const auto workers = connected_workers_of(*connected);
+  if (!workers) return fail(metrics_.failed_broker, "the broker's workers", workers.error());
+  driver_->count(*workers, [this, view](const Result<WorkerSet>& set) { on_count(view, set); });
 }
 
 void Shell::on_count(const BrokerView& view, const Result<WorkerSet>& workers) {
   if (!workers)
     return fail(metrics_.failed_driver, "the workers cannot be counted", workers.error());
   if (view.slots > 0) slots_ = view.slots;
-  const Observation seen{.demand = view.demand, .ready = workers->running, .slots = slots_};
+  const Observation seen{.demand = view.demand,
+                         .ready = workers->running,
+                         .slots = slots_,
+                         .elsewhere = workers->slots_elsewhere};
   const Decision decision = scaler_.decide(loop_.now().steady, seen);
   history_.decided(loop_.now().wall, seen, *workers, decision);
   metrics_.seen = seen;
@@ -108,19 +170,22 @@ void Shell::on_count(const BrokerView& view, const Result<WorkerSet>& workers) {
   spdlog::debug("{} workers, {} wanted: {}", workers->running, decision.desired, decision.reason);
   service_.status(fmt::format("{} workers, {} wanted", workers->running, decision.desired));
   if (stopping_) return end_tick();
-  if (workers->failed > 0) {
-    note_trouble(
-        fmt::format("{} workers do not stay up; `systemctl status '{}'` says why. They "
-                    "are tried again in at most a minute",
-                    workers->failed, config_.unit));
-  }
+  if (workers->failed > 0 || workers->refused > 0) note_trouble(in_words(*workers, config_.unit));
   const bool more_are_coming =
       decision.desired > workers->running && decision.desired <= workers->running + workers->failed;
   if (decision.desired == workers->running || more_are_coming) {
     told_.reset();
-    return end_tick();
+    return workers->drains.empty() ? end_tick() : look_after_drains(decision.desired);
   }
   change(*workers, decision);
+}
+
+void Shell::look_after_drains(std::uint32_t workers) {
+  driver_->scale_to(workers, [this](const Result<std::string>& done) {
+    if (!done) return fail(metrics_.failed_driver, "workers that go", done.error());
+    if (!done->empty()) spdlog::info("{}", *done);
+    end_tick();
+  });
 }
 
 void Shell::change(const WorkerSet& workers, const Decision& decision) {
@@ -141,10 +206,10 @@ void Shell::change(const WorkerSet& workers, const Decision& decision) {
   spdlog::info("{} workers become {}: {}", change.from, change.to, change.reason);
   ++(change.to > change.from ? metrics_.scaled_up : metrics_.scaled_down);
   driver_->scale_to(decision.desired, [this, change](const Result<std::string>& done) mutable {
-    change.outcome = done ? *done : done.error().message;
+    change.outcome = !done ? done.error().message : done->empty() ? "nothing to change" : *done;
     history_.changed(change);
     if (!done) return fail(metrics_.failed_driver, "the workers cannot be changed", done.error());
-    spdlog::info("{}", *done);
+    spdlog::info("{}", change.outcome);
     end_tick();
   });
 }
@@ -164,6 +229,7 @@ void Shell::note_trouble(const std::string& why) {
 void Shell::end_tick() {
   busy_ = false;
   if (stopping_) return say_goodbye();
+  if (!knows_drains_) return;  // nothing is told over what is there and was not read
   redis_->call({"HSET", kStatusKey, config_.name, history_.to_json()}, [](const RedisReply&) {});
 }
 
@@ -177,8 +243,17 @@ void Shell::on_signal(int) {
   service_.extend_timeout(2 * config_.command_time);
 }
 
+// Those with whom it goes no further are for whoever is started next.
 void Shell::say_goodbye() {
-  redis_->call({"HDEL", kStatusKey, config_.name}, [this](const RedisReply&) { loop_.stop(); });
+  driver_->release([this](const std::vector<Drain>& left) {
+    for (const Drain& drain : left) {
+      spdlog::warn(
+          "{} may still be quiet at the broker; once it is back: fanfare workers resume {}",
+          drain.worker, drain.worker);
+    }
+    if (!left.empty() || !knows_drains_) return loop_.stop();
+    redis_->call({"HDEL", kStatusKey, config_.name}, [this](const RedisReply&) { loop_.stop(); });
+  });
 }
 
 }  // namespace fanfare::autoscaler

@@ -3,6 +3,9 @@
 // Each tick: ask the broker, count the workers, decide, change, tell. A tick that is not over when
 // the next one begins is waited for. Without an answer from broker or driver nothing is decided,
 // and nothing is changed.
+//
+// What it tells in Redis has those that drain: who is started after a sudden end goes on with them.
+// Who ends in order takes them back to work.
 #pragma once
 
 #include <memory>
@@ -35,9 +38,14 @@ class Shell {
  private:
   Shell(Loop& loop, Config config, const ScalerOptions& options);
   void tick();
+  void ask();
   void on_status(const Result<std::string>& status);
+  void on_workers(const BrokerView& view, const Result<std::string>& connected);
   void on_count(const BrokerView& view, const Result<WorkerSet>& workers);
   void change(const WorkerSet& workers, const Decision& decision);
+  void look_after_drains(std::uint32_t workers);
+  void tell_broker(const std::string& worker, bool quiet, std::function<void(Result<void>)> done);
+  std::unique_ptr<Driver> make_driver();
   void fail(std::uint64_t& counter, const std::string& what, const Error& error);
   void note_trouble(const std::string& why);
   void end_tick();
@@ -57,6 +65,7 @@ class Shell {
   std::unique_ptr<MetricsServer> metrics_server_;
   double slots_;                       // of a worker, as last heard
   std::optional<std::uint32_t> told_;  // of a dry run: the last wish that was logged
+  bool knows_drains_ = false;          // what an autoscaler before this one has told was read
   bool busy_ = false;
   bool stopping_ = false;
   Timer tick_;

@@ -1,29 +1,27 @@
-// systemd's manager over the system bus (org.freedesktop.systemd1(5)): the three calls that the
-// driver needs. They block, for 5 s each at most, and so belong on a thread of their own.
+// systemd's manager over the system bus (org.freedesktop.systemd1(5)). Its calls block, for 5 s
+// each at most.
 #pragma once
 
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "autoscaler/worker_units.h"
+#include "autoscaler/unit_manager.h"
 #include "base/result.h"
 
 struct sd_bus;
 
 namespace fanfare::autoscaler {
 
-class SystemdManager {
+class SystemdManager final : public UnitManager {
  public:
   // kReconnect: there is no system bus, or it does not answer.
-  static Result<SystemdManager> connect();
+  static Result<std::unique_ptr<UnitManager>> connect();
 
-  // Those of the units PREFIX…  that run, start or stop. All three: kReconnect as above; kFatal:
-  // systemd refuses, with its words.
-  Result<std::vector<WorkerUnit>> units(const std::string& prefix);
-  // Puts the job into systemd's queue and does not wait for its end.
-  Result<void> start(const std::string& unit);
-  Result<void> stop(const std::string& unit);
+  Result<std::vector<WorkerUnit>> units(const std::string& prefix,
+                                        const std::vector<std::uint32_t>& pids) override;
+  Result<void> start(const std::string& unit) override;
+  Result<void> stop(const std::string& unit) override;
 
  private:
   struct Close {
@@ -31,6 +29,8 @@ class SystemdManager {
   };
   explicit SystemdManager(sd_bus* bus) : bus_(bus) {}
   Result<void> queue_job(const char* method, const std::string& unit);
+  // The object of the unit that a process runs in; empty: none, or it is gone.
+  std::string unit_of(std::uint32_t pid);
   std::unique_ptr<sd_bus, Close> bus_;
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
 
 namespace fanfare::autoscaler {
 
@@ -19,11 +18,20 @@ bool has_failed(std::string_view active_state, std::string_view job) {
   return active_state == "failed" && job != "start" && job != "restart";
 }
 
-void forget_old_failures(std::vector<WorkerUnit>& units, const Starts& starts, TimePoint now) {
+void forget_old_failures(std::vector<WorkerUnit>& units, const Attempts& attempts, TimePoint now) {
+  const auto& starts = attempts.started;
   std::erase_if(units, [&](const WorkerUnit& unit) {
     const auto started = starts.find(unit.number);
     return unit.failed && (started == starts.end() || started->second + kRetryFailed <= now);
   });
+}
+
+std::set<std::uint32_t> set_aside(const Attempts& attempts, TimePoint now) {
+  std::set<std::uint32_t> aside;
+  for (const auto& [number, at] : attempts.refused) {
+    if (now < at + kRetryFailed) aside.insert(number);
+  }
+  return aside;
 }
 
 std::uint32_t number_in(std::string_view unit, std::string_view prefix) {
@@ -47,7 +55,8 @@ WorkerSet count(const std::vector<WorkerUnit>& units) {
   return set;
 }
 
-UnitChanges changes_to(std::vector<WorkerUnit> units, std::uint32_t workers) {
+UnitChanges changes_to(std::vector<WorkerUnit> units, std::uint32_t workers,
+                       const std::set<std::uint32_t>& aside) {
   std::ranges::sort(units, {}, &WorkerUnit::number);
   UnitChanges changes;
   std::set<std::uint32_t> taken;
@@ -65,9 +74,10 @@ UnitChanges changes_to(std::vector<WorkerUnit> units, std::uint32_t workers) {
     changes.stop.push_back(running.back());
     running.pop_back();
   }
+  if (aside.size() >= kAsideMax) return changes;
   for (std::uint32_t number = 1; running.size() + failed + changes.start.size() < workers;
        ++number) {
-    if (!taken.contains(number)) changes.start.push_back(number);
+    if (!taken.contains(number) && !aside.contains(number)) changes.start.push_back(number);
   }
   return changes;
 }

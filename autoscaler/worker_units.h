@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@ struct WorkerUnit {
   std::uint32_t number = 0;  // of fanfare-worker@NUMBER.service
   bool leaving = false;      // it is being stopped, and drains
   bool failed = false;       // it has ended with an error, and systemd does not start it again
+  std::uint32_t pid = 0;     // of a connected worker that runs in it; 0: none does
 };
 
 // Whether a unit in this state, with this job in systemd's queue ("" if none), is on its way out
@@ -33,10 +35,18 @@ std::uint32_t number_in(std::string_view unit, std::string_view prefix);
 // started here; meanwhile its number stands for a worker, so that no other is tried in its place.
 inline constexpr Duration kRetryFailed = std::chrono::minutes{1};
 
-// When units were last started here, by number.
-using Starts = std::map<std::uint32_t, TimePoint>;
+// When units were last started here, and when systemd last refused to (as those that are masked),
+// by number.
+struct Attempts {
+  std::map<std::uint32_t, TimePoint> started, refused;
+};
 // Leaves out the failed ones whose time has come.
-void forget_old_failures(std::vector<WorkerUnit>& units, const Starts& starts, TimePoint now);
+void forget_old_failures(std::vector<WorkerUnit>& units, const Attempts& attempts, TimePoint now);
+// Numbers that are not tried now, as they were refused less than kRetryFailed ago.
+std::set<std::uint32_t> set_aside(const Attempts& attempts, TimePoint now);
+
+// With so many set aside it is no matter of single units, and no others are tried for now.
+inline constexpr std::size_t kAsideMax = 10;
 
 WorkerSet count(const std::vector<WorkerUnit>& units);
 
@@ -46,7 +56,8 @@ struct UnitChanges {
 
 // So that `workers` run: the lowest free numbers start, the highest stop. A number that is
 // leaving is not free: it would start only when it has drained, which may take hours. Failed ones
-// count as running, and nobody stops them.
-UnitChanges changes_to(std::vector<WorkerUnit> units, std::uint32_t workers);
+// count as running, and nobody stops them. Numbers that are set aside are stepped over.
+UnitChanges changes_to(std::vector<WorkerUnit> units, std::uint32_t workers,
+                       const std::set<std::uint32_t>& aside = {});
 
 }  // namespace fanfare::autoscaler

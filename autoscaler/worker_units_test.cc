@@ -45,7 +45,7 @@ TEST(WorkerUnits, ThatHaveFailedAreThereUntilTheyAreStartedAgain) {
 TEST(WorkerUnits, ThatFailedStandForAWorkerAndAreTriedAgainAfterAMinute) {
   using namespace std::chrono_literals;
   const TimePoint t0{};
-  const Starts starts{{2, t0}};
+  const Attempts starts{.started = {{2, t0}}, .refused = {}};
   const std::vector<WorkerUnit> units{{.number = 1}, {.number = 2, .failed = true}};
   auto soon = units;
   forget_old_failures(soon, starts, t0 + 59s);
@@ -64,6 +64,25 @@ TEST(WorkerUnits, ThatSomebodyElseStartedAndThatFailedAreTriedAtOnce) {
   std::vector<WorkerUnit> units{{.number = 1, .failed = true}};
   forget_old_failures(units, {}, TimePoint{});
   EXPECT_THAT(changes_to(units, 1).start, ElementsAre(1));
+}
+
+// A masked unit: others take its place, and it is tried again after a minute.
+TEST(WorkerUnits, ThatWereRefusedAreSteppedOverForAMinute) {
+  using namespace std::chrono_literals;
+  const TimePoint t0{};
+  const Attempts attempts{.started = {}, .refused = {{2, t0}}};
+  EXPECT_THAT(set_aside(attempts, t0 + 59s), ElementsAre(2));
+  EXPECT_THAT(set_aside(attempts, t0 + 60s), IsEmpty());
+  EXPECT_THAT(changes_to({{.number = 1}}, 3, {2}).start, ElementsAre(3, 4));
+  EXPECT_THAT(changes_to({{.number = 1}}, 3).start, ElementsAre(2, 3));
+}
+
+TEST(WorkerUnits, AreNotTriedWithoutEndWhereAllAreRefused) {
+  std::set<std::uint32_t> aside;
+  for (std::uint32_t number = 1; number < kAsideMax; ++number) aside.insert(number);
+  EXPECT_THAT(changes_to({}, 1, aside).start, ElementsAre(kAsideMax));
+  aside.insert(kAsideMax);
+  EXPECT_THAT(changes_to({}, 1, aside).start, IsEmpty());
 }
 
 TEST(WorkerUnits, StartAtTheLowestFreeNumbers) {
