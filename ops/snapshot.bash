@@ -71,7 +71,7 @@ start_trial() {
     # It does not outlive this script, however that ends.
     exec setpriv --pdeathsig KILL choom -n 1000 -- redis-server --port 0 --unixsocket trial.sock --unixsocketperm 700 \
       --dir . --dbfilename redis.rdb --save '' --appendfsync always --auto-aof-rewrite-percentage 0 "$@"
-  ) >"$part/trial.log" 2>&1 8>&- 9>&- &
+  ) >"$part/trial.log" 2>&1 7>&- 8>&- 9>&- &
   trial_pid=$!
   while answer=$(trial "$folder" ping 2>&1 || true) && [[ $answer != PONG ]]; do
     if ! kill -0 "$trial_pid" 2>/dev/null; then
@@ -81,7 +81,8 @@ start_trial() {
     sleep 0.05
   done
 }
-trial() { (cd "$1" && shift && redis-cli -s trial.sock "$@"); }
+# trial FOLDER COMMAND...: fails if that one's Redis says that it is an error.
+trial() { (cd "$1" && shift && redis-cli -e -s trial.sock "$@"); }
 # The file is whole when it has ended.
 stop_trial() {
   trial "$1" shutdown nosave >/dev/null 2>&1 || true
