@@ -133,6 +133,9 @@ struct Printer {
     return text;
   }
   std::string operator()(const Removed& a) const { return fmt::format("removed {}", a.existed); }
+  std::string operator()(const PackageDropped& a) const {
+    return fmt::format("package dropped {}", a.dropped);
+  }
   std::string operator()(const StateSet& a) const { return fmt::format("state set {}", a.existed); }
   std::string operator()(const WorkerList& a) const {
     return fmt::format("workers {}", fmt::join(a.names, " "));
