@@ -27,15 +27,19 @@ Result<Schedule> read(const store::ScheduleList::Item& item) {
 }  // namespace
 
 std::string to_text(const LedgerRow& row) {
-  return fmt::format("{} {} {} {}", to_ms(row.handled), row.fired, row.missed, row.overlapped);
+  std::string text =
+      fmt::format("{} {} {} {}", to_ms(row.handled), row.fired, row.missed, row.overlapped);
+  if (row.missed_at > WallTime{}) text += fmt::format(" {}", to_ms(row.missed_at));
+  return text;
 }
 
 Result<LedgerRow> parse_ledger_row(std::string_view text) {
   if (text.empty()) return LedgerRow{};
-  std::array<std::int64_t, 4> numbers{};
+  constexpr std::size_t kLeast = 4;
+  std::array<std::int64_t, kLeast + 1> numbers{};
   const char* at = text.data();
   const char* const end = at + text.size();
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
+  for (std::size_t i = 0; i < numbers.size() && (i < kLeast || at != end); ++i) {
     if (i > 0 && (at == end || *at++ != ' ')) return reject("a row of the ledger is cut short");
     const auto [next, error] = std::from_chars(at, end, numbers[i]);
     if (error != std::errc{} || numbers[i] < 0) return reject("a row of the ledger has no numbers");
@@ -43,7 +47,8 @@ Result<LedgerRow> parse_ledger_row(std::string_view text) {
   }
   if (at != end) return reject("a row of the ledger goes on too long");
   return LedgerRow{wall_from_ms(numbers[0]), static_cast<std::uint64_t>(numbers[1]),
-                   static_cast<std::uint64_t>(numbers[2]), static_cast<std::uint64_t>(numbers[3])};
+                   static_cast<std::uint64_t>(numbers[2]), static_cast<std::uint64_t>(numbers[3]),
+                   wall_from_ms(numbers[4])};
 }
 
 std::vector<Error> ScheduleTable::load(std::vector<store::ScheduleList::Item> items) {
@@ -87,7 +92,8 @@ void ScheduleTable::wake_at(const std::string& name, Entry& entry, std::optional
 
 // What a decision writes; nothing if it changes nothing. Of many events the first ones: the rest is
 // decided anew, from there.
-std::optional<store::Fire> ScheduleTable::step(Entry& entry, const Decision& decision) const {
+std::optional<store::Fire> ScheduleTable::step(Entry& entry, const Decision& decision,
+                                               WallTime now) const {
   if (decision.fire.empty() && decision.missed == 0 && decision.overlapped == 0) {
     return std::nullopt;
   }
@@ -98,6 +104,7 @@ std::optional<store::Fire> ScheduleTable::step(Entry& entry, const Decision& dec
   LedgerRow after = entry.row;
   after.handled = decision.handled;
   after.missed += decision.missed;
+  if (decision.missed > 0) after.missed_at = now;
   after.overlapped += decision.overlapped;
   std::size_t bytes = 0;
   for (const WallTime instant : decision.fire) {
@@ -120,7 +127,7 @@ ScheduleTable::Turn ScheduleTable::take_due(WallTime now, std::size_t calls_max)
     ++counters_.decisions;
     const Decision decision = decide(entry.schedule, entry.row.handled, now);
     if (decision.clock_behind) turn.clock_behind.push_back(name);
-    if (auto call = step(entry, decision)) {
+    if (auto call = step(entry, decision, now)) {
       entry.under_way = true;
       if (!entry.due && *entry.wake != kNow) entry.due = entry.wake;
       wake_at(name, entry, std::nullopt);

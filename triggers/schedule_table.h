@@ -25,10 +25,12 @@
 namespace fanfare::triggers {
 
 // A row of the ledger: "<handled, Unix ms> <fired> <missed> <overlapped>", counted since the
-// schedule was defined.
+// schedule was defined, and once something was missed also when that was noticed last, in Unix ms.
+// Older schedulers write no such time, and take a row that has one for unreadable.
 struct LedgerRow {
   WallTime handled;
   std::uint64_t fired = 0, missed = 0, overlapped = 0;
+  WallTime missed_at{};  // the epoch: not known
   bool operator==(const LedgerRow&) const = default;
 };
 std::string to_text(const LedgerRow& row);
@@ -81,7 +83,7 @@ class ScheduleTable {
   };
   using Entries = std::map<std::string, Entry>;
   void wake_at(const std::string& name, Entry& entry, std::optional<WallTime> when);
-  std::optional<store::Fire> step(Entry& entry, const Decision& decision) const;
+  std::optional<store::Fire> step(Entry& entry, const Decision& decision, WallTime now) const;
 
   Entries entries_;
   std::set<std::pair<WallTime, std::string>> wakes_;

@@ -253,10 +253,37 @@ TEST(LedgerRow, IsReadAsItWasWritten) {
   const LedgerRow row{clock_at("01:00:00"), 1, 2, 3};
   EXPECT_EQ(*parse_ledger_row(to_text(row)), row);
   EXPECT_EQ(*parse_ledger_row(""), LedgerRow{});
-  for (const char* bad :
-       {"1", "1 2 3", "1 2 3 4 5", "1 2 3 x", "-1 2 3 4", " 1 2 3 4", "1  2 3 4"}) {
+  for (const char* bad : {"1", "1 2 3", "1 2 3 4 ", "1 2 3 4 x", "1 2 3 4 5 6", "1 2 3 x",
+                          "-1 2 3 4", " 1 2 3 4", "1  2 3 4"}) {
     EXPECT_FALSE(parse_ledger_row(bad)) << bad;
   }
+}
+
+// Also by schedulers that know nothing of when something was missed, as long as nothing was.
+TEST(LedgerRow, SaysWhenSomethingWasMissed) {
+  EXPECT_EQ(to_text({wall_from_ms(1000), 1, 0, 3}), "1000 1 0 3");
+  EXPECT_EQ(to_text({wall_from_ms(1000), 1, 2, 3, wall_from_ms(2000)}), "1000 1 2 3 2000");
+  EXPECT_EQ(parse_ledger_row("1000 1 2 3 2000")->missed_at, wall_from_ms(2000));
+  EXPECT_EQ(parse_ledger_row("1000 1 2 3")->missed_at, WallTime{});
+}
+
+TEST_F(ScheduleTables, NoteWhenTheyNoticedThatSomethingWasMissed) {
+  add("a", "*/5 * * * *", [](Schedule& schedule) { schedule.missed = Missed::kSkip; });
+  const auto row = [&] {
+    const auto listed = std::get<store::ScheduleList>(*redis.call(store::ListSchedules{}));
+    return *parse_ledger_row(listed.items.at(0).row);
+  };
+  ScheduleTable table;
+  load(table);
+  run(table, clock_at("00:01:00"));
+  run(table, clock_at("00:05:01"));
+  EXPECT_EQ(row().missed_at, WallTime{});
+  run(table, clock_at("00:22:00"));
+  EXPECT_EQ(row().missed, 3u);
+  EXPECT_EQ(row().missed_at, clock_at("00:22:00"));
+  run(table, clock_at("00:25:01"));
+  EXPECT_EQ(row().fired, 2u);
+  EXPECT_EQ(row().missed_at, clock_at("00:22:00")) << "nothing was missed since";
 }
 
 }  // namespace
