@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/autoscale_verbs.h"
+#include "cli/autoscaler_rows.h"
 #include "cli/retrying.h"
 
 namespace fanfare::cli {
@@ -12,18 +13,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr const char* kStatusKey = "fanfare:autoscalers";
-// One that has told nothing for so long is gone, or hangs.
-constexpr auto kSilentAfter = std::chrono::seconds{30};
 constexpr std::size_t kChangesShown = 10;
-
-struct Told {
-  std::string name;
-  ordered_json status;
-  std::optional<std::chrono::milliseconds> age;  // none: it does not say when
-
-  bool silent() const { return !age || *age > kSilentAfter; }
-};
 
 std::string text_in(const ordered_json& row, const char* name) {
   const auto at = row.find(name);
@@ -35,24 +25,7 @@ std::string number_in(const ordered_json& row, const char* name) {
   return at != row.end() && at->is_number() ? at->dump() : "?";
 }
 
-Result<std::vector<Told>> read_told(RedisSync& redis, WallTime now) {
-  const auto reply = redis.call({"HGETALL", kStatusKey});
-  if (!reply) return reply.error();
-  if ((*reply)->is_error()) return reject("Redis: " + std::string((*reply)->text()));
-  std::vector<Told> all;
-  for (std::size_t i = 0; i + 1 < (*reply)->size(); i += 2) {
-    Told told{std::string((**reply)[i].text()),
-              ordered_json::parse((**reply)[i + 1].text(), nullptr, /*allow_exceptions=*/false),
-              std::nullopt};
-    if (!told.status.is_object()) continue;
-    if (const auto at = parse_wall_time(text_in(told.status, "at"))) told.age = now - *at;
-    all.push_back(std::move(told));
-  }
-  std::ranges::sort(all, {}, &Told::name);
-  return all;
-}
-
-void print_for_people(const Told& told, const Output& output) {
+void print_for_people(const AutoscalerRow& told, const Output& output) {
   const ordered_json& status = told.status;
   print_line(printable(
       fmt::format("{} · {} · {} to {} workers{}", told.name, text_in(status, "driver"),
@@ -86,11 +59,11 @@ void print_for_people(const Told& told, const Output& output) {
 int run_autoscale_status(const Common& common) {
   auto redis = connect_redis(common.address);
   if (!redis) return fail(common.output, redis.error());
-  const auto all = read_told(*redis, wall_now());
+  const auto all = read_autoscalers(*redis, wall_now());
   if (!all) return fail(common.output, all.error());
   if (common.output.json) {
     ordered_json list = ordered_json::array();
-    for (const Told& told : *all) {
+    for (const AutoscalerRow& told : *all) {
       ordered_json row{{"name", told.name}, {"silent", told.silent()}};
       row.update(told.status);
       list.push_back(std::move(row));
@@ -102,7 +75,7 @@ int run_autoscale_status(const Common& common) {
     print_line("no autoscaler has told anything: fanfare-autoscaler does not run");
     return kDone;
   }
-  for (const Told& told : *all) print_for_people(told, common.output);
+  for (const AutoscalerRow& told : *all) print_for_people(told, common.output);
   return kDone;
 }
 

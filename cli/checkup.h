@@ -35,15 +35,21 @@ struct WorkerFacts {
   std::string id, state;
   std::uint32_t slots = 0;
   std::int64_t heard_ms = 0;  // ago
+  std::string version;        // empty: a build that does not tell
+  bool is_here = false;       // it runs on this machine
 };
 struct FunctionFacts {
   std::string name, trouble;
-  std::uint64_t dead = 0;
-  std::uint64_t memory_bytes = 0;  // its limit; 0: not deployed any more
+  std::optional<std::uint64_t> letters;        // that lie there
+  std::uint64_t waiting = 0;                   // of one that is not paused
+  std::uint64_t memory_bytes = 0;              // its limit; 0: not deployed any more
+  std::vector<std::string> does_not_start_on;  // workers
 };
 struct BrokerFacts {
   std::string unreachable;
   std::string durability, state;
+  std::string version;
+  std::optional<std::int64_t> ahead_ms;  // its clock before this one
   std::uint64_t epoch = 0;
   std::vector<WorkerFacts> workers;
   std::vector<FunctionFacts> functions;
@@ -53,9 +59,12 @@ struct HostFacts {
   std::optional<bool> clock_synchronised;
   std::optional<int> overcommit_memory;
   std::string transparent_huge_pages;  // always | madvise | never; empty: not known
-  std::uint64_t open_files_max = 0;    // 0: not known; so below
+  // Of the service that may have the fewest; where none is installed, of whoever asks. 0: not
+  // known; so below.
+  std::uint64_t open_files_max = 0;
   std::uint64_t somaxconn = 0;
-  std::uint64_t processes_max = 0;  // of this cgroup; 0 also: no limit
+  std::uint64_t processes_max = 0;          // as that of files; 0 also: no limit
+  std::string open_files_of, processes_of;  // those services
   std::uint64_t memory = 0, memory_available = 0;
   std::string memory_limited_by;  // as a worker's log says: cgroup v2, cgroup v1, rlimit
   bool runs_redis = false, runs_workers = false;
@@ -77,14 +86,25 @@ struct PathFacts {
 struct UnitFacts {
   std::string name, state;  // as systemd says: active, inactive, failed, activating …
   std::uint64_t restarts = 0;
+  std::uint32_t pid = 0;        // its main process; 0: none
+  std::uint64_t tasks_max = 0;  // processes and threads; 0: no limit, or not known
+  std::uint64_t files_max = 0;  // that its process may have open; 0: not known
 };
 
 struct ScheduleFacts {
   std::string name;
-  std::uint64_t missed = 0;
+  std::uint64_t missed = 0;            // since it was defined
+  std::optional<Duration> missed_ago;  // when that was noticed last; absent: never, or not known
+};
+
+struct AutoscalerFacts {
+  std::string name;
+  std::uint32_t min = 0;
+  bool scales = false;  // it has told something lately, and it is not just for a look
 };
 
 struct Facts {
+  std::string version;  // of this build
   std::string library;  // digest of the function library that it was built with
   RedisFacts redis;
   BrokerFacts broker;
@@ -92,6 +112,7 @@ struct Facts {
   std::vector<PathFacts> paths;
   std::vector<UnitFacts> units;
   std::vector<ScheduleFacts> schedules;
+  std::vector<AutoscalerFacts> autoscalers;
   std::string instance_user;  // that functions run as; empty: the worker's own
   bool instance_user_exists = true;
 };

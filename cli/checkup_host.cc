@@ -40,10 +40,17 @@ class HostCheckup {
                        : "delays and schedules are kept by it: install systemd-timesyncd or "
                          "chrony");
     }
-    compare_clock("clock.redis", "Redis", facts_.redis.ahead_ms);
+    compare_clock("clock.redis", "Redis", facts_.redis.ahead_ms,
+                  "ages, delays and schedules would be off by so much: set the clocks by one time "
+                  "server");
+    compare_clock("clock.broker", "the broker", facts_.broker.ahead_ms,
+                  "delays and ages go by its clock: set the clocks by one time server. A broker "
+                  "keeps the time that it was started with; `systemctl restart fanfare-broker` "
+                  "takes its machine's");
   }
 
-  void compare_clock(const char* check, const char* whose, std::optional<std::int64_t> ahead_ms) {
+  void compare_clock(const char* check, const char* whose, std::optional<std::int64_t> ahead_ms,
+                     const char* advice) {
     if (!ahead_ms) return;
     const std::int64_t skew = std::abs(*ahead_ms);
     const std::string seen =
@@ -55,10 +62,7 @@ class HostCheckup {
         skew >= kSkewFailMs   ? Level::kFailure
         : skew >= kSkewWarnMs ? Level::kWarning
                               : Level::kOk,
-        seen,
-        skew < kSkewWarnMs ? ""
-                           : "ages, delays and schedules would be off by so much: set the clocks "
-                             "by one time server");
+        seen, skew < kSkewWarnMs ? "" : advice);
   }
 
   void look_at_limits() {
@@ -78,12 +82,16 @@ class HostCheckup {
                : "Redis slows down and grows while it rewrites: `echo madvise "
                  ">/sys/kernel/mm/transparent_hugepage/enabled`");
     }
-    at_least("limits.open_files", "open files", host_.open_files_max, kOpenFilesLeast,
+    at_least("limits.open_files", "open files" + of(host_.open_files_of), host_.open_files_max,
+             kOpenFilesLeast,
              "raise LimitNOFILE (`ulimit -n`): each connection and each instance needs some");
     at_least("limits.backlog", "net.core.somaxconn", host_.somaxconn, kBacklogLeast,
              "bursts of connections are refused: `sysctl net.core.somaxconn=4096`");
-    at_least("limits.processes", "processes in this cgroup", host_.processes_max, kProcessesLeast,
-             "raise TasksMax: each instance is a process, and functions may start more");
+    at_least(
+        "limits.processes",
+        "processes" + (host_.processes_of.empty() ? " in this cgroup" : of(host_.processes_of)),
+        host_.processes_max, kProcessesLeast,
+        "raise TasksMax: each instance is a process, and functions may start more");
     if (host_.memory_limited_by.empty()) return;
     const bool fine = host_.memory_limited_by.starts_with("cgroup");
     say("limits.instances", fine ? Level::kOk : Level::kWarning,
@@ -93,10 +101,13 @@ class HostCheckup {
                "cgroups (Delegate=memory pids cpu, or run it as root)");
   }
 
-  void at_least(const char* check, const char* what, std::uint64_t found, std::uint64_t least,
-                const char* advice) {
+  static std::string of(const std::string& unit) { return unit.empty() ? unit : " of " + unit; }
+
+  void at_least(const char* check, const std::string& what, std::uint64_t found,
+                std::uint64_t least, const char* advice) {
     if (found == 0) return;
-    say(check, found >= least ? Level::kOk : Level::kWarning, fmt::format("{} {}", what, found),
+    say(check, found >= least ? Level::kOk : Level::kWarning,
+        found == UINT64_MAX ? what + ": no limit" : fmt::format("{} {}", what, found),
         found >= least ? "" : advice);
   }
 
@@ -104,7 +115,9 @@ class HostCheckup {
   void look_at_memory() {
     if (!host_.runs_workers || host_.memory == 0) return;
     std::uint64_t slots = 0, largest = 0;
-    for (const WorkerFacts& worker : facts_.broker.workers) slots += worker.slots;
+    for (const WorkerFacts& worker : facts_.broker.workers) {
+      if (worker.is_here) slots += worker.slots;
+    }
     for (const FunctionFacts& function : facts_.broker.functions) {
       largest = std::max(largest, function.memory_bytes);
     }

@@ -13,7 +13,8 @@ using Level = Finding::Level;
 
 constexpr std::int64_t kSilentMs = 8000;  // four of a worker's heartbeats, as they are by default
 constexpr std::uint64_t kRestartsMany = 3;
-constexpr std::size_t kNamed = 5;  // in one finding
+constexpr std::size_t kNamed = 5;                     // in one finding
+constexpr Duration kLately = std::chrono::hours{24};  // what was missed before is an old story
 
 // "a, b, c and 4 more"
 std::string some_of(const std::vector<std::string>& names) {
@@ -39,6 +40,7 @@ class ServicesCheckup {
     }
     look_at_broker();
     look_at_workers();
+    look_at_versions();
     look_at_functions();
     look_at_schedules();
   }
@@ -94,8 +96,7 @@ class ServicesCheckup {
     const std::string seen =
         fmt::format("{} connected, {} slots that take work", broker_.workers.size(), slots);
     if (broker_.workers.empty()) {
-      say("workers", Level::kFailure, "none is connected",
-          "events queue and nobody runs them: start fanfare-worker, or see why it does not join");
+      say_that_there_are_none();
     } else if (slots == 0) {
       say("workers", Level::kWarning, seen,
           "all are quiet or leave: `fanfare workers resume ID` takes one back");
@@ -107,17 +108,70 @@ class ServicesCheckup {
     }
   }
 
+  // With an autoscaler that may take away all of them that is how it should be, as long as nobody
+  // waits.
+  void say_that_there_are_none() {
+    const auto to_zero = std::ranges::find_if(
+        facts_.autoscalers, [](const AutoscalerFacts& one) { return one.scales && one.min == 0; });
+    const bool nobody_waits = std::ranges::all_of(
+        broker_.functions, [](const FunctionFacts& function) { return function.waiting == 0; });
+    if (to_zero == facts_.autoscalers.end()) {
+      say("workers", Level::kFailure, "none is connected",
+          "events queue and nobody runs them: start fanfare-worker, or see why it does not join");
+    } else if (nobody_waits) {
+      say("workers", Level::kOk,
+          fmt::format("none is connected: autoscaler {} starts them when there is work",
+                      to_zero->name));
+    } else {
+      say("workers", Level::kFailure, "none is connected, and deliveries wait",
+          fmt::format("if autoscaler {} does not start one within seconds, `fanfare autoscale "
+                      "status` says why",
+                      to_zero->name));
+    }
+  }
+
+  void look_at_versions() {
+    if (broker_.version.empty()) return;
+    std::vector<std::string> others;
+    const auto compare = [&](const std::string& who, const std::string& version) {
+      if (version == broker_.version) return;
+      others.push_back(who + (version.empty() ? " does not tell" : " " + version));
+    };
+    if (!facts_.version.empty()) compare("this `fanfare`", facts_.version);
+    for (const WorkerFacts& worker : broker_.workers) compare(worker.id, worker.version);
+    say("versions", others.empty() ? Level::kOk : Level::kWarning,
+        others.empty() ? "all are " + broker_.version
+                       : fmt::format("broker {}; {}", broker_.version, some_of(others)),
+        others.empty() ? ""
+                       : "versions work together for the time of an upgrade: bring it to its end "
+                         "(`fanfare-upgrade`, `fanfare-rolling-restart`)");
+  }
+
   void look_at_functions() {
-    std::vector<std::string> troubled, dying;
+    std::vector<std::string> troubled, dying, not_starting;
+    bool letters_are_known = true;
     for (const FunctionFacts& function : broker_.functions) {
       if (!function.trouble.empty()) troubled.push_back(function.name + ": " + function.trouble);
-      if (function.dead > 0) dying.push_back(fmt::format("{} {}", function.name, function.dead));
+      letters_are_known = letters_are_known && function.letters;
+      const std::uint64_t letters = function.letters.value_or(0);
+      if (letters > 0) dying.push_back(fmt::format("{} {}", function.name, letters));
+      if (function.does_not_start_on.empty()) continue;
+      not_starting.push_back(
+          fmt::format("{} on {}", function.name, some_of(function.does_not_start_on)));
     }
     say("functions.readable", troubled.empty() ? Level::kOk : Level::kFailure,
         troubled.empty() ? fmt::format("all of {}", broker_.functions.size()) : some_of(troubled),
         troubled.empty()
             ? ""
             : "mend that key of Redis by hand, see docs/redis.md: until then it takes no events");
+    say("functions.start", not_starting.empty() ? Level::kOk : Level::kFailure,
+        not_starting.empty() ? "wherever they were tried"
+                             : "do not start: " + some_of(not_starting),
+        not_starting.empty()
+            ? ""
+            : "their deliveries fail there: `fanfare logs NAME` and the worker's log "
+              "say why; deploy one that starts, or `fanfare functions rollback NAME`");
+    if (!letters_are_known && dying.empty()) return;
     say("functions.dead_letters", dying.empty() ? Level::kOk : Level::kWarning,
         dying.empty() ? "none" : some_of(dying),
         dying.empty() ? "" : "`fanfare dlq list NAME` shows why; `dlq redrive` tries them again");
@@ -127,13 +181,13 @@ class ServicesCheckup {
     if (facts_.schedules.empty()) return;
     std::vector<std::string> missed;
     for (const ScheduleFacts& schedule : facts_.schedules) {
-      if (schedule.missed == 0) continue;
-      missed.push_back(fmt::format("{} {} times", schedule.name, schedule.missed));
+      if (!schedule.missed_ago || *schedule.missed_ago > kLately) continue;
+      missed.push_back(fmt::format("{} ({} times in all)", schedule.name, schedule.missed));
     }
     say("schedules", missed.empty() ? Level::kOk : Level::kWarning,
         missed.empty()
-            ? fmt::format("{} defined, none has missed an instant", facts_.schedules.size())
-            : "missed: " + some_of(missed),
+            ? fmt::format("{} defined, none has missed an instant lately", facts_.schedules.size())
+            : "instants were missed within a day: " + some_of(missed),
         missed.empty() ? ""
                        : "no scheduler ran then: see that fanfare-triggers does, and the policy "
                          "for what is missed (docs/schedules.md)");

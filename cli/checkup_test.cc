@@ -16,6 +16,7 @@ constexpr std::uint64_t kGiB = 1u << 30;
 
 Facts healthy() {
   Facts facts;
+  facts.version = "1.2.0";
   facts.library = "0123456789abcdef";
   facts.redis = {.unreachable = "",
                  .version = "7.0.15",
@@ -38,8 +39,15 @@ Facts healthy() {
   facts.broker.durability = "fsync";
   facts.broker.state = "accepting";
   facts.broker.epoch = 7;
-  facts.broker.workers = {{"w1", "running", 4, 900}};
-  facts.broker.functions = {{"resize", "", 0, 256u << 20}};
+  facts.broker.version = "1.2.0";
+  facts.broker.ahead_ms = -2;
+  facts.broker.workers = {{.id = "w1",
+                           .state = "running",
+                           .slots = 4,
+                           .heard_ms = 900,
+                           .version = "1.2.0",
+                           .is_here = true}};
+  facts.broker.functions = {{.name = "resize", .letters = 0, .memory_bytes = 256u << 20}};
   facts.host = {.clock_synchronised = true,
                 .overcommit_memory = 1,
                 .transparent_huge_pages = "madvise",
@@ -54,8 +62,8 @@ Facts healthy() {
   facts.paths = {{PathFacts::Kind::kSocket, "/run/fanfare/redis.sock", 0770},
                  {PathFacts::Kind::kSecret, "/etc/fanfare/triggers.env", 0600},
                  {PathFacts::Kind::kData, "/var/lib/fanfare/redis", 0750}};
-  facts.units = {{"fanfare-broker.service", "active", 0}};
-  facts.schedules = {{"nightly", 0}};
+  facts.units = {{.name = "fanfare-broker.service", .state = "active"}};
+  facts.schedules = {{.name = "nightly"}};
   facts.instance_user = "fanfare-run";
   return facts;
 }
@@ -142,9 +150,21 @@ std::vector<Ailment> ailments() {
       {"functions.readable", kFailure, "WRONGTYPE", "by hand",
        [](Facts& f) { f.broker.functions[0].trouble = "WRONGTYPE fanfare:{resize}:dead"; }},
       {"functions.dead_letters", kWarning, "resize 3", "dlq list",
-       [](Facts& f) { f.broker.functions[0].dead = 3; }},
-      {"schedules", kWarning, "nightly 2 times", "fanfare-triggers",
-       [](Facts& f) { f.schedules[0].missed = 2; }},
+       [](Facts& f) { f.broker.functions[0].letters = 3; }},
+      {"functions.start", kFailure, "resize on w1, w7", "rollback",
+       [](Facts& f) { f.broker.functions[0].does_not_start_on = {"w1", "w7"}; }},
+      {"versions", kWarning, "broker 1.2.0; w1 1.1.0", "fanfare-upgrade",
+       [](Facts& f) { f.broker.workers[0].version = "1.1.0"; }},
+      {"versions", kWarning, "w1 does not tell", "rolling-restart",
+       [](Facts& f) { f.broker.workers[0].version = ""; }},
+      {"versions", kWarning, "broker 1.3.0; this `fanfare` 1.2.0", "fanfare-upgrade",
+       [](Facts& f) { f.broker.version = "1.3.0"; }},
+      {"clock.broker", kWarning, "the broker is 7.0 s behind", "restart fanfare-broker",
+       [](Facts& f) { f.broker.ahead_ms = -7000; }},
+      {"clock.broker", kFailure, "3600.0 s ahead", "time server",
+       [](Facts& f) { f.broker.ahead_ms = 3'600'000; }},
+      {"schedules", kWarning, "nightly (2 times in all)", "fanfare-triggers",
+       [](Facts& f) { f.schedules[0] = {"nightly", 2, 23h}; }},
       {"services", kFailure, "fanfare-broker.service failed", "systemctl status",
        [](Facts& f) { f.units[0].state = "failed"; }},
       {"services", kWarning, "(5 restarts)", "journalctl",
@@ -161,6 +181,16 @@ std::vector<Ailment> ailments() {
        [](Facts& f) { f.host.transparent_huge_pages = "always"; }},
       {"limits.open_files", kWarning, "open files 1024", "LimitNOFILE",
        [](Facts& f) { f.host.open_files_max = 1024; }},
+      {"limits.open_files", kWarning, "open files of fanfare-worker@1.service 1024", "LimitNOFILE",
+       [](Facts& f) {
+         f.host.open_files_max = 1024;
+         f.host.open_files_of = "fanfare-worker@1.service";
+       }},
+      {"limits.processes", kWarning, "processes of fanfare-worker@1.service 99", "TasksMax",
+       [](Facts& f) {
+         f.host.processes_max = 99;
+         f.host.processes_of = "fanfare-worker@1.service";
+       }},
       {"limits.backlog", kWarning, "somaxconn 128", "sysctl",
        [](Facts& f) { f.host.somaxconn = 128; }},
       {"limits.processes", kWarning, "cgroup 100", "TasksMax",
@@ -230,9 +260,50 @@ TEST(Checkup, WithoutABrokerRedisIsLookedAtAllTheSame) {
   EXPECT_EQ(finding_of(facts, "workers").check, "none") << "nothing is guessed";
 }
 
+TEST(Checkup, AnAutoscalerMayHaveTakenAllWorkersAway) {
+  Facts facts = healthy();
+  facts.broker.workers.clear();
+  facts.autoscalers = {{.name = "build-7", .min = 0, .scales = true}};
+  EXPECT_EQ(finding_of(facts, "workers").level, Level::kOk);
+  EXPECT_NE(finding_of(facts, "workers").seen.find("build-7"), std::string::npos);
+  facts.broker.functions[0].waiting = 1;
+  EXPECT_EQ(finding_of(facts, "workers").level, Level::kFailure) << "it should have started one";
+  facts.broker.functions[0].waiting = 0;
+  facts.autoscalers[0].min = 1;
+  EXPECT_EQ(finding_of(facts, "workers").level, Level::kFailure) << "one should always be there";
+  facts.autoscalers[0] = {.name = "build-7", .min = 0, .scales = false};
+  EXPECT_EQ(finding_of(facts, "workers").level, Level::kFailure) << "it says nothing any more";
+}
+
+// What other machines run needs other machines' memory.
+TEST(Checkup, OnlyWorkersOfThisMachineNeedItsMemory) {
+  Facts facts = healthy();
+  facts.broker.workers.push_back(
+      {.id = "far", .state = "running", .slots = 1000, .version = "1.2.0", .is_here = false});
+  EXPECT_EQ(finding_of(facts, "limits.memory").level, Level::kOk);
+  facts.broker.workers[1].is_here = true;
+  EXPECT_EQ(finding_of(facts, "limits.memory").level, Level::kWarning);
+}
+
+TEST(Checkup, WhatWasMissedLongAgoIsAnOldStory) {
+  Facts facts = healthy();
+  facts.schedules[0] = {"nightly", 2, 25h};
+  EXPECT_EQ(finding_of(facts, "schedules").level, Level::kOk);
+  facts.schedules[0] = {"nightly", 2, std::nullopt};
+  EXPECT_EQ(finding_of(facts, "schedules").level, Level::kOk) << "nobody knows when";
+}
+
+TEST(Checkup, LettersThatNobodyCouldCountAreNotGuessed) {
+  Facts facts = healthy();
+  facts.broker.functions[0].letters.reset();
+  EXPECT_EQ(finding_of(facts, "functions.dead_letters").check, "none");
+}
+
 TEST(Checkup, WhatCannotBeSeenIsPassedOver) {
   Facts facts = healthy();
   facts.host = {};
+  facts.broker.ahead_ms.reset();
+  facts.broker.version.clear();
   facts.redis.disk_free.reset();
   facts.redis.write_time.reset();
   facts.redis.ahead_ms.reset();

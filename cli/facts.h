@@ -14,14 +14,19 @@ namespace fanfare::cli {
 Facts gather_facts(const Address& address);
 
 // The parts of it, each in a source of its own.
-RedisFacts gather_redis_facts(const Address& address, std::vector<ScheduleFacts>& schedules);
+// `facts` gets what Redis holds of schedules and autoscalers, and how many letters its functions
+// have, if the broker was asked before.
+void gather_redis_facts(const Address& address, Facts& facts);
 BrokerFacts gather_broker_facts(const Address& address);
-HostFacts gather_host_facts();
+// With the limits of the services, or, without any, of this process.
+HostFacts gather_host_facts(const std::vector<UnitFacts>& units);
 // Files, folders and sockets of an installation on this machine, and the user of its functions.
 void gather_rights(const Installation& installation, Facts& facts);
 std::vector<UnitFacts> gather_units();
-// What `systemctl show` said: lines "Id=…", "ActiveState=…", "NRestarts=…", an empty one between
-// units.
+// What `systemctl show` said: lines "Id=…", "ActiveState=…", "NRestarts=…", "MainPID=…",
+// "TasksMax=…", an empty one between units.
 std::vector<UnitFacts> units_in(std::string_view shown);
+// How many files a process may have open, by its /proc/PID/limits; 0 if they do not say.
+std::uint64_t open_files_in(std::string_view limits);
 
 }  // namespace fanfare::cli

@@ -1,7 +1,9 @@
 #include <nlohmann/json.hpp>
 
+#include "base/process.h"
 #include "cli/ask.h"
 #include "cli/facts.h"
+#include "cli/retrying.h"
 #include "protocol/manifest.h"
 
 namespace fanfare::cli {
@@ -14,11 +16,20 @@ ordered_json list_of(const ordered_json& json, const char* key) {
   return at != json.end() && at->is_array() ? *at : ordered_json::array();
 }
 
-void read_workers(const ordered_json& status, BrokerFacts& facts) {
+// `listed`: the same workers, with the boot that each runs on.
+void read_workers(const ordered_json& status, const ordered_json& listed, BrokerFacts& facts) {
+  const auto this_boot = this_boot_id();
   for (const auto& worker : list_of(status, "workers")) {
-    facts.workers.push_back({text_of(worker, "id"), text_of(worker, "state"),
-                             worker.value("slots", std::uint32_t{0}),
-                             worker.value("heard_ms", std::int64_t{0})});
+    WorkerFacts one{.id = text_of(worker, "id"),
+                    .state = text_of(worker, "state"),
+                    .slots = worker.value("slots", std::uint32_t{0}),
+                    .heard_ms = worker.value("heard_ms", std::int64_t{0}),
+                    .version = text_of(worker, "version")};
+    for (const auto& row : list_of(listed, "workers")) {
+      if (text_of(row, "id") == one.id)
+        one.is_here = this_boot && text_of(row, "host") == *this_boot;
+    }
+    facts.workers.push_back(std::move(one));
   }
 }
 
@@ -28,7 +39,10 @@ void read_functions(const ordered_json& status, const ordered_json& deployed, Br
     FunctionFacts function;
     function.name = text_of(one, "name");
     function.trouble = text_of(one, "trouble");
-    function.dead = one.value("dead", std::uint64_t{0});
+    if (text_of(one, "state") == "active") function.waiting = one.value("ready", std::uint64_t{0});
+    for (const auto& worker : list_of(one, "does_not_start_on")) {
+      if (worker.is_string()) function.does_not_start_on.push_back(worker.get<std::string>());
+    }
     for (const auto& registered : list_of(deployed, "functions")) {
       if (text_of(registered, "name") != function.name) continue;
       const auto manifest =
@@ -48,7 +62,9 @@ BrokerFacts gather_broker_facts(const Address& address) {
     facts.unreachable = client.error().message;
     return facts;
   }
+  const WallTime asked = wall_now();
   const auto status = ask(**client, "status", ordered_json::object());
+  const WallTime answered = wall_now();
   if (!status) {
     facts.unreachable = status.error().message;
     return facts;
@@ -56,8 +72,14 @@ BrokerFacts gather_broker_facts(const Address& address) {
   const ordered_json broker = status->value("broker", ordered_json::object());
   facts.durability = text_of(broker, "durability");
   facts.state = text_of(broker, "state");
+  facts.version = text_of(broker, "version");
   facts.epoch = broker.value("epoch", std::uint64_t{0});
-  read_workers(*status, facts);
+  // To half of the time that asking takes.
+  if (const auto now_ms = broker.value("now_ms", std::int64_t{0}); now_ms > 0) {
+    facts.ahead_ms = now_ms - to_ms(asked + (answered - asked) / 2);
+  }
+  const auto workers = ask(**client, "workers", ordered_json::object());
+  read_workers(*status, workers ? *workers : ordered_json::object(), facts);
   const auto deployed = ask(**client, "functions", ordered_json::object());
   read_functions(*status, deployed ? *deployed : ordered_json::object(), facts);
   return facts;

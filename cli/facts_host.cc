@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <utility>
 
@@ -57,6 +58,17 @@ std::uint64_t processes_max_of_this_cgroup() {
     return whole_number(first_line_of("/sys/fs/cgroup" + line.substr(3) + "/pids.max")).value_or(0);
   }
   return 0;
+}
+
+// Of the units with that of each found by `limit`, the least; 0 if none has one.
+void take_least(const std::vector<UnitFacts>& units, std::string_view of,
+                std::uint64_t UnitFacts::* limit, std::uint64_t& least, std::string& whose) {
+  for (const UnitFacts& unit : units) {
+    if (!unit.name.starts_with(of) || unit.pid == 0 || unit.*limit == 0) continue;
+    if (least != 0 && unit.*limit >= least) continue;
+    least = unit.*limit;
+    whose = unit.name;
+  }
 }
 
 std::uint64_t memory_available() {
@@ -128,7 +140,19 @@ void add_path(Facts& facts, PathFacts::Kind kind, const std::string& path) {
 
 }  // namespace
 
-HostFacts gather_host_facts() {
+std::uint64_t open_files_in(std::string_view limits) {
+  // "Max open files            1024                 524288               files": what daemons raise
+  // theirs to is the second.
+  constexpr std::string_view kName = "Max open files";
+  const auto at = limits.find(kName);
+  if (at == limits.npos) return 0;
+  std::istringstream words{std::string{limits.substr(at + kName.size(), 100)}};
+  std::string soft, hard;
+  words >> soft >> hard;
+  return hard == "unlimited" ? UINT64_MAX : whole_number(hard).value_or(0);
+}
+
+HostFacts gather_host_facts(const std::vector<UnitFacts>& units) {
   HostFacts host;
   host.clock_synchronised = is_clock_synchronised();
   if (const auto value = whole_number(first_line_of("/proc/sys/vm/overcommit_memory"))) {
@@ -136,10 +160,16 @@ HostFacts gather_host_facts() {
   }
   host.transparent_huge_pages =
       chosen_in(first_line_of("/sys/kernel/mm/transparent_hugepage/enabled"));
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) host.open_files_max = files.rlim_max;
+  // Functions are processes of workers; files are what all of them need.
+  take_least(units, "fanfare-", &UnitFacts::files_max, host.open_files_max, host.open_files_of);
+  take_least(units, "fanfare-worker@", &UnitFacts::tasks_max, host.processes_max,
+             host.processes_of);
+  if (units.empty()) {
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) host.open_files_max = files.rlim_max;
+    host.processes_max = processes_max_of_this_cgroup();
+  }
   host.somaxconn = whole_number(first_line_of("/proc/sys/net/core/somaxconn")).value_or(0);
-  host.processes_max = processes_max_of_this_cgroup();
   struct sysinfo memory{};
   if (::sysinfo(&memory) == 0) host.memory = std::uint64_t{memory.totalram} * memory.mem_unit;
   host.memory_available = memory_available();
@@ -180,6 +210,9 @@ std::vector<UnitFacts> units_in(std::string_view shown) {
     if (key == "Id") unit.name = value;
     if (key == "ActiveState") unit.state = value;
     if (key == "NRestarts") unit.restarts = whole_number(value).value_or(0);
+    if (key == "MainPID") unit.pid = static_cast<std::uint32_t>(whole_number(value).value_or(0));
+    // "infinity" is none.
+    if (key == "TasksMax") unit.tasks_max = whole_number(value).value_or(0);
   }
   if (!unit.name.empty()) units.push_back(std::move(unit));
   return units;
@@ -188,24 +221,33 @@ std::vector<UnitFacts> units_in(std::string_view shown) {
 std::vector<UnitFacts> gather_units() {
   std::error_code none;
   if (!fs::exists("/run/systemd/system", none)) return {};
-  const auto shown = run_and_capture(
-      {"systemctl", "show", "fanfare-*.service", "--property=Id,ActiveState,NRestarts"}, 10s);
-  return shown && shown->exit_code == 0 ? units_in(shown->output) : std::vector<UnitFacts>{};
+  const auto shown = run_and_capture({"systemctl", "show", "fanfare-*.service",
+                                      "--property=Id,ActiveState,NRestarts,MainPID,TasksMax"},
+                                     10s);
+  if (!shown || shown->exit_code != 0) return {};
+  std::vector<UnitFacts> units = units_in(shown->output);
+  for (UnitFacts& unit : units) {
+    if (unit.pid == 0) continue;
+    std::ifstream limits("/proc/" + std::to_string(unit.pid) + "/limits");
+    unit.files_max = open_files_in(std::string{std::istreambuf_iterator<char>{limits}, {}});
+  }
+  return units;
 }
 
 Facts gather_facts(const Address& address) {
   Facts facts;
+  facts.version = FANFARE_VERSION;
   facts.library = store::library_digest();
-  facts.redis = gather_redis_facts(address, facts.schedules);
   facts.broker = gather_broker_facts(address);
-  facts.host = gather_host_facts();
-  facts.host.runs_redis = facts.redis.disk_free.has_value();
+  gather_redis_facts(address, facts);
   const auto installation = find_installation(address);
   const bool is_here = installation && address.broker.empty();
+  if (is_here && installation->is_system) facts.units = gather_units();
+  facts.host = gather_host_facts(facts.units);
+  facts.host.runs_redis = facts.redis.disk_free.has_value();
   if (!is_here) return facts;
   facts.host.runs_workers = true;
   gather_rights(*installation, facts);
-  if (installation->is_system) facts.units = gather_units();
   facts.instance_user = instance_user(*installation);
   facts.host.memory_limited_by = memory_limited_by(*installation);
   if (!facts.instance_user.empty()) {

@@ -5,9 +5,12 @@
 #include <charconv>
 #include <chrono>
 
+#include "cli/autoscaler_rows.h"
 #include "cli/facts.h"
+#include "cli/retrying.h"
 #include "store/keys.h"
 #include "store/library.h"
+#include "triggers/schedule_table.h"
 
 namespace fanfare::cli {
 namespace {
@@ -80,15 +83,36 @@ class RedisQuestions {
     std::vector<ScheduleFacts> all;
     const auto ledger = redis_.call({"HGETALL", store::kSchedulesLedgerKey});
     if (!ledger || !(*ledger)->is_array()) return all;
+    const WallTime now = wall_now();
     for (std::size_t i = 0; i + 1 < (*ledger)->size(); i += 2) {
-      // "<instant> <fired> <missed> <overlapped>"
-      std::string_view row = (**ledger)[i + 1].text();
-      for (int skipped = 0; skipped < 2; ++skipped) {
-        row.remove_prefix(std::min(row.size(), row.find(' ') + 1));
+      ScheduleFacts schedule{.name = std::string{(**ledger)[i].text()}};
+      if (const auto row = triggers::parse_ledger_row((**ledger)[i + 1].text())) {
+        schedule.missed = row->missed;
+        if (row->missed_at > WallTime{}) schedule.missed_ago = now - row->missed_at;
       }
-      all.push_back({std::string{(**ledger)[i].text()}, digits_in(row)});
+      all.push_back(std::move(schedule));
     }
     return all;
+  }
+
+  std::vector<AutoscalerFacts> autoscalers() {
+    std::vector<AutoscalerFacts> all;
+    const auto rows = read_autoscalers(redis_, wall_now());
+    if (!rows) return all;
+    for (const AutoscalerRow& row : *rows) {
+      const auto min = row.status.find("min");
+      const auto dry_run = row.status.find("dry_run");
+      const bool only_looks = dry_run != row.status.end() && *dry_run == true;
+      if (min == row.status.end() || !min->is_number_unsigned()) continue;
+      all.push_back({row.name, min->get<std::uint32_t>(), !row.silent() && !only_looks});
+    }
+    return all;
+  }
+
+  std::optional<std::uint64_t> letters(std::string_view function) {
+    const auto length = redis_.call({"XLEN", store::dead_key(function)});
+    if (!length || (*length)->type() != RedisReply::Type::kInteger) return std::nullopt;
+    return static_cast<std::uint64_t>((*length)->integer());
   }
 
  private:
@@ -109,12 +133,12 @@ void read_info(RedisQuestions& ask, RedisFacts& facts) {
 
 }  // namespace
 
-RedisFacts gather_redis_facts(const Address& address, std::vector<ScheduleFacts>& schedules) {
-  RedisFacts facts;
+void gather_redis_facts(const Address& address, Facts& all) {
+  RedisFacts& facts = all.redis;
   auto redis = connect_redis(address);
   if (!redis) {
     facts.unreachable = redis.error().message;
-    return facts;
+    return;
   }
   RedisQuestions ask(*redis);
   read_info(ask, facts);
@@ -135,8 +159,11 @@ RedisFacts gather_redis_facts(const Address& address, std::vector<ScheduleFacts>
   facts.library = ask.text({"FCALL_RO", "fanfare2_digest", "0"});
   facts.layout = ask.text({"HGET", store::kMetaKey, "layout"});
   facts.epoch = digits_in(ask.text({"HGET", store::kMetaKey, "epoch"}));
-  schedules = ask.schedules();
-  return facts;
+  all.schedules = ask.schedules();
+  all.autoscalers = ask.autoscalers();
+  for (FunctionFacts& function : all.broker.functions) {
+    function.letters = ask.letters(function.name);
+  }
 }
 
 }  // namespace fanfare::cli
