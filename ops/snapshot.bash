@@ -106,7 +106,7 @@ facts() {
   {
     trial "$1" hkeys fanfare:functions
     trial "$1" --scan --pattern 'fanfare:{*}:counts' | sed -e 's/^fanfare:{//' -e 's/}:counts$//'
-  } | grep -xE '[a-zA-Z0-9_-]{1,64}' | sort -u | while read -r name; do
+  } | { grep -xE '[a-zA-Z0-9_-]{1,64}' || true; } | sort -u | while read -r name; do
     state=$(trial "$1" --raw hget fanfare:functions "$name" | head -n 1 | cut -d' ' -f2)
     mapfile -t values < <(trial "$1" hmget "fanfare:{$name}:counts" "${count_names[@]}")
     printf 'function %s %s' "$name" "${state:-removed}"
