@@ -184,62 +184,147 @@ worker_name() {
   echo "${host%%.*}-$1"
 }
 
-# held_by NAME: how many deliveries it has; nothing if the broker cannot say.
-held_by() {
-  fanfare --json workers list 2>/dev/null | grep -o '{[^{}]*}' | grep -F "\"id\":\"$1\"" |
-    sed -n 's/.*"held":\([0-9]*\).*/\1/p' || true
+# broker_says: "NAME STATE HELD" of each worker that the broker knows, one a line; fails if it does not answer.
+broker_says() {
+  local list
+  list=$(fanfare --json workers list 2>/dev/null) || return 1
+  { grep -o '{[^{}]*}' <<<"$list" || true; } | awk '
+    function value(key, at) {
+      if (!match($0, "\"" key "\":\"?[^,\"}]*")) return "?"
+      at = substr($0, RSTART, RLENGTH)
+      sub("^\"" key "\":\"?", "", at)
+      return at
+    }
+    { print value("id"), value("state"), value("held") }'
+}
+# of_worker NUMBER: "STATE HELD", as the broker says; nothing if it does not know it, or does not answer.
+of_worker() {
+  local said
+  said=$(broker_says) || return 0
+  awk -v name="$(worker_name "$1")" '$1 == name { state = $2; held += $3 } END { if (state) print state, held }' <<<"$said"
+}
+
+# known SECONDS NUMBER...: until the broker knows those that run, however they are. After its restart they come back to
+# it within a second or two; one that never knows them is another one than theirs.
+known() {
+  local until=$((SECONDS + $1)) said number strangers
+  shift
+  while :; do
+    strangers=()
+    said=$'\n'$(broker_says || true)
+    for number in "$@"; do
+      ! is_active "fanfare-worker@$number" || [[ $said == *$'\n'"$(worker_name "$number") "* ]] || strangers+=("$(worker_name "$number")")
+    done
+    ((${#strangers[@]})) || return 0
+    ((SECONDS < until)) || break
+    sleep 0.1
+  done
+  fail "the broker that 'fanfare workers list' asks does not answer, or does not know ${strangers[*]}, which run here. If theirs is on
+another machine, name it in ~/.config/fanfare/client.toml (docs/operations.md, Several hosts)"
+}
+
+# works NUMBER: until it takes work, as the broker sees it.
+works() {
+  local until=$((SECONDS + ready_s))
+  until [[ $(of_worker "$1") == running\ * ]]; do
+    ((SECONDS < until)) || fail "the broker does not see $(worker_name "$1") at work; look at fanfare workers list"
+    sleep 0.1
+  done
+}
+
+# at_work [BUT]: numbers of this machine's workers that take work; without BUT.
+at_work() {
+  local number said
+  said=$'\n'$(broker_says || true)
+  for number in $(workers here); do
+    [[ $number == "${1:-}" || $said != *$'\n'"$(worker_name "$number") running "* ]] || echo "$number"
+  done
+}
+
+# tell_quiet NUMBER: whether it could be told to take nothing new. A broker that has just been restarted is asked again.
+tell_quiet() {
+  local name answer until=$((SECONDS + 15))
+  name=$(worker_name "$1")
+  until answer=$(fanfare workers drain "$name" 2>&1); do
+    if ((SECONDS >= until)); then
+      echo "$name cannot be told to take nothing new (${answer%%$'\n'*}); its service's own drain does"
+      return 1
+    fi
+    sleep 0.1
+  done
+}
+
+# finished NUMBER UNTIL: until it holds nothing, or its process has ended, or SECONDS are UNTIL. A broker that does not
+# answer, or does not know it, has been restarted: then nobody can say, and it is asked again.
+finished() {
+  local name said process unit=fanfare-worker@$1 told=$SECONDS
+  name=$(worker_name "$1")
+  process=$(property "$unit" MainPID)
+  while [[ $process != 0 && $(property "$unit" MainPID) == "$process" ]]; do
+    said=$(of_worker "$1")
+    # Of a restart of the broker it may not have been told.
+    [[ $said != running\ * ]] || fanfare workers drain "$name" >/dev/null 2>&1 || true
+    [[ $said != 'quiet 0' && $said != 'terminating 0' ]] || return 0
+    ((SECONDS < $2)) || { echo "$name has not finished (${said:-the broker cannot say what it has}) within $finish_s s; its grace begins"; return 0; }
+    if ((SECONDS >= told + 10)); then
+      echo "$name finishes ${said:-something; the broker cannot say how much}"
+      told=$SECONDS
+    fi
+    sleep 0.1
+  done
 }
 
 # quiet NUMBER...: they take nothing new, and this returns when they have finished what they had, or `finish_s`
 # have passed.
 quiet() {
-  local name names=()
-  for name in "$@"; do
-    name=$(worker_name "$name")
-    if fanfare workers drain "$name" >/dev/null 2>&1; then
-      names+=("$name")
-    else
-      echo "the broker knows of no worker $name that it could tell to finish; its service's own drain does"
-    fi
-  done
-  local held until=$((SECONDS + finish_s)) told=$SECONDS
-  for name in "${names[@]}"; do
-    while held=$(held_by "$name") && [[ -n $held && $held != 0 ]]; do
-      ((SECONDS < until)) || { echo "$name has not finished $held within $finish_s s; its grace begins"; break; }
-      if ((SECONDS >= told + 10)); then
-        echo "$name finishes $held"
-        told=$SECONDS
-      fi
-      sleep 0.1
-    done
-  done
+  local number told=() until
+  for number in "$@"; do ! tell_quiet "$number" || told+=("$number"); done
+  until=$((SECONDS + finish_s))
+  for number in "${told[@]}"; do finished "$number" "$until"; done
 }
 
-# take_back NUMBER: the broker gives this name work again, now or when it comes.
+# take_back NUMBER: the broker gives this name work again, now or when it comes. One that it does not know needs nothing;
+# of one that has just gone it may not have heard yet, and refuses. Says so if it could not.
 take_back() {
-  local name try
+  local name answer until=$((SECONDS + ready_s))
   name=$(worker_name "$1")
-  for try in {1..50}; do
-    # Of a worker that has just gone it may not have heard yet; one that it does not know needs nothing.
-    ! fanfare workers resume "$name" 2>&1 | grep -q terminating || { sleep 0.1; continue; }
-    return 0
+  until answer=$(fanfare workers resume "$name" 2>&1) || [[ $answer == *'no worker is named'* ]]; do
+    if ((SECONDS >= until)); then
+      echo "$me: the broker may still give $name no work (${answer%%$'\n'*}); when it answers: fanfare workers resume $name" >&2
+      return 1
+    fi
+    sleep 0.1
   done
-  echo "$me: the broker still has $name as one that goes (try $try); when it has gone: fanfare workers resume $name" >&2
 }
 
-# leave NUMBER...: they finish, then end; all at the same time.
-leave() {
-  local number unit until=$((SECONDS + finish_s + ready_s))
-  quiet "$@"
-  systemctl stop --no-block "${@/#/fanfare-worker@}"
-  for number in "$@"; do
-    unit=fanfare-worker@$number
-    until [[ $(systemctl is-active "$unit") =~ ^(inactive|failed)$ ]]; do
-      ((SECONDS < until)) || { echo "$me: $unit still drains: systemctl status $unit" >&2; return 1; }
-      sleep 0.1
-    done
-    take_back "$number"
-    [[ $(property "$unit" Result) == success ]] ||
-      echo "$me: $unit ended with '$(property "$unit" Result)'; why: journalctl -u $unit -n 30" >&2
+# gone NUMBER: until it has ended. How long that may take is systemd's to bound: by the unit's TimeoutStopSec, and what
+# the worker asks for beyond it, it kills what is left.
+gone() {
+  local state unit=fanfare-worker@$1 again=0
+  until state=$(systemctl is-active "$unit" || true) && [[ $state =~ ^(inactive|failed)$ ]]; do
+    if [[ $state != deactivating && -z $(systemctl list-jobs --plain --no-legend "$unit.service") ]]; then again=$((again + 1)); else again=0; fi
+    ((again < 20)) || { echo "$me: $unit has been started again by somebody else" >&2; return 1; }
+    sleep 0.1
   done
+  [[ $(property "$unit" Result) == success ]] ||
+    echo "$me: $unit ended with '$(property "$unit" Result)'; why: journalctl -u $unit -n 30" >&2
+}
+
+# leave NUMBER...: they finish, then end; all at the same time. Whatever happens, none stays quiet by its name.
+leave() {
+  local number code=0
+  quiet "$@"
+  systemctl stop --no-block "${@/#/fanfare-worker@}" || code=1
+  for number in "$@"; do
+    gone "$number" || code=1
+    take_back "$number" || code=1
+  done
+  return "$code"
+}
+
+# Of a service: its process runs a file that is no longer the installed one.
+runs_old() {
+  local pid
+  pid=$(property "$1" MainPID)
+  [[ $pid != 0 && $(readlink "/proc/$pid/exe") == *' (deleted)' ]]
 }
