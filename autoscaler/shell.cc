@@ -90,7 +90,7 @@ std::unique_ptr<Driver> Shell::make_driver() {
                                                            .scale = config_.scale_command,
                                                            .time = config_.command_time});
   }
-  const auto boot = this_boot_id();
+  const auto boot = this_host_id();
   if (!boot) spdlog::warn("workers that go are stopped at once: {}", boot.error().message);
   return std::make_unique<SystemdDriver>(
       loop_, SystemdOptions{.prefix = config_.unit.substr(0, config_.unit.find('@') + 1),

@@ -26,7 +26,7 @@ using TellBroker =
 
 struct SystemdOptions {
   std::string prefix;      // of the units' names, up to the "@", which belongs to it
-  std::string boot;        // this host's, see this_boot_id(); empty: nobody is made quiet
+  std::string boot;        // this host's, see this_host_id(); empty: nobody is made quiet
   Duration finish_time{};  // how long one may finish before it is stopped
   // Called on threads of the driver's.
   std::function<Result<std::unique_ptr<UnitManager>>()> connect;

@@ -16,9 +16,9 @@ ordered_json list_of(const ordered_json& json, const char* key) {
   return at != json.end() && at->is_array() ? *at : ordered_json::array();
 }
 
-// `listed`: the same workers, with the boot that each runs on.
+// `listed`: the same workers, with the host that each runs on.
 void read_workers(const ordered_json& status, const ordered_json& listed, BrokerFacts& facts) {
-  const auto this_boot = this_boot_id();
+  const auto this_host = this_host_id();
   for (const auto& worker : list_of(status, "workers")) {
     WorkerFacts one{.id = text_of(worker, "id"),
                     .state = text_of(worker, "state"),
@@ -27,7 +27,7 @@ void read_workers(const ordered_json& status, const ordered_json& listed, Broker
                     .version = text_of(worker, "version")};
     for (const auto& row : list_of(listed, "workers")) {
       if (text_of(row, "id") == one.id)
-        one.is_here = this_boot && text_of(row, "host") == *this_boot;
+        one.is_here = this_host && text_of(row, "host") == *this_host;
     }
     facts.workers.push_back(std::move(one));
   }
