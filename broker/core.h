@@ -645,6 +645,7 @@ class Core {
   void on_prepared(Session& session, const protocol::Prepared& prepared, Now now);
   void lose_in_deployments(SessionId session, Now now);
   void expire_deployments(Now now);
+  bool may_be_tried_by_more(const Deployment& deployment, Now now);
   void settle_deployment(TrackedDeployment& tracked, Now now);
   void finish_deployment(TrackedDeployment& tracked, protocol::Refusal code, std::string why);
   bool is_being_deployed(const std::string& digest, const std::string& but = {}) const;

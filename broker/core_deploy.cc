@@ -21,6 +21,9 @@ using protocol::Refusal;
 
 constexpr std::size_t kOutcomesKept = 1000;  // of deployments that are over
 constexpr std::size_t kDigestPrefixMin = 6;
+// A worker that has lost its broker looks for it several times a second; one that has had no answer
+// says Hello again after 5 s.
+constexpr Duration kReturn = 6s;
 
 // Why no event could ever be handled as the manifest says; empty: it can.
 std::string contradiction(const protocol::Manifest& manifest) {
@@ -252,12 +255,20 @@ void Core::expire_deployments(Now now) {
   }
 }
 
-// Once everybody has spoken: to Redis, or back. Workers that a former broker knew may still be on
-// their way to this one, and are asked when they come.
+// Workers that a former broker knew may still be on their way to this one, and are asked when they
+// come. What runs already needs nobody's word.
+bool Core::may_be_tried_by_more(const Deployment& deployment, Now now) {
+  if (all_are_back(now) || now.steady >= began_at_ + kReturn) return false;
+  const FunctionState* const present = find_function(deployment.call().name);
+  return !present || !present->deployed || present->registered.digest != deployment.call().digest ||
+         present->registered.manifest_toml != deployment.call().manifest_toml;
+}
+
+// Once everybody has spoken: to Redis, or back.
 void Core::settle_deployment(TrackedDeployment& tracked, Now now) {
   Deployment& deployment = tracked.deployment;
   if (deployment.state != Deployment::State::kPreparing || !deployment.all_have_spoken()) return;
-  if (deployment.all_are_ready() && !all_are_back(now)) return;
+  if (deployment.all_are_ready() && may_be_tried_by_more(deployment, now)) return;
   if (deployment.all_are_ready()) {
     deployment.state = Deployment::State::kWriting;
     return call(deployment.call(), ForDeploy{deployment.call().name, deployment.number()});

@@ -301,6 +301,18 @@ TEST(Deploy, WaitsForWorkersThatTheBrokerBeforeKnew) {
   EXPECT_EQ(d.generation(), 1u);
 }
 
+TEST(Deploy, DoesNotWaitLongForWorkersThatDoNotComeBackNorWhereNothingChanges) {
+  Deploying d;
+  d.join_preparing("w1");
+  d.start_broker();
+  d.deploy(kFirst);
+  EXPECT_EQ(d.answer()["changed"], false);
+  d.deploy(kSecond);
+  EXPECT_TRUE(d.answer().is_null());
+  d.pass(6s);
+  EXPECT_EQ(d.answer()["generation"], 2);
+}
+
 TEST(Deploy, OfAFunctionThatIsRemovedMeanwhileEnds) {
   Deploying d;
   d.join_preparing("w1");

@@ -250,14 +250,16 @@ TEST(Relaying, APackageThatIsOnlyBeingPreparedCanBeFetchedAsLongAsItIs) {
   EXPECT_EQ(broker.refusals().at(0).code, Refusal::kInvalid) << "nobody deploys it";
   broker.admin("deploy",
                nlohmann::json{{"name", "f"}, {"manifest", ""}, {"digest", digest}}.dump());
-  ASSERT_EQ(broker.take<protocol::Prepare>("w").at(0).function.digest, digest);
+  const auto prepare = broker.take<protocol::Prepare>("w").at(0);
+  ASSERT_EQ(prepare.function.digest, digest);
   broker.feed("w", protocol::FetchPackage{2, digest, 0});
   ASSERT_THAT(broker.core.take_packages_wanted(), ElementsAre(digest));
   broker.core.on_package(digest, bytes, broker.now);
   broker.turn();
   EXPECT_EQ(broker.take<protocol::PackagePart>("w").at(0).bytes, bytes);
   EXPECT_THAT(broker.refusals(), IsEmpty());
-  protocol::Prepared failed{.session = session, .function = "f", .digest = digest};
+  protocol::Prepared failed{
+      .session = session, .function = "f", .digest = digest, .number = prepare.number};
   failed.failure = protocol::Failure{.type = "LoadError", .message = "no"};
   broker.feed("w", failed);
   broker.feed("w", protocol::FetchPackage{3, digest, 0});

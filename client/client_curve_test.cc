@@ -36,7 +36,7 @@ class ClientOverZmqTest : public testing::Test {
   };
   Told ask(std::shared_ptr<const CurveClient> curve) {
     ClientOptions options{.broker = router_->bound_endpoint(), .curve = std::move(curve)};
-    options.connect_timeout = 400ms;
+    options.connect_timeout = 2s;
     auto client = Client::open(loop_, zmq_, options);
     Told told;
     protocol::Event event;

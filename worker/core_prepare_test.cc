@@ -195,6 +195,7 @@ TEST(Prepare, OfThePresentGenerationEndsTheRestAfterFailures) {
   w.receive(Prepare{second(), false, 7});
   w.core->on_zygote_ready(w.effects.zygotes.at(1).first, w.now);
   w.receive(protocol::Functions{{second(2)}});
+  w.deliver_entries(3, 3);
   EXPECT_EQ(w.effects.forked.size(), before + 1) << "at once";
 }
 

@@ -466,7 +466,10 @@ TEST(Instance, ItsInitRunsAsTheUnprivilegedUserToo) {
                                .gid = 65534,
                                .enters_cgroups = enters_cgroups});
     ASSERT_TRUE(runner);
-    const auto seen = introspect(**runner, protocol::Event{});
+    protocol::Event event;
+    event.source = "/tests";
+    event.type = "who.am.i";
+    const auto seen = introspect(**runner, event);
     EXPECT_EQ(seen["loaded_uid"], 65534);
     EXPECT_EQ(seen["init_uid"], 65534);
     EXPECT_EQ(seen["init_groups"], 0);

@@ -131,6 +131,8 @@ TEST_F(Deploy, DamagedPackagesAreNeverRun) {
 
   // And on the disk of a worker, as a full disk or a lost power supply leaves it.
   const fs::path file = fs::path(installation_.file("cache-tested")) / digest / "choosy.so";
+  installation_.worker().kill_hard();
+  installation_.start_worker();
   EXPECT_EQ(answer_of(), "1");
   ASSERT_TRUE(fs::exists(file));
   const auto size = fs::file_size(file);
