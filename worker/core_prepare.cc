@@ -40,7 +40,7 @@ void Core::on_prepare(protocol::Prepare message, Now now) {
         spec, message.number,
         protocol::Failure{.type = "UnusableFunction", .message = manifest.error().message}, {});
   }
-  Function::Candidate& candidate = function.candidate.emplace();
+  Function::Candidate& candidate = function.candidate.emplace(Function::Candidate{});
   candidate.spec = std::move(spec);
   candidate.number = message.number;
   candidate.manifest = *std::move(manifest);
