@@ -73,16 +73,19 @@ TEST_F(UpTest, AcceptsAndNamesEventsThatNobodyWants) {
 }
 
 // A function that fails its first attempts, with a pattern of its own.
-std::string flaky_functions(const test::TempDir& dir) {
+std::string flaky_functions(const test::TempDir& dir, const std::string& settings = {}) {
   const std::string folder = dir.file("functions/flaky");
   fs::create_directories(folder);
   fs::copy_file(FANFARE_BINARY_DIR "/functions-testing/flaky/flaky.so", folder + "/flaky.so");
-  std::ofstream(folder + "/function.toml") << "[[on]]\npattern = '{\"type\": [\"flaky\"]}'\n";
+  std::ofstream(folder + "/function.toml") << "[[on]]\npattern = '{\"type\": [\"flaky\"]}'\n"
+                                           << settings;
   return dir.file("functions");
 }
 
 TEST_F(UpTest, SaysWhyADeliveryIsTriedAgainAndWhen) {
-  Up up(data_, {"--no-examples", "--functions", flaky_functions(dir_)});
+  // Until the last look, however slow the machine is.
+  const auto functions = flaky_functions(dir_, "[retry]\nmax_attempts = 99\n");
+  Up up(data_, {"--no-examples", "--functions", functions});
   const auto published = up.run({"publish", "--type", "flaky", "--data", "99", "--wait=1s"});
   EXPECT_EQ(published.exit_code, kFailed);
   EXPECT_THAT(published.output, HasSubstr("function_error (NotYet: attempt "));
