@@ -136,14 +136,14 @@ TEST(Control, AResultThatComesAfterItsCancellationIsRefused) {
   Installation installation;
   const Command fanfare(installation);
   installation.deploy("functions-testing/sleepy");
-  const auto id = installation.publish("sleepy", "300");
+  const auto id = installation.publish("sleepy", "1500");
   ASSERT_TRUE(eventually([&] { return fanfare.status_of("sleepy")["running"] == 1; }));
   // The worker stands still: nobody kills the attempt, and it finishes.
   ::kill(installation.worker().pid(), SIGSTOP);
   const json answer = fanfare.ask({"cancel", to_string(id)});
   EXPECT_EQ(answer["deliveries"][0]["result"], "running_killed");
   std::this_thread::sleep_for(
-      400ms);  // of the function's own time; nobody could say when it is over
+      1600ms);  // of the function's own time; nobody could say when it is over
   ::kill(installation.worker().pid(), SIGCONT);
   const auto next = installation.publish("sleepy", "0");
   EXPECT_EQ(installation.result("sleepy", next).status, protocol::Status::kSucceeded);
