@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <csignal>
 #include <fstream>
 #include <future>
@@ -145,10 +147,13 @@ TEST(Autoscaler, StartsWorkersForABurstAndDrainsThemAfterIt) {
   const json& changes = status[0]["changes"];
   ASSERT_GE(changes.size(), 2u);
   EXPECT_EQ(changes.back()["from"], 0);
-  EXPECT_EQ(changes.back()["to"], 3);
-  EXPECT_THAT(changes.back()["reason"].get<std::string>(), HasSubstr("3 are the most (panic)"));
+  // A first tick may have seen the beginning of the burst alone.
+  const auto to_three =
+      std::ranges::find_if(changes, [](const json& one) { return one["to"] == 3; });
+  ASSERT_NE(to_three, changes.end());
+  EXPECT_THAT((*to_three)["reason"].get<std::string>(), HasSubstr("3 are the most (panic)"));
   EXPECT_EQ(changes.front()["to"], 0);
-  EXPECT_THAT(log(), HasSubstr("0 workers become 3: "));
+  EXPECT_THAT(log(), HasSubstr(" workers become 3: "));
 
   // Who waits for an answer is work, too, and nobody is there to give it.
   auto invoked = std::async(std::launch::async, [&] {

@@ -26,6 +26,7 @@ GatewayProcess::GatewayProcess(Installation& installation, Process::Environment 
   settings_ = {{"FANFARE_TRIGGERS_LISTEN", "127.0.0.1:0"},
                {"FANFARE_TRIGGERS_BROKER", installation.endpoint()},
                {"FANFARE_TRIGGERS_REDIS", "unix://" + installation.redis().socket_path()},
+               {"FANFARE_TRIGGERS_STATE", installation.file("triggers-state")},
                {"FANFARE_TRIGGERS_DEFINITIONS", installation.file("triggers.toml")}};
   for (const auto& setting : settings) {
     std::erase_if(settings_, [&](const auto& each) { return each.first == setting.first; });
