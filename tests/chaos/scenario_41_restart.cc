@@ -54,11 +54,12 @@ bool let_one_be_late(Rig& rig, std::uint64_t seed) {
   rig.publish({.rate = 2000, .seconds = 0.06, .seed = seed, .mix = {{"sleep 30", 1}}});
   rig.come_to_rest(20s);
   const std::int64_t rested_ns = Rig::now_ns();
-  // Fewer than there are slots: the other worker has room for what the late one runs.
+  // Fewer than one worker has slots: however they are shared out, the other has room for what the
+  // late one runs. Long enough that a busy machine's broker is back meanwhile.
   rig.publish({.rate = 400,
                .seconds = 0.016,
                .seed = seed + 1,
-               .mix = {{"sleep 1500", 1}},
+               .mix = {{"sleep 4000", 1}},
                .ordering_keys = 1000});
   const auto began_in = [&](pid_t worker, std::int64_t since_ns) {
     const auto executions = rig.executions();
@@ -72,7 +73,7 @@ bool let_one_be_late(Rig& rig, std::uint64_t seed) {
   rig.stop(rig.worker(0));
   const std::int64_t killed_ns = Rig::now_ns();
   rig.kill(rig.broker());
-  rig.run_until([&] { return began_in(other, killed_ns); }, 1200ms);
+  rig.run_until([&] { return began_in(other, killed_ns); }, 3500ms);
   rig.go_on(rig.worker(0));
   return both;
 }
@@ -80,7 +81,7 @@ bool let_one_be_late(Rig& rig, std::uint64_t seed) {
 Outcome run_restart(const Run& run) {
   RigOptions options;
   options.workers = 2;
-  if (run.control) options.slots = 4;
+  if (run.control) options.slots = 8;
   if (run.without()) options.broker_without = "wait_for_announcements";
   Rig rig(options);
   Outcome outcome;

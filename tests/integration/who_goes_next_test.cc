@@ -261,12 +261,19 @@ double median_ms_beside_a_flood(const std::string& tenant, std::size_t flood) {
   return median;
 }
 
+// The flood is 1.5 s of work for the slots; what checks itself takes several times as long.
+#if defined(FANFARE_SANITIZED)
+constexpr double kSoonMs = 400;
+#else
+constexpr double kSoonMs = 100;
+#endif
+
 TEST(Tenants, AreNotDelayedByAnothersFlood) {
-  EXPECT_LT(median_ms_beside_a_flood("other", 6000), 100);
+  EXPECT_LT(median_ms_beside_a_flood("other", 6000), kSoonMs);
 }
 
 TEST(TenantsControl, OneThatIsPartOfTheFloodWaitsBehindIt) {
-  EXPECT_GT(median_ms_beside_a_flood("flood", 6000), 300);
+  EXPECT_GT(median_ms_beside_a_flood("flood", 6000), 3 * kSoonMs);
 }
 
 // A tenant whose events lie in the same lane of the journal as those of tenant "flood".
