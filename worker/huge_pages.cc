@@ -5,7 +5,8 @@
 
 #include <cinttypes>
 #include <cstdio>
-#include <vector>
+
+#include "worker/own_mappings.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25  // Linux 6.1
@@ -13,10 +14,6 @@
 
 namespace fanfare::worker {
 namespace {
-
-struct Range {
-  std::uintptr_t from, to;
-};
 
 std::uint64_t resident_bytes() {
   std::FILE* file = std::fopen("/proc/self/statm", "re");
@@ -28,33 +25,21 @@ std::uint64_t resident_bytes() {
 }
 
 // Heap and other private, writable memory that belongs to no file.
-std::vector<Range> large_anonymous_ranges() {
+bool is_large_heap(const Mapping& mapping) {
   constexpr std::uintptr_t kWorthBytes = 4 << 20;
-  std::vector<Range> ranges;
-  std::FILE* file = std::fopen("/proc/self/maps", "re");
-  if (!file) return ranges;
-  char line[512];
-  while (std::fgets(line, sizeof line, file)) {
-    Range range{};
-    char rights[5] = {};
-    std::uint64_t inode = 0;
-    const int read = std::sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s %*x %*s %" SCNu64,
-                                 &range.from, &range.to, rights, &inode);
-    const bool anonymous = read == 4 && inode == 0 && rights[1] == 'w' && rights[3] == 'p';
-    if (anonymous && range.to - range.from >= kWorthBytes) ranges.push_back(range);
-  }
-  std::fclose(file);
-  return ranges;
+  return mapping.writable && !mapping.shared && !mapping.of_file &&
+         mapping.to - mapping.from >= kWorthBytes;
 }
 
 }  // namespace
 
 void use_huge_pages_for_large_heaps() {
   if (resident_bytes() < kLargeHeapBytes) return;
-  for (const Range& range : large_anonymous_ranges()) {
-    void* from = reinterpret_cast<void*>(range.from);
-    if (::madvise(from, range.to - range.from, MADV_HUGEPAGE) != 0) continue;
-    ::madvise(from, range.to - range.from, MADV_COLLAPSE);
+  for (const Mapping& mapping : own_mappings()) {
+    if (!is_large_heap(mapping)) continue;
+    void* from = reinterpret_cast<void*>(mapping.from);
+    if (::madvise(from, mapping.to - mapping.from, MADV_HUGEPAGE) != 0) continue;
+    ::madvise(from, mapping.to - mapping.from, MADV_COLLAPSE);
   }
 }
 

@@ -30,12 +30,21 @@ std::string noop() {
   return std::string(FANFARE_BIN_DIR) + "/../builtin/noop/noop.so";
 }
 
-std::string packed_event() {
+// Has 16 MiB of its own before the first event, and writes to as many pages of it as that says.
+std::string heavy() {
+  return std::string(FANFARE_BIN_DIR) + "/../functions-testing/heavy/heavy.so";
+}
+
+std::string packed_event(std::string data) {
   protocol::Event event;
   event.source = "/bench";
   event.type = "bench";
-  event.data = std::string(200, 'e');
+  event.data = std::move(data);
   return protocol::pack(event);
+}
+
+Item item_of(const std::string& packed) {
+  return {.id = {}, .attempt = 1, .timeout = 30s, .packed_event = packed};
 }
 
 void wait_readable(int fd) {
@@ -48,40 +57,67 @@ double percentile(std::vector<double>& values, double share) {
   return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1))];
 }
 
-void measure_cold_starts(ZygoteClient& zygote, const Item& item) {
-  std::vector<double> entered_us, answered_us;
-  for (int i = 0; i < 500; ++i) {
-    const TimePoint began = std::chrono::steady_clock::now();
-    auto instance = zygote.fork();
-    if (!instance || !(*instance)->send(std::array{item})) return;
-    std::vector<ItemResult> results;
-    while (results.empty()) {
-      wait_readable((*instance)->channel_fd());
-      if (!(*instance)->take_results(results)) return;
-    }
-    const TimePoint ended = std::chrono::steady_clock::now();
-    entered_us.push_back(to_ms(results[0].started_at - began) * 1000);
-    answered_us.push_back(to_ms(ended - began) * 1000);
-    wait_readable(zygote.control_fd());
-    for (auto& event : zygote.take_events()) {
-      if (auto* forked = std::get_if<Forked>(&event)) {
-        (*instance)->forked(forked->pid, std::move(forked->pidfd));
-      }
-    }
-    if (i == 0) {
-      std::ifstream stat("/proc/" + std::to_string((*instance)->pid()) + "/stat");
-      std::string field;
-      for (int k = 0; k < 10; ++k) stat >> field;
-      std::printf("page faults of a cold start       %s\n", field.c_str());
-    }
-    (*instance)->kill_group(SIGKILL);
-    wait_readable((*instance)->pidfd());
-    (*instance)->reap();
+struct ColdStarts {
+  std::vector<double> entered_us, answered_us, processor_us;
+};
+
+// One instance from the request to its first result; then it lives on for a while, and is killed.
+void start_cold(ZygoteClient& zygote, const Item& item, std::chrono::milliseconds lives,
+                ColdStarts& into) {
+  const TimePoint began = std::chrono::steady_clock::now();
+  auto instance = zygote.fork();
+  if (!instance || !(*instance)->send(std::array{item})) return;
+  std::vector<ItemResult> results;
+  while (results.empty()) {
+    wait_readable((*instance)->channel_fd());
+    if (!(*instance)->take_results(results)) return;
   }
-  std::printf("fork request → handler entered   p50 %.0f µs   p99 %.0f µs\n",
-              percentile(entered_us, 0.5), percentile(entered_us, 0.99));
-  std::printf("fork request → result taken      p50 %.0f µs   p99 %.0f µs\n",
-              percentile(answered_us, 0.5), percentile(answered_us, 0.99));
+  const TimePoint ended = std::chrono::steady_clock::now();
+  into.entered_us.push_back(to_ms(results[0].started_at - began) * 1000);
+  into.answered_us.push_back(to_ms(ended - began) * 1000);
+  wait_readable(zygote.control_fd());
+  for (auto& event : zygote.take_events()) {
+    if (auto* forked = std::get_if<Forked>(&event)) {
+      (*instance)->forked(forked->pid, std::move(forked->pidfd));
+    }
+  }
+  std::this_thread::sleep_for(lives);
+  (*instance)->kill_group(SIGKILL);
+  wait_readable((*instance)->pidfd());
+  if (const auto ending = (*instance)->reap()) {
+    into.processor_us.push_back(to_ms(ending->cpu_time) * 1000);
+  }
+}
+
+void print(const char* which, ColdStarts& starts) {
+  std::printf("  %s: fork request → handler      p50 %.0f µs   p99 %.0f µs\n", which,
+              percentile(starts.entered_us, 0.5), percentile(starts.entered_us, 0.99));
+  std::printf("  %s: fork request → result taken p50 %.0f µs   p99 %.0f µs\n", which,
+              percentile(starts.answered_us, 0.5), percentile(starts.answered_us, 0.99));
+  std::printf("  %s: processor time, whole life  p50 %.0f µs\n", which,
+              percentile(starts.processor_us, 0.5));
+}
+
+// Of a zygote that knows the working set of its instances and of one that does not, in turns.
+bool measure_cold_starts(const char* of, const std::string& path, const std::string& data) {
+  const auto start = [&] { return testing::FunctionRunner::start(path, {{"HEAVY_MIB", "16"}}); };
+  auto knowing = start(), other = start();
+  if (!knowing || !other) {
+    std::fprintf(stderr, "%s\n", (knowing ? other : knowing).error().message.c_str());
+    return false;
+  }
+  const std::string packed = packed_event(data);
+  ColdStarts learned, plain, first;
+  start_cold((*knowing)->zygote(), item_of(packed), 300ms, first);
+  for (int i = 0; i < 300; ++i) {
+    start_cold((*other)->zygote(), item_of(packed), 0ms, plain);
+    start_cold((*knowing)->zygote(), item_of(packed), 0ms, learned);
+  }
+  if (plain.entered_us.empty() || learned.entered_us.empty()) return false;
+  std::printf("cold start of %s\n", of);
+  print("working set unknown", plain);
+  print("working set known  ", learned);
+  return true;
 }
 
 void measure_round_trips(InstanceHandle& instance, const Item& item) {
@@ -149,14 +185,12 @@ void measure_processor_time(InstanceHandle& instance) {
 }
 
 int run() {
+  if (!measure_cold_starts("noop", noop(), std::string(200, 'e'))) return 1;
+  if (!measure_cold_starts("one that writes to 256 pages", heavy(), "256")) return 1;
   auto runner = testing::FunctionRunner::start(noop());
-  if (!runner) {
-    std::fprintf(stderr, "%s\n", runner.error().message.c_str());
-    return 1;
-  }
-  const std::string packed = packed_event();
-  const Item item{.id = {}, .attempt = 1, .timeout = 30s, .packed_event = packed};
-  measure_cold_starts((*runner)->zygote(), item);
+  if (!runner) return 1;
+  const std::string packed = packed_event(std::string(200, 'e'));
+  const Item item = item_of(packed);
   (*runner)->fork();
   measure_idle_memory((*runner)->instance()->pid());
   measure_round_trips(*(*runner)->instance(), item);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -27,6 +28,7 @@
 #include "worker/instance_runtime.h"
 #include "worker/loaded_function.h"
 #include "worker/sandbox.h"
+#include "worker/working_set.h"
 #include "worker/zygote_wire.h"
 
 namespace fanfare::worker {
@@ -37,6 +39,11 @@ std::int64_t monotonic_ns() {
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   return now.tv_sec * std::int64_t{1'000'000'000} + now.tv_nsec;
 }
+
+// So long after a fork an instance has done what it does first, most likely, and nobody waits.
+constexpr int kLearnAfterMs = 100;
+// Each look costs, and after these it has seen what there is.
+constexpr int kLooksMax = 8;
 
 class Zygote {
  public:
@@ -71,7 +78,7 @@ class Zygote {
     reseed_random_state();
     use_huge_pages_for_large_heaps();
     reply({.kind = ZygoteReply::Kind::kReady, .number = monotonic_ns() - began});
-    while (auto request = receive()) {
+    while (auto request = receive_request()) {
       if (request->fds.size() < 3) return complain("a fork request without its descriptors");
       const auto fork = decode_fork(request->bytes);
       if (!fork) return complain(fork.error().message);
@@ -91,6 +98,22 @@ class Zygote {
     auto received = receive_message(control_.get(), {buffer_.get(), kZygoteMessageMax}, {});
     if (!received) return std::nullopt;
     return Request{{buffer_.get(), received->size}, std::move(received->fds)};
+  }
+
+  // The next one; while there is none, it learns from the instance that it forked last.
+  std::optional<Request> receive_request() {
+    if (newest_ && !asked_for_within(kLearnAfterMs)) {
+      working_set_.learn([this] { return asked_for_within(0); });
+      newest_.reset();
+      ++looks_;
+    }
+    return receive();
+  }
+
+  // Whether the worker wants something, or the newest instance has ended.
+  bool asked_for_within(int ms) {
+    std::array<pollfd, 2> watched{{{control_.get(), POLLIN, 0}, {newest_.get(), POLLIN, 0}}};
+    return ::poll(watched.data(), watched.size(), ms) != 0;
   }
 
   void reply(const ZygoteReply& message, std::span<const int> fds = {}) {
@@ -154,8 +177,9 @@ class Zygote {
                     .type = "ForkFailed",
                     .message = std::string("forking an instance: ") + std::strerror(errno)});
     }
-    const Fd owned(pidfd);
+    Fd owned(pidfd);
     reply({.kind = ZygoteReply::Kind::kForked, .ticket = ticket, .number = pid}, std::array{pidfd});
+    if (looks_ < kLooksMax) newest_ = std::move(owned);
   }
 
   static bool is_folder(int fd) {
@@ -188,6 +212,8 @@ class Zygote {
 
   [[noreturn]] void become_instance(std::vector<Fd>& fds, int cgroup_tasks_fd) {
     control_.reset();
+    newest_.reset();
+    working_set_.let_go();
     ::dup2(fds[2].get(), STDOUT_FILENO);
     ::dup2(fds[2].get(), STDERR_FILENO);
     const auto confined = enter_sandbox({.worker = start_.worker,
@@ -196,6 +222,7 @@ class Zygote {
                                          .uid = start_.uid,
                                          .gid = start_.gid});
     if (!confined) ::_exit(complain(confined.error().message));
+    working_set_.prefault();
     auto board = Board::attach(fds[1].get());
     if (!board) ::_exit(complain(board.error().message));
 
@@ -217,6 +244,9 @@ class Zygote {
   StartRequest start_;
   bool entered_ = false;  // the folder of its package
   LoadedFunction function_;
+  WorkingSet working_set_;  // made while this process may still be looked at
+  Fd newest_;               // the pidfd of the instance to learn from, if there is one
+  int looks_ = 0;
 };
 
 }  // namespace
