@@ -1,0 +1,157 @@
+"""The processes of a cell: started here, ended here, whatever happens.
+
+Everything started, and all that it starts, becomes a descendant of this process even when its own parent
+has gone (PR_SET_CHILD_SUBREAPER), so that `end_all` finds and kills it: nothing outlives a cell.
+"""
+
+import contextlib
+import ctypes
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class CellTimeout(Exception):
+    """A cell took longer than it may."""
+
+
+def become_subreaper():
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def descendants(of=None):
+    """Pids, children before grandchildren."""
+    children = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                fields = pathlib.Path(f"/proc/{entry}/stat").read_text().rsplit(")", 1)[1].split()
+                children.setdefault(int(fields[1]), []).append(int(entry))
+    found = list(children.get(of or os.getpid(), []))
+    for pid in found:
+        found += children.get(pid, [])
+    return found
+
+
+def reap():
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def end_all():
+    """Kills every descendant; returns when none is left (5 s at most)."""
+    for _ in range(500):
+        left = descendants()
+        if not left:
+            return
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        reap()
+        time.sleep(0.01)
+
+
+def pss_kb(pids):
+    """Memory of processes: what they share counts once, in parts."""
+    total = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1])
+    return total
+
+
+def busy_share(seconds=0.25):
+    """The share of all processors that was used for so long."""
+
+    def sample():
+        fields = list(map(int, pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]))
+        return sum(fields), fields[3] + fields[4]
+
+    total, idle = sample()
+    time.sleep(seconds)
+    total, idle = (after - before for after, before in zip(sample(), (total, idle)))
+    return 1 - idle / max(total, 1)
+
+
+def wait_quiet(limit_s=6, share=0.15):
+    """Waits until others use little of the machine, no longer than the limit; returns the share last seen."""
+    end = time.monotonic() + limit_s
+    while (busy := busy_share()) > share and time.monotonic() < end:
+        pass
+    return busy
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def wait_until(true, seconds, what, every=0.01):
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError(f"after {seconds} s {what}")
+        time.sleep(every)
+
+
+def listens(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def alarm(seconds):
+    """Ends what runs within, by CellTimeout, after so many seconds."""
+
+    def late(_signal, _frame):
+        raise CellTimeout(f"took longer than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class Place:
+    """A cell's folders: `disk` for what servers keep, `records` in memory for what functions write."""
+
+    def __init__(self):
+        self.disk = pathlib.Path(tempfile.mkdtemp(prefix="fanfare-compare-", dir="/var/tmp"))
+        self.records = pathlib.Path(tempfile.mkdtemp(prefix="fanfare-compare-", dir="/dev/shm"))
+        self.disk.chmod(0o755)
+        self.records.chmod(0o777)  # functions may run as another user
+
+    def remove(self):
+        for folder in (self.disk, self.records):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def log(self, name):
+        return self.disk / f"{name}.log"
+
+    def spawn(self, name, argv, env=None):
+        """In a session of its own, so that a Ctrl-C is met here alone; output goes to a log."""
+        with open(self.log(name), "ab") as log:
+            return subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                    env={**os.environ, **(env or {})}, cwd=self.disk, start_new_session=True)
+
+    def last_words(self, name, lines=3):
+        with contextlib.suppress(OSError):
+            words = self.log(name).read_text(errors="replace").strip().splitlines()[-lines:]
+            return " / ".join(word.strip()[:160] for word in words)
+        return ""
