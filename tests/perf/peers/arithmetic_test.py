@@ -150,7 +150,7 @@ sys.path.insert(0, {folder!r})
 from peers import processes
 processes.become_subreaper()
 subprocess.run(["setsid", "-f", "sh", "-c", "trap '' TERM HUP; echo $$ > {file}; sleep 1000"])
-processes.wait_until(lambda: __import__("os").path.getsize({file!r}) > 0, 10, "no grandchild")
+processes.wait_until(lambda: __import__("os").path.getsize({file!r}) > 0, 10, lambda: "no grandchild")
 if {end}:
     processes.end_all()
 print(len(processes.descendants()))

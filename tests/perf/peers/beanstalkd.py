@@ -10,6 +10,7 @@ class Beanstalkd(CClient, System):
     peer = "beanstalkd"
     calls = False
     needs = ("beanstalkd",)
+    patience_s = 3  # a connection that breaks gives its jobs back at once
     binlog = []
 
     def version(self):

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import pathlib
 import shutil
 import signal
@@ -31,7 +30,7 @@ class FanfareSession(Session):
         self.up = self.place.spawn("up", [PROGRAM, "--data", self.data, "up", "--durability", self.system.durability_word,
                                           "--no-examples", "--no-http", "--workers", self.count])
         processes.wait_until(lambda: "fanfare: ready" in self.place.log("up").read_text() or self.up.poll() is not None,
-                             30, "`fanfare up` is not ready")
+                             30, lambda: f"`fanfare up` is not ready: {self.place.last_words('up')}")
         self.run("functions", "deploy", self.function())
 
     def function(self):
@@ -69,16 +68,19 @@ class FanfareSession(Session):
         return [[pid, *processes.descendants(pid)] for pid in self.children("fanfare-worker")]
 
     def kill_server(self):
-        for pid in self.server_pids():
-            os.kill(pid, signal.SIGKILL)
+        processes.kill_hard(self.server_pids())
 
     def kill_worker(self):
-        for pid in self.worker_pids()[0]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        processes.kill_hard(self.worker_pids()[0])
+
+    def hold_workers(self):
+        self.run("functions", "pause", "measured")
+
+    def release_workers(self):
+        self.run("functions", "resume", "measured")
 
     def stop_workers(self):
-        self.run("functions", "pause", "measured")
+        self.hold_workers()
 
     def replace_ended_workers(self):
         """`up` does."""
@@ -86,7 +88,7 @@ class FanfareSession(Session):
     def wait_stored(self, count):
         counts = self.data / "run/redis.sock"
         processes.wait_until(lambda: int(redis.ask(counts, "HGET", "fanfare:{measured}:counts", "succeeded") or 0) >= count,
-                             20, f"there are not {count} committed ends", every=0.003)
+                             20, lambda: f"there are not {count} committed ends", every=0.003)
         return time.monotonic_ns()
 
     def close(self):
@@ -135,6 +137,7 @@ class Fanfare(System):
     durability_word = ""
     events = 300_000
     crash_events = 20_000
+    patience_s = 5
 
     def version(self):
         return subprocess.run([PROGRAM, "--version"], capture_output=True, text=True).stdout.split()[-1]

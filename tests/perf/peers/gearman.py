@@ -14,6 +14,7 @@ class Gearmand(CClient, System):
     files = ("/usr/include/libgearman/gearman.h",)
     library = "gearman"
     events = 50_000
+    patience_s = 3  # a connection that breaks gives its jobs back at once
     port = 0
 
     def version(self):

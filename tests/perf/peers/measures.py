@@ -14,10 +14,9 @@ def rate(session, system, quick):
     """Publisher, server and workers at once, on the same processors; about three seconds, however fast that is."""
     before = session.warm_up()
     probe = max(50, system.events // 50)
-    began = time.monotonic()
-    session.publish(figures.WARM_UP, probe)
+    told = session.publish(figures.WARM_UP, probe)
     session.wait_records(before + probe, 30)
-    per_s = probe / (time.monotonic() - began)
+    per_s = probe * 1e9 / (time.monotonic_ns() - told["first_ns"])
     count = scaled(int(min(system.events, max(100, per_s * 3))), quick, 50)
     stored = system.stored(session.place) or 0
     told = session.publish(0, count)
@@ -63,11 +62,13 @@ def memory(session, system, quick):
 
 
 def kill(session, system, quick, strike):
-    """All events are acknowledged; a quarter has run when `strike` kills; then until all have run, or nothing
-    moves any more."""
+    """All events are acknowledged while nothing runs; a quarter has run when `strike` kills; then until all have
+    run, or nothing has moved for the system's patience."""
     before = session.warm_up()
     count = scaled(system.crash_events, quick, 200)
+    session.hold_workers()
     session.publish(0, count, pause_us=system.pause_us)
+    session.release_workers()
     session.wait_records(before + count // 4, 30)
     began = time.monotonic()
     at_kill = len({index for index, _, _ in session.records()})
@@ -116,14 +117,14 @@ MEASURES = {
 }
 
 
-def cell(system, measure, round_, quick):
+def cell(system, measure, round_, quick, quiet):
     """One cell: never raises but for an interrupt; what went wrong is its `failed`."""
     one = {"system": system.key, "measure": measure, "round": round_}
     why = system.kept_out.get(measure) or ("it has no calls" if measure == "round-trip" and not system.calls else "")
     if why:
         return {**one, "left_out": why}
     function, workers, limit_s = MEASURES[measure]
-    one["busy_before"] = round(processes.wait_quiet(0.3 if quick else 6), 3)
+    one["busy_before"] = round(quiet.wait(), 3)
     began = time.monotonic()
     place = processes.Place()
     session = None
@@ -134,10 +135,11 @@ def cell(system, measure, round_, quick):
     except Exception as error:  # whatever it is: it is told, and the next cell is another matter
         one["failed"] = f"{type(error).__name__}: {error}"
     finally:
-        with contextlib.suppress(Exception), processes.alarm(30):
-            if session:
-                session.close()
-        processes.end_all()
-        place.remove()
+        with processes.undisturbed():
+            with contextlib.suppress(Exception), processes.alarm(30):
+                if session:
+                    session.close()
+            processes.end_all()
+            place.remove()
     one["seconds"] = round(time.monotonic() - began, 1)
     return one

@@ -60,6 +60,22 @@ def end_all():
         time.sleep(0.01)
 
 
+def kill_hard(pids):
+    """kill -9, and returns when they have gone with all they held: ports too (5 s at most)."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    end = time.monotonic() + 5
+    while any(map(_runs, pids)) and time.monotonic() < end:
+        time.sleep(0.002)
+
+
+def _runs(pid):
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    return False
+
+
 def pss_kb(pids):
     """Memory of processes: what they share counts once, in parts."""
     total = 0
@@ -84,12 +100,21 @@ def busy_share(seconds=0.25):
     return 1 - idle / max(total, 1)
 
 
-def wait_quiet(limit_s=6, share=0.15):
-    """Waits until others use little of the machine, no longer than the limit; returns the share last seen."""
-    end = time.monotonic() + limit_s
-    while (busy := busy_share()) > share and time.monotonic() < end:
-        pass
-    return busy
+class Quiet:
+    """Waits until others use little of the machine: no longer than `limit_s` before a cell, nor than `budget_s` in
+    all, so that a machine which never is quiet does not double the time."""
+
+    def __init__(self, limit_s, budget_s, share=0.15):
+        self.limit_s, self.left_s, self.share = limit_s, budget_s, share
+
+    def wait(self):
+        """The share that was used when the wait ended."""
+        began = time.monotonic()
+        end = began + min(self.limit_s, self.left_s)
+        while (busy := busy_share()) > self.share and time.monotonic() < end:
+            pass
+        self.left_s = max(0, self.left_s - (time.monotonic() - began))
+        return busy
 
 
 def free_port():
@@ -102,7 +127,7 @@ def wait_until(true, seconds, what, every=0.01):
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:
-            raise TimeoutError(f"after {seconds} s {what}")
+            raise TimeoutError(f"after {seconds} s {what()}")
         time.sleep(every)
 
 
@@ -126,6 +151,17 @@ def alarm(seconds):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+@contextlib.contextmanager
+def undisturbed():
+    """Ctrl-C and SIGTERM wait until what is within has been done."""
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Place:

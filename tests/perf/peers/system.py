@@ -130,7 +130,7 @@ class Session:
                     raise RuntimeError(f"{name} ended: {self.place.last_words(name)}")
                 return self.system.ready(self.place, name)
 
-            processes.wait_until(is_ready, 30, f"{name} is not ready: {self.place.last_words(name)}")
+            processes.wait_until(is_ready, 45, lambda: f"{name} is not ready: {self.place.last_words(name)}")
 
     def client(self):
         return [*self.system.client(self.place)]
@@ -153,9 +153,7 @@ class Session:
         return [[one.pid, *processes.descendants(one.pid)] for one in self.workers if one.poll() is None]
 
     def kill_server(self):
-        for pid in self.server_pids():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        processes.kill_hard(self.server_pids())
         for process in self.servers.values():
             process.wait()
 
@@ -165,10 +163,21 @@ class Session:
     def kill_worker(self):
         """One of them, with all its processes."""
         victim = self.workers.pop(0)
-        for pid in [victim.pid, *processes.descendants(victim.pid)]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        processes.kill_hard([victim.pid, *processes.descendants(victim.pid)])
         victim.wait()
+
+    def signal_workers(self, one):
+        for pids in self.worker_pids():
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, one)
+
+    def hold_workers(self):
+        """Nothing runs until they are released."""
+        self.signal_workers(signal.SIGSTOP)
+
+    def release_workers(self):
+        self.signal_workers(signal.SIGCONT)
 
     def stop_workers(self):
         while self.workers:
@@ -254,7 +263,7 @@ class Session:
 
     def wait_records(self, count, seconds):
         processes.wait_until(lambda: self.record_count() >= count, seconds,
-                             f"there are not {count} executions: "
+                             lambda: f"there are not {count} executions: "
                              f"{self.place.last_words(f'worker-{self.started}')}")
 
     def wait_stored(self, count):
@@ -262,5 +271,5 @@ class Session:
         if self.system.stored(self.place) is None:
             return 0
         processes.wait_until(lambda: self.system.stored(self.place) >= count, 20,
-                             f"there are not {count} results", every=0.003)
+                             lambda: f"there are not {count} results", every=0.003)
         return time.monotonic_ns()
