@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The arithmetic of tests/perf/compare: records to figures, figures to ratios, all of it to tables."""
 
+import importlib.util
 import pathlib
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from peers import bounds, figures, report  # noqa: E402
+from peers import bounds, chart, figures, report  # noqa: E402
 
 
 def written(*records):
@@ -106,10 +107,12 @@ SYSTEMS = [{"key": "fanfare-fsync", "name": "Fanfare fsync", "peer": "fanfare", 
 
 
 class Report(unittest.TestCase):
-    def markdown(self):
+    def markdown(self, busy=0.1):
         cells = [cell("fanfare-fsync", "rate-2", 0, end_to_end_per_s=98_765.4),
                  cell("fanfare-fsync", "rate-2", 1, end_to_end_per_s=123_456),
-                 {"system": "gearmand", "measure": "rate-2", "round": 1, "failed": "it hung", "busy_before": 0.2}]
+                 {"system": "gearmand", "measure": "rate-2", "round": 1, "failed": "it hung"}]
+        for one in cells:
+            one["busy_before"] = busy
         return report.markdown({"machine": {"processors": 2, "model": "X", "kernel": "6"}, "date": "2030-01-01", "rounds": 2,
                                 "systems": SYSTEMS, "cells": cells, "ratios": bounds.ratios(cells)})
 
@@ -130,6 +133,10 @@ class Report(unittest.TestCase):
     def test_a_peer_that_is_not_there_is_told(self):
         self.assertIn("- RQ: rq is not installed", self.markdown())
 
+    def test_a_busy_machine_is_told(self):
+        self.assertNotIn("say little", self.markdown())
+        self.assertIn("say little", self.markdown(busy=0.9))
+
     def test_who_keeps_no_results_is_marked(self):
         self.assertIn("| gearmand ¹ |", self.markdown())
         self.assertIn("| Fanfare fsync |", self.markdown())
@@ -139,6 +146,15 @@ class Report(unittest.TestCase):
         self.assertEqual(report.replaced(page, "new\n"), f"above\n{report.BEGIN}\nnew\n{report.END}\nbelow\n")
         with self.assertRaises(ValueError):
             report.replaced("no markers", "new\n")
+
+
+class Chart(unittest.TestCase):
+    @unittest.skipUnless(importlib.util.find_spec("matplotlib"), "ops/setup --peers installs matplotlib")
+    def test_a_picture_has_the_systems_that_have_figures(self):
+        cells = [cell("fanfare-fsync", "rate-2", round_, end_to_end_per_s=rate) for round_, rate in enumerate([100, 200])]
+        with tempfile.TemporaryDirectory() as folder:
+            chart.draw(SYSTEMS[:2], cells, f"{folder}/one.png")
+            self.assertEqual(pathlib.Path(folder, "one.png").read_bytes()[:4], b"\x89PNG")
 
 
 class Processes(unittest.TestCase):

@@ -9,7 +9,8 @@ import subprocess
 import time
 
 from peers import figures, processes, redis
-from peers.system import ROOT, Session, System
+from peers.session import Session
+from peers.system import ROOT, System
 
 BUILD = ROOT / "build/release"
 PROGRAM = BUILD / "bin/fanfare"
@@ -156,7 +157,7 @@ class Fanfare(System):
         return 0
 
 
-COMMON = ("`fanfare up`, all defaults (four slots), `ipc://`; C++ client library with two connections that keep two batches full "
+COMMON = ("`fanfare up`, all defaults (as many slots as twice the processors), `ipc://`; C++ client library with two connections that keep two batches full "
           "(rates), one (latency, calls)")
 
 

@@ -1,11 +1,11 @@
-"""The peers on Node: BullMQ and bee-queue, with a Redis that appends and syncs every second."""
+"""What the peers on Node have in common: a Redis that appends and syncs every second."""
 
 import json
 
 from peers import redis
 from peers.system import CLIENTS, System
 
-COMMON = "Redis with `appendfsync everysec`, Unix socket; 500 jobs added at once, two such under way; 50 jobs at once in a worker"
+SETTINGS = "Redis with `appendfsync everysec`, Unix socket; 500 jobs added at once, two such under way; 50 jobs at once in a worker"
 
 
 class OnNode(System):
@@ -42,18 +42,3 @@ class OnNode(System):
 
     def stored(self, place):
         return redis.ask(place.disk / "redis.sock", self.count, self.completed)
-
-
-class BullMQ(OnNode):
-    key, name, peer, package = "bullmq", "BullMQ", "bullmq", "bullmq"
-    settings = f"ioredis; {COMMON}; lockDuration and stalledInterval 5 s (default 30)"
-    completed, count = "bull:measured:completed", "ZCARD"
-
-
-class BeeQueue(OnNode):
-    key, name, peer, package = "bee-queue", "bee-queue", "bee-queue", "bee-queue"
-    settings = f"{COMMON}; events of jobs only for round trips; stallInterval 5 s"
-    completed, count = "bq:measured:succeeded", "SCARD"
-
-
-SYSTEMS = [BullMQ(), BeeQueue()]

@@ -13,7 +13,7 @@ class RabbitMQ(CClient, System):
     needs = ("rabbitmq-server", "epmd")
     files = ("/usr/include/amqp.h",)
     library = "rabbitmq"
-    events, starts = 60_000, 6
+    events, queued, starts = 60_000, 30_000, 6
     port = distribution_port = epmd_port = 0
 
     def version(self):

@@ -22,9 +22,9 @@ COLUMNS = [
     ("p99", "latency", "p99_us", "us"),
     ("round trip p50, µs", "round-trip", "p50_us", "us"),
     ("p99", "round-trip", "p99_us", "us"),
-    ("worker start, ms", "worker-start", "p50_us", "ms"),
-    ("idle worker, kB", "memory", "idle_worker_kb", "count"),
-    ("bytes per queued event", "memory", "bytes_per_queued", "count"),
+    ("worker start ², ms", "worker-start", "p50_us", "ms"),
+    ("idle worker ³, kB", "memory", "idle_worker_kb", "count"),
+    ("bytes per queued event ⁴", "memory", "bytes_per_queued", "count"),
     ("server killed: lost, repeated", "server-kill", ("lost", "repeated"), "pair"),
     ("worker killed: lost, repeated", "worker-kill", ("lost", "repeated"), "pair"),
 ]
@@ -68,7 +68,8 @@ def table(rows):
 def by_class(systems, cells):
     """One row per durability class, one column per peer: who can offer it, and how fast."""
     peers = list(dict.fromkeys(system["peer"] for system in systems))
-    rows = [["end to end/s, 2 workers", *peers]]
+    heads = [next(one["name"] for one in systems if one["peer"] == peer).split()[0].strip(",") for peer in peers]
+    rows = [["end to end/s, 2 workers", *heads]]
     for durability, words in CLASSES.items():
         row = [words]
         for peer in peers:
@@ -97,6 +98,16 @@ def of_ratios(ratios):
     return table(rows)
 
 
+def notes(cells):
+    whole = figures.spread(figures.figure(cells, "fanfare-memory", "worker-start", "whole_worker_us").values())
+    worker = f" A whole `fanfare-worker` takes {ranged(whole, 'ms')} ms to its first event." if whole else ""
+    return ["¹ Keeps no results: what counts is that the event ran. – : there is no such thing.",
+            "² p50 of a worker process started while an event waits, from before its fork to the function's first line; of Fanfare "
+            "an instance that there was none of, from the event's arrival on (`fanfare bench cold-start`)." + worker,
+            "³ Proportional set size of all its processes; of Fanfare worker, zygote and instances.",
+            "⁴ Proportional set size of all its servers' processes; of Fanfare broker and Redis."]
+
+
 def failures(cells):
     told = {}
     for one in cells:
@@ -115,10 +126,12 @@ def markdown(result):
         f"{machine['processors']} × {machine['model']}, Linux {machine['kernel']}, {result['date']}; "
         f"{result['rounds']} round{'s' * (result['rounds'] > 1)}, medians and ranges. "
         f"Before a cell others used {100 * busy['median']:.0f} % of the machine "
-        f"({100 * busy['min']:.0f} – {100 * busy['max']:.0f} %)." if busy else "Nothing was measured.",
+        f"({100 * busy['min']:.0f} – {100 * busy['max']:.0f} %)."
+        + (" **Such figures say little: run it again when nothing else does.**" if busy["median"] > 0.3 else "")
+        if busy else "Nothing was measured.",
         "", "![End-to-end rates and latencies, by system](performance.png)", "",
         *by_class(present, cells), "", *in_full(present, cells), "",
-        "¹ Keeps no results: what counts is the acknowledgement of the event's end. – : there is no such thing.", "",
+        *"\n\n".join(notes(cells)).split("\n"), "",
         *of_ratios(result["ratios"]), "",
         "Settings:", "",
         *[f"- {one['name']} {one['version']}: {one['settings']}." for one in present],
