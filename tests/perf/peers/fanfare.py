@@ -42,7 +42,7 @@ class FanfareSession(Session):
         ttl = "10m" if self.system.keeps_results else "0s"
         (folder / "function.toml").write_text(
             f'name = "measured"\n{keep_alive}[[on]]\npattern = \'{{"type": ["compare.measured"]}}\'\n'
-            f'[result]\nttl = "{ttl}"\n[env]\nCOMPARE_RECORDS = "{self.place.records}/fanfare"\n')
+            f'[result]\nttl = "{ttl}"\n[env]\nCOMPARE_RECORDS = "{self.place.records}/instance-"\n')
         return folder
 
     def run(self, *words):
@@ -128,7 +128,7 @@ class FanfareSession(Session):
         self.place.spawn("worker", argv, dict(word.split("=", 1) for word in words))
         self.wait_records(before + 1, 20)
         self.up.send_signal(signal.SIGCONT)
-        return (self.records()[-1][1] - began_ns) / 1e3
+        return (next(at for found, at, _ in self.records() if found == index) - began_ns) / 1e3
 
 
 class Fanfare(System):
