@@ -18,6 +18,10 @@ namespace {
 constexpr std::uint64_t kPresent = 1ull << 63;
 constexpr std::uint64_t kOnlyHere = 1ull << 56;
 
+// More is reserved rather than used, as sanitizers do with terabytes: to look at all of it would
+// never end.
+constexpr std::uintptr_t kReservationBytes = 16ull << 30;
+
 std::uintptr_t page_bytes() {
   static const auto bytes = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   return bytes;
@@ -61,6 +65,7 @@ bool WorkingSet::learn(const std::function<bool()>& interrupted) {
   std::array<std::uint64_t, 256> entries;  // on the stack, which instances inherit
   for (Mapping mapping : own_mappings()) {
     if (mapping.shared || !mapping.writable) continue;
+    if (mapping.to - mapping.from > kReservationBytes) continue;
     while (mapping.from < mapping.to && left > 0) {
       if (interrupted()) return false;
       const std::size_t count =

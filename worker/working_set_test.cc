@@ -138,6 +138,19 @@ TEST(AWorkingSet, IsNothingOfAForkThatEndsMeanwhile) {
   EXPECT_EQ(asked, 3);
 }
 
+TEST(AWorkingSet, IsFoundBesideTerabytesThatAreOnlyReserved) {
+  constexpr std::size_t kBytes = 4ull << 40;
+  void* reserved = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (reserved == MAP_FAILED) GTEST_SKIP() << "this machine does not give that much";
+  const Memory written(64);
+  WorkingSet set;
+  const Fork fork([&] { written.write_all(); });
+  EXPECT_TRUE(set.learn([] { return false; }));
+  EXPECT_GE(set.pages(), 64u);
+  ::munmap(reserved, kBytes);
+}
+
 TEST(AWorkingSet, DoesNotShrinkToThatOfAForkThatHadNothingToDo) {
   const Memory written(64);
   WorkingSet set;
