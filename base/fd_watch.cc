@@ -1,3 +1,5 @@
+#include <poll.h>
+
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <system_error>
 
@@ -39,8 +41,20 @@ struct FdWatch::State : Loop::Impl::Rearming, std::enable_shared_from_this<FdWat
                             // Never to hear of it again would be worse than to end.
                             if (error) throw std::system_error(error, "watching a descriptor");
                             self->arm_at_end_of_turn();
-                            if (direction.wanted) direction.fn();
+                            if (direction.wanted && self->is_ready(direction)) direction.fn();
                           });
+  }
+
+  // Asio keeps what it knows of a descriptor that was let go for the next one. If it had an event
+  // for the former in the same turn, the wait for the latter ends with it (seen with Boost 1.74, as
+  // its epoll_reactor pools these states). So the first event is not believed; after it there is
+  // nothing left of anybody else.
+  bool is_ready(const Direction& direction) {
+    if (seen_ready) return true;
+    const short event = direction.wait_for == Wait::wait_read ? POLLIN : POLLOUT;
+    pollfd now{.fd = descriptor.native_handle(), .events = event, .revents = 0};
+    seen_ready = ::poll(&now, 1, 0) != 0;
+    return seen_ready;
   }
 
   void arm_at_end_of_turn() {
@@ -66,6 +80,7 @@ struct FdWatch::State : Loop::Impl::Rearming, std::enable_shared_from_this<FdWat
   Direction read, write;
   bool alive = true;
   bool queued = false;
+  bool seen_ready = false;
 };
 
 FdWatch::FdWatch(Loop& loop, int fd, std::function<void()> on_readable,

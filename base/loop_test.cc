@@ -345,6 +345,38 @@ TEST(FdWatch, MayBeDestroyedByAnotherOnesCallbackInTheSameTurn) {
   EXPECT_EQ(calls, 1);
 }
 
+// In one turn both are readable; whoever is called first lets the other go and watches a third one
+// instead, of which there is nothing to tell.
+TEST(FdWatch, IsNotCalledForWhatWasMeantForOneThatIsGone) {
+  Loop loop;
+  Pipe first, second, third;
+  std::string order;
+  std::unique_ptr<FdWatch> watch_first, watch_second, watch_third;
+  const auto take_turns = [&](const Pipe& own, std::unique_ptr<FdWatch>& other, char name) {
+    return [&loop, &order, &own, &other, &third, &watch_third, name] {
+      char byte = 0;
+      EXPECT_EQ(read(own.reading(), &byte, 1), 1);
+      order += name;
+      if (watch_third) return;
+      other.reset();
+      watch_third = std::make_unique<FdWatch>(loop, third.reading(), [&] {
+        order += '3';
+        loop.stop();
+      });
+    };
+  };
+  watch_first =
+      std::make_unique<FdWatch>(loop, first.reading(), take_turns(first, watch_second, '1'));
+  watch_second =
+      std::make_unique<FdWatch>(loop, second.reading(), take_turns(second, watch_first, '2'));
+  first.put("a");
+  second.put("b");
+  EXPECT_FALSE(loop.run_until([&] { return order.size() > 1; }, 20ms)) << order;
+  third.put("c");
+  loop.run();
+  EXPECT_EQ(order, order.starts_with('1') ? "13" : "23");
+}
+
 TEST(SignalWatch, TurnsEverySignalIntoACall) {
   Loop loop;
   std::vector<int> got;
