@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/utsname.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +11,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
+
+#include "cli/bench_processor_time.h"
 
 namespace fanfare::cli {
 namespace {
@@ -20,13 +23,17 @@ using Measure = Result<BenchRun> (*)(BenchInstallation&, const BenchCommand&);
 struct Mode {
   const char* name;
   Measure measure;
-  std::uint64_t events;  // by default
-  const char* manifest;  // what the function needs beside the usual
-  const char* latency;   // of what
+  std::uint64_t events;          // by default
+  const char* manifest;          // what the function needs beside the usual
+  const char* latency;           // of what
+  const char* ended_per_s = "";  // key in the JSON, if it measures that
 };
 constexpr Mode kModes[] = {
-    {"throughput", measure_throughput, 300'000, "", "publish → acknowledged, at full load"},
-    {"delayed", measure_delayed, 200'000, "", "publish → acknowledged, at full load"},
+    {"throughput", measure_throughput, 300'000, "", "publish → acknowledged, at full load",
+     "end_to_end_per_s"},
+    {"delayed", measure_delayed, 200'000, "", "publish → acknowledged, at full load", "due_per_s"},
+    {"backlog", measure_backlog, 200'000, "", "publish → acknowledged, at full load",
+     "drained_per_s"},
     {"latency", measure_latency, 2'000, "", "publish → handler entered"},
     {"invoke", measure_invoke, 5'000, "", "invoke → answer"},
     {"cold-start", measure_cold_start, 100, "keep_alive = \"10ms\"",
@@ -64,24 +71,30 @@ ordered_json machine() {
 }
 
 ordered_json report(const Mode& mode, const BenchCommand& command, const std::string& durability,
-                    const std::vector<BenchRun>& runs) {
+                    const std::vector<BenchRun>& runs, bool temporary) {
   const auto round = [](double value) { return std::round(value * 10) / 10; };
   ordered_json json{{"mode", mode.name},
                     {"events", command.events},
                     {"size", command.size},
                     {"durability", durability}};
   if (command.from_function) json["from_function"] = true;
-  const bool delayed = mode.measure == measure_delayed;
-  if (delayed || mode.measure == measure_throughput) {
+  if (command.functions > 1) json["functions"] = command.functions;
+  if (command.subscriptions > 0) json["subscriptions"] = command.subscriptions;
+  if (command.queued > 0) json["queued"] = command.queued;
+  if (command.workers > 1) json["workers"] = command.workers;
+  const char* ended = mode.ended_per_s;
+  if (*ended != 0) {
     json["publishers"] = command.publishers;
     json["publish_per_s"] = round(median_of(runs, [](const auto& r) { return r.publish_per_s; }));
-    json[delayed ? "due_per_s" : "end_to_end_per_s"] =
-        round(median_of(runs, [](const auto& r) { return r.end_to_end_per_s; }));
+    json[ended] = round(median_of(runs, [](const auto& r) { return r.end_to_end_per_s; }));
   }
   json["latency_us"] = {
       {"p50", round(median_of(runs, [](const auto& r) { return r.latency_us.p50; }))},
       {"p99", round(median_of(runs, [](const auto& r) { return r.latency_us.p99; }))},
       {"p999", round(median_of(runs, [](const auto& r) { return r.latency_us.p999; }))}};
+  if (temporary) {
+    json["processor_us"] = round(median_of(runs, [](const auto& r) { return r.processor_us; }));
+  }
   json["runs"] = runs.size();
   json["machine"] = machine();
   return json;
@@ -103,11 +116,19 @@ void print_report(const Mode& mode, const ordered_json& json) {
     fmt::print("  once due       {:>10.0f} events/s, result committed\n",
                json["due_per_s"].get<double>());
   }
+  if (json.contains("drained_per_s")) {
+    fmt::print("  once resumed   {:>10.0f} events/s, result committed\n",
+               json["drained_per_s"].get<double>());
+  }
   const auto& latency = json["latency_us"];
   fmt::print("  latency        p50 {:.0f} µs, p99 {:.0f} µs, p99.9 {:.0f} µs ({})\n",
              latency["p50"].get<double>(), latency["p99"].get<double>(),
              latency["p999"].get<double>(),
              json.contains("from_function") ? "a function invokes → has the answer" : mode.latency);
+  if (json.contains("processor_us")) {
+    fmt::print("  processor      {:>10.1f} µs an event, of all processes\n",
+               json["processor_us"].get<double>());
+  }
   fmt::print("  machine        {} × {}, Linux {}\n", json["machine"]["cpus"].dump(),
              json["machine"]["model"].get<std::string>(),
              json["machine"]["kernel"].get<std::string>());
@@ -125,10 +146,10 @@ Percentiles percentiles(std::vector<double>& values) {
   return {at(0.5), at(0.99), at(0.999)};
 }
 
-std::string bench_event(std::uint64_t size, std::int64_t deliver_at_ms) {
+std::string bench_event(std::uint64_t size, std::int64_t deliver_at_ms, const std::string& type) {
   protocol::Event event;
   event.source = "/bench";
-  event.type = kBenchType;
+  event.type = type;
   event.content_type = "application/octet-stream";
   event.data.assign(size, 'x');
   if (deliver_at_ms != 0) event.options.deliver_at = deliver_at_ms;
@@ -155,7 +176,7 @@ int run_bench(const Common& common, const BenchCommand& given) {
   if (command.events == 0) command.events = mode->events;
   auto bench = BenchInstallation::open(common, command);
   if (!bench) return fail(common.output, bench.error());
-  if (auto deployed = (*bench)->deploy(mode->manifest); !deployed) {
+  if (auto deployed = (*bench)->deploy(command, mode->manifest); !deployed) {
     return fail(common.output, deployed.error());
   }
   if (command.from_function) {
@@ -163,16 +184,23 @@ int run_bench(const Common& common, const BenchCommand& given) {
       return fail(common.output, deployed.error());
     }
   }
+  if (auto queued = queue_waiting(**bench, command); !queued) {
+    return fail(common.output, queued.error());
+  }
   BenchCommand warm_up = command;
   warm_up.events = std::max<std::uint64_t>(command.events / 20, 10);
   if (auto run = mode->measure(**bench, warm_up); !run) return fail(common.output, run.error());
   std::vector<BenchRun> runs;
   for (std::uint32_t i = 0; i < command.runs; ++i) {
+    const double before_s = processor_s(getpid());
     auto run = mode->measure(**bench, command);
     if (!run) return fail(common.output, run.error());
+    run->processor_us =
+        (processor_s(getpid()) - before_s) * 1e6 / static_cast<double>(command.events);
     runs.push_back(*run);
   }
-  const ordered_json json = report(*mode, command, (*bench)->durability(), runs);
+  const ordered_json json =
+      report(*mode, command, (*bench)->durability(), runs, (*bench)->temporary());
   if (common.output.json) {
     print_line(json.dump());
   } else {

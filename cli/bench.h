@@ -19,11 +19,13 @@ struct BenchRun {
   double publish_per_s = 0;     // acknowledged
   double end_to_end_per_s = 0;  // result committed
   Percentiles latency_us;
+  double processor_us = 0;  // of all processes, per event; set by run_bench()
 };
 
-// An event of the bench's type with that much data, packed.
+// An event of that type with that much data, packed.
 // `deliver_at_ms` is Unix ms; 0 = at once.
-std::string bench_event(std::uint64_t size, std::int64_t deliver_at_ms = 0);
+std::string bench_event(std::uint64_t size, std::int64_t deliver_at_ms = 0,
+                        const std::string& type = kBenchType);
 std::int64_t monotonic_ns();
 // When the no-op function was entered (CLOCK_MONOTONIC), as the first 8 bytes of its output say,
 // little end first; 0 if there are none.
@@ -34,6 +36,8 @@ Result<BenchRun> measure_throughput(BenchInstallation& bench, const BenchCommand
 // The same, but all are due at one instant, once all are acknowledged; end_to_end_per_s counts from
 // then.
 Result<BenchRun> measure_delayed(BenchInstallation& bench, const BenchCommand& command);
+// All are acknowledged while the function is paused; end_to_end_per_s counts from when it goes on.
+Result<BenchRun> measure_backlog(BenchInstallation& bench, const BenchCommand& command);
 // Events at a steady rate, however long each takes; latency from publish to the handler's first
 // line.
 Result<BenchRun> measure_latency(BenchInstallation& bench, const BenchCommand& command);
@@ -42,5 +46,8 @@ Result<BenchRun> measure_invoke(BenchInstallation& bench, const BenchCommand& co
 // Events so far apart that each finds no instance; latency from arrival at the worker to the
 // handler.
 Result<BenchRun> measure_cold_start(BenchInstallation& bench, const BenchCommand& command);
+
+// Has command.queued events wait for a function that is paused.
+Result<void> queue_waiting(BenchInstallation& bench, const BenchCommand& command);
 
 }  // namespace fanfare::cli

@@ -19,6 +19,10 @@ Duration ahead_of(const BenchCommand& command) {
   return 1s + std::chrono::milliseconds{command.events / kSlowestPerMs};
 }
 
+double per_second(std::uint64_t events, std::int64_t from_ns, std::int64_t to_ns) {
+  return static_cast<double>(events) / (static_cast<double>(to_ns - from_ns) / 1e9);
+}
+
 std::int64_t wall_ms(std::chrono::system_clock::time_point at) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
 }
@@ -30,9 +34,8 @@ Result<BenchRun> measure_delayed(BenchInstallation& bench, const BenchCommand& c
   if (!before) return before.error();
   const auto ahead = std::chrono::ceil<std::chrono::milliseconds>(ahead_of(command));
   const auto due = std::chrono::system_clock::now() + ahead;
-  const std::string packed = bench_event(command.size, wall_ms(due));
   const std::int64_t started = monotonic_ns();
-  BenchPublishers publishers(bench.broker(), packed, command);
+  BenchPublishers publishers(bench.broker(), {bench_event(command.size, wall_ms(due))}, command);
   auto acknowledged = publishers.wait();
   if (!acknowledged) return acknowledged.error();
   if (std::chrono::system_clock::now() >= due) {
@@ -49,11 +52,40 @@ Result<BenchRun> measure_delayed(BenchInstallation& bench, const BenchCommand& c
   auto done = bench.wait_succeeded(*before + static_cast<std::int64_t>(command.events));
   const std::int64_t ended = monotonic_ns();
   if (!done) return done.error();
-  const auto per_second = [&](std::int64_t from, std::int64_t to) {
-    return static_cast<double>(command.events) / (static_cast<double>(to - from) / 1e9);
-  };
-  return BenchRun{per_second(started, acknowledged->last_ns), per_second(due_ns, ended),
-                  percentiles(acknowledged->latency_us)};
+  return BenchRun{per_second(command.events, started, acknowledged->last_ns),
+                  per_second(command.events, due_ns, ended), percentiles(acknowledged->latency_us)};
+}
+
+Result<BenchRun> measure_backlog(BenchInstallation& bench, const BenchCommand& command) {
+  const auto before = bench.succeeded();
+  if (!before) return before.error();
+  if (auto paused = bench.tell("pause", kBenchFunction); !paused) return paused.error();
+  const std::int64_t started = monotonic_ns();
+  BenchPublishers publishers(bench.broker(), {bench_event(command.size)}, command);
+  const auto acknowledged = publishers.wait();
+  if (!acknowledged) return acknowledged.error();
+  if (const auto early = bench.succeeded(); !early || *early != *before) {
+    return early ? fatal("some ran while the function was paused") : early.error();
+  }
+  const std::int64_t resumed_at = monotonic_ns();
+  if (auto resumed = bench.tell("resume", kBenchFunction); !resumed) return resumed.error();
+  auto done = bench.wait_succeeded(*before + static_cast<std::int64_t>(command.events));
+  const std::int64_t ended = monotonic_ns();
+  if (!done) return done.error();
+  auto latency_us = acknowledged->latency_us;
+  return BenchRun{per_second(command.events, started, acknowledged->last_ns),
+                  per_second(command.events, resumed_at, ended), percentiles(latency_us)};
+}
+
+Result<void> queue_waiting(BenchInstallation& bench, const BenchCommand& command) {
+  if (command.queued == 0) return {};
+  if (auto deployed = bench.deploy_waiting(); !deployed) return deployed.error();
+  BenchCommand queue = command;
+  queue.events = command.queued;
+  BenchPublishers publishers(bench.broker(), {bench_event(command.size, 0, kBenchWaiting)}, queue);
+  const auto acknowledged = publishers.wait();
+  if (!acknowledged) return acknowledged.error();
+  return {};
 }
 
 }  // namespace fanfare::cli

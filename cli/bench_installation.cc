@@ -13,7 +13,6 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "cli/deploy.h"
 #include "store/bytes.h"
 #include "store/keys.h"
 
@@ -50,37 +49,64 @@ Result<std::string> folder_of(const std::string& builtin) {
       fmt::format("the built-in function `{}` is missing; it belongs to this package", builtin));
 }
 
+// Named like the folder, as deploy_as() wants it.
+Result<Checked> checked_builtin(const std::string& builtin) {
+  const auto folder = folder_of(builtin);
+  if (!folder) return folder.error();
+  auto checked = check_function(*folder);
+  if (checked) checked->name = builtin;
+  return checked;
+}
+
+std::string subscription_to(const std::string& type) {
+  return fmt::format("[[on]]\npattern = '{{\"type\": [\"{}\"]}}'\n", type);
+}
+
+constexpr std::uint32_t kSubscriptionsEach = 100;  // as many as a manifest may have
+
 }  // namespace
+
+std::string bench_function(std::uint32_t number) {
+  return number == 0 ? kBenchFunction : fmt::format("{}-{}", kBenchFunction, number + 1);
+}
+
+std::string bench_type(std::uint32_t number) {
+  return number == 0 ? kBenchType : fmt::format("{}.{}", kBenchType, number + 1);
+}
 
 Result<std::unique_ptr<BenchInstallation>> BenchInstallation::open(const Common& common,
                                                                    const BenchCommand& command) {
   std::unique_ptr<BenchInstallation> bench(new BenchInstallation);
   Address address = common.address;
   if (!names_installation(address)) {
-    const std::string durability = command.durability.empty() ? "fsync" : command.durability;
-    if (auto started = bench->start_temporary(durability); !started) return started.error();
+    if (auto started = bench->start_temporary(command); !started) return started.error();
     address.data = bench->temporary_;
   } else if (!command.durability.empty()) {
     return durability_of_a_named_one(address);
+  } else if (command.queued > 0 || command.workers > 1) {
+    return fatal(
+        "--queued and --workers are for a temporary installation; name none, and run `env -u "
+        "FANFARE_DATA fanfare bench …` if FANFARE_DATA is set");
   }
   if (auto connected = bench->connect(address); !connected) return connected.error();
   return bench;
 }
 
-Result<void> BenchInstallation::start_temporary(const std::string& durability) {
+Result<void> BenchInstallation::start_temporary(const BenchCommand& command) {
+  const std::string durability = command.durability.empty() ? "fsync" : command.durability;
   std::string directory = "/var/tmp/fanfare-bench-XXXXXX";
   if (!mkdtemp(directory.data()))
     return fatal(fmt::format("{}: {}", directory, std::strerror(errno)));
   temporary_ = directory;
   const std::string log = directory + "/up.log";
   std::error_code error;
-  const ChildSpec spec{
-      .name = "installation",
-      .command = {fs::read_symlink("/proc/self/exe", error).string(), "--data", directory, "up",
-                  "--durability", durability, "--no-examples", "--no-http"},
-      .environment = {},
-      .log_file = log,
-      .death_signal = SIGTERM};
+  const ChildSpec spec{.name = "installation",
+                       .command = {fs::read_symlink("/proc/self/exe", error).string(), "--data",
+                                   directory, "up", "--durability", durability, "--workers",
+                                   std::to_string(command.workers), "--no-examples", "--no-http"},
+                       .environment = {},
+                       .log_file = log,
+                       .death_signal = SIGTERM};
   auto child = Child::start(loop_, spec, [](const ChildEnd&) {});
   if (!child) return child.error();
   up_ = *std::move(child);
@@ -129,43 +155,75 @@ BenchInstallation::~BenchInstallation() {
   if (!temporary_.empty()) fs::remove_all(temporary_, error);
 }
 
-Result<void> BenchInstallation::deploy(const std::string& more_manifest) {
-  return deploy_builtin(
-      "noop", kBenchFunction,
-      fmt::format("{}\n[[on]]\npattern = '{{\"type\": [\"{}\"]}}'\n[result]\nttl = \"10m\"\n",
-                  more_manifest, kBenchType));
+Result<void> BenchInstallation::deploy(const BenchCommand& command,
+                                       const std::string& more_manifest) {
+  const auto noop = checked_builtin("noop");
+  if (!noop) return noop.error();
+  for (std::uint32_t i = 0; i < command.functions; ++i) {
+    const std::string manifest = fmt::format("{}\n{}[result]\nttl = \"10m\"\n", more_manifest,
+                                             subscription_to(bench_type(i)));
+    if (auto done = deploy_as(*noop, bench_function(i), manifest); !done) return done;
+  }
+  return deploy_subscribers(*noop, command.subscriptions);
+}
+
+Result<void> BenchInstallation::deploy_subscribers(const Checked& noop,
+                                                   std::uint32_t subscriptions) {
+  std::uint32_t made = 0;
+  for (int number = 1; made < subscriptions; ++number) {
+    std::string manifest;
+    for (std::uint32_t i = 0; i < kSubscriptionsEach && made < subscriptions; ++i) {
+      manifest += subscription_to(fmt::format("{}.other.{}", kBenchType, ++made));
+    }
+    auto done = deploy_as(noop, fmt::format("{}-subscriber-{}", kBenchFunction, number), manifest);
+    if (!done) return done;
+  }
+  return {};
+}
+
+Result<void> BenchInstallation::deploy_waiting() {
+  const auto noop = checked_builtin("noop");
+  if (!noop) return noop.error();
+  if (auto done = deploy_as(*noop, kBenchWaiting, subscription_to(kBenchWaiting)); !done) {
+    return done;
+  }
+  return tell("pause", kBenchWaiting);
 }
 
 Result<void> BenchInstallation::deploy_caller() {
-  return deploy_builtin("relay", kBenchCaller, "");
+  const auto relay = checked_builtin("relay");
+  if (!relay) return relay.error();
+  return deploy_as(*relay, kBenchCaller, "");
 }
 
-Result<void> BenchInstallation::deploy_builtin(const std::string& builtin, const std::string& name,
-                                               const std::string& more_manifest) {
-  const auto folder = folder_of(builtin);
-  if (!folder) return folder.error();
-  auto checked = check_function(*folder);
-  if (!checked) return checked.error();
-  checked->name = name;
-  checked->manifest_toml =
-      fmt::format("name = \"{}\"\nhandler = \"{}.so\"\n{}", name, builtin, more_manifest);
-  const auto deployed = deploy_function(*checked, *redis_, *client_);
+Result<void> BenchInstallation::deploy_as(Checked builtin, const std::string& name,
+                                          const std::string& more_manifest) {
+  builtin.manifest_toml =
+      fmt::format("name = \"{}\"\nhandler = \"{}.so\"\n{}", name, builtin.name, more_manifest);
+  builtin.name = name;
+  const auto deployed = deploy_function(builtin, *redis_, *client_);
   if (!deployed) return deployed.error();
   deployed_.push_back(name);
   return {};
 }
 
-Result<std::int64_t> BenchInstallation::succeeded() {
-  const auto reply = redis_->call({"HGET", store::counts_key(kBenchFunction), "succeeded"});
+Result<void> BenchInstallation::tell(const char* verb, const std::string& function) {
+  const auto answer = client_->admin(verb, nlohmann::json{{"name", function}}.dump());
+  if (!answer) return answer.error();
+  return {};
+}
+
+Result<std::int64_t> BenchInstallation::succeeded(const std::string& function) {
+  const auto reply = redis_->call({"HGET", store::counts_key(function), "succeeded"});
   if (!reply) return reply.error();
   return store::parse_number<std::int64_t>((*reply)->text()).value_or(0);
 }
 
-Result<void> BenchInstallation::wait_succeeded(std::int64_t count) {
+Result<void> BenchInstallation::wait_succeeded(std::int64_t count, const std::string& function) {
   std::int64_t last = -1;
   auto moved = std::chrono::steady_clock::now();
   for (;;) {
-    const auto now = succeeded();
+    const auto now = succeeded(function);
     if (!now) return now.error();
     if (*now >= count) return {};
     if (*now != last) moved = std::chrono::steady_clock::now();

@@ -32,7 +32,7 @@ struct BenchPublishers::Share {
   }
 };
 
-BenchPublishers::BenchPublishers(client::ClientOptions broker, std::string packed,
+BenchPublishers::BenchPublishers(client::ClientOptions broker, std::vector<std::string> packed,
                                  const BenchCommand& command)
     : broker_(std::move(broker)), packed_(std::move(packed)) {
   for (std::uint64_t i = 0; i < command.publishers; ++i) {
@@ -58,10 +58,11 @@ void BenchPublishers::publish(Share& share) const {
     while (client && share.sent < share.events && client->queued() < kWindow) {
       // Two words, so that the callback needs no memory of its own.
       const std::int64_t sent_ns = share.sent % kSampleEvery == 0 ? monotonic_ns() : 0;
-      const auto added = client->publish_packed(
-          packed_, [mine = &share, sent_ns](const Result<client::Receipt>& receipt) {
-            mine->on_receipt(receipt, sent_ns);
-          });
+      const auto added =
+          client->publish_packed(packed_[share.sent % packed_.size()],
+                                 [mine = &share, sent_ns](const Result<client::Receipt>& receipt) {
+                                   mine->on_receipt(receipt, sent_ns);
+                                 });
       if (!added) break;
       ++share.sent;
     }

@@ -16,8 +16,10 @@ namespace fanfare::cli {
 
 class BenchPublishers {
  public:
-  // Starts at once: command.events of them, all the same packed event, over command.publishers.
-  BenchPublishers(client::ClientOptions broker, std::string packed, const BenchCommand& command);
+  // Starts at once: command.events of them over command.publishers, each of which publishes the
+  // packed events in turns.
+  BenchPublishers(client::ClientOptions broker, std::vector<std::string> packed,
+                  const BenchCommand& command);
   ~BenchPublishers();
   BenchPublishers(const BenchPublishers&) = delete;
   BenchPublishers& operator=(const BenchPublishers&) = delete;
@@ -34,7 +36,7 @@ class BenchPublishers {
   void publish(Share& share) const;
 
   client::ClientOptions broker_;
-  std::string packed_;
+  std::vector<std::string> packed_;
   std::vector<std::unique_ptr<Share>> shares_;
   std::vector<std::thread> threads_;
 };

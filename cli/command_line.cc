@@ -481,8 +481,10 @@ void add_bench(CLI::App& app, Parsed& parsed) {
       "bench",
       "Measure an installation (or, if none is named, one of its own) with a no-op function");
   BenchCommand& command = parsed.bench;
-  verb->add_option("mode", command.mode, "throughput, delayed, latency, invoke or cold-start")
-      ->check(CLI::IsMember({"throughput", "delayed", "latency", "invoke", "cold-start"}))
+  verb->add_option("mode", command.mode,
+                   "throughput, delayed, backlog, latency, invoke or cold-start")
+      ->check(
+          CLI::IsMember({"throughput", "delayed", "backlog", "latency", "invoke", "cold-start"}))
       ->capture_default_str();
   verb->add_option("--events", command.events, "Per run")->check(count_above_zero());
   verb->add_option("--size", command.size, "Bytes of data per event")
@@ -490,6 +492,21 @@ void add_bench(CLI::App& app, Parsed& parsed) {
       ->capture_default_str();
   verb->add_option("--publishers", command.publishers, "Threads, each with a connection of its own")
       ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  verb->add_option("--functions", command.functions,
+                   "No-op functions that events go to in turns; of throughput")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  verb->add_option("--subscriptions", command.subscriptions,
+                   "Patterns of other functions, which no event matches")
+      ->check(CLI::Range(0, 100'000))
+      ->capture_default_str();
+  verb->add_option("--queued", command.queued,
+                   "Events that wait meanwhile for a paused function; temporary installation")
+      ->check(CLI::Range(0, 10'000'000))
+      ->capture_default_str();
+  verb->add_option("--workers", command.workers, "Of the temporary installation")
+      ->check(CLI::Range(1, 64))
       ->capture_default_str();
   verb->add_option("--rate", command.rate, "Events per second, of latency")
       ->transform(above_zero())
@@ -508,6 +525,9 @@ void add_bench(CLI::App& app, Parsed& parsed) {
     if (!parsed.ahead.empty()) parsed.bench.ahead = *parse_duration(parsed.ahead);
     if (parsed.bench.from_function && parsed.bench.mode != "invoke") {
       throw CLI::ValidationError("--from-function is for `bench invoke`");
+    }
+    if (parsed.bench.functions > 1 && parsed.bench.mode != "throughput") {
+      throw CLI::ValidationError("--functions is for `bench throughput`");
     }
     parsed.run = [&parsed](const Common& common) { return run_bench(common, parsed.bench); };
   });

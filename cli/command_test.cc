@@ -210,6 +210,20 @@ TEST(Command, SaysWhatNamesTheInstallationWhoseDurabilityBenchShouldChange) {
   EXPECT_THAT(variable.output, HasSubstr("env -u FANFARE_DATA fanfare bench"));
 }
 
+TEST(Command, BenchChangesNothingOfAnInstallationThatIsNamed) {
+  for (const std::string option : {"--queued", "--workers"}) {
+    const auto refused = fanfare({"--data", kNowhere, "bench", option, "5"});
+    EXPECT_EQ(refused.exit_code, kUsage);
+    EXPECT_THAT(refused.output, HasSubstr("for a temporary installation"));
+  }
+}
+
+TEST(Command, BenchMeasuresSeveralFunctionsAtFullLoadOnly) {
+  const auto refused = fanfare({"bench", "latency", "--functions", "2"});
+  EXPECT_EQ(refused.exit_code, kUsage);
+  EXPECT_THAT(refused.output, HasSubstr("--functions is for `bench throughput`"));
+}
+
 TEST(Command, SaysThatADataDirectoryCannotBeWritten) {
   const auto ended = fanfare({"--data", "/proc/fanfare", "up"});
   EXPECT_EQ(ended.exit_code, kUsage);

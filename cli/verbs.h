@@ -177,13 +177,18 @@ struct UpCommand {
 int run_up(const Common& common, const UpCommand& command);
 
 struct BenchCommand {
-  std::string mode = "throughput";  // throughput | delayed | latency | invoke | cold-start
-  std::uint64_t events = 0;         // 0 = the mode's own
-  std::uint64_t size = 200;         // bytes of data
+  // throughput | delayed | backlog | latency | invoke | cold-start
+  std::string mode = "throughput";
+  std::uint64_t events = 0;  // 0 = the mode's own
+  std::uint64_t size = 200;  // bytes of data
   std::uint32_t publishers = 2;
-  double rate = 500;           // events per second, of latency
-  bool from_function = false;  // of invoke: a function invokes the other
-  Duration ahead{};            // until those of delayed are due; 0 = by their number
+  std::uint32_t functions = 1;      // that events go to, in turns
+  std::uint32_t subscriptions = 0;  // of other functions, to which none goes
+  std::uint64_t queued = 0;         // events that wait meanwhile, for a function that is paused
+  std::uint32_t workers = 1;        // of a temporary installation
+  double rate = 500;                // events per second, of latency
+  bool from_function = false;       // of invoke: a function invokes the other
+  Duration ahead{};                 // until those of delayed are due; 0 = by their number
   std::uint32_t runs = 3;
   std::string durability;  // of a temporary installation; empty = fsync
 };
