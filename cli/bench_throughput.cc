@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
 #include "cli/bench.h"
 #include "cli/bench_publishers.h"
 
@@ -18,6 +22,30 @@ std::int64_t share_of(const BenchCommand& command, std::uint32_t function) {
   return share;
 }
 
+// Until each function has ended as many deliveries as are wanted of it; they get their turns, so
+// that one of them may stand still while others move.
+Result<void> wait_for_all(BenchInstallation& bench, const std::vector<std::int64_t>& wanted) {
+  std::vector<std::int64_t> seen(wanted.size(), -1);
+  auto moved = std::chrono::steady_clock::now();
+  for (;;) {
+    const auto asked = std::chrono::steady_clock::now();
+    bool all = true;
+    for (std::uint32_t i = 0; i < wanted.size(); ++i) {
+      if (seen[i] >= wanted[i]) continue;
+      const auto now = bench.succeeded(bench_function(i));
+      if (!now) return now.error();
+      if (*now != seen[i]) moved = asked;
+      seen[i] = *now;
+      all = all && *now >= wanted[i];
+    }
+    if (all) return {};
+    const auto answered = std::chrono::steady_clock::now();
+    if (answered - moved > 20s) return retry_later("stuck: no delivery has ended for 20 s");
+    // Asking for many functions is a load of its own.
+    std::this_thread::sleep_for(std::max<Duration>(5ms, 10 * (answered - asked)));
+  }
+}
+
 }  // namespace
 
 Result<BenchRun> measure_throughput(BenchInstallation& bench, const BenchCommand& command) {
@@ -31,11 +59,7 @@ Result<BenchRun> measure_throughput(BenchInstallation& bench, const BenchCommand
   }
   const std::int64_t started = monotonic_ns();
   BenchPublishers publishers(bench.broker(), std::move(packed), command);
-  // One after the other: asking Redis of all over and over would be a load of its own.
-  Result<void> done;
-  for (std::uint32_t i = 0; i < command.functions && done; ++i) {
-    done = bench.wait_succeeded(wanted[i], bench_function(i));
-  }
+  auto done = wait_for_all(bench, wanted);
   const std::int64_t ended = monotonic_ns();
   auto acknowledged = publishers.wait();
   if (!acknowledged) return acknowledged.error();
