@@ -310,7 +310,8 @@ class Core {
   void note_work(Function& function);
   static void note_use(Function& function, std::span<const ItemResult> results);
   double share_of(const Function& function) const;
-  bool may_take_from(const Function& from, const Function& function) const;
+  static bool has_had_its_turn(const Instance& instance, const Function& next, Now now);
+  bool may_take(const Instance& instance, const Function& function, Now now) const;
   static bool has_due_work(const Function& function, Now now);
   bool someone_needs_the_slot(const Function& function, Now now) const;
   bool take_idle_slot(Function& function, Now now);

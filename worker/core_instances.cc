@@ -30,6 +30,7 @@ void Core::on_instance_started(InstanceId id, std::int32_t pid, Now now) {
   if (!instance) return;
   options_.failpoint("worker.instance.started");
   instance->started = true;
+  instance->in_slot_since = now.steady;
   instance->pid = pid;
   ++counters_.instances_started;
   Function& function = *instance->function;

@@ -269,7 +269,7 @@ bool Core::fork(Function& function, Now now) {
   instance.function = &function;
   instance.generation = function.spec.generation;
   instance.zygote = function.zygote;
-  instance.asked_at = instance.idle_since = now.steady;
+  instance.asked_at = instance.in_slot_since = instance.idle_since = now.steady;
   if (express == Express::kYes) go_express(instance);
   if (express_next_ == &function) express_next_ = nullptr;
   if (borrows) {

@@ -19,6 +19,9 @@ namespace {
 // How far one function's use may run ahead before a slot changes hands for a fraction's sake: each
 // change costs a fork and an end.
 constexpr double kTurnNs = 20e6;
+// For one that has no slot at all a turn is shorter: this many times what a start takes, so that
+// most of the time goes into work and not into changes, and never longer than the other.
+constexpr double kTurnInStarts = 4;
 constexpr Duration kLookAgain = std::chrono::milliseconds{1};
 constexpr std::size_t kTurnsKept = 64;  // of tenants that have nothing here
 
@@ -114,9 +117,20 @@ double Core::share_of(const Function& function) const {
   return static_cast<double>(options_.slots) * function.manifest.weight / all;
 }
 
-bool Core::may_take_from(const Function& from, const Function& function) const {
+// Whether an instance has had its slot for long enough to be worth what its start has cost.
+bool Core::has_had_its_turn(const Instance& instance, const Function& next, Now now) {
+  const double starts = std::max(instance.function->start_cost_ns, next.start_cost_ns);
+  const double turn = std::min(kTurnInStarts * starts, kTurnNs);
+  return static_cast<double>((now.steady - instance.in_slot_since).count()) >= turn;
+}
+
+bool Core::may_take(const Instance& instance, const Function& function, Now now) const {
+  const Function& from = *instance.function;
   const std::size_t has = staying(from), gets = staying(function);
-  if (gets == 0) return has > 1 || from.used_ns >= function.used_ns;
+  if (gets == 0) {
+    return has > 1 ||
+           (from.used_ns >= function.used_ns && has_had_its_turn(instance, function, now));
+  }
   if (static_cast<double>(has) <= share_of(from) ||
       static_cast<double>(gets) >= share_of(function)) {
     return false;
@@ -174,21 +188,22 @@ bool Core::take_idle_slot(Function& function, Now now) {
 void Core::make_room_for(Function& function, Now now) {
   if (function.room || take_idle_slot(function, now)) return;
   // Of the function with most instances for its weight; among equals of the quicker one.
-  Function* from = nullptr;
+  Instance* leaves = nullptr;
+  double most = 0;
   for (auto& [name, other] : functions_) {
-    if (other.get() == &function || staying(*other) == 0) continue;
+    const auto at = std::ranges::find_if(other->instances, stays);
+    if (other.get() == &function || at == other->instances.end()) continue;
     const double has = per_weight(static_cast<double>(staying(*other)), *other);
-    const double most = from ? per_weight(static_cast<double>(staying(*from)), *from) : 0;
-    if (!from || has > most || (has == most && other->service_ns < from->service_ns)) {
-      from = other.get();
-    }
+    const bool rather =
+        !leaves || has > most || (has == most && other->service_ns < leaves->function->service_ns);
+    if (!rather || !may_take(**at, function, now)) continue;
+    leaves = *at;
+    most = has;
   }
-  if (!from) return;
-  if (!may_take_from(*from, function)) return due(now.steady + kLookAgain);
-  const auto victim = std::ranges::find_if(from->instances, stays);
+  if (!leaves) return due(now.steady + kLookAgain);
   ++counters_.instances_reaped;
-  function.room = *victim;
-  retire(**victim, now);
+  function.room = leaves;
+  retire(*leaves, now);
 }
 
 // It was to leave for another function, and is at work.
@@ -209,7 +224,7 @@ bool Core::give_way(Instance& instance, Now now) {
     if (waiting.get() == instance.function || (!waiting->instances.empty() && !of_the_same)) {
       continue;
     }
-    if (!of_the_same && !may_take_from(*instance.function, *waiting)) continue;
+    if (!of_the_same && !may_take(instance, *waiting, now)) continue;
     need_not_leave(*waiting->room);
     waiting->room = &instance;
     retire(instance, now);

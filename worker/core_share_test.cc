@@ -121,6 +121,57 @@ TEST(WorkerShare, SettlesWithoutEndingInstancesForEver) {
   EXPECT_LE(killed, 4u);
 }
 
+// Two quick functions and one slot: each change of hands costs a fork, here of 300 us.
+class OneSlot {
+ public:
+  OneSlot() : worker_({.name = "w1", .slots = 1, .batch_work = 100us}) {
+    worker_.join({Worker::function("f"), Worker::function("g")});
+    worker_.deliver_entries(1, 2000, "f");
+    worker_.core->on_instance_started(holder(), 100, worker_.now);
+    for (int i = 0; i < 20; ++i) worker_.finish(holder(), 1, 100us);  // it is known to be quick
+  }
+  InstanceId holder() { return worker_.effects.forked.back(); }
+  // How long the instance there goes on with more and more of its own, until it is told to leave.
+  Duration stays_for(Duration at_most) {
+    const TimePoint from = worker_.now.steady;
+    while (worker_.effects.kills.empty() && worker_.now.steady - from < at_most) {
+      worker_.finish(holder(), 1, 100us);
+    }
+    return worker_.now.steady - from;
+  }
+  // It leaves, and the other function's comes.
+  void next() {
+    worker_.effects.kills.clear();
+    worker_.die(holder(), {.code = CLD_KILLED, .status = SIGTERM}, false);
+    worker_.core->on_instance_started(holder(), 101, worker_.now);
+  }
+  Worker& worker() { return worker_; }
+
+ private:
+  Worker worker_;
+};
+
+TEST(WorkerShare, WhoeverHasTheOnlySlotKeepsItForAsLongAsAFewStartsTake) {
+  OneSlot one;
+  one.worker().deliver_entries(5001, 7000, "g");
+  Duration passed{};
+  int changes = 0;
+  for (; passed < 50ms; ++changes) {
+    passed += one.stays_for(50ms);
+    one.next();
+  }
+  EXPECT_GE(changes, 4);   // nobody waits for longer than the time of a turn
+  EXPECT_LE(changes, 42);  // 1.2 ms
+}
+
+TEST(WorkerShare, WhoeverHasNothingMoreToDoGivesItsSlotUpAtOnce) {
+  OneSlot one;
+  one.worker().deliver_entries(5001, 5003, "g");
+  one.stays_for(100ms);
+  one.next();
+  EXPECT_LE(one.stays_for(100ms), 500us);  // three deliveries
+}
+
 // All tenants here share a lane, as one in sixteen does.
 protocol::Delivery of_tenant(const std::string& tenant, std::uint64_t entry) {
   auto delivery = Worker::delivery(entry);

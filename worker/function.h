@@ -39,6 +39,7 @@ struct Instance {
   ZygoteId zygote;
   std::int32_t pid = 0;  // 0 until forked
   TimePoint asked_at;
+  TimePoint in_slot_since;  // when it was asked for, until it has started
   TimePoint idle_since;
   std::uint64_t uses = 0;
   std::array<Batch, 2> batches;  // the older one first
