@@ -74,6 +74,8 @@ constexpr std::uint8_t kSenders<protocol::Quiet> = kNobody;
 template <>
 constexpr std::uint8_t kSenders<protocol::Prepare> = kNobody;
 template <>
+constexpr std::uint8_t kSenders<protocol::Journaled> = kNobody;
+template <>
 constexpr std::uint8_t kSenders<protocol::Committed> = kNobody;
 template <>
 constexpr std::uint8_t kSenders<protocol::RowsRead> = kNobody;

@@ -49,6 +49,9 @@ ConfigSpec config_spec(Config& c) {
       "How long the same source and id, or idempotency key, is the same event; 0 = off. Each\n"
       "such event costs Redis some 200 bytes for so long.",
       {.min = 0ms, .max = 24h});
+  spec.flag("broker", "start_early", &c.start_early, true,
+            "Whether a delivery may run while its event is being journaled. It may then have run for\n"
+            "an event that Redis refused.");
   spec.duration("broker", "heartbeat", &c.heartbeat, "2s", "How often workers report.",
                 {.min = 50ms, .max = 60s});
   spec.duration("broker", "lease", &c.lease, "30s",
@@ -90,6 +93,7 @@ Result<CoreOptions> core_options(const Config& c) {
   options.queue_max = c.queue_max;
   options.intake_bytes_max = c.intake_bytes_max;
   options.dedup_window = c.dedup_window;
+  options.start_early = c.start_early;
   options.dead_max_age = c.dead_max_age;
   options.dead_max_count = c.dead_max_count;
   options.generations_kept = c.generations_kept;

@@ -30,6 +30,7 @@ struct Config {
   Duration dead_max_age{};
   std::uint32_t dead_max_count = 0;
   std::uint32_t generations_kept = 0;
+  bool start_early = true;
 
   // No keys lead here: test programs set these, the installed ones leave them as they are.
   Protections protections;

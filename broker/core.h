@@ -112,6 +112,7 @@ struct CoreOptions {
   std::uint64_t dead_max_count = 100'000;
   RelayLimits relay;
   std::uint32_t generations_kept = 10;  // of a function, the present one among them
+  bool start_early = true;              // deliveries may run while the journal is being written
   std::uint64_t seed = 1;               // of the retry jitter
   Protections protections;
   Failpoint failpoint;  // tests only
@@ -273,6 +274,7 @@ class Core {
     FunctionState* function;
     protocol::Lane lane;
     std::vector<Pending> deliveries;
+    bool early = false;  // lent already
   };
   struct Chunk {
     protocol::EntryId entry;
@@ -519,12 +521,18 @@ class Core {
   CreditLine* choose_worker(FunctionState& function, Next next, Now now);
   bool take_next(FunctionState& function, Session& session, Next kind, Now now, Pending& out);
   bool renew_numbers(FunctionState& function, Pending delivery, Now now);
-  void lend(FunctionState& function, Session& session, std::vector<Pending> deliveries, Now now);
+  void lend(FunctionState& function, Session& session, std::vector<Pending> deliveries, Now now,
+            bool early = false);
   bool make_ready(FunctionState& function, Pending&& delivery, Now now);
   bool put_off(FunctionState& function, Pending& delivery, Now now);
   void read_on(FunctionState& function, Now now);
   void on_invoke(const Peer& peer, const Session* worker, const protocol::Invoke& invoke, Now now);
   static std::deque<Pending>::iterator behind_nested(std::deque<Pending>& invocations);
+
+  // core_early.cc: lent while the journal is being written
+  bool may_start_early(const FunctionState& function, const Offer& offer, Now now) const;
+  void start_early(Chunk& chunk, Now now);
+  void settle_early(const Chunk& chunk, bool there, Now now);
 
   // core_workers.cc: sessions, reports, losses
   void on_hello(const Peer& peer, protocol::Hello hello, Now now);

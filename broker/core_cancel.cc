@@ -65,6 +65,7 @@ void Core::cancel(const AdminCall& admin) {
 // Ends it if this broker has it: what it will be answered as, unless it has ended before.
 std::optional<std::string> Core::cancel_held(FunctionState& function, const protocol::EventId& id,
                                              Now now) {
+  if (function.early.contains(id)) return std::nullopt;  // not accepted yet
   if (const Lease* const lease = function.leases.find(id)) {
     if (lease->delivery.origin == Origin::kInvoke) return std::nullopt;
     cut_off(function, function.leases.take(id), now);

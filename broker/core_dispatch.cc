@@ -213,8 +213,8 @@ void Core::dispatch(FunctionState& function, Now now) {
   }
 }
 
-void Core::lend(FunctionState& function, Session& session, std::vector<Pending> deliveries,
-                Now now) {
+void Core::lend(FunctionState& function, Session& session, std::vector<Pending> deliveries, Now now,
+                bool early) {
   CreditLine* line = function.credit_of(session.id);
   line->sent += deliveries.size();
   counters_.deliveries_dispatched += deliveries.size();
@@ -224,7 +224,7 @@ void Core::lend(FunctionState& function, Session& session, std::vector<Pending> 
 
   std::size_t bytes = 0;
   for (const Pending& pending : deliveries) bytes += pending.packed_event.size() + 64;
-  protocol::DeliverWriter message(function.name, bytes);
+  protocol::DeliverWriter message(function.name, bytes, early);
   for (Pending& pending : deliveries) {
     ++pending.dispatches;
     const auto token =

@@ -69,7 +69,9 @@ void Core::cut_chunks(Now now) {
     appending_bytes_ += chunk->bytes;
     ++counters_.chunks_appended;
     chunk->sent = now.steady;
+    Chunk& sent = *chunk;
     call(std::move(append), ForAppend{std::move(chunk)});
+    start_early(sent, now);
   }
 }
 
@@ -262,6 +264,11 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
       }
       continue;
     }
+    if (offer.early) {
+      std::vector<Pending> none;
+      function.queue.offer(offer.lane, chunk.entry, none);
+      continue;
+    }
     // It must not pass through the window, where it would be lent, if its time had come when it
     // was cut and yet lies ahead, because the clock was set back.
     const auto may_go = [now_ms = to_ms(now.wall)](const Pending& pending) {
@@ -280,6 +287,7 @@ void Core::accept_chunk(Chunk& chunk, Now now) {
     }
     for (Pending& pending : ahead) put_off(function, pending, now);
   }
+  settle_early(chunk, true, now);
   if (options_.durability != Durability::kMemory &&
       !options_.protections.acknowledge_after_journal) {
     return;  // answered when it was cut
@@ -294,6 +302,7 @@ void Core::refuse_chunk(Chunk& chunk, const Error& error, Now now) {
   count_refused(code, chunk.events + chunk.duplicates);
   release_claims(chunk);
   chunk.will_not_arrive();
+  settle_early(chunk, false, now);
   for (std::size_t i = 0; i < chunk.shares.size(); ++i) {
     protocol::Published part;
     for (const protocol::PublishRun& run : chunk.parts[i].runs) {

@@ -261,7 +261,12 @@ void Core::on_done(Session& session, protocol::Done& done, Now now) {
     FunctionState* function = find_function(group.function);
     for (std::size_t i = 0; i < group.count(); ++i) {
       auto lease = end_lease(session, function, group.id(i), group.token(i), true);
-      if (lease) on_success(*function, *lease);
+      if (!lease) continue;
+      if (function->early.contains(group.id(i))) {  // it was not to be committed yet, and was not
+        take_back(*function, *std::move(lease), Outcome::kDrained, now);
+      } else {
+        on_success(*function, *lease);
+      }
     }
   }
   options_.failpoint("broker.done.taken");
@@ -322,6 +327,9 @@ void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
   FunctionState* function = find_function(row.function);
   auto lease = end_lease(session, function, row.id, row.token, row.outcome == Outcome::kOk);
   if (!lease) return;
+  if (function->early.contains(row.id)) {  // nor was it to be reported
+    return take_back(*function, *std::move(lease), Outcome::kDrained, now);
+  }
   const bool handed_back = row.outcome == Outcome::kDrained || row.outcome == Outcome::kThrottled;
   if (handed_back) {
     CreditLine* line = function->credit_of(session.id);
@@ -389,6 +397,11 @@ void Core::on_failure(FunctionState& function, Lease lease, protocol::Done::Row&
 // is_suspect.
 void Core::take_back(FunctionState& function, Lease lease, Outcome why, Now now,
                      const protocol::Failure& failure) {
+  // Nothing that is done about it may reach Redis before its entry does.
+  if (const auto early = function.early.find(lease.delivery.id); early != function.early.end()) {
+    early->second = {std::move(lease), why, failure};
+    return;
+  }
   Pending delivery = std::move(lease.delivery);
   if (delivery.origin == protocol::Origin::kInvoke) {
     const auto caller = function.callers.find(delivery.id);

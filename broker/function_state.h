@@ -127,6 +127,13 @@ struct FunctionState {
   std::deque<Pending> invocations;  // origin kInvoke, first come first served
   std::deque<Pending> suspects;     // see is_suspect: lent to a worker one at a time
   LeaseTable leases;
+  // Lent before the journal has answered; what came back before it did waits here.
+  struct CameBack {
+    Lease lease;
+    protocol::Outcome why;
+    protocol::Failure failure;
+  };
+  std::unordered_map<protocol::EventId, std::optional<CameBack>> early;
   std::unordered_map<protocol::EventId, Invocation> callers;
   std::vector<CreditLine> credit;
 

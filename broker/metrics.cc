@@ -99,6 +99,9 @@ void tell_journal(MetricsText& text, const Core& core) {
       .add({}, c.chunks_appended);
   text.counter("fanfare_journal_failures_total", "Chunks the journal refused.")
       .add({}, c.appends_failed);
+  text.counter("fanfare_deliveries_early_total",
+               "Deliveries lent while the journal was being written.")
+      .add({}, c.deliveries_early);
   text.counter("fanfare_journal_pages_total", "Pages read back from the journal.")
       .add({}, c.pages_read);
   text.gauge("fanfare_intake_bytes", "Bytes of events taken in and not journaled yet.")

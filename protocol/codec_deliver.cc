@@ -26,6 +26,7 @@ void fields(auto& wire, DeliveryLike auto& delivery) {
 void body(auto& wire, DeliverLike auto& m) {
   wire.str("function", m.function);
   wire.list("deliveries", m.deliveries, each_fields);
+  if (wire.later()) wire.boolean("early", m.early);
 }
 
 static std::size_t expected_bytes(const DeliveryView& delivery) {
@@ -50,11 +51,13 @@ Result<DeliverView> view_deliver(std::string_view frame) {
   return view_as<Deliver, DeliverView>(frame);
 }
 
-DeliverWriter::DeliverWriter(std::string_view function, std::size_t expected_bytes) {
+DeliverWriter::DeliverWriter(std::string_view function, std::size_t expected_bytes, bool early)
+    : early_(early) {
   frame_.reserve(expected_bytes);
   {
     Encoder wire{frame_, 96};
-    wire.structure("Deliver", 2 + kKind<Deliver>.fields);
+    // Older builds are sent none that are early, and know nothing of the field.
+    wire.structure("Deliver", 2 + kKind<Deliver>.fields - (early ? 0 : kKind<Deliver>.later));
     wire.number("version", kProtocolVersion);
     wire.number("kind", kKind<Deliver>.number);
     wire.str("function", function);
@@ -77,6 +80,10 @@ void DeliverWriter::add(const DeliveryView& delivery) {
 std::string DeliverWriter::take() {
   frame_[count_at_] = static_cast<char>(count_ >> 8);
   frame_[count_at_ + 1] = static_cast<char>(count_ & 0xFF);
+  if (early_) {
+    Encoder wire{frame_, 1};
+    wire.boolean("early", true);
+  }
   return std::move(frame_);
 }
 

@@ -23,6 +23,7 @@ void body(auto& wire, Like<Hello> auto& m) {
   if (wire.later()) wire.boolean("relayed", m.relayed);
   if (wire.later()) wire.list("prepares", m.prepares, each_str);
   if (wire.later()) wire.str("version", m.version);
+  if (wire.later()) wire.boolean("early", m.early);
 }
 
 // The broker keeps all of it as long as the worker is here, and shows it.
@@ -231,12 +232,17 @@ void body(auto& wire, Like<Prepared> auto& m) {
   wire.bin("log_tail", m.log_tail);
 }
 
+void body(auto& wire, Like<Journaled> auto& m) {
+  wire.list("there", m.there, each_fields);
+  wire.list("refused", m.refused, each_fields);
+}
+
 std::span<const MessageCodec> worker_codecs() {
   static constexpr MessageCodec kCodecs[] = {
       codec_of<Hello>(),    codec_of<Welcome>(),   codec_of<Functions>(),    codec_of<Credit>(),
       codec_of<Done>(),     codec_of<Heartbeat>(), codec_of<HeartbeatAck>(), codec_of<Bye>(),
       codec_of<Reset>(),    codec_of<Cancel>(),    codec_of<Quiet>(),        codec_of<Prepare>(),
-      codec_of<Prepared>(),
+      codec_of<Prepared>(), codec_of<Journaled>(),
   };
   return kCodecs;
 }
@@ -254,5 +260,6 @@ template std::string encode(const Cancel&);
 template std::string encode(const Quiet&);
 template std::string encode(const Prepare&);
 template std::string encode(const Prepared&);
+template std::string encode(const Journaled&);
 
 }  // namespace fanfare::protocol

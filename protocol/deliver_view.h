@@ -31,6 +31,7 @@ struct DeliveryView {
 struct DeliverView {
   std::string_view function;
   std::vector<DeliveryView> deliveries;
+  bool early = false;
 };
 
 Result<DeliverView> view_deliver(std::string_view frame);
@@ -40,7 +41,8 @@ class DeliverWriter {
  public:
   static constexpr std::size_t kDeliveriesMax = 65535;
 
-  explicit DeliverWriter(std::string_view function, std::size_t expected_bytes = 4096);
+  explicit DeliverWriter(std::string_view function, std::size_t expected_bytes = 4096,
+                         bool early = false);
 
   // Copies what the views point to. Requires count() < kDeliveriesMax.
   void add(const DeliveryView& delivery);
@@ -55,6 +57,7 @@ class DeliverWriter {
   std::string frame_;
   std::size_t count_at_ = 0;  // where the number of deliveries stands, filled in at last
   std::size_t count_ = 0;
+  bool early_ = false;
 };
 
 }  // namespace fanfare::protocol

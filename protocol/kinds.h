@@ -37,7 +37,7 @@ inline constexpr KindInfo kKind<AdminReply>{8, "AdminReply", 2};
 template <>
 inline constexpr KindInfo kKind<Refused>{9, "Refused", 3};
 template <>
-inline constexpr KindInfo kKind<Hello>{20, "Hello", 10, 4};
+inline constexpr KindInfo kKind<Hello>{20, "Hello", 11, 5};
 template <>
 inline constexpr KindInfo kKind<Welcome>{21, "Welcome", 7, 2};
 template <>
@@ -45,7 +45,7 @@ inline constexpr KindInfo kKind<Functions>{22, "Functions", 1};
 template <>
 inline constexpr KindInfo kKind<Credit>{23, "Credit", 1};
 template <>
-inline constexpr KindInfo kKind<Deliver>{24, "Deliver", 2};
+inline constexpr KindInfo kKind<Deliver>{24, "Deliver", 3, 1};
 template <>
 inline constexpr KindInfo kKind<Done>{25, "Done", 4, 1};
 template <>
@@ -80,5 +80,7 @@ template <>
 inline constexpr KindInfo kKind<Prepare>{40, "Prepare", 3};
 template <>
 inline constexpr KindInfo kKind<Prepared>{41, "Prepared", 6};
+template <>
+inline constexpr KindInfo kKind<Journaled>{42, "Journaled", 2};
 
 }  // namespace fanfare::protocol

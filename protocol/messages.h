@@ -194,6 +194,7 @@ struct Hello {
       false;  // it has no way to Redis of its own: what it wants there goes by the broker
   std::vector<std::string> prepares;  // runtimes of functions that it can be sent Prepare for
   std::string version;                // of its build; empty: an older one
+  bool early = false;                 // it can be sent what the journal may not have yet: Deliver
   bool operator==(const Hello&) const = default;
 };
 struct FunctionSpec {
@@ -238,6 +239,9 @@ struct Credit {
 struct Deliver {  // kind 24
   std::string function;
   std::vector<Delivery> deliveries;
+  // Their entry is on its way into the journal. They may be run, but nothing of them is committed
+  // until Journaled says that it is there. Only to workers whose Hello says `early`.
+  bool early = false;
   bool operator==(const Deliver&) const = default;
 };
 
@@ -365,11 +369,18 @@ struct Prepared {  // kind 41
   bool operator==(const Prepared&) const = default;
 };
 
+// What became of entries that early deliveries belong to: those that the journal has may be
+// committed, what ran of the others is dropped and not reported. kind 42
+struct Journaled {
+  std::vector<EntryId> there, refused;
+  bool operator==(const Journaled&) const = default;
+};
+
 using Message =
     std::variant<Publish, Published, Invoke, Invoked, Await, Awaited, Admin, AdminReply, Refused,
                  Hello, Welcome, Functions, Credit, Deliver, Done, Heartbeat, HeartbeatAck, Bye,
                  Reset, Cancel, Quiet, Commit, Committed, ReadRows, RowsRead, TellUsage, UsageTold,
-                 FetchPackage, PackagePart, Prepare, Prepared>;
+                 FetchPackage, PackagePart, Prepare, Prepared, Journaled>;
 
 template <typename M, typename Variant>
 inline constexpr bool kIsAlternative = false;

@@ -193,11 +193,12 @@ std::vector<std::pair<std::string, Message>> messages() {
                       WorkerState::kQuiet,
                       true,
                       {"native"},
-                      "0.1.0"}},
+                      "0.1.0",
+                      true}},
       {"welcome", Welcome{1, 5, 2000, 30000, {wordcount()}, 64, 16777216}},
       {"functions", Functions{{wordcount()}}},
       {"credit", Credit{{{"wordcount", 512, true}}}},
-      {"deliver", Deliver{"wordcount", {delivery()}}},
+      {"deliver", Deliver{"wordcount", {delivery()}, true}},
       {"done", done()},
       {"heartbeat", Heartbeat{1,
                               17,
@@ -229,6 +230,7 @@ std::vector<std::pair<std::string, Message>> messages() {
       {"prepared", Prepared{1, "wordcount", candidate().digest, 3, std::nullopt, ""}},
       {"prepared_not",
        Prepared{1, "wordcount", candidate().digest, 3, cannot_load(), "looking for words\n"}},
+      {"journaled", Journaled{{kId.entry}, {{kId.entry.ms, kId.entry.seq + 1}}}},
   };
 }
 

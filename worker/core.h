@@ -63,6 +63,7 @@ struct Protections {
   bool repeat_relayed = true;      // else what was asked of a broker that died is forgotten
   bool take_back_unborn = true;  // else what waits for an instance that is never born is forgotten
   bool let_old_finish = true;    // else a deployment kills what the generation before is at
+  bool wait_for_journal = true;  // else what came early is committed though it is not there
 };
 
 struct CoreOptions {
@@ -367,8 +368,14 @@ class Core {
   void report_done(Held& held, protocol::Done::Row row);
   void report_committed(Held& held);
   void leave(Held& held);
-  void enter(Held& held);
+  void enter(Held& held, bool early);
   void release_entry(Function& function, Entry& entry);
+
+  // core_early.cc: deliveries that came before the journal had them
+  bool awaits_journal(const Entry& entry) const;
+  void on_journaled(const protocol::Journaled& message, Now now);
+  void disown(Entry& entry, Now now);
+  void disown_awaited(Now now);
   void release(Held& held);
   bool may_commit(const Function& function) const;
   bool holds_back(const Function& function, const Entry& entry, Now now);
@@ -490,6 +497,7 @@ class Core {
   // ---- deliveries ----
   Pool<Held> pool_;
   Pool<Entry> entry_pool_;
+  std::vector<Entry*> awaited_;  // those of which the broker has yet to say whether they are there
   Pool<Frame> frame_pool_;
   std::map<CommitId, Flight> commits_;
   std::map<ReadId, Read> reads_;                // at most one per instance

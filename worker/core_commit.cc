@@ -15,7 +15,7 @@ constexpr double kHoldsBackBelowNs = 1e6;  // service time; slower functions' re
 }  // namespace
 
 // Puts a delivery that arrived into the entry that it shares with others.
-void Core::enter(Held& held) {
+void Core::enter(Held& held, bool early) {
   held.entry = nullptr;
   if (held.origin == protocol::Origin::kInvoke) return;
   const EntryKey key{held.id.entry, held.lane, held.origin};
@@ -32,13 +32,17 @@ void Core::enter(Held& held) {
   entry.key = key;
   entry.size = held.entry_size;
   entry.unfinished = 1;
+  entry.function = held.function;
+  entry.journal = early ? Entry::Journal::kAwaited : Entry::Journal::kThere;
+  if (early) awaited_.push_back(&entry);
   held.entry = &entry;
   if (shared) held.function->entries.emplace(key, &entry);
 }
 
 void Core::release_entry(Function& function, Entry& entry) {
   if (entry.unfinished > 0 || !entry.done.empty()) return;
-  if (entry.shared()) function.entries.erase(entry.key);
+  if (entry.shared() && entry.journal != Entry::Journal::kNever) function.entries.erase(entry.key);
+  if (entry.journal == Entry::Journal::kAwaited) std::erase(awaited_, &entry);
   entry_pool_.give_back(entry);
 }
 
@@ -74,13 +78,15 @@ void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
   row.outcome = end.outcome;
   row.error_type = ok ? std::string{} : end.failure.type;
   row.error_message = ok ? std::string{} : end.failure.message;
+  const bool disowned = held.entry && held.entry->journal == Entry::Journal::kNever;
   // Whether one that writes rows has succeeded is known when they are written.
   std::unique_ptr<protocol::AttemptRow> row_of_writer;
-  if (ok && writes_rows(end.asked)) {
+  if (ok && !disowned && writes_rows(end.asked)) {
     row_of_writer = std::make_unique<protocol::AttemptRow>(row);
   } else {
     conclude(held, row, now);
   }
+  if (disowned) return leave(held);
 
   if (ok && held.entry) {
     Entry& entry = *held.entry;
@@ -117,6 +123,9 @@ void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
   if (ok && !end.asked.empty()) {
     return commit_invocation(held, asked_for(held, end, now), std::move(row_of_writer),
                              std::move(done), now);
+  }
+  if (held.entry && awaits_journal(*held.entry)) {
+    return void(held.entry->withheld.emplace_back(&held, std::move(done)));
   }
   report_done(held, std::move(done));
 }
@@ -162,7 +171,7 @@ store::Effects Core::asked_for(const Held& held, Finish& end, Now now) {
   for (Asked& asked : end.asked) {
     if (asked.kind == Asked::Kind::kWriteRows) {
       const protocol::Manifest& manifest = held.function->manifest;
-      effects.push_back(
+      effects.emplace_back(
           store::RowWrites{.now_ms = to_ms(now.wall),
                            .limits = {manifest.store_max_rows, manifest.store_max_bytes},
                            .packed = std::move(asked.bytes)});
@@ -170,7 +179,7 @@ store::Effects Core::asked_for(const Held& held, Finish& end, Now now) {
     }
     auto caused = protocol::published_event(asked.bytes, held.packed_event);
     if (!caused) continue;  // never: InstanceHandle has looked
-    effects.push_back(store::Publish{std::move(caused->to), std::move(caused->packed_event)});
+    effects.emplace_back(store::Publish{std::move(caused->to), std::move(caused->packed_event)});
   }
   return effects;
 }
@@ -273,7 +282,8 @@ void Core::commit_done(Function& function, Now now) {
     }
     const bool too_few =
         only_full && flight.held.empty() && function.uncommitted < options_.commit_deliveries_max;
-    if (too_few || in_air() >= options_.commit_calls_max || holds_back(function, *entry, now)) {
+    if (too_few || in_air() >= options_.commit_calls_max || awaits_journal(*entry) ||
+        holds_back(function, *entry, now)) {
       kept.push_back(entry);
       continue;
     }

@@ -24,9 +24,10 @@ void Core::on_connected(Now now) {
   greet(now);
 }
 
-void Core::on_disconnected(Now) {
+void Core::on_disconnected(Now now) {
   link_ = Link::kDown;
   session_ = 0;
+  disown_awaited(now);
   lose_invoking("the connection to the broker broke; whether the function ran is unknown");
 }
 
@@ -34,6 +35,7 @@ void Core::on_disconnected(Now) {
 void Core::greet(Now now) {
   link_ = Link::kGreeting;
   session_ = 0;
+  disown_awaited(now);
   greet_again_at_ = now.steady + kGreetAgain;
   due(greet_again_at_);
   protocol::Hello hello{.name = options_.name,
@@ -45,7 +47,8 @@ void Core::greet(Now now) {
                         .state = state(),
                         .relayed = options_.relayed,
                         .prepares = {"native"},
-                        .version = FANFARE_VERSION};
+                        .version = FANFARE_VERSION,
+                        .early = true};
   if (options_.protections.announce_held) hello.held = everything_held();
   effects_.send(protocol::encode(hello));
   options_.failpoint("worker.hello.sent");
@@ -58,7 +61,8 @@ std::vector<protocol::HeldDelivery> Core::everything_held() const {
     if (held.size() < kHeldInHelloMax) held.push_back({function, id, token});
   };
   for (const Held& one : pool_.all()) {
-    if (one.function) add(one.function->spec.name, one.id, one.token);
+    const bool disowned = one.entry && one.entry->journal == Entry::Journal::kNever;
+    if (one.function && !disowned) add(one.function->spec.name, one.id, one.token);
   }
   for (const auto& row : protocol::Done{0, done_rows_, done_committed_, {}}.all_rows()) {
     add(row.function, row.id, row.token);
@@ -98,6 +102,8 @@ void Core::on_frame(std::string_view frame, Now now) {
           on_cancel(m, now);
         } else if constexpr (std::is_same_v<M, protocol::Prepare>) {
           on_prepare(std::move(m), now);
+        } else if constexpr (std::is_same_v<M, protocol::Journaled>) {
+          on_journaled(m, now);
         } else if constexpr (std::is_same_v<M, protocol::Quiet>) {
           set_quiet(m.quiet, now);
         } else if constexpr (std::is_same_v<M, protocol::Invoked>) {
@@ -291,7 +297,7 @@ void Core::on_deliver(std::string_view bytes, Now now) {
       held.entry = before->entry;
       ++held.entry->unfinished;
     } else {
-      enter(held);
+      enter(held, view->early);
     }
     before = &held;
     enqueue(*function, held);

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/time.h"
@@ -69,6 +70,12 @@ struct Entry {
   std::uint32_t unfinished = 0;  // held here, waiting or running
   std::vector<Success> done;     // not committed yet
   TimePoint done_since;          // of the oldest in `done`
+  Function* function = nullptr;
+  // Ended without success, and not reported while it is not known whether Redis has it.
+  std::vector<std::pair<Held*, protocol::Done::Row>> withheld;
+  // Whether Redis has it, as far as this worker has heard; see core_early.cc.
+  enum class Journal : std::uint8_t { kThere, kAwaited, kNever };
+  Journal journal = Journal::kThere;
 
   bool shared() const { return size > 1; }
 };

@@ -20,7 +20,8 @@ int main(int argc, char** argv) {
         {"limit_memory", &p.limit_memory},
         {"repeat_relayed", &p.repeat_relayed},
         {"take_back_unborn", &p.take_back_unborn},
-        {"let_old_finish", &p.let_old_finish}};
+        {"let_old_finish", &p.let_old_finish},
+        {"wait_for_journal", &p.wait_for_journal}};
     static_assert(sizeof(worker::Protections) == sizeof(bool) * std::size(names),
                   "one has no name");
     const char* const without = std::getenv(chaos::kWithoutVariable);

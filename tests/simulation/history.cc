@@ -32,6 +32,7 @@ std::string History::describe(const DeliveryKey& key) const {
                                  workload_.functions()[key.function].name);
   const DeliveryHistory* delivery = find(key);
   if (!delivery) return text + " (never appended)";
+  if (!delivery->journaled) text += " (lent early, never appended)";
   text += fmt::format(
       " (event {}, {}, {} executions, {} own failures, {} losses, attempts:", delivery->tag,
       to_string(delivery->place), delivery->executions, delivery->own_failures, delivery->losses);
@@ -139,7 +140,7 @@ bool History::all_ended() const {
 std::string History::what_is_open() const {
   std::vector<DeliveryKey> open;
   for (const auto& [key, delivery] : deliveries_) {
-    if (!delivery.ended()) open.push_back(key);
+    if (delivery.journaled && !delivery.ended()) open.push_back(key);
   }
   if (open.empty()) return to_tell_ == 0 ? "nothing" : fmt::format("{} ends to tell of", to_tell_);
   std::sort(open.begin(), open.end());
@@ -154,13 +155,13 @@ void History::check_final() {
       if ((published.expected & (1u << function)) == 0) continue;
       const DeliveryKey key{function, published.acknowledged};
       const DeliveryHistory* delivery = find(key);
-      if (!delivery || !delivery->ended()) {
+      if (!delivery || !delivery->journaled || !delivery->ended()) {
         violate("event {} was acknowledged and is lost: {}", tag, describe(key));
       }
     }
   }
   for (const auto& [key, delivery] : deliveries_) {
-    if (!violated()) check_told(key, delivery);
+    if (!violated() && delivery.journaled) check_told(key, delivery);
   }
 }
 

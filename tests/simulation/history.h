@@ -48,6 +48,7 @@ struct Attempt {
   protocol::AttemptToken token;
   WorkerLife worker = 0;
   BrokerLife broker = 0;  // that lent it, or was told of it by its worker
+  bool early = false;     // lent before the journal had it: a worker may let go of it in silence
   bool received = false;  // the worker has it
   bool closed = false;    // the broker has a reason to think that it is over
   bool reported = false;  // a broker has had its worker's report
@@ -59,6 +60,7 @@ std::string_view to_string(Place place);
 
 struct DeliveryHistory {
   Tag tag = 0;
+  bool journaled = false;  // else it was lent early, and the tag says nothing yet
   Place place = Place::kOpen;
   protocol::AttemptToken ended_by;
   protocol::AttemptToken moved_by;       // to `later`: earlier attempts count for nothing any more

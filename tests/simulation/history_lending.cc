@@ -57,8 +57,10 @@ void History::on_lent(BrokerLife broker, WorkerLife worker, std::int64_t broker_
     if (delivery.origin == protocol::Origin::kInvoke) continue;
     const auto key = key_of(deliver.function, delivery.id);
     if (!key) return;
+    if (deliver.early) deliveries_.try_emplace(*key);
     lend_one(broker, worker, broker_wall_ms, *key, delivery, can_arrive);
     if (violated()) return;
+    deliveries_.at(*key).attempts.back().early = deliver.early;
   }
   if (const auto number = workload_.find(deliver.function)) check_concurrency(broker, *number);
 }
@@ -71,11 +73,13 @@ void History::lend_one(BrokerLife broker, WorkerLife worker, std::int64_t broker
   if (lent.attempt > delivery.own_failures + 1) {
     return violate("{} is lent as attempt {}", describe(key), lent.attempt);
   }
-  const Published& published = published_[delivery.tag];
-  if (published.not_before_ms && !delivery.redriven_at &&
-      broker_wall_ms < *published.not_before_ms) {
-    return violate("{} is lent {} ms before its time", describe(key),
-                   *published.not_before_ms - broker_wall_ms);
+  if (delivery.journaled) {
+    const Published& published = published_[delivery.tag];
+    if (published.not_before_ms && !delivery.redriven_at &&
+        broker_wall_ms < *published.not_before_ms) {
+      return violate("{} is lent {} ms before its time", describe(key),
+                     *published.not_before_ms - broker_wall_ms);
+    }
   }
   // One that was replaced cannot know what its successor has postponed.
   const bool acting = brokers_[broker].epoch == acting_epoch_;
@@ -181,10 +185,10 @@ void History::on_hello_taken(BrokerLife broker, WorkerLife worker, const protoco
     attempt->broker = broker;
     lent_to_[worker].insert(*key);
   }
-  // What it does not name and never got was lost on the way.
+  // What it does not name and never got was lost on the way; what came early is nobody's then.
   for (const DeliveryKey& key : lent_to_[worker]) {
     for (Attempt& attempt : deliveries_.at(key).attempts) {
-      if (attempt.worker != worker || attempt.received) continue;
+      if (attempt.worker != worker || (attempt.received && !attempt.early)) continue;
       if (!named.contains({key, attempt.token.value})) attempt.closed = true;
     }
   }

@@ -141,6 +141,7 @@ DeliveryHistory* History::append_one(const std::string& function, const protocol
   published.appended = id;
   DeliveryHistory& delivery = deliveries_[*key];
   delivery.tag = *tag;
+  delivery.journaled = true;
   key_order_.on_journaled(key->function, key->id, packed_event);
   ++counts_[key->function].accepted;
   return &delivery;
@@ -217,7 +218,7 @@ void History::check_bound(const std::string& function) {
 // A delivery that a call says it has ended or moved just now: it must not have ended before.
 DeliveryHistory* History::open_delivery(const DeliveryKey& key, std::string_view what) {
   const auto at = deliveries_.find(key);
-  if (at == deliveries_.end()) {
+  if (at == deliveries_.end() || !at->second.journaled) {
     violate("{} of {}: nothing of the kind was ever journaled", what, describe(key));
     return nullptr;
   }

@@ -33,6 +33,7 @@ enum class Mutation {
   kForgetDone,
   kAnnounceNothing,
   kForgetRelayed,
+  kCommitBeforeJournal,
   // The store's side, planted by redis.cc
   kCommitWithoutFence,
   kCommitWithoutResult,
@@ -71,6 +72,7 @@ inline constexpr auto kMutations = std::to_array<MutationName>({
     {Mutation::kForgetDone, "forget_done"},
     {Mutation::kAnnounceNothing, "announce_nothing"},
     {Mutation::kForgetRelayed, "forget_relayed"},
+    {Mutation::kCommitBeforeJournal, "commit_before_journal"},
     {Mutation::kCommitWithoutFence, "commit_without_fence"},
     {Mutation::kCommitWithoutResult, "commit_without_result"},
     {Mutation::kAppendWithoutEpoch, "append_without_epoch"},

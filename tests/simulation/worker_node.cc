@@ -34,6 +34,7 @@ worker::CoreOptions options_of(World& world, const std::string& name, const std:
   options.protections.repeat_commits = world.mutation != Mutation::kForgetCommits;
   options.protections.repeat_done = world.mutation != Mutation::kForgetDone;
   options.protections.announce_held = world.mutation != Mutation::kAnnounceNothing;
+  options.protections.wait_for_journal = world.mutation != Mutation::kCommitBeforeJournal;
   options.relayed = world.random.chance(0.4);
   return options;
 }
