@@ -76,6 +76,8 @@ constexpr std::uint8_t kSenders<protocol::Prepare> = kNobody;
 template <>
 constexpr std::uint8_t kSenders<protocol::Journaled> = kNobody;
 template <>
+constexpr std::uint8_t kSenders<protocol::Local> = kNobody;
+template <>
 constexpr std::uint8_t kSenders<protocol::Committed> = kNobody;
 template <>
 constexpr std::uint8_t kSenders<protocol::RowsRead> = kNobody;

@@ -394,6 +394,7 @@ void Core::flush(Now now) {
       read_on(*function, now);
     }
   }
+  tell_local();
   flush_endings();
 }
 

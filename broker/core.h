@@ -149,10 +149,16 @@ struct Session {
                ? state
                : protocol::WorkerState::kQuiet;
   }
+  std::size_t running_locally() const {
+    std::size_t sum = 0;
+    for (const auto& row : local) sum += row.here;
+    return sum;
+  }
   std::set<std::string> held_functions;  // that it named in Hello and that are not known here
   PartPace parts;                        // of packages that it fetches through this broker
-  std::vector<protocol::RunningAttempt> running;    // as of its latest heartbeat
-  std::vector<protocol::Heartbeat::Broken> broken;  // the same
+  std::vector<protocol::RunningAttempt> running;     // as of its latest heartbeat
+  std::vector<protocol::Heartbeat::Broken> broken;   // the same
+  std::vector<protocol::Heartbeat::LocalRow> local;  // the same, of functions that are known
   TimePoint running_at;
 };
 
@@ -206,6 +212,8 @@ class Core {
 
   // Set once this broker can do no more good: another one took over, or Redis refused for good.
   const std::optional<Error>& ended() const { return ended_; }
+  // Invocations that workers run by themselves at this moment, as they last said; by function.
+  std::map<std::string, std::uint64_t> running_locally() const;
   bool accepting() const { return intake_open_ && !draining_ && !ended_; }
   bool settled() const;  // Redis owes no answer: a draining broker may end
 
@@ -534,6 +542,15 @@ class Core {
   void start_early(Chunk& chunk, Now now);
   void settle_early(const Chunk& chunk, bool there, Now now);
 
+  // core_local.cc: what workers run by themselves
+  bool may_run_locally(const FunctionState& function) const;
+  void note_local(FunctionState& function);
+  void note_all_local();
+  protocol::Local local_functions() const;
+  void greet_with_local(const Session& session);
+  void tell_local();
+  void on_local_report(Session& session, std::vector<protocol::Heartbeat::LocalRow>& rows);
+
   // core_workers.cc: sessions, reports, losses
   void on_hello(const Peer& peer, protocol::Hello hello, Now now);
   void on_credit(Session& session, const protocol::Credit& credit);
@@ -836,6 +853,8 @@ class Core {
   std::vector<OutgoingCall> relayed_;
   std::uint64_t next_invocation_ = 1;
   std::size_t invocation_bytes_ = 0;  // events of those that wait or are lent
+  bool local_changed_ = false;        // workers are to be told
+  bool local_opened_ = false;         // as of accepting(), when that was looked at last
   // The latest that ended, round and round: an Await may have been under way meanwhile.
   struct Ended {
     protocol::EventId id;

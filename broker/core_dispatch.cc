@@ -171,6 +171,7 @@ bool Core::renew_numbers(FunctionState& function, Pending delivery, Now now) {
 void Core::dispatch(FunctionState& function, Now now) {
   expire_invocations(function, now);
   maybe_open_keys(function, now);
+  note_local(function);
   if (function.registered.paused || function.outbox.entries >= options_.outbox_max) return;
   if (function.manifest.max_concurrency > 0 && !all_are_back(now)) return;
   const std::size_t running_max = function.manifest.max_concurrency > 0

@@ -43,7 +43,7 @@ void Core::answer_workers(const AdminCall& admin) {
                        {"instances", instances},
                        {"busy", busy},
                        {"waiting", session.waiting},
-                       {"held", held[id]},
+                       {"held", held[id] + session.running_locally()},
                        {"heard_ms", to_ms(admin.now.steady - session.heard)}});
   }
   answer_admin(admin, json{{"workers", workers}}.dump());

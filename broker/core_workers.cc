@@ -76,6 +76,7 @@ void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
                          .functions = function_specs(),
                          .relay_calls = options_.relay.calls_per_worker,
                          .relay_bytes = options_.relay.bytes_per_worker});
+  greet_with_local(sessions_.at(id));
   greet_with_wish(sessions_.at(id));
   ask_newcomer(sessions_.at(id));
   call(store::NoteWorker{epoch_, session.hello.name, {}, false}, ForNote{});
@@ -242,6 +243,7 @@ void Core::on_heartbeat(Session& session, protocol::Heartbeat& heartbeat, Now no
     session.running.resize(protocol::kRunningInHeartbeatMax);
   }
   session.running_at = now.steady;
+  on_local_report(session, heartbeat.local);
   session.broken = std::move(heartbeat.broken);
   session.broken.resize(std::min(session.broken.size(), protocol::kBrokenInHeartbeatMax));
   if (std::exchange(session.state, heartbeat.state) != heartbeat.state) {
@@ -505,6 +507,7 @@ std::vector<protocol::FunctionSpec> Core::function_specs() const {
 void Core::broadcast_functions() {
   const protocol::Functions message{function_specs()};
   for (const auto& [id, session] : sessions_) send(session.peer, message);
+  note_all_local();
 }
 
 }  // namespace fanfare::broker

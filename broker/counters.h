@@ -63,6 +63,7 @@ struct Counters {
   std::uint64_t moves_gone = 0;       // or that it had ended, and nothing tells how
 
   std::uint64_t invocations = 0;
+  std::uint64_t invocations_local = 0;  // among them: run by workers by themselves, for their hosts
   std::uint64_t invocations_timed_out = 0;
   std::uint64_t invocations_refused = 0;
   std::uint64_t invocations_lost = 0;  // their worker vanished: whether they ran is unknown

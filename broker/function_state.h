@@ -101,6 +101,7 @@ struct FunctionState {
   store::Registered registered;
   protocol::Manifest manifest;
   bool deployed = false;  // false after remove: its queue stays, nothing new arrives
+  bool local = false;     // workers may run invocations of it by themselves
   bool surveyed = false;  // what the journal holds has been read
   // Why it cannot be read, as of the latest survey: takes no events and is surveyed again and again
   // until a person has mended it, while other functions go on. Empty: it can.

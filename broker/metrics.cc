@@ -143,6 +143,9 @@ void tell_requests(MetricsText& text, const Core& core) {
       .add({{"result", "timed_out"}}, c.invocations_timed_out)
       .add({{"result", "refused"}}, c.invocations_refused)
       .add({{"result", "lost"}}, c.invocations_lost);
+  text.counter("fanfare_sync_invocations_local_total",
+               "Those taken that workers ran by themselves, for callers on their hosts.")
+      .add({}, c.invocations_local);
   text.gauge("fanfare_waits", "Requests that wait for a result.").add({}, core.waits());
   text.counter("fanfare_waits_refused_total",
                "Waits for a result that were refused: too many at once.")
@@ -190,6 +193,7 @@ void for_each_function(const Core& core, Add add) {
 }
 
 void tell_queues(MetricsText& text, const Core& core, Now now) {
+  auto local = core.running_locally();
   auto depth =
       text.gauge("fanfare_queue_depth", "Deliveries that have not ended, by function and state.");
   for_each_function(core, [&](const std::string& name, const FunctionState& function) {
@@ -198,7 +202,7 @@ void tell_queues(MetricsText& text, const Core& core, Now now) {
         .add({{"function", name}, {"state", "ready"}},
              std::max<std::int64_t>(0, ready_of(function) - blocked))
         .add({{"function", name}, {"state", "blocked"}}, blocked)
-        .add({{"function", name}, {"state", "running"}}, function.leases.size())
+        .add({{"function", name}, {"state", "running"}}, function.leases.size() + local[name])
         .add({{"function", name}, {"state", "later"}}, function.counts.later);
   });
   auto invocations = text.gauge("fanfare_sync_invocations_waiting",

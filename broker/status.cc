@@ -77,6 +77,7 @@ std::int64_t ready_of(const FunctionState& function) {
 
 std::string status_json(const Core& core, Now now) {
   const auto load = load_by_function(core);
+  auto local = core.running_locally();
   json functions = json::array();
   for (const auto& [name, function] : core.functions()) {
     const auto at = load.find(name);
@@ -94,7 +95,7 @@ std::string status_json(const Core& core, Now now) {
          {"blocked", function->queue.blocked()},
          {"lendable", function->lendable()},
          {"max_concurrency", function->manifest.max_concurrency},
-         {"running", function->leases.size()},
+         {"running", function->leases.size() + local[name]},
          {"later", function->counts.later},
          {"dead", function->counts.dead},
          {"succeeded", function->counts.succeeded},
@@ -110,7 +111,7 @@ std::string status_json(const Core& core, Now now) {
   }
   json workers = json::array();
   for (const auto& [id, session] : core.sessions()) {
-    std::size_t lent = 0;
+    std::size_t lent = session.running_locally();
     for (const auto& [name, function] : core.functions()) {
       lent += function->leases.count_if([&](const Lease& l) { return l.session == id; });
     }

@@ -24,6 +24,7 @@ void body(auto& wire, Like<Hello> auto& m) {
   if (wire.later()) wire.list("prepares", m.prepares, each_str);
   if (wire.later()) wire.str("version", m.version);
   if (wire.later()) wire.boolean("early", m.early);
+  if (wire.later()) wire.boolean("local", m.local);
 }
 
 // The broker keeps all of it as long as the worker is here, and shows it.
@@ -185,6 +186,15 @@ void fields(auto& wire, Like<Heartbeat::Broken> auto& broken) {
   wire.end_structure();
 }
 
+void fields(auto& wire, Like<Heartbeat::LocalRow> auto& row) {
+  wire.structure("local", 4);
+  wire.str("local.function", row.function);
+  wire.number("local.ended", row.ended);
+  wire.number("local.timed_out", row.timed_out);
+  wire.number("local.here", row.here);
+  wire.end_structure();
+}
+
 void body(auto& wire, Like<Heartbeat> auto& m) {
   wire.number("session", m.session);
   wire.number("delivered", m.delivered);
@@ -193,6 +203,7 @@ void body(auto& wire, Like<Heartbeat> auto& m) {
   if (wire.later()) wire.enumeration("state", m.state);
   if (wire.later()) wire.number("waiting", m.waiting);
   if (wire.later()) wire.list("broken", m.broken, each_fields);
+  if (wire.later()) wire.list("local", m.local, each_fields);
 }
 
 void body(auto& wire, Like<HeartbeatAck> auto& m) {
@@ -237,12 +248,17 @@ void body(auto& wire, Like<Journaled> auto& m) {
   wire.list("refused", m.refused, each_fields);
 }
 
+void body(auto& wire, Like<Local> auto& m) {
+  wire.list("functions", m.functions, each_str);
+  wire.number("event_bytes_max", m.event_bytes_max);
+}
+
 std::span<const MessageCodec> worker_codecs() {
   static constexpr MessageCodec kCodecs[] = {
       codec_of<Hello>(),    codec_of<Welcome>(),   codec_of<Functions>(),    codec_of<Credit>(),
       codec_of<Done>(),     codec_of<Heartbeat>(), codec_of<HeartbeatAck>(), codec_of<Bye>(),
       codec_of<Reset>(),    codec_of<Cancel>(),    codec_of<Quiet>(),        codec_of<Prepare>(),
-      codec_of<Prepared>(), codec_of<Journaled>(),
+      codec_of<Prepared>(), codec_of<Journaled>(), codec_of<Local>(),
   };
   return kCodecs;
 }
@@ -261,5 +277,6 @@ template std::string encode(const Quiet&);
 template std::string encode(const Prepare&);
 template std::string encode(const Prepared&);
 template std::string encode(const Journaled&);
+template std::string encode(const Local&);
 
 }  // namespace fanfare::protocol

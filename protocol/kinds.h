@@ -37,7 +37,7 @@ inline constexpr KindInfo kKind<AdminReply>{8, "AdminReply", 2};
 template <>
 inline constexpr KindInfo kKind<Refused>{9, "Refused", 3};
 template <>
-inline constexpr KindInfo kKind<Hello>{20, "Hello", 11, 5};
+inline constexpr KindInfo kKind<Hello>{20, "Hello", 12, 6};
 template <>
 inline constexpr KindInfo kKind<Welcome>{21, "Welcome", 7, 2};
 template <>
@@ -49,7 +49,7 @@ inline constexpr KindInfo kKind<Deliver>{24, "Deliver", 3, 1};
 template <>
 inline constexpr KindInfo kKind<Done>{25, "Done", 4, 1};
 template <>
-inline constexpr KindInfo kKind<Heartbeat>{26, "Heartbeat", 7, 4};
+inline constexpr KindInfo kKind<Heartbeat>{26, "Heartbeat", 8, 5};
 template <>
 inline constexpr KindInfo kKind<HeartbeatAck>{27, "HeartbeatAck", 2};
 template <>
@@ -82,5 +82,7 @@ template <>
 inline constexpr KindInfo kKind<Prepared>{41, "Prepared", 6};
 template <>
 inline constexpr KindInfo kKind<Journaled>{42, "Journaled", 2};
+template <>
+inline constexpr KindInfo kKind<Local>{43, "Local", 2};
 
 }  // namespace fanfare::protocol

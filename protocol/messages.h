@@ -195,6 +195,7 @@ struct Hello {
   std::vector<std::string> prepares;  // runtimes of functions that it can be sent Prepare for
   std::string version;                // of its build; empty: an older one
   bool early = false;                 // it can be sent what the journal may not have yet: Deliver
+  bool local = false;  // it runs invocations of its own host by itself, if it is sent Local
   bool operator==(const Hello&) const = default;
 };
 struct FunctionSpec {
@@ -322,6 +323,15 @@ struct Heartbeat {
     bool operator==(const Broken&) const = default;
   };
   std::vector<Broken> broken;
+  // Invocations that it runs by itself, see Local: what has come since the heartbeat before.
+  struct LocalRow {
+    std::string function;
+    std::uint64_t ended = 0;      // attempts
+    std::uint64_t timed_out = 0;  // invocations whose callers were told that their time is up
+    std::uint32_t here = 0;       // now: running, or about to
+    bool operator==(const LocalRow&) const = default;
+  };
+  std::vector<LocalRow> local;
   bool operator==(const Heartbeat&) const = default;
 };
 struct HeartbeatAck {
@@ -375,12 +385,21 @@ struct Journaled {
   std::vector<EntryId> there, refused;
   bool operator==(const Journaled&) const = default;
 };
+// Of which functions a worker may run invocations by itself that come from its own host, without
+// asking: those of which nothing is counted over all workers, and nothing holds them up. All of
+// them, after Welcome and whenever that changes; no others. Sent to workers whose Hello wants it;
+// Heartbeat::local tells the broker what came of it. kind 43
+struct Local {
+  std::vector<std::string> functions;
+  std::uint64_t event_bytes_max = 0;  // larger data go to the broker, which refuses them
+  bool operator==(const Local&) const = default;
+};
 
 using Message =
     std::variant<Publish, Published, Invoke, Invoked, Await, Awaited, Admin, AdminReply, Refused,
                  Hello, Welcome, Functions, Credit, Deliver, Done, Heartbeat, HeartbeatAck, Bye,
                  Reset, Cancel, Quiet, Commit, Committed, ReadRows, RowsRead, TellUsage, UsageTold,
-                 FetchPackage, PackagePart, Prepare, Prepared, Journaled>;
+                 FetchPackage, PackagePart, Prepare, Prepared, Journaled, Local>;
 
 template <typename M, typename Variant>
 inline constexpr bool kIsAlternative = false;

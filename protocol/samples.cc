@@ -194,6 +194,7 @@ std::vector<std::pair<std::string, Message>> messages() {
                       true,
                       {"native"},
                       "0.1.0",
+                      true,
                       true}},
       {"welcome", Welcome{1, 5, 2000, 30000, {wordcount()}, 64, 16777216}},
       {"functions", Functions{{wordcount()}}},
@@ -206,7 +207,8 @@ std::vector<std::pair<std::string, Message>> messages() {
                               {{"wordcount", kId, kToken, 4200, 420000, "page 3 of 7"}},
                               WorkerState::kQuiet,
                               1,
-                              {{"wordcount", 7, cannot_load()}}}},
+                              {{"wordcount", 7, cannot_load()}},
+                              {{"wordcount", 1200, 1, 2}}}},
       {"heartbeat_ack", HeartbeatAck{1, 9}},
       {"bye", Bye{1}},
       {"reset", Reset{}},
@@ -231,6 +233,7 @@ std::vector<std::pair<std::string, Message>> messages() {
       {"prepared_not",
        Prepared{1, "wordcount", candidate().digest, 3, cannot_load(), "looking for words\n"}},
       {"journaled", Journaled{{kId.entry}, {{kId.entry.ms, kId.entry.seq + 1}}}},
+      {"local", Local{{"wordcount"}, 1048576}},
   };
 }
 

@@ -69,6 +69,9 @@ ConfigSpec config_spec(Config& c) {
   spec.integer("worker", "output_lines_per_second", &c.output_lines_per_second, 1000,
                "Lines of what functions print, at most, likewise; 0 = none in the log.",
                {.min = 0, .max = 1'000'000});
+  spec.flag("worker", "local", &c.local, true,
+            "Whether what is invoked on this host, by functions that run here, is run here, too,\n"
+            "without asking the broker, where it may; else the broker is asked about each.");
   spec.text("worker", "metrics", &c.metrics, "",
             "host:port of the HTTP endpoint with /metrics, /healthz and /readyz; empty = none.");
   spec.text(
@@ -128,6 +131,7 @@ Result<CoreOptions> core_options(Config& config) {
   options.grace = config.grace;
   options.protections = config.protections;
   options.failpoint = config.failpoint;
+  options.local = config.local;
   options.forks_per_second = config.forks_per_second;
   options.reports_per_second = config.reports_per_second;
   options.output_lines_per_second = config.output_lines_per_second;

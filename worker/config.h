@@ -35,6 +35,7 @@ struct Config {
   std::uint32_t forks_per_second = 0;    // 0: 1000 for each processor
   std::uint32_t reports_per_second = 0;  // lines; more are left out and counted
   std::uint32_t output_lines_per_second = 0;
+  bool local = true;                 // invocations that come from this host are run here
   std::string metrics;               // host:port; empty: none
   std::string number;                // which of its host's workers; its port is so much higher
   Duration usage_ttl{};              // 0: nothing is metered

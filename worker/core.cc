@@ -115,11 +115,13 @@ void Core::flush(Now now) {
     if (draining_ || quiet_ || function->removed) hand_back_queued(*function);
     schedule(*function, now);
   }
+  if (std::exchange(local_came_back_, false)) route_those_left(now);
   for (Function* function : touched_now_) {
     if (function->uncommitted > 0) commit_done(*function, now);
     if (function->uncommitted > 0) touch(*function);
   }
   if (link_ == Link::kJoined) {
+    if (std::exchange(tell_soon_, false)) send_heartbeat(now);
     send_done();
     send_credit();
     if (rows_since_heartbeat_ >= 8192) send_heartbeat(now);
@@ -181,6 +183,7 @@ void Core::note_finished(Now now) {
   const bool usage_told = usage_is_told(now);
   if (link_ == Link::kJoined && sent_done_.empty() && done_rows_.empty() &&
       done_committed_.empty() && usage_told) {
+    if (!local_is_told()) send_heartbeat(now);
     effects_.send(protocol::encode(protocol::Bye{session_}));
     finished_ = true;
     return;

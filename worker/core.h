@@ -110,6 +110,10 @@ struct CoreOptions {
   Duration usage_ttl{};                 // of an hour's rows; 0 = no metering
   std::uint32_t usage_rows_max = 1000;  // of an hour; then tenants share one
 
+  // Invocations that come from here are run here, where the broker lets them be; else it is asked
+  // about each.
+  bool local = true;
+
   // Redis is reached through the broker (relay.h): Hello says so, and work is taken only from a
   // broker that relays.
   bool relayed = false;
@@ -293,6 +297,8 @@ class Core {
   std::size_t batch_limit(const Function& function) const;
   static std::size_t next_together(const Function& function);
   static bool is_gathered(const Function& function, Now now);
+  Instance* instance_with_room(const Function& function) const;
+  static bool is_worth_a_fork(const Function& function, std::size_t queued);
   bool wants_instance(const Function& function, Now now) const;
   static Duration stuck_after(const Function& function);
   bool pause_is_over(Function& function, Now now);
@@ -410,17 +416,23 @@ class Core {
 
   // core_invoke.cc: functions that wait for functions
   struct Invoking {
+    enum class Way : std::uint8_t { kWaits, kSent, kHere };  // kWaits: for a broker
+
     InstanceId instance;
     std::uint64_t number = 0;  // of the instance's request
     std::string function;      // which it invokes
     TimePoint ends_at;
     TimePoint met_by;  // until then it waits for a broker
-    std::string packed_event;
-    bool sent = false;
+    std::size_t data_bytes = 0;
+    std::string packed_event;  // while it waits
+    Way way = Way::kWaits;
+    Held* held = nullptr;   // kHere
+    TimePoint moves_on_at;  // kHere, unless it has begun by then
   };
   std::vector<protocol::Cause> causes_of(const Instance& instance,
                                          const InstanceHandle::Running& running) const;
   void route(std::uint64_t request, Invoking& invoking, Now now);
+  void ask_broker(std::uint64_t request, Invoking& invoking, Now now);
   void route_those_left(Now now);
   void on_invoked(const protocol::Invoked& message);
   bool on_invoke_refused(const protocol::Refused& message);
@@ -442,6 +454,22 @@ class Core {
   void move_spare_in(Function& function, Now now);
   void reap_spare(Function& function, Now now);
   void not_idle(Instance& instance);
+
+  // core_local.cc: invocations that never leave this host
+  void on_local(const protocol::Local& message);
+  void forbid_local();
+  bool finds_room(const Function& function, bool nested, Now now) const;
+  bool may_run_here(const Function& function, std::size_t data_bytes) const;
+  Held& take_local(Function& function, std::uint64_t number, std::string packed_event, bool nested,
+                   Now now);
+  bool run_here(std::uint64_t number, Invoking& invoking, Now now);
+  static bool waits_here(const Held& held);
+  void take_out(Held& held);
+  void move_on(std::uint64_t number, Invoking& invoking, Now now);
+  std::optional<InvokeAnswer> look_at_local(std::uint64_t number, Invoking& invoking, Now now);
+  void end_local(Held& held, const protocol::Done::Row& row);
+  void tell_local(protocol::Heartbeat& heartbeat);
+  bool local_is_told() const;
 
   // core_express.cc: a place for what is quick, where all else is long
   enum class Express : std::uint8_t { kNo, kYes, kSoon };  // kSoon: once whoever is there has left
@@ -469,7 +497,8 @@ class Core {
   // ---- session ----
   Link link_ = Link::kDown;
   std::uint64_t session_ = 0;
-  RelayTerms relay_terms_;  // of this session
+  std::uint32_t epoch_ = 0;  // of the broker that this session is with
+  RelayTerms relay_terms_;   // of this session
   Duration heartbeat_ = std::chrono::seconds{2};
   TimePoint next_heartbeat_;
   TimePoint next_look_;       // at what functions report of their progress
@@ -504,6 +533,10 @@ class Core {
   std::map<std::uint64_t, Invoking> invoking_;  // by request; at most one per instance
   std::uint64_t next_invoking_ = std::uint64_t{1}
                                  << 63;     // far from numbers of other things: relay.h
+  std::uint64_t locals_ = 0;                // that were taken, ever
+  std::uint64_t local_bytes_max_ = 0;       // of their data
+  bool local_came_back_ = false;            // some of invoking_: for the broker now
+  bool tell_soon_ = false;                  // that what nobody waits for any more goes on here
   std::size_t borrowed_ = 0;                // instances in slots that were lent
   std::size_t spare_ = 0;                   // of these, idle ones
   Instance* express_ = nullptr;             // the one beside the slots

@@ -226,6 +226,7 @@ void Core::throttle(Held& held, const protocol::Failure& why) {
 
 // The delivery ends here as far as its entry is concerned; the broker hears of it this turn.
 void Core::report_done(Held& held, protocol::Done::Row row) {
+  if (held.local != 0) return end_local(held, row);
   row.function = held.function->spec.name;
   row.id = held.id;
   row.token = held.token;

@@ -66,6 +66,7 @@ void Core::on_invoke_asked(InstanceId id, InvokeRequest request, Now now) {
     return refuse("invalid",
                   "the function would wait for itself: its max_concurrency is 1, and it runs");
   }
+  const std::size_t data_bytes = request.data.size();
   auto event = protocol::invoking_event(caller.spec.name, std::move(request.data), causes);
   if (!event) return refuse("recursion", event.error().message);
   const Duration wanted =
@@ -83,6 +84,7 @@ void Core::on_invoke_asked(InstanceId id, InvokeRequest request, Now now) {
                                     .function = std::move(request.function),
                                     .ends_at = now.steady + std::min(wanted, longest),
                                     .met_by = now.steady + kBrokerPatience,
+                                    .data_bytes = data_bytes,
                                     .packed_event = *std::move(event)})
           .first->second;
   ++counters_.invokes;
@@ -93,9 +95,14 @@ void Core::on_invoke_asked(InstanceId id, InvokeRequest request, Now now) {
   route(number, invoking, now);
 }
 
-// Where an invocation goes: all of them to the broker, which knows who has room. It counts them,
-// keeps max_concurrency and rate, and puts them before what nobody's slot waits for.
+// Where an invocation goes: to an instance of this worker, if it may (core_local.cc); else to the
+// broker, which knows who has room, keeps max_concurrency and rate, and puts it before what
+// nobody's slot waits for.
 void Core::route(std::uint64_t request, Invoking& invoking, Now now) {
+  if (!run_here(request, invoking, now)) ask_broker(request, invoking, now);
+}
+
+void Core::ask_broker(std::uint64_t request, Invoking& invoking, Now now) {
   if (link_ != Link::kJoined) return due(std::min(invoking.met_by, invoking.ends_at));
   const auto left =
       std::chrono::duration_cast<std::chrono::milliseconds>(invoking.ends_at - now.steady).count();
@@ -104,7 +111,7 @@ void Core::route(std::uint64_t request, Invoking& invoking, Now now) {
                        .function = invoking.function,
                        .timeout_ms = static_cast<std::uint32_t>(std::max<std::int64_t>(left, 1)),
                        .packed_event = std::exchange(invoking.packed_event, {})}));
-  invoking.sent = true;
+  invoking.way = Invoking::Way::kSent;
   due(invoking.ends_at + kWordIsOnItsWay);
   // The usual credit may be used up, by events that wait for the very slot that this one's caller
   // is in. What is given now comes after the Invoke, and the broker uses it for that first. If that
@@ -118,7 +125,7 @@ void Core::route(std::uint64_t request, Invoking& invoking, Now now) {
 
 void Core::route_those_left(Now now) {
   for (auto& [request, invoking] : invoking_) {
-    if (!invoking.sent) route(request, invoking, now);
+    if (invoking.way == Invoking::Way::kWaits) ask_broker(request, invoking, now);
   }
 }
 
@@ -166,7 +173,7 @@ void Core::answer_invoking(std::uint64_t request, const InvokeAnswer& answer) {
 void Core::lose_invoking(std::string_view why) {
   std::vector<std::uint64_t> lost;
   for (const auto& [request, invoking] : invoking_) {
-    if (invoking.sent) lost.push_back(request);
+    if (invoking.way == Invoking::Way::kSent) lost.push_back(request);
   }
   for (const std::uint64_t request : lost) {
     answer_invoking(request, InvokeAnswer::refused("unreachable", std::string{why}));
@@ -176,12 +183,19 @@ void Core::lose_invoking(std::string_view why) {
 void Core::expire_invoking(Now now) {
   if (invoking_.empty()) return;
   std::vector<std::pair<std::uint64_t, InvokeAnswer>> late;
-  for (const auto& [request, invoking] : invoking_) {
-    const TimePoint until = invoking.sent ? invoking.ends_at + kWordIsOnItsWay
-                                          : std::min(invoking.met_by, invoking.ends_at);
+  for (auto& [request, invoking] : invoking_) {
+    if (invoking.way == Invoking::Way::kHere) {
+      if (const auto answer = look_at_local(request, invoking, now)) {
+        late.emplace_back(request, *answer);
+      }
+      continue;
+    }
+    const bool sent = invoking.way == Invoking::Way::kSent;
+    const TimePoint until =
+        sent ? invoking.ends_at + kWordIsOnItsWay : std::min(invoking.met_by, invoking.ends_at);
     if (until > now.steady) {
       due(until);
-    } else if (invoking.sent) {
+    } else if (sent) {
       late.emplace_back(request,
                         InvokeAnswer::refused("timeout", "the broker did not answer in time"));
     } else {
@@ -196,6 +210,7 @@ void Core::forget_invoking(Instance& instance) {
   if (!instance.waits) return;
   std::erase_if(invoking_, [&](const auto& entry) {
     if (entry.second.instance != instance.id) return false;
+    if (entry.second.way == Invoking::Way::kHere) tell_soon_ = true;
     ++counters_.invokes_left;
     return true;
   });

@@ -80,7 +80,7 @@ std::vector<protocol::RunningAttempt> Core::running_attempts(Now now) {
     instance->told = progress_of(*instance);
     const auto running = effects_.running(id);
     const Held* const held = running ? item_at(*instance, *running) : nullptr;
-    if (!held) continue;
+    if (!held || held->local != 0) continue;
     protocol::RunningAttempt& attempt = all.emplace_back();
     attempt.function = instance->function->spec.name;
     attempt.id = held->id;

@@ -53,15 +53,8 @@ void Core::schedule(Function& function, Now now) {
       continue;
     }
     // Nobody is idle: a second batch for one that is quick, so that it never has to wait for us.
-    const bool quick = function.service_ns > 0 && function.service_ns < as_ns(options_.single_from);
-    const auto with_room =
-        std::find_if(function.instances.begin(), function.instances.end(), [](const Instance* one) {
-          return !one->retiring && !one->full && !one->gone && !one->recalled && !one->waits &&
-                 !one->borrowed && !one->batches[1].open();
-        });
-    if (quick && !function.gathers() && with_room != function.instances.end() &&
-        feed(**with_room, now))
-      continue;
+    Instance* const with_room = instance_with_room(function);
+    if (with_room && feed(*with_room, now)) continue;
     if (!wants_instance(function, now)) {
       due(function.queue.front()->arrived + stuck_after(function));
       break;
@@ -178,20 +171,35 @@ bool Core::feed(Instance& instance, Now now) {
   return true;
 }
 
-// Whether what waits would wait longer than a new instance takes to start.
+// One that is at work, and quick.
+Instance* Core::instance_with_room(const Function& function) const {
+  const bool quick = function.service_ns > 0 && function.service_ns < as_ns(options_.single_from);
+  if (!quick || function.gathers()) return nullptr;
+  const auto at = std::ranges::find_if(function.instances, [](const Instance* one) {
+    return !one->retiring && !one->full && !one->gone && !one->recalled && !one->waits &&
+           !one->borrowed && !one->batches[1].open();
+  });
+  return at == function.instances.end() ? nullptr : *at;
+}
+
+// Whether so many deliveries would wait longer than a new instance takes to start.
+bool Core::is_worth_a_fork(const Function& function, std::size_t queued) {
+  const auto staying = std::ranges::count_if(
+      function.instances, [](const Instance* one) { return !one->retiring && !one->waits; });
+  if (staying == 0 || function.service_ns == 0) return true;
+  const double wait_ns =
+      static_cast<double>(queued) * function.service_ns / static_cast<double>(staying);
+  return wait_ns > 2 * function.start_cost_ns;
+}
+
+// Whether another instance is to be started for what waits.
 bool Core::wants_instance(const Function& function, Now now) const {
   const std::size_t cap = function.manifest.max_concurrency;
   const std::size_t most = has_nested(function) && (cap == 0 || cap > options_.slots)
                                ? instances_max(function) + lent()
                                : instances_max(function);
   if (function.instances.size() >= most) return false;
-  const auto staying =
-      std::count_if(function.instances.begin(), function.instances.end(),
-                    [](const Instance* one) { return !one->retiring && !one->waits; });
-  if (staying == 0 || function.service_ns == 0) return true;
-  const double wait_ns = static_cast<double>(function.queue.size()) * function.service_ns /
-                         static_cast<double>(staying);
-  return wait_ns > 2 * function.start_cost_ns ||
+  return is_worth_a_fork(function, function.queue.size()) ||
          now.steady - function.queue.front()->arrived > stuck_after(function);
 }
 

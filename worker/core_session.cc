@@ -48,7 +48,8 @@ void Core::greet(Now now) {
                         .relayed = options_.relayed,
                         .prepares = {"native"},
                         .version = FANFARE_VERSION,
-                        .early = true};
+                        .early = true,
+                        .local = options_.local};
   if (options_.protections.announce_held) hello.held = everything_held();
   effects_.send(protocol::encode(hello));
   options_.failpoint("worker.hello.sent");
@@ -62,7 +63,7 @@ std::vector<protocol::HeldDelivery> Core::everything_held() const {
   };
   for (const Held& one : pool_.all()) {
     const bool disowned = one.entry && one.entry->journal == Entry::Journal::kNever;
-    if (one.function && !disowned) add(one.function->spec.name, one.id, one.token);
+    if (one.function && one.local == 0 && !disowned) add(one.function->spec.name, one.id, one.token);
   }
   for (const auto& row : protocol::Done{0, done_rows_, done_committed_, {}}.all_rows()) {
     add(row.function, row.id, row.token);
@@ -104,6 +105,8 @@ void Core::on_frame(std::string_view frame, Now now) {
           on_prepare(std::move(m), now);
         } else if constexpr (std::is_same_v<M, protocol::Journaled>) {
           on_journaled(m, now);
+        } else if constexpr (std::is_same_v<M, protocol::Local>) {
+          on_local(m);
         } else if constexpr (std::is_same_v<M, protocol::Quiet>) {
           set_quiet(m.quiet, now);
         } else if constexpr (std::is_same_v<M, protocol::Invoked>) {
@@ -132,6 +135,8 @@ void Core::on_not_one_frame() {
 void Core::join(protocol::Welcome welcome, Now now) {
   link_ = Link::kJoined;
   session_ = welcome.session;
+  epoch_ = welcome.epoch;
+  forbid_local();
   relay_terms_ = {welcome.relay_calls, welcome.relay_bytes};
   heartbeat_ =
       std::chrono::milliseconds{std::clamp<std::uint32_t>(welcome.heartbeat_ms, 10, 60'000)};
@@ -171,6 +176,7 @@ void Core::on_functions(std::vector<protocol::FunctionSpec> specs, Now now) {
       continue;
     }
     function.spec = std::move(spec);
+    function.local = false;  // until the broker says so of this one
     auto manifest =
         protocol::parse_manifest(function.spec.manifest_toml, "function.toml", function.spec.name);
     function.refusal.clear();
@@ -286,6 +292,7 @@ void Core::on_deliver(std::string_view bytes, Now now) {
     held.packed_ledger = delivery.packed_ledger;
     held.nested = delivery.origin == protocol::Origin::kInvoke && is_nested(delivery.packed_event);
     if (held.nested && function->credit_beside > 0) --function->credit_beside;
+    held.local = 0;
     held.alone = function->gathers() && goes_alone(held);
     held.arrived = now.steady;
     held.function = function;
@@ -337,6 +344,7 @@ void Core::send_heartbeat(Now now) {
          .queued = static_cast<std::uint32_t>(function->queue.size())});
   }
   tell_broken(heartbeat);
+  tell_local(heartbeat);
   heartbeat.running = running_attempts(now);
   heartbeat.waiting = static_cast<std::uint32_t>(invoking_.size());
   effects_.send(protocol::encode(heartbeat));
@@ -355,7 +363,7 @@ void Core::tell_broken(protocol::Heartbeat& heartbeat) const {
 
 void Core::send_done() {
   std::size_t from = 0;
-  while (from < done_rows_.size() || !done_committed_.empty()) {
+  while (from < done_rows_.size() || !done_committed_.empty() || !done_outboxes_.empty()) {
     // What was committed fits into one: held_max of them are 250 kB.
     protocol::Done done{.number = next_done_++,
                         .rows = {},

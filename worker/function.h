@@ -138,6 +138,11 @@ struct Function {
   bool told_warm = false;
   bool told_credit = false;
 
+  // ---- invocations that this worker runs by itself ----
+  bool local = false;  // the broker lets it
+  std::uint32_t local_here = 0;
+  std::uint64_t local_ended = 0, local_timed_out = 0;  // since the last heartbeat
+
   FunctionMeasures measures;
   store::Usage usage;  // of attempts without a tenant, in the hour that is metered now
 

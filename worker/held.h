@@ -93,7 +93,8 @@ struct Held {
   // Not to be handled in one call with others: an invocation, or what may have ended its process.
   bool alone = false;
   std::uint32_t attempt = 1;
-  std::uint64_t turn = 0;  // in which it is handed to an instance
+  std::uint64_t local = 0;  // no delivery of the broker's: the number of the invocation
+  std::uint64_t turn = 0;   // in which it is handed to an instance
   std::int64_t accepted_ms = 0;
   std::string_view packed_event, packed_ledger;
   TimePoint arrived;

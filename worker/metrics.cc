@@ -164,6 +164,12 @@ void tell_functions_calls(MetricsText& text, const Counters& c) {
       .add({{"reason", "not_a_number"}}, c.row_writes_not_numbers);
   text.counter("fanfare_worker_invokes_total", "Invocations of functions by functions.")
       .add({}, c.invokes);
+  text.counter("fanfare_worker_invokes_local_total",
+               "Among them: run by this worker itself, without the broker.")
+      .add({}, c.invokes_local);
+  text.counter("fanfare_worker_invokes_moved_on_total",
+               "Among them: taken by this worker itself, and passed to the broker after all.")
+      .add({}, c.invokes_moved_on);
   text.counter("fanfare_worker_invokes_failed_total",
                "Among them: without an answer for who asked, by reason.")
       .add({{"reason", "refused"}}, c.invokes_refused)

@@ -22,9 +22,12 @@ using ::testing::StartsWith;
 
 class Calling {
  public:
-  explicit Calling(const std::string& slots = "1", const std::string& more_manifest = {})
-      : installation(
-            {.worker = {{"FANFARE_WORKER_SLOTS", slots}, {"FANFARE_WORKER_GRACE", "10s"}}}) {
+  // `local`: whether what is invoked here may be run here without asking the broker.
+  explicit Calling(const std::string& slots = "1", const std::string& more_manifest = {},
+                   const char* local = "true")
+      : installation({.worker = {{"FANFARE_WORKER_SLOTS", slots},
+                                 {"FANFARE_WORKER_GRACE", "10s"},
+                                 {"FANFARE_WORKER_LOCAL", local}}}) {
     installation.deploy("functions-testing/calls", more_manifest);
     installation.deploy("functions-testing/sleepy", "[retry]\nprofile = \"none\"\n");
     installation.deploy("functions-testing/crash", "[retry]\nprofile = \"none\"\n");
@@ -40,6 +43,13 @@ class Calling {
     return record->status == protocol::Status::kSucceeded
                ? record->output
                : record->error_type + ": " + record->error_message;
+  }
+  // A number of the broker's metrics, by what stands before it.
+  double metric(const std::string& series) {
+    const auto page = installation.client().admin("metrics", "{}");
+    if (!page) return -1;
+    const std::size_t at = page->find("\n" + series + " ");
+    return at == page->npos ? -1 : std::stod(page->substr(at + series.size() + 2));
   }
   nlohmann::json worker() {
     const auto answer = installation.client().admin("workers", "{}");
@@ -222,7 +232,7 @@ TEST(Invoking, LeavesNothingBehindWhenTheCallerIsCancelledOrKilled) {
 }
 
 TEST(Invoking, ThatWaitsWhenTheBrokerIsKilledIsUnreachable) {
-  Calling calling;
+  Calling calling("1", "", "false");
   const auto id = calling.installation.publish("calls", "call sleepy 3000");
   ASSERT_TRUE(calling.waits());
   calling.installation.broker().kill_hard();
@@ -230,6 +240,67 @@ TEST(Invoking, ThatWaitsWhenTheBrokerIsKilledIsUnreachable) {
   EXPECT_THAT(calling.installation.result("calls", id).output,
               StartsWith("refused unreachable: unreachable: the connection to the broker broke"));
   EXPECT_TRUE(calling.all_is_quiet()) << calling.worker().dump();
+}
+
+// The broker stands still from before the call until it has ended.
+bool ends_without_the_broker(const char* local) {
+  Calling calling("2", "", local);
+  const std::string began = calling.open_file("began"), ended = calling.open_file("ended");
+  EXPECT_EQ(calling.said("call sleepy 1"), "slept 1 ms");  // it is known here, and warm
+  const auto id = calling.installation.publish(
+      "calls", "mark " + began + "\nnap 300\ncall sleepy 1\nmark " + ended);
+  EXPECT_TRUE(eventually([&] { return calling.marks(began) == 1; }));
+  ::kill(calling.installation.broker().pid(), SIGSTOP);
+  const bool done = eventually([&] { return calling.marks(ended) == 1; }, 2s);
+  ::kill(calling.installation.broker().pid(), SIGCONT);
+  EXPECT_EQ(calling.installation.result("calls", id).output, "marked\nnapped\nslept 1 ms\nmarked");
+  EXPECT_TRUE(calling.all_is_quiet()) << calling.worker().dump();
+  return done;
+}
+
+TEST(Invoking, OfWhatIsHereDoesNotPassTheBroker) {
+  EXPECT_TRUE(ends_without_the_broker("true"));
+}
+// The control.
+TEST(Invoking, PassesTheBrokerWhereTheWorkerIsToldToAskIt) {
+  EXPECT_FALSE(ends_without_the_broker("false"));
+}
+
+// How much of it is local differs; the sums do not.
+TEST(Invoking, CountsTheSameWhetherItPassesTheBrokerOrNot) {
+  for (const char* local : {"true", "false"}) {
+    Calling calling("2", "", local);
+    for (int n = 0; n < 3; ++n) {
+      EXPECT_EQ(calling.said("call sleepy 1\ncall calls fail\nwithin 50 sleepy 400"),
+                "slept 1 ms\nfailed Asked: calls failed: Asked: as the event said\n"
+                "refused timeout: timeout: the function did not finish in time")
+          << calling.installation.logs();
+    }
+    EXPECT_TRUE(eventually([&] {
+      return calling.metric("fanfare_sync_invocations_total{result=\"taken\"}") == 12;
+    })) << local;
+    EXPECT_EQ(calling.metric("fanfare_sync_invocations_total{result=\"timed_out\"}"), 3);
+    EXPECT_EQ(calling.metric("fanfare_deliveries_dispatched_total{function=\"sleepy\"}"), 6);
+    EXPECT_EQ(calling.metric("fanfare_deliveries_dispatched_total{function=\"calls\"}"), 6);
+    const double by_itself = calling.metric("fanfare_sync_invocations_local_total");
+    if (local == std::string{"true"}) {
+      EXPECT_GE(by_itself, 4) << "all but the first ones, which start what they call";
+    } else {
+      EXPECT_EQ(by_itself, 0);
+    }
+    EXPECT_TRUE(calling.all_is_quiet()) << calling.worker().dump();
+  }
+}
+
+TEST(Invoking, OfAFunctionThatIsPausedWaitsForItAlsoWhereItIsHere) {
+  Calling calling("2");
+  EXPECT_EQ(calling.said("call sleepy 1"), "slept 1 ms");
+  EXPECT_EQ(calling.said("call sleepy 1"), "slept 1 ms");
+  ASSERT_TRUE(calling.installation.client().admin("pause", R"({"name":"sleepy"})"));
+  EXPECT_EQ(calling.said("within 300 sleepy 1"),
+            "refused timeout: timeout: the function is paused; `fanfare functions resume` it");
+  ASSERT_TRUE(calling.installation.client().admin("resume", R"({"name":"sleepy"})"));
+  EXPECT_EQ(calling.said("call sleepy 1"), "slept 1 ms");
 }
 
 TEST(Invoking, IsWaitedForByAWorkerThatIsToldToStop) {
