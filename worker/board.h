@@ -22,10 +22,10 @@
 #include <string_view>
 #include <utility>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "protocol/record.h"
-#include "worker/fd.h"
 
 namespace fanfare::worker {
 

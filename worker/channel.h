@@ -11,10 +11,11 @@
 #include <utility>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "base/unix_message.h"
 #include "protocol/ids.h"
-#include "worker/fd.h"
 
 namespace fanfare::worker {
 
@@ -97,26 +98,5 @@ Result<void> decode_items(std::string_view bytes, ReceivedBatch& batch);
 
 // Two connected ends, close-on-exec, neither of them non-blocking.
 Result<std::pair<Fd, Fd>> make_channel();
-
-struct SendOptions {
-  bool dont_wait = false;
-};
-// One message with up to four descriptors. kRetryLater: full (dont_wait); kReconnect: peer is gone.
-Result<void> send_message(int socket, std::string_view bytes, std::span<const int> fds,
-                          SendOptions options);
-
-// One message into `buffer`. kRetryLater: none there (dont_wait); kReconnect: the peer is gone;
-// kReject: larger than the buffer.
-struct Received {
-  std::size_t size = 0;
-  std::vector<Fd> fds;
-};
-Result<Received> receive_message(int socket, std::span<char> buffer, SendOptions options);
-
-// A memfd with these bytes that nobody can change any more.
-Result<Fd> make_sealed_memfd(const char* name, std::span<const std::string_view> parts);
-
-// Copies a memfd made by the other side. Rejects one that is not sealed or is not `size` long.
-Result<std::string> read_sealed_memfd(int memfd, std::uint64_t size);
 
 }  // namespace fanfare::worker

@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "protocol/record.h"
@@ -24,7 +25,6 @@
 #include "worker/board.h"
 #include "worker/channel.h"
 #include "worker/ending.h"
-#include "worker/fd.h"
 #include "worker/invoke_channel.h"
 #include "worker/log_buffer.h"
 #include "worker/row_channel.h"

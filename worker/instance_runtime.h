@@ -15,9 +15,9 @@
 #include <thread>
 #include <vector>
 
+#include "base/fd.h"
 #include "worker/board.h"
 #include "worker/channel.h"
-#include "worker/fd.h"
 #include "worker/invoke_channel.h"
 #include "worker/loaded_function.h"
 #include "worker/own_store.h"

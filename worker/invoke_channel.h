@@ -11,9 +11,9 @@
 #include <string>
 #include <string_view>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "worker/channel.h"
-#include "worker/fd.h"
 
 namespace fanfare::worker {
 

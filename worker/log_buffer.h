@@ -11,9 +11,9 @@
 #include <string>
 #include <utility>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "worker/board.h"
-#include "worker/fd.h"
 
 namespace fanfare::worker {
 

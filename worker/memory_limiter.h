@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
-#include "worker/fd.h"
 
 namespace fanfare::worker {
 

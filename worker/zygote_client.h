@@ -21,10 +21,10 @@
 #include <variant>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "protocol/record.h"
-#include "worker/fd.h"
 #include "worker/instance_handle.h"
 #include "worker/log_buffer.h"
 
