@@ -16,7 +16,7 @@
 #include <span>
 #include <vector>
 
-#include "worker/fd.h"
+#include "base/fd.h"
 #include "worker/own_mappings.h"
 
 namespace fanfare::worker {
