@@ -564,7 +564,7 @@ class Core {
   void on_failure(FunctionState& function, Lease lease, protocol::Done::Row& row, Now now);
   void settle(FunctionState& function, const protocol::EventId& id);
   void take_back(FunctionState& function, Lease lease, protocol::Outcome why, Now now,
-                 const protocol::Failure& failure = {});
+                 const protocol::Failure& failure = {}, const std::string& worker = {});
   void lose_session(SessionId id, protocol::Outcome why, Now now);
   // Deliveries taken out of a function's queue, to be looked up by their ids.
   using TakenOut = std::unordered_map<protocol::EventId, Pending>;
@@ -834,6 +834,7 @@ class Core {
   std::size_t appending_bytes_ = 0;
   std::deque<Caused> caused_;
   std::size_t caused_bytes_ = 0;
+  bool append_refused_ = false;           // the latest
   std::uint32_t republishing_ = 0;        // appends of caused events under way
   std::vector<FunctionState*> outboxes_;  // that may be read on
   std::size_t looks_under_way_ = 0;

@@ -36,10 +36,14 @@ bool Core::may_start_early(const FunctionState& function, const Offer& offer, No
 
 void Core::start_early(Chunk& chunk, Now now) {
   if (!options_.start_early || phase_ != Phase::kRunning || draining_) return;
+  // What the journal has just refused it may well refuse again; what is on its way comes first.
+  if (append_refused_ || appends_in_flight_ > 1 || republishing_ > 0) return;
   if (chunk.events > kEarlyEventsMax || !chunk.claims.empty()) return;
   for (Offer& offer : chunk.offers) {
     FunctionState& function = *offer.function;
     if (!may_start_early(function, offer, now)) continue;
+    // Of several priorities the highest goes first, which is for its queue to say.
+    if (std::ranges::count(chunk.offers, &function, &Offer::function) > 1) continue;
     CreditLine* line = choose_worker(function, Next::kAny, now);
     if (!line || room_of(function, *line, Next::kAny) < offer.deliveries.size()) continue;
     Session& session = sessions_.at(line->session);
@@ -68,8 +72,8 @@ void Core::settle_early(const Chunk& chunk, bool there, Now now) {
       if (!there) {
         if (function.leases.contains(one.id)) function.leases.take(one.id);
       } else if (came_back && came_back.mapped()) {
-        auto& [lease, why, failure] = *came_back.mapped();
-        take_back(function, std::move(lease), why, now, failure);
+        auto& [lease, worker, why, failure] = *came_back.mapped();
+        take_back(function, std::move(lease), why, now, failure, worker);
       }
     }
     touch(function);

@@ -86,6 +86,26 @@ TEST(Early, WhatComesBackBeforeTheJournalHasItWaitsForThat) {
   EXPECT_EQ(delivers[0].deliveries.at(0).id, first[0].id);
 }
 
+TEST(Early, IsNothingWhileTheJournalRefuses) {
+  EarlyBroker h;
+  h.refuse(h.publish_one(1).first);
+  ASSERT_EQ(h.delivered().size(), 1u);
+  const auto again = h.publish_one(2);
+  EXPECT_TRUE(h.delivered().empty()) << "its publisher may try for hours";
+  h.answer(again.first, store::Answer{store::Appended{}});
+  h.done(h.ok_row(h.delivered().at(0)));
+  h.publish_one(3);
+  EXPECT_TRUE(h.take<protocol::Deliver>("w").at(0).early);
+}
+
+TEST(Early, IsNothingOfAFunctionWithSeveralPrioritiesInTheChunk) {
+  EarlyBroker h;
+  protocol::PublishOptions high;
+  high.priority = 7;
+  h.publish(1, {h.event(), h.event(high)});
+  EXPECT_TRUE(h.delivered().empty());
+}
+
 TEST(Early, WhatComesBackOfARefusedEntryIsForgotten) {
   EarlyBroker h;
   const auto [ticket, append] = h.publish_one();

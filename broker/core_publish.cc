@@ -222,6 +222,7 @@ void Core::on_appended(Chunk& chunk, const Result<store::Answer>& answer, Now no
   --appends_in_flight_;
   appending_bytes_ -= chunk.bytes;
   note_journaled(chunk, now);
+  append_refused_ = !answer;
   if (answer) return accept_chunk(chunk, now);
   ++counters_.appends_failed;
   // Redis would not take the repeat of an append whose first answer was lost. Whether the journal

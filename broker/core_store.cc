@@ -24,6 +24,7 @@ bool is_idle(const FunctionState& function) {
 // What a page of the journal brings may be here already, after Redis was restarted.
 bool is_held(const FunctionState& function, const protocol::EventId& id) {
   return function.leases.contains(id) || function.moving.contains(id) || function.later.holds(id) ||
+         function.early.contains(id) ||
          std::ranges::any_of(function.suspects, [&](const Pending& one) { return one.id == id; });
 }
 

@@ -329,13 +329,14 @@ void Core::on_done_row(Session& session, protocol::Done::Row& row, Now now) {
   FunctionState* function = find_function(row.function);
   auto lease = end_lease(session, function, row.id, row.token, row.outcome == Outcome::kOk);
   if (!lease) return;
-  if (function->early.contains(row.id)) {  // nor was it to be reported
-    return take_back(*function, *std::move(lease), Outcome::kDrained, now);
-  }
   const bool handed_back = row.outcome == Outcome::kDrained || row.outcome == Outcome::kThrottled;
   if (handed_back) {
     CreditLine* line = function->credit_of(session.id);
     if (line) line->rests_until = now.steady + kRest;
+  }
+  if (function->early.contains(row.id)) {  // how it ended was not to be reported yet
+    return take_back(*function, *std::move(lease), handed_back ? row.outcome : Outcome::kDrained,
+                     now, handed_back ? row.failure : protocol::Failure{});
   }
   if (lease->delivery.origin == protocol::Origin::kInvoke && !handed_back) {
     invocation_bytes_ -= lease->delivery.packed_event.size();
@@ -398,10 +399,12 @@ void Core::on_failure(FunctionState& function, Lease lease, protocol::Done::Row&
 // one whose worker vanished may have been the reason, so it does not go on for ever, see
 // is_suspect.
 void Core::take_back(FunctionState& function, Lease lease, Outcome why, Now now,
-                     const protocol::Failure& failure) {
+                     const protocol::Failure& failure, const std::string& worker) {
+  const auto session = sessions_.find(lease.session);
+  const std::string name = session == sessions_.end() ? worker : session->second.hello.name;
   // Nothing that is done about it may reach Redis before its entry does.
   if (const auto early = function.early.find(lease.delivery.id); early != function.early.end()) {
-    early->second = {std::move(lease), why, failure};
+    early->second = {std::move(lease), name, why, failure};
     return;
   }
   Pending delivery = std::move(lease.delivery);
@@ -428,9 +431,7 @@ void Core::take_back(FunctionState& function, Lease lease, Outcome why, Now now,
   row.number = delivery.attempts + 1;
   row.outcome = why;
   row.started_ms = lease.lent_ms;
-  if (const auto session = sessions_.find(lease.session); session != sessions_.end()) {
-    row.worker = session->second.hello.name;
-  }
+  row.worker = name;
   if (why == Outcome::kWorkerLost) {
     ++counters_.attempts_worker_lost;
     protocol::append_row(delivery.packed_ledger, row);

@@ -131,6 +131,7 @@ struct FunctionState {
   // Lent before the journal has answered; what came back before it did waits here.
   struct CameBack {
     Lease lease;
+    std::string worker;  // its name
     protocol::Outcome why;
     protocol::Failure failure;
   };

@@ -380,6 +380,9 @@ class Core {
   // core_early.cc: deliveries that came before the journal had them
   bool awaits_journal(const Entry& entry) const;
   void on_journaled(const protocol::Journaled& message, Now now);
+  static bool is_disowned(const Held& held) {
+    return held.entry && held.entry->journal == Entry::Journal::kNever;
+  }
   void disown(Entry& entry, Now now);
   void disown_awaited(Now now);
   void release(Held& held);

@@ -78,7 +78,7 @@ void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
   row.outcome = end.outcome;
   row.error_type = ok ? std::string{} : end.failure.type;
   row.error_message = ok ? std::string{} : end.failure.message;
-  const bool disowned = held.entry && held.entry->journal == Entry::Journal::kNever;
+  const bool disowned = is_disowned(held);
   // Whether one that writes rows has succeeded is known when they are written.
   std::unique_ptr<protocol::AttemptRow> row_of_writer;
   if (ok && !disowned && writes_rows(end.asked)) {
@@ -226,6 +226,7 @@ void Core::throttle(Held& held, const protocol::Failure& why) {
 
 // The delivery ends here as far as its entry is concerned; the broker hears of it this turn.
 void Core::report_done(Held& held, protocol::Done::Row row) {
+  if (is_disowned(held)) return leave(held);
   if (held.local != 0) return end_local(held, row);
   row.function = held.function->spec.name;
   row.id = held.id;

@@ -36,7 +36,7 @@ void Core::on_journaled(const protocol::Journaled& message, Now now) {
   settle(message.refused, Entry::Journal::kNever);
 }
 
-// What has run of it and what still runs is dropped when it ends.
+// What has run of it is dropped now, what runs when it ends; what waits does not begin.
 void Core::disown(Entry& entry, Now now) {
   entry.journal = Entry::Journal::kNever;
   // Its key is free for an entry that has come by the same id.
@@ -56,8 +56,14 @@ void Core::disown(Entry& entry, Now now) {
   }
   entry.done.clear();
   const auto withheld = std::exchange(entry.withheld, {});
-  release_entry(function, entry);
+  std::vector<Held*> waiting;
+  std::erase_if(function.queue, [&](Held* held) {
+    if (held->entry == &entry) waiting.push_back(held);
+    return held->entry == &entry;
+  });
+  release_entry(function, entry);  // unless something of it is left: the last one does it then
   for (const auto& [held, row] : withheld) leave(*held);
+  for (Held* held : waiting) hand_back(*held);
 }
 
 void Core::disown_awaited(Now now) {

@@ -133,6 +133,19 @@ TEST(EarlyDeliveries, OfASessionThatIsOverDoNotShareTheEntryOfThoseThatComeByThe
   EXPECT_EQ(w.core->held(), 0u);
 }
 
+TEST(EarlyDeliveries, ThatHaveNotBegunWhenTheirEntryIsRefusedNeverDo) {
+  EarlyWorker w(early_slot());
+  w.receive(protocol::Deliver{.function = "f",
+                              .deliveries = {Worker::delivery(8, 0, 2), Worker::delivery(8, 1, 2)},
+                              .early = true});
+  w.receive(protocol::Journaled{.there = {{7, 0}}, .refused = {{8, 0}}});
+  w.finish(w.instance());
+  w.answer_commits();
+  EXPECT_EQ(w.unfinished(w.instance()), 0u);
+  EXPECT_EQ(w.core->held(), 0u);
+  EXPECT_EQ(w.done_rows().size(), 1u) << "of the other entry";
+}
+
 TEST(EarlyDeliveries, ThatAreGoneThoughTheJournalHadThemHaveEndedElsewhere) {
   EarlyWorker w;
   w.receive(protocol::Journaled{.there = {{7, 0}}, .refused = {}});

@@ -261,6 +261,10 @@ void Core::take_back_items(Instance& instance, const End* end, Now now) {
     running.erase(others, running.end());
   }
   std::erase_if(untouched, [&](Held* held) {
+    if (is_disowned(*held)) {
+      hand_back(*held);
+      return true;
+    }
     if (!held->cancelled) return false;
     drop_cancelled(*held, nullptr, now);
     return true;

@@ -49,6 +49,10 @@ void Core::take_back_waiting(Instance& instance, Now now) {
   function.in_instances -= waiting.size();
   counters_.recalled += waiting.size();
   std::erase_if(waiting, [&](Held* held) {
+    if (is_disowned(*held)) {
+      hand_back(*held);
+      return true;
+    }
     if (!held->cancelled) return false;
     --instance.cancelled;
     drop_cancelled(*held, nullptr, now);
