@@ -4,6 +4,16 @@
 #include <utility>
 
 namespace fanfare::client {
+namespace {
+
+void tell_invoked(const Client::OnInvoked& tell, Result<protocol::Message> answer) {
+  if (!answer) return tell(answer.error());
+  const auto* invoked = std::get_if<protocol::Invoked>(&*answer);
+  if (!invoked) return tell(reject("the broker answered something else"));
+  tell(protocol::unpack_result(invoked->record));
+}
+
+}  // namespace
 
 Client::Client(Loop& loop, ClientOptions options)
     : loop_(loop),
@@ -46,6 +56,9 @@ Result<std::unique_ptr<Client>> Client::open(Loop& loop, ZmqContext& zmq, Client
       loop, zmq, options_to(client->options_.broker, client->options_.curve), std::move(handlers));
   if (auto connected = client->socket_->connect(client->options_.broker); !connected) {
     return connected.error();
+  }
+  if (client->options_.local) {
+    client->lane_ = std::make_unique<LocalLane>(loop, client->options_.broker);
   }
   return client;
 }
@@ -154,13 +167,21 @@ void Client::invoke(const std::string& function, const protocol::Event& event, D
   request.timeout_ms = static_cast<std::uint32_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count());
   request.packed_event = protocol::pack(event);
-  // The broker says when the time is up; the grace is for its word to arrive.
+  if (!lane_) return ask_broker(std::move(request), std::move(on_invoked));
+  const auto on_local = [this, on_invoked](std::optional<Result<protocol::Message>> answer,
+                                           protocol::Invoke again) {
+    answer ? tell_invoked(on_invoked, *std::move(answer))
+           : ask_broker(std::move(again), on_invoked);
+  };
+  if (!lane_->invoke(request, on_local)) ask_broker(std::move(request), std::move(on_invoked));
+}
+
+// The broker says when the time is up; the grace is for its word to arrive.
+void Client::ask_broker(protocol::Invoke request, OnInvoked on_invoked) {
+  const auto timeout = std::chrono::milliseconds{request.timeout_ms};
   add_request(std::move(request), timeout + std::chrono::seconds{2},
               [tell = std::move(on_invoked)](Result<protocol::Message> answer) {
-                if (!answer) return tell(answer.error());
-                const auto* invoked = std::get_if<protocol::Invoked>(&*answer);
-                if (!invoked) return tell(reject("the broker answered something else"));
-                tell(protocol::unpack_result(invoked->record));
+                tell_invoked(tell, std::move(answer));
               });
 }
 

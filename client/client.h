@@ -24,6 +24,7 @@
 #include "base/loop.h"
 #include "base/result.h"
 #include "base/zmq_socket.h"
+#include "client/local_lane.h"
 #include "client/publish_queue.h"
 #include "client/request_table.h"
 #include "protocol/event.h"
@@ -41,6 +42,7 @@ struct ClientOptions {
   Duration connect_timeout = std::chrono::seconds{3};
   Duration admin_timeout = std::chrono::seconds{10};
   std::shared_ptr<const CurveClient> curve = {};  // of curve_client(); none on this machine
+  bool local = true;  // invoke() may ask a worker on this host rather than the broker
 };
 
 // What ended while somebody waited for it, and what the broker still holds.
@@ -64,7 +66,8 @@ class Client {
   bool has_room(std::size_t packed_bytes) const { return queue_.has_room(packed_bytes); }
   std::size_t queued() const { return queue_.queued(); }
 
-  // Runs a function once and gives its result. The function's own failure is a result, too.
+  // Runs a function once and gives its result. The function's own failure is a result, too. A
+  // worker on this host is asked before the broker, see local_lane.h.
   using OnInvoked = std::function<void(Result<protocol::ResultRecord>)>;
   void invoke(const std::string& function, const protocol::Event& event, Duration timeout,
               OnInvoked on_invoked);
@@ -84,6 +87,7 @@ class Client {
   Client(Loop& loop, ClientOptions options);
   void on_frame(std::string_view frame);
   void on_unreadable(std::string_view frame, const Error& error);
+  void ask_broker(protocol::Invoke request, OnInvoked on_invoked);
   void add_request(protocol::Message request, Duration timeout, RequestTable::OnAnswer on_answer);
   void on_refused(ConnectRefusal why);
   std::string where() const;
@@ -103,6 +107,7 @@ class Client {
   std::string last_refusal_;  // of a connection, since there was one that came up
   TimePoint first_event_at_;  // when the queue last began to fill
   std::unique_ptr<ZmqSocket> socket_;
+  std::unique_ptr<LocalLane> lane_;  // none if it is not wanted
 };
 
 }  // namespace fanfare::client

@@ -69,9 +69,10 @@ ConfigSpec config_spec(Config& c) {
   spec.integer("worker", "output_lines_per_second", &c.output_lines_per_second, 1000,
                "Lines of what functions print, at most, likewise; 0 = none in the log.",
                {.min = 0, .max = 1'000'000});
-  spec.flag("worker", "local", &c.local, true,
-            "Whether what is invoked on this host, by functions that run here, is run here, too,\n"
-            "without asking the broker, where it may; else the broker is asked about each.");
+  spec.flag(
+      "worker", "local", &c.local, true,
+      "Whether what is invoked on this host, by functions that run here or by clients, is run\n"
+      "here without asking the broker, where it may be; else all of it passes the broker.");
   spec.text("worker", "metrics", &c.metrics, "",
             "host:port of the HTTP endpoint with /metrics, /healthz and /readyz; empty = none.");
   spec.text(

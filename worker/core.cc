@@ -96,6 +96,7 @@ void Core::tick(Now now) {
   send_usage(now);
   repeat_reads(now);
   expire_invoking(now);
+  expire_callings(now);
   if (draining_ && now.steady < drain_ends_at_) due(drain_ends_at_);
   if (draining_ && now.steady >= drain_ends_at_) {
     for (auto& [id, instance] : instances_) {

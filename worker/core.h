@@ -153,6 +153,13 @@ class Core {
   void on_rows_asked(InstanceId instance, const RowRequest& request, Now now);
   // Its running item waits for another function.
   void on_invoke_asked(InstanceId instance, InvokeRequest request, Now now);
+
+  // ---- callers on this host, which have not asked the broker ----
+  // Answered by Effects::answer_caller, once; `request` is the caller's own.
+  void on_call(CallerId caller, protocol::Invoke message, Now now);
+  // What it waited for goes on, if it has begun.
+  void on_caller_gone(CallerId caller);
+
   // It is dead, and all its results were handed in.
   struct End {
     Ending ending;
@@ -469,7 +476,18 @@ class Core {
   static bool waits_here(const Held& held);
   void take_out(Held& held);
   void move_on(std::uint64_t number, Invoking& invoking, Now now);
-  std::optional<InvokeAnswer> look_at_local(std::uint64_t number, Invoking& invoking, Now now);
+  enum class LocalNews : std::uint8_t { kNone, kMovesOn, kNotBegun, kNotFinished };
+  LocalNews look_at_local(Held& held, TimePoint ends_at, TimePoint moves_on_at, Now now);
+  static const char* why_late(LocalNews news);
+  struct Calling {
+    CallerId caller;
+    std::uint64_t request = 0;
+    TimePoint ends_at, moves_on_at;
+    Held* held = nullptr;
+  };
+  void answer_calling(const Calling& calling, Function& function, bool comes_back,
+                      const protocol::Done::Row& row);
+  void expire_callings(Now now);
   void end_local(Held& held, const protocol::Done::Row& row);
   void tell_local(protocol::Heartbeat& heartbeat);
   bool local_is_told() const;
@@ -534,6 +552,7 @@ class Core {
   std::map<CommitId, Flight> commits_;
   std::map<ReadId, Read> reads_;                // at most one per instance
   std::map<std::uint64_t, Invoking> invoking_;  // by request; at most one per instance
+  std::map<std::uint64_t, Calling> calling_;    // numbered with them
   std::uint64_t next_invoking_ = std::uint64_t{1}
                                  << 63;     // far from numbers of other things: relay.h
   std::uint64_t locals_ = 0;                // that were taken, ever

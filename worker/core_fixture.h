@@ -90,6 +90,9 @@ class FakeEffects : public Effects {
                     const InvokeAnswer& answer) override {
     given_invoked.push_back({instance, number, answer});
   }
+  void answer_caller(CallerId caller, std::uint64_t request, std::string frame) override {
+    answered.push_back({caller, request, std::move(frame)});
+  }
   void report(const AttemptReport& report) override {
     reports.emplace_back(protocol::to_string(report.row.outcome));
   }
@@ -126,6 +129,12 @@ class FakeEffects : public Effects {
     InvokeAnswer answer;
   };
   std::vector<GivenInvoked> given_invoked;
+  struct Answered {
+    CallerId caller;
+    std::uint64_t request;
+    std::string frame;
+  };
+  std::vector<Answered> answered;
   bool zygotes_start_at_once = true, forks_refused = false;
   std::optional<Error> run_error;
 

@@ -185,8 +185,12 @@ void Core::expire_invoking(Now now) {
   std::vector<std::pair<std::uint64_t, InvokeAnswer>> late;
   for (auto& [request, invoking] : invoking_) {
     if (invoking.way == Invoking::Way::kHere) {
-      if (const auto answer = look_at_local(request, invoking, now)) {
-        late.emplace_back(request, *answer);
+      const LocalNews news =
+          look_at_local(*invoking.held, invoking.ends_at, invoking.moves_on_at, now);
+      if (news == LocalNews::kMovesOn) {
+        move_on(request, invoking, now);
+      } else if (news != LocalNews::kNone) {
+        late.emplace_back(request, InvokeAnswer::refused("timeout", why_late(news)));
       }
       continue;
     }

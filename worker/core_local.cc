@@ -19,6 +19,7 @@ namespace {
 constexpr Duration kMovesOnAfter = std::chrono::milliseconds{10};
 // What an instance is at takes no longer than this on the average: less than the way by the broker.
 constexpr double kWorthWaitingNs = 100e3;
+constexpr std::size_t kCallingMax = 10'000;  // of callers outside, at once
 
 }  // namespace
 
@@ -133,28 +134,96 @@ void Core::move_on(std::uint64_t number, Invoking& invoking, Now now) {
   ask_broker(number, invoking, now);
 }
 
-// What is to become of one that is here. Nothing: it goes on.
-std::optional<InvokeAnswer> Core::look_at_local(std::uint64_t number, Invoking& invoking, Now now) {
-  Function& function = *invoking.held->function;
-  if (now.steady >= invoking.ends_at) {
+// What is to become of one that is here.
+Core::LocalNews Core::look_at_local(Held& held, TimePoint ends_at, TimePoint moves_on_at, Now now) {
+  Function& function = *held.function;
+  if (now.steady >= ends_at) {
     ++function.local_timed_out;
-    const bool waits = waits_here(*invoking.held);
-    if (waits) {
-      ++function.local_ended;
-      take_out(*invoking.held);
-    }
     tell_soon_ = true;  // that it goes on: nobody else knows of it
-    return InvokeAnswer::refused(
-        "timeout", waits ? "no worker was free in time" : "the function did not finish in time");
+    if (!waits_here(held)) return LocalNews::kNotFinished;
+    ++function.local_ended;
+    take_out(held);
+    return LocalNews::kNotBegun;
   }
-  due(invoking.ends_at);
-  if (function.queue.empty() || !waits_here(*invoking.held)) return std::nullopt;
-  if (now.steady >= invoking.moves_on_at) {
-    move_on(number, invoking, now);
-  } else {
-    due(invoking.moves_on_at);
+  due(ends_at);
+  if (function.queue.empty() || !waits_here(held)) return LocalNews::kNone;
+  if (now.steady >= moves_on_at) return LocalNews::kMovesOn;
+  due(moves_on_at);
+  return LocalNews::kNone;
+}
+
+// In the broker's words.
+const char* Core::why_late(LocalNews news) {
+  return news == LocalNews::kNotBegun ? "no worker was free in time"
+                                      : "the function did not finish in time";
+}
+
+// ---- callers outside ----
+
+// Whatever is wrong with it the broker says.
+void Core::on_call(CallerId caller, protocol::Invoke message, Now now) {
+  const auto event = protocol::view_event(message.packed_event);
+  const auto options = event ? protocol::unpack_options(event->packed_options)
+                             : Result<protocol::PublishOptions>{event.error()};
+  Function* const function = find(message.function);
+  const bool fine = function && options && options->generation == 0 && message.timeout_ms > 0 &&
+                    calling_.size() < kCallingMax;
+  if (!fine || !may_run_here(*function, event->data.size()) || !finds_room(*function, false, now)) {
+    ++counters_.calls_not_here;
+    return effects_.answer_caller(caller, message.request, {});
   }
-  return std::nullopt;
+  ++counters_.calls_local;
+  const std::uint64_t number = next_invoking_++;
+  const TimePoint ends_at = now.steady + std::chrono::milliseconds{message.timeout_ms};
+  const TimePoint moves_on_at = now.steady + kMovesOnAfter;
+  Calling& calling = calling_[number];
+  calling = {caller, message.request, ends_at, moves_on_at, nullptr};
+  calling.held = &take_local(*function, number, std::move(message.packed_event), false, now);
+  due(ends_at);
+  schedule(*function, now);  // it may end at once, and `calling` with it
+  if (!function->queue.empty()) due(moves_on_at);
+}
+
+void Core::on_caller_gone(CallerId caller) {
+  std::erase_if(calling_, [&](const auto& entry) {
+    if (entry.second.caller != caller) return false;
+    tell_soon_ = true;
+    if (waits_here(*entry.second.held)) take_out(*entry.second.held);
+    return true;
+  });
+}
+
+void Core::expire_callings(Now now) {
+  std::vector<std::pair<std::uint64_t, LocalNews>> news;
+  for (auto& [number, calling] : calling_) {
+    const LocalNews one = look_at_local(*calling.held, calling.ends_at, calling.moves_on_at, now);
+    if (one != LocalNews::kNone) news.emplace_back(number, one);
+  }
+  for (const auto& [number, what] : news) {
+    const Calling calling = calling_.extract(number).mapped();
+    std::string frame;
+    if (what == LocalNews::kMovesOn) {
+      ++counters_.calls_not_here;
+      --counters_.calls_local;
+      take_out(*calling.held);
+    } else {
+      frame = protocol::encode(
+          protocol::Refused{calling.request, protocol::Refusal::kTimeout, why_late(what)});
+    }
+    effects_.answer_caller(calling.caller, calling.request, std::move(frame));
+  }
+}
+
+void Core::answer_calling(const Calling& calling, Function& function, bool comes_back,
+                          const protocol::Done::Row& row) {
+  if (comes_back) {
+    ++counters_.calls_not_here;
+    --counters_.calls_local;
+    return effects_.answer_caller(calling.caller, calling.request, {});
+  }
+  ++function.local_ended;
+  effects_.answer_caller(calling.caller, calling.request,
+                         protocol::encode(protocol::Invoked{calling.request, row.record}));
 }
 
 // What ends a delivery of the broker is told to it; this one has an end here. What was not run, or
@@ -165,6 +234,10 @@ void Core::end_local(Held& held, const protocol::Done::Row& row) {
   --function.local_here;
   const bool comes_back =
       row.outcome == protocol::Outcome::kDrained || row.outcome == protocol::Outcome::kThrottled;
+  if (const auto calling = calling_.extract(number)) {
+    leave(held);
+    return answer_calling(calling.mapped(), function, comes_back, row);
+  }
   const auto at = invoking_.find(number);
   if (at != invoking_.end()) at->second.held = nullptr;
   if (!comes_back) {

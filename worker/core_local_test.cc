@@ -409,5 +409,109 @@ TEST(WorkerLocal, IsToldBeforeTheWorkerLeaves) {
   EXPECT_EQ(ended, 1u);
 }
 
+// ---- callers outside ----
+
+struct Calls : House {
+  using House::House;
+  void call(std::uint64_t request, const std::string& function = "b", std::uint32_t timeout = 1000,
+            const std::string& event = event_of()) {
+    core->on_call(CallerId{3}, {request, function, timeout, event}, now);
+    turn();
+  }
+  // Who runs the only call there is.
+  InstanceId runner() { return *callee(InstanceId{0}); }
+  std::string said() {
+    if (effects.answered.empty()) return "nothing";
+    const auto answered = effects.answered.back();
+    EXPECT_EQ(answered.caller, CallerId{3});
+    if (answered.frame.empty()) return "not here " + std::to_string(answered.request);
+    const auto message = protocol::decode(answered.frame).value();
+    if (const auto* refused = std::get_if<protocol::Refused>(&message)) {
+      return std::string(protocol::to_string(refused->code)) + ": " + refused->message;
+    }
+    const auto& invoked = std::get<protocol::Invoked>(message);
+    const auto record = protocol::unpack_result(invoked.record).value();
+    return std::to_string(invoked.request) + " " +
+           (record.status == protocol::Status::kSucceeded ? record.output : record.error_type);
+  }
+};
+
+TEST(WorkerLocalCalls, RunHereAndTheRecordIsTheAnswer) {
+  Calls w;
+  w.call(9);
+  EXPECT_EQ(w.said(), "nothing");
+  w.finish(w.runner());
+  EXPECT_EQ(w.said(), "9 out");
+  w.call(10);
+  w.fail(w.runner());
+  EXPECT_EQ(w.said(), "10 ValueError");
+  EXPECT_EQ(w.core->counters().calls_local, 2u);
+  EXPECT_EQ(w.heartbeat().local.at(0), (protocol::Heartbeat::LocalRow{"b", 2, 0, 0}));
+}
+
+TEST(WorkerLocalCalls, AreNotHereWhereTheBrokerHasTheSay) {
+  Calls w;
+  w.call(1, "nobody");
+  EXPECT_EQ(w.said(), "not here 1");
+  w.call(2, "b", 1000, "no event");
+  EXPECT_EQ(w.said(), "not here 2");
+  w.call(3, "b", 1000, event_of(1));
+  EXPECT_EQ(w.said(), "not here 3") << "generations are for workers to say";
+  w.call(4, "b", 0);
+  EXPECT_EQ(w.said(), "not here 4");
+  w.allow({"a"});
+  w.call(5);
+  EXPECT_EQ(w.said(), "not here 5");
+  w.allow();
+  w.core->begin_drain(w.now);
+  w.call(6);
+  EXPECT_EQ(w.said(), "not here 6");
+  EXPECT_EQ(w.core->counters().calls_not_here, 6u);
+}
+
+// Nobody's slot waits for them: they get no lent one, and take nothing from what waits.
+TEST(WorkerLocalCalls, AreNotHereWithoutAFreeSlotOrAnIdleInstance) {
+  Calls w(1);
+  const InstanceId a = w.at_work("a");
+  w.call(1);
+  EXPECT_EQ(w.said(), "not here 1");
+  w.invoke(a);
+  w.call(2);
+  EXPECT_EQ(w.said(), "not here 2");
+}
+
+TEST(WorkerLocalCalls, EndWithTheCallersTime) {
+  Calls w;
+  w.call(1, "b", 1000);
+  const InstanceId b = w.runner();
+  w.pass(1s);
+  EXPECT_EQ(w.said(), "timeout: the function did not finish in time");
+  w.finish(b);
+  EXPECT_EQ(w.effects.answered.size(), 1u);
+}
+
+TEST(WorkerLocalCalls, AreNotHereAfterAllIfNoInstanceTakesThem) {
+  Calls w;
+  w.effects.run_error = retry_later("full");
+  w.effects.forks_refused = true;
+  w.call(1);
+  w.pass(9ms);
+  EXPECT_EQ(w.said(), "nothing");
+  w.pass(1ms);
+  EXPECT_EQ(w.said(), "not here 1");
+  EXPECT_EQ(w.core->held(), 0u);
+  EXPECT_TRUE(w.heartbeat().local.empty());
+}
+
+TEST(WorkerLocalCalls, GoOnWhenTheirCallerIsGone) {
+  Calls w;
+  w.call(1);
+  const InstanceId b = w.runner();
+  w.core->on_caller_gone(CallerId{3});
+  w.finish(b);
+  EXPECT_TRUE(w.effects.answered.empty());
+  EXPECT_EQ(w.core->held(), 0u);
+}
+
 }  // namespace
 }  // namespace fanfare::worker

@@ -24,6 +24,7 @@ namespace fanfare::worker {
 using ZygoteId = StrongId<struct ZygoteTag, std::uint64_t>;
 using InstanceId = StrongId<struct InstanceTag, std::uint64_t>;
 using CommitId = StrongId<struct CommitTag, std::uint64_t>;
+using CallerId = StrongId<struct CallerTag, std::uint64_t>;  // a connection of the local lane
 using ReadId = StrongId<struct ReadTag, std::uint64_t>;
 
 // One attempt that ended, for the log.
@@ -108,6 +109,9 @@ class Effects {
   // The same for the end of a function that the instance has invoked.
   virtual void give_invoked(InstanceId instance, std::uint64_t number,
                             const InvokeAnswer& answer) = 0;
+
+  // Answers a caller of this host: Invoked or Refused. Empty: it is not for here.
+  virtual void answer_caller(CallerId caller, std::uint64_t request, std::string frame) = 0;
 
   // An attempt ended, and CoreOptions wants a line about it.
   virtual void report(const AttemptReport& report) = 0;

@@ -170,6 +170,10 @@ void tell_functions_calls(MetricsText& text, const Counters& c) {
   text.counter("fanfare_worker_invokes_moved_on_total",
                "Among them: taken by this worker itself, and passed to the broker after all.")
       .add({}, c.invokes_moved_on);
+  text.counter("fanfare_worker_local_calls_total",
+               "Invocations by clients on this host that came here first, by what was said.")
+      .add({{"answer", "taken"}}, c.calls_local)
+      .add({{"answer", "not_here"}}, c.calls_not_here);
   text.counter("fanfare_worker_invokes_failed_total",
                "Among them: without an answer for who asked, by reason.")
       .add({{"reason", "refused"}}, c.invokes_refused)

@@ -30,6 +30,16 @@ CoreOptions::Reports reports_of(const Config& config) {
   return config.reports == "failures" ? Reports::kFailures : Reports::kAll;
 }
 
+void tell_door(MetricsText& text, const LocalDoor* door) {
+  const LocalDoor::Counters c = door ? door->counters() : LocalDoor::Counters{};
+  text.gauge("fanfare_worker_local_connections", "Clients on this host that are connected here.")
+      .add({}, door ? door->connections() : 0);
+  text.counter("fanfare_worker_local_refused_total", "What they were refused, by reason.")
+      .add({{"reason", "connection"}}, c.refused)
+      .add({{"reason", "malformed"}}, c.malformed)
+      .add({{"reason", "full"}}, c.full);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, Config config) {
@@ -165,6 +175,7 @@ std::string Shell::metrics_page() {
   text.gauge("fanfare_worker_redis_up",
              "1 while the worker is connected to its Redis, or to a broker that relays to it.")
       .add({}, (relay_ ? core_->joined() && !core_->lacks_relay() : redis_up_) ? 1 : 0);
+  tell_door(text, door_.get());
   return text.take();
 }
 
@@ -187,6 +198,7 @@ void Shell::turn() {
     if (was_joined_) {
       spdlog::info("joined the broker at {}", config_.broker);
       service_.ready(fmt::format("working for {}", config_.broker));
+      open_door();
     } else if (!core_->draining()) {
       spdlog::warn("lost the broker at {}; what is here goes on", config_.broker);
     }
@@ -218,6 +230,26 @@ void Shell::arm_tick() {
   if (tick_.running() && tick_at_ <= wanted) return;
   tick_at_ = wanted;
   tick_.start_after(wanted - now.steady);
+}
+
+// Not before the broker's own socket is there, for it says who may connect. Without the door all
+// calls pass the broker.
+void Shell::open_door() {
+  if (!config_.local || door_ || !protocol::local_place(config_.broker).any()) return;
+  auto door =
+      LocalDoor::open(loop_, config_.broker,
+                      {.on_invoke =
+                           [this](CallerId caller, protocol::Invoke message) {
+                             core_->on_call(caller, std::move(message), loop_.now());
+                           },
+                       .on_gone = [this](CallerId caller) { core_->on_caller_gone(caller); }});
+  if (door) {
+    door_ = *std::move(door);
+    return spdlog::info("callers on this host are served at {}", door_->path());
+  }
+  if (!std::exchange(door_tried_, true)) {
+    spdlog::info("callers on this host pass the broker: {}", door.error().message);
+  }
 }
 
 void Shell::say_unreachable() {
@@ -357,6 +389,10 @@ void Shell::give_rows(InstanceId instance, std::uint64_t number, const Result<st
 
 void Shell::give_invoked(InstanceId instance, std::uint64_t number, const InvokeAnswer& answer) {
   processes_->give_invoked(instance, number, answer);
+}
+
+void Shell::answer_caller(CallerId caller, std::uint64_t request, std::string frame) {
+  door_->answer(caller, request, std::move(frame));
 }
 
 void Shell::report(const AttemptReport& report) {

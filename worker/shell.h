@@ -21,6 +21,7 @@
 #include "store/store.h"
 #include "worker/config.h"
 #include "worker/core.h"
+#include "worker/local_door.h"
 #include "worker/package_cache.h"
 #include "worker/processes.h"
 #include "worker/relay.h"
@@ -67,6 +68,7 @@ class Shell : private Effects {
   void give_rows(InstanceId instance, std::uint64_t number,
                  const Result<store::Rows>& rows) override;
   void give_invoked(InstanceId instance, std::uint64_t number, const InvokeAnswer& answer) override;
+  void answer_caller(CallerId caller, std::uint64_t request, std::string frame) override;
   void report(const AttemptReport& report) override;
   void print(const OutputLine& line) override;
   void say_left_out(const LeftOut& left_out) override;
@@ -77,6 +79,7 @@ class Shell : private Effects {
   void arm_tick();
   void write_outbox();
   void zygote_failed(ZygoteId zygote, const Error& error);
+  void open_door();
   void say_unreachable();
   void say_fenced();
   Result<void> serve_metrics();
@@ -95,6 +98,8 @@ class Shell : private Effects {
   std::unique_ptr<PackageCache> packages_;
   std::unique_ptr<Core> core_;
   std::unique_ptr<Processes> processes_;
+  std::unique_ptr<LocalDoor> door_;  // once the broker was there, if it has such a place
+  bool door_tried_ = false;
   std::unique_ptr<MetricsServer> metrics_;
   std::map<ZygoteId, protocol::Manifest> preparing_;  // their package is on its way
   Timer tick_, housekeeping_;

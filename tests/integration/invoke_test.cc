@@ -266,6 +266,46 @@ TEST(Invoking, PassesTheBrokerWhereTheWorkerIsToldToAskIt) {
   EXPECT_FALSE(ends_without_the_broker("false"));
 }
 
+std::string said_while_the_broker_stands_still(const char* local) {
+  Calling calling("2", "", local);
+  EXPECT_EQ(calling.said("echo x"), "x");
+  EXPECT_TRUE(eventually([&] {  // the worker's socket is looked for once a second
+    return calling.said("echo x") == "x" &&
+           (local == std::string{"false"} ||
+            calling.metric("fanfare_sync_invocations_local_total") > 0);
+  }));
+  ::kill(calling.installation.broker().pid(), SIGSTOP);
+  const std::string said = calling.said("echo still\ncall calls echo there", 500ms);
+  ::kill(calling.installation.broker().pid(), SIGCONT);
+  return said;
+}
+
+TEST(Invoking, ByAClientOfThisHostDoesNotPassTheBroker) {
+  EXPECT_EQ(said_while_the_broker_stands_still("true"), "still\nthere");
+}
+// The control.
+TEST(Invoking, ByAClientOfThisHostPassesTheBrokerWhereTheWorkerOpensNoDoor) {
+  EXPECT_THAT(said_while_the_broker_stands_still("false"), HasSubstr("did not answer in time"));
+}
+
+TEST(Invoking, ByAClientIsLostWithItsWorkerInTheSameWordsEitherWay) {
+  for (const char* local : {"true", "false"}) {
+    Calling calling("2", "", local);
+    const std::string began = calling.open_file("began");
+    EXPECT_EQ(calling.said("echo x"), "x");
+    std::this_thread::sleep_for(1100ms);  // the worker's socket is looked for once a second
+    EXPECT_EQ(calling.said("echo x"), "x");
+    auto answer = std::async(std::launch::async,
+                             [&] { return calling.said("mark " + began + "\nnap 9000"); });
+    ASSERT_TRUE(eventually([&] { return calling.marks(began) == 1; }));
+    calling.installation.worker().kill_hard();
+    EXPECT_EQ(answer.get(),
+              "unavailable: the worker that ran the function vanished; it may or may not have "
+              "finished")
+        << local;
+  }
+}
+
 // How much of it is local differs; the sums do not.
 TEST(Invoking, CountsTheSameWhetherItPassesTheBrokerOrNot) {
   for (const char* local : {"true", "false"}) {

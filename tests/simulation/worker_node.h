@@ -87,6 +87,7 @@ class WorkerNode final : public worker::Effects {
   void read_rows(worker::ReadId id, store::Call call) override;
   void give_rows(worker::InstanceId, std::uint64_t, const Result<store::Rows>&) override {}
   void give_invoked(worker::InstanceId, std::uint64_t, const worker::InvokeAnswer&) override {}
+  void answer_caller(worker::CallerId, std::uint64_t, std::string) override {}
   void report(const worker::AttemptReport& report) override;
   void print(const worker::OutputLine&) override {}
   void say_left_out(const worker::LeftOut&) override {}
