@@ -77,6 +77,9 @@ ConfigSpec config_spec(Config& c) {
             "host:port of the HTTP endpoint with /metrics, /healthz and /readyz; empty = none.");
   spec.text("broker", "log_level", &c.log_level, "info", "trace, debug, info, warn, error or off.");
   spec.choice("broker", "log_format", &c.log_format, "text", "text or json.", {"text", "json"});
+  spec.text("broker", "trace", &c.trace, "",
+            "Folder where instants of each event's way are noted, as `fanfare bench latency --hops`\n"
+            "has it; empty = none.");
   return spec;
 }
 

@@ -21,6 +21,7 @@ struct Config {
   std::string durability;  // fsync | everysec | memory
   std::string metrics;     // host:port of the HTTP endpoint, empty = none
   std::string log_level, log_format;
+  std::string trace;  // folder; empty: nothing is traced
   std::uint64_t max_event_bytes = 0;
   std::uint32_t queue_max = 0;
   std::uint64_t intake_bytes_max = 0;

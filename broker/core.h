@@ -52,6 +52,7 @@
 #include "protocol/caused_event.h"
 #include "protocol/event.h"
 #include "protocol/messages.h"
+#include "protocol/tracepoint.h"
 #include "store/calls.h"
 
 namespace fanfare::broker {
@@ -116,6 +117,7 @@ struct CoreOptions {
   std::uint64_t seed = 1;               // of the retry jitter
   Protections protections;
   Failpoint failpoint;  // tests only
+  protocol::Tracepoint tracepoint;
 };
 
 struct OutgoingFrame {
@@ -469,6 +471,7 @@ class Core {
   void cut_chunks(Now now);
   static store::Append::Guard& guard_of(const Batch& batch, store::Append& append);
   std::unique_ptr<Chunk> cut_chunk(Now now, store::Append& append);
+  void trace_arrival(const Chunk& chunk) const;
   void add_to_offers(Chunk& chunk, store::Append& append, const Incoming& incoming,
                      const protocol::EventId& id, Now now) const;
   bool is_memory_only(const Chunk& chunk) const;

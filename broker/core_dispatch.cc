@@ -240,6 +240,7 @@ void Core::lend(FunctionState& function, Session& session, std::vector<Pending> 
                  .accepted_ms = pending.accepted_ms,
                  .packed_ledger = pending.packed_ledger,
                  .packed_event = pending.packed_event});
+    options_.tracepoint(protocol::Hop::kLent, pending.id.entry);
     function.leases.grant({std::move(pending), session.id, token, to_ms(now.wall)});
   }
   frames_.push_back({session.peer, message.take()});

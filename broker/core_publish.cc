@@ -10,6 +10,7 @@
 namespace fanfare::broker {
 namespace {
 
+using protocol::Hop;
 using protocol::Refusal;
 
 constexpr std::size_t kRememberedAnswersMax = 4096;
@@ -56,6 +57,8 @@ void Core::cut_chunks(Now now) {
     store::Append append{.epoch = epoch_, .entry = {}, .streams = {}, .guards = {}, .claims = {}};
     auto chunk = cut_chunk(now, append);
     options_.failpoint("broker.append.cut");
+    if (options_.tracepoint) [[unlikely]]
+      trace_arrival(*chunk);
     if (memory) {
       accept_chunk(*chunk, now);
       continue;
@@ -71,7 +74,17 @@ void Core::cut_chunks(Now now) {
     chunk->sent = now.steady;
     Chunk& sent = *chunk;
     call(std::move(append), ForAppend{std::move(chunk)});
+    options_.tracepoint(Hop::kWritten, sent.entry);
     start_early(sent, now);
+  }
+}
+
+// When the first of its batches was read.
+void Core::trace_arrival(const Chunk& chunk) const {
+  if (chunk.shares.empty()) return;
+  const auto batch = batches_.find(chunk.shares.front().first);
+  if (batch != batches_.end()) {
+    options_.tracepoint(Hop::kArrived, chunk.entry, batch->second.arrived);
   }
 }
 
@@ -244,6 +257,7 @@ void Core::note_journaled(const Chunk& chunk, Now now) {
 
 void Core::accept_chunk(Chunk& chunk, Now now) {
   options_.failpoint("broker.append.accepted");
+  options_.tracepoint(Hop::kJournaled, chunk.entry);
   counters_.events_accepted += chunk.events;
   counters_.events_unmatched += chunk.unmatched;
   counters_.events_duplicate += chunk.duplicates;

@@ -262,6 +262,7 @@ void Core::on_done(Session& session, protocol::Done& done, Now now) {
   for (const auto& group : done.committed) {
     FunctionState* function = find_function(group.function);
     for (std::size_t i = 0; i < group.count(); ++i) {
+      options_.tracepoint(protocol::Hop::kDone, group.id(i).entry);
       auto lease = end_lease(session, function, group.id(i), group.token(i), true);
       if (!lease) continue;
       if (function->early.contains(group.id(i))) {  // it was not to be committed yet, and was not

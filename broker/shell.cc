@@ -49,6 +49,9 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, const Config& config) {
   if (auto fine = check(remote_options(config)); !fine) return fine.error();
   auto options = core_options(config);
   if (!options) return options.error();
+  auto tracepoint = protocol::trace_to(config.trace, "broker");
+  if (!tracepoint) return tracepoint.error();
+  options->tracepoint = *std::move(tracepoint);
   auto redis = parse_redis_url(config.redis);
   if (!redis) return redis.error();
   auto fine = store::check_server(*redis, config.durability, 0s);

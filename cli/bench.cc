@@ -12,8 +12,6 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
-#include "cli/bench_processor_time.h"
-
 namespace fanfare::cli {
 namespace {
 
@@ -93,7 +91,28 @@ ordered_json report(const Mode& mode, const BenchCommand& command, const std::st
       {"p99", round(median_of(runs, [](const auto& r) { return r.latency_us.p99; }))},
       {"p999", round(median_of(runs, [](const auto& r) { return r.latency_us.p999; }))}};
   if (temporary) {
-    json["processor_us"] = round(median_of(runs, [](const auto& r) { return r.processor_us; }));
+    const auto per_event = [&](auto share) {
+      return round(median_of(runs, [&](const BenchRun& run) {
+        return share(run.processor) * 1e6 / static_cast<double>(command.events);
+      }));
+    };
+    using Time = ProcessorTime;
+    json["processor_us"] = per_event([](const Time& time) { return time.all_s(); });
+    json["processor_us_by"] = {
+        {"publishers", per_event([](const Time& time) { return time.publishers_s; })},
+        {"broker", per_event([](const Time& time) { return time.broker_s; })},
+        {"worker", per_event([](const Time& time) { return time.worker_s; })},
+        {"instances", per_event([](const Time& time) { return time.instances_s; })},
+        {"redis", per_event([](const Time& time) { return time.redis_s; })}};
+  }
+  for (std::size_t i = 0; i < runs.front().hops.size(); ++i) {
+    const HopRow& first = runs.front().hops[i];
+    const auto p50 = median_of(runs, [i](const auto& r) { return r.hops[i].us.p50; });
+    const auto p99 = median_of(runs, [i](const auto& r) { return r.hops[i].us.p99; });
+    json["hops"].push_back({{"name", first.name},
+                            {"p50_us", round(p50)},
+                            {"p99_us", round(p99)},
+                            {"events", first.events}});
   }
   json["runs"] = runs.size();
   json["machine"] = machine();
@@ -126,8 +145,22 @@ void print_report(const Mode& mode, const ordered_json& json) {
              latency["p999"].get<double>(),
              json.contains("from_function") ? "a function invokes → has the answer" : mode.latency);
   if (json.contains("processor_us")) {
-    fmt::print("  processor      {:>10.1f} µs an event, of all processes\n",
-               json["processor_us"].get<double>());
+    const auto& by = json["processor_us_by"];
+    fmt::print(
+        "  processor      {:>10.1f} µs an event: publishers {}, broker {}, worker {}, instances "
+        "{}, "
+        "Redis {}\n",
+        json["processor_us"].get<double>(), by["publishers"].dump(), by["broker"].dump(),
+        by["worker"].dump(), by["instances"].dump(), by["redis"].dump());
+  }
+  if (json.contains("hops")) {
+    fmt::print("\n  {:46} {:>9} {:>9}\n", "hop", "p50, µs", "p99, µs");
+    for (const auto& hop : json["hops"]) {
+      if (hop["events"] == 0) continue;  // a class that has no journal
+      fmt::print("  {:46} {:>8.0f} {:>8.0f}\n", hop["name"].get<std::string>(),
+                 hop["p50_us"].get<double>(), hop["p99_us"].get<double>());
+    }
+    fmt::print("\n");
   }
   fmt::print("  machine        {} × {}, Linux {}\n", json["machine"]["cpus"].dump(),
              json["machine"]["model"].get<std::string>(),
@@ -192,11 +225,10 @@ int run_bench(const Common& common, const BenchCommand& given) {
   if (auto run = mode->measure(**bench, warm_up); !run) return fail(common.output, run.error());
   std::vector<BenchRun> runs;
   for (std::uint32_t i = 0; i < command.runs; ++i) {
-    const double before_s = processor_s(getpid());
+    const ProcessorTime before = processor_time(getpid());
     auto run = mode->measure(**bench, command);
     if (!run) return fail(common.output, run.error());
-    run->processor_us =
-        (processor_s(getpid()) - before_s) * 1e6 / static_cast<double>(command.events);
+    run->processor = processor_time(getpid()).since(before);
     runs.push_back(*run);
   }
   const ordered_json json =

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/bench_installation.h"
+#include "cli/bench_processor_time.h"
 
 namespace fanfare::cli {
 
@@ -15,11 +16,19 @@ struct Percentiles {
 // Sorts its argument; zeros if there are none.
 Percentiles percentiles(std::vector<double>& values);
 
+// One hop of an event's way.
+struct HopRow {
+  const char* name;  // what happens meanwhile
+  Percentiles us;
+  std::size_t events = 0;  // that passed both its ends
+};
+
 struct BenchRun {
   double publish_per_s = 0;     // acknowledged
   double end_to_end_per_s = 0;  // result committed
   Percentiles latency_us;
-  double processor_us = 0;  // of all processes, per event; set by run_bench()
+  ProcessorTime processor;   // of all events; set by run_bench()
+  std::vector<HopRow> hops;  // of latency, if asked for
 };
 
 // An event of that type with that much data, packed.

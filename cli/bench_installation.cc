@@ -83,9 +83,10 @@ Result<std::unique_ptr<BenchInstallation>> BenchInstallation::open(const Common&
     address.data = bench->temporary_;
   } else if (!command.durability.empty()) {
     return durability_of_a_named_one(address);
-  } else if (command.queued > 0 || command.workers > 1) {
+  } else if (command.queued > 0 || command.workers > 1 || command.hops) {
     return fatal(
-        "--queued and --workers are for a temporary installation; name none, and run `env -u "
+        "--queued, --workers and --hops are for a temporary installation; name none, and run `env "
+        "-u "
         "FANFARE_DATA fanfare bench …` if FANFARE_DATA is set");
   }
   if (auto connected = bench->connect(address); !connected) return connected.error();
@@ -100,11 +101,17 @@ Result<void> BenchInstallation::start_temporary(const BenchCommand& command) {
   temporary_ = directory;
   const std::string log = directory + "/up.log";
   std::error_code error;
+  std::vector<std::pair<std::string, std::string>> environment;
+  if (command.hops) {
+    fs::create_directory(trace_folder(), error);
+    environment = {{"FANFARE_BROKER_TRACE", trace_folder()},
+                   {"FANFARE_WORKER_TRACE", trace_folder()}};
+  }
   const ChildSpec spec{.name = "installation",
                        .command = {fs::read_symlink("/proc/self/exe", error).string(), "--data",
                                    directory, "up", "--durability", durability, "--workers",
                                    std::to_string(command.workers), "--no-examples", "--no-http"},
-                       .environment = {},
+                       .environment = environment,
                        .log_file = log,
                        .death_signal = SIGTERM};
   auto child = Child::start(loop_, spec, [](const ChildEnd&) {});

@@ -40,6 +40,8 @@ class BenchInstallation {
   const std::string& durability() const { return durability_; }
   // All its processes are below this one.
   bool temporary() const { return !temporary_.empty(); }
+  // Where its processes note the way of each event, if command.hops says so.
+  std::string trace_folder() const { return temporary_ + "/trace"; }
   client::BlockingClient& client() { return *client_; }
   RedisSync& redis() { return *redis_; }
 

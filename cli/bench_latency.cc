@@ -1,4 +1,5 @@
 #include "cli/bench.h"
+#include "cli/bench_hops.h"
 #include "cli/results.h"
 
 namespace fanfare::cli {
@@ -7,7 +8,7 @@ namespace {
 using namespace std::chrono_literals;
 
 struct Sent {
-  std::int64_t at_ns = 0;
+  std::int64_t at_ns = 0, acknowledged_ns = 0;
   std::optional<protocol::EventId> id;
 };
 
@@ -31,6 +32,7 @@ Result<std::vector<Sent>> publish_steadily(BenchInstallation& bench, const Bench
       ++answered;
       if (receipt) {
         next.id = receipt->id;
+        next.acknowledged_ns = monotonic_ns();
       } else {
         error = receipt.error();
       }
@@ -42,6 +44,23 @@ Result<std::vector<Sent>> publish_steadily(BenchInstallation& bench, const Bench
   loop.run_until([&] { return answered == sent.size() || error; }, 10min);
   if (error) return *error;
   return sent;
+}
+
+// What a publisher has to say of the way of its events.
+std::vector<TraceFile::Record> traced(const std::vector<Sent>& sent) {
+  std::vector<TraceFile::Record> records;
+  for (const Sent& event : sent) {
+    if (!event.id) continue;
+    const auto note = [&](protocol::Hop hop, std::int64_t at_ns) {
+      records.push_back({.high = event.id->entry.ms,
+                         .low = event.id->entry.seq,
+                         .point = static_cast<std::uint32_t>(hop),
+                         .at_ns = at_ns});
+    };
+    note(protocol::Hop::kPublished, event.at_ns);
+    note(protocol::Hop::kAcknowledged, event.acknowledged_ns);
+  }
+  return records;
 }
 
 }  // namespace
@@ -65,7 +84,9 @@ Result<BenchRun> measure_latency(BenchInstallation& bench, const BenchCommand& c
   }
   if (latency_us.size() < sent->size())
     return reject("some results do not say when the function was entered");
-  return BenchRun{0, 0, percentiles(latency_us)};
+  BenchRun run{.latency_us = percentiles(latency_us)};
+  if (command.hops) run.hops = hop_rows(traced(*sent), TraceFile::read_all(bench.trace_folder()));
+  return run;
 }
 
 }  // namespace fanfare::cli

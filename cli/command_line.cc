@@ -514,6 +514,8 @@ void add_bench(CLI::App& app, Parsed& parsed) {
   verb->add_option("--ahead", parsed.ahead,
                    "How far ahead those of `delayed` are due; else by their number")
       ->check(duration_like());
+  verb->add_flag("--hops", command.hops,
+                 "Of `latency`: what each hop of the way takes; temporary installation");
   verb->add_flag("--from-function", command.from_function,
                  "Of `invoke`: from within a function, to another one");
   verb->add_option("--runs", command.runs, "The median of so many")
@@ -525,6 +527,9 @@ void add_bench(CLI::App& app, Parsed& parsed) {
     if (!parsed.ahead.empty()) parsed.bench.ahead = *parse_duration(parsed.ahead);
     if (parsed.bench.from_function && parsed.bench.mode != "invoke") {
       throw CLI::ValidationError("--from-function is for `bench invoke`");
+    }
+    if (parsed.bench.hops && parsed.bench.mode != "latency") {
+      throw CLI::ValidationError("--hops is for `bench latency`");
     }
     if (parsed.bench.functions > 1 && parsed.bench.mode != "throughput") {
       throw CLI::ValidationError("--functions is for `bench throughput`");

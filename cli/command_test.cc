@@ -224,6 +224,13 @@ TEST(Command, BenchMeasuresSeveralFunctionsAtFullLoadOnly) {
   EXPECT_THAT(refused.output, HasSubstr("--functions is for `bench throughput`"));
 }
 
+TEST(Command, BenchTellsHopsOfALatencyThatItMeasuresByItself) {
+  EXPECT_THAT(fanfare({"bench", "invoke", "--hops"}).output,
+              HasSubstr("--hops is for `bench latency`"));
+  EXPECT_THAT(fanfare({"--data", kNowhere, "bench", "latency", "--hops"}).output,
+              HasSubstr("for a temporary installation"));
+}
+
 TEST(Command, SaysThatADataDirectoryCannotBeWritten) {
   const auto ended = fanfare({"--data", "/proc/fanfare", "up"});
   EXPECT_EQ(ended.exit_code, kUsage);

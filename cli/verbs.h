@@ -187,6 +187,7 @@ struct BenchCommand {
   std::uint64_t queued = 0;         // events that wait meanwhile, for a function that is paused
   std::uint32_t workers = 1;        // of a temporary installation
   double rate = 500;                // events per second, of latency
+  bool hops = false;                // of latency: what each hop takes; temporary installation
   bool from_function = false;       // of invoke: a function invokes the other
   Duration ahead{};                 // until those of delayed are due; 0 = by their number
   std::uint32_t runs = 3;

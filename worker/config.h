@@ -37,6 +37,7 @@ struct Config {
   std::uint32_t output_lines_per_second = 0;
   bool local = true;                 // invocations that come from this host are run here
   std::string metrics;               // host:port; empty: none
+  std::string trace;                 // folder; empty: nothing is traced
   std::string number;                // which of its host's workers; its port is so much higher
   Duration usage_ttl{};              // 0: nothing is metered
   std::uint32_t usage_rows_max = 0;  // functions and tenants told apart in an hour

@@ -39,6 +39,7 @@
 #include "protocol/caused_event.h"
 #include "protocol/messages.h"
 #include "protocol/record.h"
+#include "protocol/tracepoint.h"
 #include "store/calls.h"
 #include "worker/counters.h"
 #include "worker/effects.h"
@@ -120,6 +121,7 @@ struct CoreOptions {
 
   Protections protections;
   Failpoint failpoint;  // tests only
+  protocol::Tracepoint tracepoint;
 };
 
 class Core {
@@ -568,6 +570,7 @@ class Core {
   std::size_t failed_flights_ = 0;  // sent again, or about to be, and not answered yet
   std::size_t set_aside_ = 0;       // refused, alone; not among failed_flights_
   protocol::AttemptRow row_;        // scratch of finish()
+  protocol::ResultRecord record_;   // of make_record()
 
   // ---- the log ----
   LineBudget report_budget_, output_budget_;

@@ -106,6 +106,7 @@ void Core::on_commit_answer(CommitId id, const store::Committed& answer, Now now
   }
   for (std::size_t i = 0; i < flight.held.size(); ++i) {
     Held& held = *flight.held[i];
+    options_.tracepoint(protocol::Hop::kCommitted, held.id.entry);
     auto writer = flight.rows_of_writers.extract(&held);
     switch (answer.verdicts[i]) {
       case store::Verdict::kOk:

@@ -87,6 +87,11 @@ void Core::on_results(InstanceId id, std::span<ItemResult> results, Now now) {
 }
 
 void Core::on_result(Instance& instance, Held& held, ItemResult& result, Now now) {
+  if (options_.tracepoint) [[unlikely]] {
+    options_.tracepoint(protocol::Hop::kEntered, held.id.entry, result.started_at);
+    options_.tracepoint(protocol::Hop::kLeft, held.id.entry, result.started_at + result.duration);
+    options_.tracepoint(protocol::Hop::kResult, held.id.entry);
+  }
   row_.number = held.attempt;
   row_.started_ms = wall_ms_at(result.started_at, now);
   row_.duration_us = as_us(result.duration);

@@ -137,6 +137,11 @@ bool Core::feed(Instance& instance, Now now) {
                          to_string(held.id) + "/" + std::to_string(held.token.value));
     }
   }
+  if (options_.tracepoint) [[unlikely]] {
+    for (const Item& item : items_) {
+      options_.tracepoint(protocol::Hop::kHandedOver, item.id.entry);
+    }
+  }
   const auto sent = effects_.run(instance.id, items_);
   options_.failpoint("worker.batch.sent");
   if (!sent || sent->items == 0) {

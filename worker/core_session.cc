@@ -294,6 +294,7 @@ void Core::on_deliver(std::string_view bytes, Now now) {
     held.local = 0;
     held.alone = function->gathers() && goes_alone(held);
     held.arrived = now.steady;
+    options_.tracepoint(protocol::Hop::kReceived, held.id.entry);
     held.function = function;
     held.frame = &frame;
     ++frame.users;

@@ -47,6 +47,9 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, Config config) {
   if (!keys) return keys.error();
   auto options = core_options(config);
   if (!options) return options.error();
+  auto tracepoint = protocol::trace_to(config.trace, "worker");
+  if (!tracepoint) return tracepoint.error();
+  options->tracepoint = *std::move(tracepoint);
   std::optional<RedisOptions> redis;
   if (config.redis != kByBroker) {
     auto parsed = parse_redis_url(config.redis);
