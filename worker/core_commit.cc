@@ -146,15 +146,14 @@ void Core::conclude(const Held& held, const protocol::AttemptRow& row, Now now) 
 
 std::string Core::make_record(const Held& held, Finish& end, const protocol::AttemptRow& row,
                               Now now) {
-  protocol::ResultRecord record;
+  // Used again and again: what its ledger has allocated stays.
+  protocol::ResultRecord& record = record_;
   const bool ok = end.outcome == protocol::Outcome::kOk;
   record.status = ok ? protocol::Status::kSucceeded : protocol::Status::kFailed;
   record.output = std::move(end.output);
   record.content_type = std::move(end.content_type);
-  if (!ok) {
-    record.error_type = end.failure.type;
-    record.error_message = end.failure.message;
-  }
+  record.error_type = ok ? std::string{} : end.failure.type;
+  record.error_message = ok ? std::string{} : end.failure.message;
   record.ledger = held.packed_ledger;
   protocol::append_row(record.ledger, row);
   record.log_tail = end.log_tail;

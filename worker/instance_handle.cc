@@ -249,7 +249,7 @@ Result<ItemResult> InstanceHandle::make_result(std::uint64_t batch, Board::Entry
   ItemResult result{.batch = batch,
                     .item = header.item,
                     .outcome = header.outcome,
-                    .output = std::string(texts.data),
+                    .output = {},
                     .content_type = printable(texts.content_type, texts.content_type.size()),
                     .failure = {},
                     .asked = {},
@@ -279,6 +279,10 @@ Result<ItemResult> InstanceHandle::make_result(std::uint64_t batch, Board::Entry
       result.failure.retry_after_ms = std::max<std::int64_t>(header.retry_after_ms, 0);
     }
   }
+  // Last, for the texts lie in it: it becomes what it is mostly, without a copy.
+  payload.resize(static_cast<std::size_t>(texts.data.data() - payload.data()) + texts.data.size());
+  payload.erase(0, payload.size() - texts.data.size());
+  result.output = std::move(payload);
   if (!header.log.empty()) {
     LogBuffer::Text tail = log_.tail(header.log);
     result.log_tail = std::move(tail.text);
