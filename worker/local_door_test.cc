@@ -121,7 +121,7 @@ TEST(LocalDoor, TellsWhenACallerIsGoneAndForgetsWhatItAsked) {
 }
 
 TEST(LocalDoor, HasTheRightsOfTheBrokersSocket) {
-  for (const mode_t mode : {0600, 0660, 0666, 0770}) {
+  for (const mode_t mode : {0600u, 0660u, 0666u, 0770u}) {
     Doorway way(mode);
     struct stat status{};
     ASSERT_EQ(::stat(way.door->path().c_str(), &status), 0);
