@@ -326,12 +326,15 @@ class Core {
   void note_work(Function& function);
   static void note_use(Function& function, std::span<const ItemResult> results);
   double share_of(const Function& function) const;
-  static bool has_had_its_turn(const Instance& instance, const Function& next, Now now);
-  bool may_take(const Instance& instance, const Function& function, Now now) const;
+  static std::optional<TimePoint> turn_ends_at(const Instance& instance, const Function& next,
+                                               Now now);
+  bool may_take_from(const Function& from, const Function& function) const;
   static bool has_due_work(const Function& function, Now now);
   bool someone_needs_the_slot(const Function& function, Now now) const;
   bool take_idle_slot(Function& function, Now now);
   void make_room_for(Function& function, Now now);
+  void find_room_sooner(Function& function, Now now);
+  void pass_slot_on(const Function& from);
   void need_not_leave(Instance& instance);
   bool give_way(Instance& instance, Now now);
 

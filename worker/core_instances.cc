@@ -348,13 +348,17 @@ void Core::remove(Instance& instance) {
   not_idle(instance);
   std::erase(function.instances, &instance);
   touch(function);
+  bool goes_to_another = false;
   for (auto& [name, other] : functions_) {
     if (other->room == &instance) {
       other->room = nullptr;
-      other->owed_a_slot = true;
+      other->owed_a_slot = goes_to_another = true;
       touch(*other);
     }
     if (!other->queue.empty()) touch(*other);
+  }
+  if (!goes_to_another && function.instances.empty() && !function.queue.empty()) {
+    pass_slot_on(function);
   }
   forget_reads(instance.id);
   forget_invoking(instance);

@@ -91,7 +91,7 @@ void Core::forget_old_turns(Function& function) {
   std::erase_if(function.turns, [&](const auto& one) { return one.second <= function.turn; });
 }
 
-// A function that has had nothing to do has saved up nothing.
+// A function that has had nothing to do has saved up nothing, and owes no more than a turn.
 void Core::note_work(Function& function) {
   if (has_work(function)) return;
   double least = -1;
@@ -99,7 +99,11 @@ void Core::note_work(Function& function) {
     if (other.get() == &function || !has_work(*other)) continue;
     least = least < 0 ? other->used_ns : std::min(least, other->used_ns);
   }
-  function.used_ns = std::max(function.used_ns, least);
+  if (least < 0) {  // nobody else: from here on all have used nothing
+    for (auto& [name, other] : functions_) other->used_ns = 0;
+    return;
+  }
+  function.used_ns = std::clamp(function.used_ns, least, least + kTurnNs);
 }
 
 void Core::note_use(Function& function, std::span<const ItemResult> results) {
@@ -117,20 +121,22 @@ double Core::share_of(const Function& function) const {
   return static_cast<double>(options_.slots) * function.manifest.weight / all;
 }
 
-// Whether an instance has had its slot for long enough to be worth what its start has cost.
-bool Core::has_had_its_turn(const Instance& instance, const Function& next, Now now) {
-  const double starts = std::max(instance.function->start_cost_ns, next.start_cost_ns);
+// Until when an instance has its slot to itself: it should be worth what its start has cost. One
+// that has nothing to do may go at once.
+std::optional<TimePoint> Core::turn_ends_at(const Instance& instance, const Function& next,
+                                            Now now) {
+  const Function& from = *instance.function;
+  if (staying(next) > 0 || staying(from) > 1) return {};  // shares say who gets what
+  if (instance.idle() && !has_due_work(from, now)) return {};
+  const double starts = std::max(from.start_cost_ns, next.start_cost_ns);
   const double turn = std::min(kTurnInStarts * starts, kTurnNs);
-  return static_cast<double>((now.steady - instance.in_slot_since).count()) >= turn;
+  const TimePoint ends = instance.in_slot_since + Duration{static_cast<std::int64_t>(turn)};
+  return ends > now.steady ? std::optional(ends) : std::nullopt;
 }
 
-bool Core::may_take(const Instance& instance, const Function& function, Now now) const {
-  const Function& from = *instance.function;
+bool Core::may_take_from(const Function& from, const Function& function) const {
   const std::size_t has = staying(from), gets = staying(function);
-  if (gets == 0) {
-    return has > 1 ||
-           (from.used_ns >= function.used_ns && has_had_its_turn(instance, function, now));
-  }
+  if (gets == 0) return has > 1 || from.used_ns >= function.used_ns;
   if (static_cast<double>(has) <= share_of(from) ||
       static_cast<double>(gets) >= share_of(function)) {
     return false;
@@ -186,24 +192,59 @@ bool Core::take_idle_slot(Function& function, Now now) {
 // All slots are taken. Somebody idle leaves, or one of those that have more than their share, as
 // soon as it has finished what it holds.
 void Core::make_room_for(Function& function, Now now) {
-  if (function.room || take_idle_slot(function, now)) return;
+  if (function.room) return find_room_sooner(function, now);
+  if (take_idle_slot(function, now)) return;
   // Of the function with most instances for its weight; among equals of the quicker one.
   Instance* leaves = nullptr;
   double most = 0;
+  bool stands_in_line = false;
   for (auto& [name, other] : functions_) {
     const auto at = std::ranges::find_if(other->instances, stays);
     if (other.get() == &function || at == other->instances.end()) continue;
+    if (!may_take_from(*other, function)) {
+      stands_in_line = true;
+      continue;
+    }
     const double has = per_weight(static_cast<double>(staying(*other)), *other);
-    const bool rather =
-        !leaves || has > most || (has == most && other->service_ns < leaves->function->service_ns);
-    if (!rather || !may_take(**at, function, now)) continue;
+    if (leaves &&
+        (has < most || (has == most && other->service_ns >= leaves->function->service_ns))) {
+      continue;
+    }
     leaves = *at;
     most = has;
   }
-  if (!leaves) return due(now.steady + kLookAgain);
+  if (!leaves) {  // where all leave for others already, their end tells
+    if (stands_in_line) due(now.steady + kLookAgain);
+    return;
+  }
+  if (const auto ends = turn_ends_at(*leaves, function, now)) return due(*ends);
   ++counters_.instances_reaped;
   function.room = leaves;
   retire(*leaves, now);
+}
+
+// Whoever leaves for it is still at work; somebody else may have become idle meanwhile.
+void Core::find_room_sooner(Function& function, Now now) {
+  Instance* const busy = function.room;
+  if (busy->idle()) return;
+  function.room = nullptr;
+  if (take_idle_slot(function, now)) return need_not_leave(*busy);
+  function.room = busy;
+}
+
+// A function's last instance has ended. It does not take the slot anew before those who have waited
+// for one without any: where instances end sooner than a turn does they would wait for ever.
+void Core::pass_slot_on(const Function& from) {
+  Function* next = nullptr;
+  for (auto& [name, other] : functions_) {
+    const bool waits = other.get() != &from && other->usable() && !other->paused_until &&
+                       other->instances.empty() && !other->room && !other->queue.empty();
+    if (!waits) continue;
+    if (other->owed_a_slot) return;
+    if (next && next->queue.front()->arrived <= other->queue.front()->arrived) continue;
+    next = other.get();
+  }
+  if (next) next->owed_a_slot = true;
 }
 
 // It was to leave for another function, and is at work.
@@ -224,7 +265,10 @@ bool Core::give_way(Instance& instance, Now now) {
     if (waiting.get() == instance.function || (!waiting->instances.empty() && !of_the_same)) {
       continue;
     }
-    if (!of_the_same && !may_take(instance, *waiting, now)) continue;
+    if (!of_the_same &&
+        (!may_take_from(*instance.function, *waiting) || turn_ends_at(instance, *waiting, now))) {
+      continue;
+    }
     need_not_leave(*waiting->room);
     waiting->room = &instance;
     retire(instance, now);

@@ -172,6 +172,97 @@ TEST(WorkerShare, WhoeverHasNothingMoreToDoGivesItsSlotUpAtOnce) {
   EXPECT_LE(one.stays_for(100ms), 500us);  // three deliveries
 }
 
+// Two slots: one function's instance is at work for as long as the test takes, the other slot is
+// for what is quick.
+struct BesideALongOne {
+  BesideALongOne() : worker({.name = "w1", .slots = 2}) {
+    worker.join({Worker::function("f"), Worker::function("g"), Worker::function("long")});
+    worker.deliver_entries(1, 2, "f");
+    start();
+    worker.finish(worker.effects.forked.back(), 1, 100us);
+    worker.finish(worker.effects.forked.back(), 1, 100us);
+    worker.pass(1h);  // it was idle for long, and went
+    bury();
+    worker.deliver_entries(100, 100, "long");
+    start();
+    long_one = worker.effects.forked.back();
+    worker.pass(50ms);  // it has had its turn
+  }
+  void start() { worker.core->on_instance_started(worker.effects.forked.back(), 100, worker.now); }
+  void bury() {
+    for (const auto& [id, signal] : std::exchange(worker.effects.kills, {})) {
+      worker.die(id, {.code = CLD_KILLED, .status = signal}, false);
+    }
+  }
+  std::size_t instances_of(const char* name) {
+    return worker.core->functions().find(name)->second->instances.size();
+  }
+  Worker worker;
+  InstanceId long_one;
+};
+
+TEST(WorkerShare, NobodyWaitsForWhatTakesLongWhileSomebodyQuickIsIdle) {
+  BesideALongOne beside;
+  Worker& worker = beside.worker;
+  worker.deliver_entries(10, 10, "f");
+  beside.start();
+  const InstanceId quick = worker.effects.forked.back();
+  worker.deliver_entries(200, 200, "g");  // within the turn of f's
+  worker.finish(quick, 1, 100us);
+  beside.bury();
+  EXPECT_EQ(beside.instances_of("g"), 1u);
+  EXPECT_EQ(beside.instances_of("long"), 1u);
+}
+
+TEST(WorkerShare, NobodyWaitsForWhatTakesLongWhileSomebodyQuickHasItsTurn) {
+  BesideALongOne beside;
+  Worker& worker = beside.worker;
+  worker.deliver_entries(10, 60, "f");
+  beside.start();
+  const InstanceId quick = worker.effects.forked.back();
+  worker.deliver_entries(200, 200, "g");
+  for (int i = 0; i < 51 && beside.instances_of("g") == 0; ++i) {
+    worker.finish(quick, 1, 100us);
+    beside.bury();
+  }
+  EXPECT_EQ(beside.instances_of("g"), 1u);
+  EXPECT_EQ(beside.instances_of("long"), 1u);
+}
+
+TEST(WorkerShare, AFunctionWhoseInstancesEndSoonDoesNotKeepTheOnlySlot) {
+  Worker worker({.name = "w1", .slots = 1});
+  worker.join({Worker::function("f"), Worker::function("g")});
+  worker.deliver_entries(1, 100, "f");
+  for (int deaths = 0; deaths < 3; ++deaths) {
+    if (deaths == 2) worker.deliver_entries(200, 200, "g");
+    worker.now.steady += 100us;
+    worker.die(worker.effects.forked.back());
+  }
+  EXPECT_EQ(worker.core->functions().find("g")->second->instances.size(), 1u);
+}
+
+TEST(WorkerShare, WhatAFunctionHasUsedLongAgoIsNotHeldAgainstIt) {
+  Worker worker({.name = "w1", .slots = 1});
+  worker.join({Worker::function("f"), Worker::function("g")});
+  worker.deliver_entries(1, 1, "g");
+  worker.finish(worker.effects.forked.back(), 1, 1ms, [](ItemResult& r) { r.duration = 1h; });
+  worker.deliver_entries(10, 2000, "f");
+  const auto bury = [&] {
+    for (const auto& [id, signal] : std::exchange(worker.effects.kills, {})) {
+      worker.die(id, {.code = CLD_KILLED, .status = signal}, false);
+    }
+  };
+  bury();
+  for (int i = 0; i < 30; ++i) worker.finish(worker.effects.forked.back(), 1, 1ms);
+  worker.deliver_entries(3000, 3000, "g");
+  const auto& g = *worker.core->functions().find("g")->second;
+  for (int i = 0; i < 60 && g.instances.empty(); ++i) {
+    worker.finish(worker.effects.forked.back(), 1, 1ms);
+    bury();
+  }
+  EXPECT_EQ(g.instances.size(), 1u);
+}
+
 // All tenants here share a lane, as one in sixteen does.
 protocol::Delivery of_tenant(const std::string& tenant, std::uint64_t entry) {
   auto delivery = Worker::delivery(entry);
