@@ -24,13 +24,18 @@ constexpr const char* kExtension = ".trace";
 Result<std::unique_ptr<TraceFile>> TraceFile::create(const std::string& folder,
                                                      const std::string& program) {
   const std::string path = fmt::format("{}/{}.{}{}", folder, program, ::getpid(), kExtension);
-  const auto failed = [&path] {
-    return fatal(fmt::format("cannot trace to {}: {}", path, std::strerror(errno)));
+  const auto failed = [&path](int error) {
+    return fatal(fmt::format("cannot trace to {}: {}", path, std::strerror(error)));
   };
   const Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!file || ::ftruncate(file.get(), kBytes) != 0) return failed();
+  if (!file) return failed(errno);
+  // With all its blocks: where a disk is full later on, writing to the map would end the process.
+  if (const int error = ::posix_fallocate(file.get(), 0, kBytes); error != 0) {
+    ::unlink(path.c_str());
+    return failed(error);
+  }
   void* const mapped = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
-  if (mapped == MAP_FAILED) return failed();
+  if (mapped == MAP_FAILED) return failed(errno);
   return std::unique_ptr<TraceFile>(new TraceFile(static_cast<Record*>(mapped)));
 }
 
