@@ -67,6 +67,19 @@ TEST(Local, EndsAtOnceWhenAFunctionIsPausedAndBeginsAgainWhenItIsResumed) {
   EXPECT_EQ(h.told(), std::nullopt) << "nothing has changed";
 }
 
+// Until then a worker knows nothing of the generation that it has just heard of.
+TEST(Local, IsToldAnewAfterADeployment) {
+  Locals h;
+  h.hello_local();
+  h.told();
+  h.ask("deploy",
+        nlohmann::json{
+            {"name", "f"}, {"manifest", "timeout = \"9s\"\n"}, {"digest", std::string(64, 'e')}}
+            .dump());
+  ASSERT_FALSE(h.take<protocol::Functions>("w").empty());
+  EXPECT_EQ(h.told(), Names{"f"});
+}
+
 TEST(Local, EndsWhenTheFunctionIsRemovedAndWhenTheBrokerDrains) {
   Locals h({{"f", ""}, {"g", ""}});
   h.hello_local();

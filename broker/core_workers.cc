@@ -510,6 +510,7 @@ void Core::broadcast_functions() {
   const protocol::Functions message{function_specs()};
   for (const auto& [id, session] : sessions_) send(session.peer, message);
   note_all_local();
+  local_changed_ = true;  // of a generation that it has just heard of a worker knows nothing
 }
 
 }  // namespace fanfare::broker

@@ -47,7 +47,7 @@ void LocalLane::look_for_workers() {
   DIR* const folder = ::opendir(place_.folder.c_str());
   if (!folder) return;
   while (const dirent* const entry = ::readdir(folder)) {
-    if (std::string_view(entry->d_name).starts_with(place_.prefix)) {
+    if (place_.has(entry->d_name)) {
       connect(place_.folder + "/" + entry->d_name);
     }
   }
@@ -95,7 +95,7 @@ LocalLane::Worker* LocalLane::choose(const std::string& function) {
   if (rest != rests_.end() && now < rest->second.until) return nullptr;
   Worker* best = nullptr;
   for (auto& [number, worker] : workers_) {
-    if (worker->calls.size() >= kWaitingMax) continue;
+    if (worker->calls.size() >= kWaitingMax || worker->stands_still) continue;
     if (!worker->greeted && now - worker->connected_at >= kGreetingPatience) continue;
     if (!best || (worker->greeted && !best->greeted) ||
         (worker->greeted == best->greeted && worker->calls.size() < best->calls.size())) {
@@ -134,6 +134,7 @@ void LocalLane::read_from(std::size_t number) {
     const auto at = workers_.find(number);
     if (at == workers_.end()) return;
     const auto packet = protocol::receive_local(at->second->socket.get(), buffer_);
+    if (packet) at->second->stands_still = false;
     if (packet && packet->not_here) {
       on_not_here(*at->second, *packet->not_here);
       continue;
@@ -167,7 +168,8 @@ void LocalLane::on_message(Worker& worker, std::string_view frame) {
   auto node = worker.calls.extract(request);
   if (node.empty()) return;
   Call& call = node.mapped();
-  rests_.erase(call.request.function);
+  const auto rest = rests_.find(call.request.function);
+  if (rest != rests_.end() && loop_.now().steady >= rest->second.until) rests_.erase(rest);
   if (refused) {
     call.on_answer(Result<protocol::Message>{to_error(refused->code, refused->message)}, {});
   } else {
@@ -185,6 +187,7 @@ void LocalLane::on_not_here(Worker& worker, std::uint64_t request) {
 void LocalLane::rest(const std::string& function) {
   if (rests_.size() >= kRestsMax) rests_.clear();
   Rest& rest = rests_[function];
+  if (loop_.now().steady < rest.until) return;  // said of what was on its way with the last one
   rest.pause = rest.pause == Duration::zero() ? kRestFirst : std::min(kRestMax, rest.pause * 2);
   rest.until = loop_.now().steady + rest.pause;
 }
@@ -235,6 +238,7 @@ void LocalLane::tick() {
     if (at == workers_.end()) continue;
     auto node = at->second->calls.extract(request);
     if (node.empty()) continue;
+    at->second->stands_still = true;
     node.mapped().on_answer(
         Result<protocol::Message>{reconnect("unreachable: the worker at " + at->second->path +
                                             " did not answer in time")},

@@ -98,13 +98,13 @@ struct Host {
   }
   // Invokes; `worker` does its part each turn, until there is an answer.
   std::string invoke(const std::function<void()>& worker, const std::string& function = "f",
-                     const std::string& data = "data") {
+                     const std::string& data = "data", Duration timeout = 5s) {
     protocol::Event event;
     event.source = "/tests";
     event.type = "function.invoked";
     event.data = data;
     std::optional<Result<protocol::ResultRecord>> answer;
-    client->invoke(function, event, 5s,
+    client->invoke(function, event, std::chrono::duration_cast<std::chrono::milliseconds>(timeout),
                    [&](Result<protocol::ResultRecord> record) { answer = std::move(record); });
     EXPECT_FALSE(answer) << "never from within the call";
     Timer poll(loop, [] {});
@@ -206,6 +206,26 @@ TEST(LocalLane, SaysWhatTheBrokerSaysWhenTheWorkerVanishes) {
             "finished");
   EXPECT_TRUE(host.by_broker.empty()) << "it may have run";
   EXPECT_EQ(host.invoke({}), "by the broker");
+}
+
+TEST(LocalLane, AsksNothingMoreOfAWorkerThatStandsStillUntilItSpeaks) {
+  Host host;
+  FakeWorker worker(host.dir, 1);
+  host.open();
+  std::vector<protocol::Invoke> taken;
+  const auto stands_still = [&] {
+    for (auto& call : worker.take()) taken.push_back(std::move(call));
+  };
+  EXPECT_THAT(host.invoke(stands_still, "f", "data", 10ms), HasSubstr("did not answer in time"));
+  ASSERT_EQ(taken.size(), 1u);
+  EXPECT_EQ(host.invoke(stands_still), "by the broker");
+  EXPECT_EQ(taken.size(), 1u);
+  worker.answer(taken[0].request, "late");
+  host.loop.run_until([] { return false; }, 5ms);
+  EXPECT_EQ(host.invoke([&] {
+    for (const auto& call : worker.take()) worker.answer(call.request, "it goes on");
+  }),
+            "it goes on");
 }
 
 TEST(LocalLane, PassesOnWhatTheWorkerRefuses) {

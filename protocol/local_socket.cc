@@ -27,6 +27,12 @@ LocalPlace local_place(std::string_view endpoint) {
           .prefix = std::string{path.substr(slash + 1)} + "."};
 }
 
+bool LocalPlace::has(std::string_view file) const {
+  if (!any() || !file.starts_with(prefix)) return false;
+  const std::string_view number = file.substr(prefix.size());
+  return !number.empty() && number.find_first_not_of("0123456789") == number.npos;
+}
+
 Result<void> send_local(int socket, std::string_view frame) {
   LocalHead head{.size = static_cast<std::uint32_t>(frame.size())};
   Fd memfd;

@@ -40,6 +40,8 @@ struct LocalPlace {
   std::string folder;  // "/run/fanfare/local"
   std::string prefix;  // "broker.ipc."
   bool any() const { return !folder.empty(); }
+  // Whether a file of the folder is a worker's of this broker: another one's name may begin alike.
+  bool has(std::string_view file) const;
 };
 LocalPlace local_place(std::string_view endpoint);
 

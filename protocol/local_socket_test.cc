@@ -84,5 +84,15 @@ TEST(LocalSocket, RefusesWhatIsNoPacketAndSaysWhy) {
   EXPECT_EQ(pair.send_raw({.flags = LocalHead::kInMemfd, .size = 4}, "", fds), "taken");
 }
 
+TEST(LocalSocket, FilesOfAnotherBrokersWorkersAreNotTakenForThisOnes) {
+  const LocalPlace place = local_place("ipc:///run/fanfare/prod");
+  EXPECT_TRUE(place.has("prod.4711"));
+  for (const char* other :
+       {"prod.", "prod.test.4711", "prod.4711x", "staging.1", ".prod.1", "prod"}) {
+    EXPECT_FALSE(place.has(other)) << other;
+  }
+  EXPECT_FALSE(local_place("tcp://127.0.0.1:1").has("1"));
+}
+
 }  // namespace
 }  // namespace fanfare::protocol

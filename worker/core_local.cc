@@ -127,7 +127,6 @@ void Core::take_out(Held& held) {
 // It has waited for long: somebody else may have room.
 void Core::move_on(std::uint64_t number, Invoking& invoking, Now now) {
   ++counters_.invokes_moved_on;
-  --counters_.invokes_local;
   invoking.packed_event = invoking.held->packed_event;
   take_out(*std::exchange(invoking.held, nullptr));
   invoking.way = Invoking::Way::kWaits;
@@ -203,8 +202,7 @@ void Core::expire_callings(Now now) {
     const Calling calling = calling_.extract(number).mapped();
     std::string frame;
     if (what == LocalNews::kMovesOn) {
-      ++counters_.calls_not_here;
-      --counters_.calls_local;
+      ++counters_.calls_moved_on;
       take_out(*calling.held);
     } else {
       frame = protocol::encode(
@@ -217,8 +215,7 @@ void Core::expire_callings(Now now) {
 void Core::answer_calling(const Calling& calling, Function& function, bool comes_back,
                           const protocol::Done::Row& row) {
   if (comes_back) {
-    ++counters_.calls_not_here;
-    --counters_.calls_local;
+    ++counters_.calls_moved_on;
     return effects_.answer_caller(calling.caller, calling.request, {});
   }
   ++function.local_ended;
@@ -247,7 +244,6 @@ void Core::end_local(Held& held, const protocol::Done::Row& row) {
   }
   if (at != invoking_.end()) {
     ++counters_.invokes_moved_on;
-    --counters_.invokes_local;
     at->second.packed_event = held.packed_event;
     at->second.way = Invoking::Way::kWaits;
     local_came_back_ = true;

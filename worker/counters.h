@@ -34,10 +34,11 @@ struct Counters {
   std::uint64_t row_writes_not_numbers = 0;  // attempts that failed: increments of what is none
 
   std::uint64_t invokes = 0;           // of functions by instances
-  std::uint64_t invokes_local = 0;     // among them: that ran here, without the broker
-  std::uint64_t invokes_moved_on = 0;  // that were to run here and went to the broker after all
-  std::uint64_t calls_local = 0;  // of callers on this host that did not ask the broker: ran here
-  std::uint64_t calls_not_here = 0;   // and were told to ask it
+  std::uint64_t invokes_local = 0;     // among them: taken to run here, without the broker
+  std::uint64_t invokes_moved_on = 0;  // of these: that went to the broker after all
+  std::uint64_t calls_local = 0;       // of callers on this host: taken to run here
+  std::uint64_t calls_moved_on = 0;    // of these: told to ask the broker after all
+  std::uint64_t calls_not_here = 0;    // told so at once
   std::uint64_t invokes_refused = 0;  // told to the instance: not passed on, refused or too late
   std::uint64_t invokes_left = 0;     // their instance had ended before the answer came
 

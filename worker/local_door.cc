@@ -19,6 +19,7 @@ namespace fanfare::worker {
 namespace {
 
 constexpr int kPerTurn = 32;  // connections, and messages of one, so that nobody keeps the others
+constexpr int kNamesakesMax = 10;
 constexpr mode_t kMayConnect = S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH;
 
 Error system_error(const std::string& doing) {
@@ -40,75 +41,153 @@ Fd new_socket() {
   return Fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
-// What workers that were killed have left: nobody listens there.
+bool somebody_listens(const std::string& path) {
+  const auto address = address_of(path);
+  const Fd probe = new_socket();
+  if (!address || !probe) return true;  // nobody knows
+  const auto* const to = reinterpret_cast<const sockaddr*>(&*address);
+  return ::connect(probe.get(), to, sizeof *address) == 0 ||
+         (errno != ECONNREFUSED && errno != ENOENT);
+}
+
+// What workers that were killed have left.
 void remove_left_over(const protocol::LocalPlace& place) {
   DIR* const folder = ::opendir(place.folder.c_str());
   if (!folder) return;
   std::vector<std::string> left;
   while (const dirent* const entry = ::readdir(folder)) {
     const std::string path = place.folder + "/" + entry->d_name;
-    if (!std::string_view(entry->d_name).starts_with(place.prefix)) continue;
-    const auto address = address_of(path);
-    const Fd probe = new_socket();
-    if (!address || !probe) continue;
-    const auto* const to = reinterpret_cast<const sockaddr*>(&*address);
-    if (::connect(probe.get(), to, sizeof *address) != 0 && errno == ECONNREFUSED) {
-      left.push_back(path);
-    }
+    if (place.has(entry->d_name) && !somebody_listens(path)) left.push_back(path);
   }
   ::closedir(folder);
   for (const auto& path : left) ::unlink(path.c_str());
 }
 
+// Whoever can write there could put something else in a socket's place.
+Result<void> check_folder(const std::string& path, uid_t of_broker) {
+  struct stat folder{};
+  if (::lstat(path.c_str(), &folder) != 0) return system_error("looking at " + path);
+  const bool trusted =
+      folder.st_uid == 0 || folder.st_uid == ::geteuid() || folder.st_uid == of_broker;
+  if (S_ISDIR(folder.st_mode) && trusted && (folder.st_mode & (S_IWGRP | S_IWOTH)) == 0) return {};
+  return reject(fmt::format(
+      "{} is no folder that only root, the broker's user and this worker's can write to", path));
+}
+
+// Where nobody listens: workers in containers that share the folder may have the same number.
+Result<std::string> free_path(const protocol::LocalPlace& place) {
+  std::string path = fmt::format("{}/{}{}", place.folder, place.prefix, ::getpid());
+  for (int n = 0; n < kNamesakesMax; ++n, path += '0') {
+    if (!somebody_listens(path)) return path;
+  }
+  return fatal(fmt::format("others listen at {} already", path));
+}
+
 }  // namespace
 
-LocalDoor::LocalDoor(Loop& loop, Handlers handlers)
+LocalDoor::LocalDoor(Loop& loop, std::string broker_path, Handlers handlers)
     : loop_(loop),
+      broker_path_(std::move(broker_path)),
       handlers_(std::move(handlers)),
       buffer_(protocol::kLocalPacketMax, '\0'),
       hook_(loop.before_wait([this] { close_doomed(); })) {}
 
 LocalDoor::~LocalDoor() {
-  if (!path_.empty()) ::unlink(path_.c_str());
+  stop_listening();
+  for (auto& [id, connection] : connections_) turn_away(*connection);
 }
 
 Result<std::unique_ptr<LocalDoor>> LocalDoor::open(Loop& loop, const std::string& broker_endpoint,
                                                    Handlers handlers) {
   const auto place = protocol::local_place(broker_endpoint);
   if (!place.any()) return reject("the broker is not reached by ipc://");
-  const std::string of_broker = broker_endpoint.substr(std::string_view("ipc://").size());
+  std::unique_ptr<LocalDoor> door(new LocalDoor(
+      loop, broker_endpoint.substr(std::string_view("ipc://").size()), std::move(handlers)));
+  if (auto listening = door->listen(place); !listening) return listening.error();
+  return door;
+}
+
+// Under another name until it listens: what does not is taken for left over.
+Result<void> LocalDoor::listen(const protocol::LocalPlace& place) {
   struct stat broker{};
-  if (::stat(of_broker.c_str(), &broker) != 0) return system_error("looking at " + of_broker);
+  if (::stat(broker_path_.c_str(), &broker) != 0) return system_error("looking at " + broker_path_);
   // Who may pass through the broker's folder may pass through this one; the socket decides.
   if (::mkdir(place.folder.c_str(), 0755) != 0 && errno != EEXIST) {
     return system_error("making " + place.folder);
   }
+  if (auto fine = check_folder(place.folder, broker.st_uid); !fine) return fine;
   remove_left_over(place);
-  std::unique_ptr<LocalDoor> door(new LocalDoor(loop, std::move(handlers)));
-  const std::string path = fmt::format("{}/{}{}", place.folder, place.prefix, ::getpid());
-  const auto address = address_of(path);
+  const auto path = free_path(place);
+  if (!path) return path.error();
+  const std::string hidden =
+      fmt::format("{}/.{}", place.folder, std::string_view(*path).substr(place.folder.size() + 1));
+  const auto address = address_of(hidden);
   if (!address) return address.error();
-  door->listening_ = new_socket();
-  if (!door->listening_) return system_error("making a socket");
-  ::unlink(path.c_str());  // of a process that had this number before
+  listening_ = new_socket();
+  if (!listening_) return system_error("making a socket");
+  ::unlink(hidden.c_str());
   const mode_t before = ::umask(0177);
   const int bound =
-      ::bind(door->listening_.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address);
+      ::bind(listening_.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address);
   ::umask(before);
-  if (bound != 0) return system_error("binding " + path);
-  door->path_ = path;
+  if (bound != 0) return system_error("binding " + hidden);
+  path_ = hidden;
+  if (::lstat(hidden.c_str(), &made_) != 0) return system_error("looking at " + hidden);
+  if (auto taken = take_rights(); !taken) return taken;
+  if (::listen(listening_.get(), 128) != 0) return system_error("listening at " + hidden);
+  if (::rename(hidden.c_str(), path->c_str()) != 0) return system_error("naming " + *path);
+  path_ = *path;
+  watch_ = std::make_unique<FdWatch>(loop_, listening_.get(), [this] { accept_some(); });
+  return {};
+}
+
+Result<void> LocalDoor::take_rights() {
+  struct stat broker{};
+  if (::stat(broker_path_.c_str(), &broker) != 0) return system_error("looking at " + broker_path_);
   // Its group's members may connect to the broker; if that group cannot be given, nobody's may.
-  const bool same_group = ::chown(path.c_str(), static_cast<uid_t>(-1), broker.st_gid) == 0;
-  door->group_ = broker.st_gid;
-  door->mode_ = broker.st_mode & kMayConnect & ~(same_group ? mode_t{0} : mode_t{S_IRWXG});
-  if (::chmod(path.c_str(), door->mode_ | S_IRUSR | S_IWUSR) != 0) {
-    return system_error("setting the mode of " + path);
+  const bool same_group = ::lchown(path_.c_str(), static_cast<uid_t>(-1), broker.st_gid) == 0;
+  group_ = broker.st_gid;
+  mode_ = broker.st_mode & kMayConnect & ~(same_group ? mode_t{0} : mode_t{S_IRWXG});
+  if (::chmod(path_.c_str(), mode_ | S_IRUSR | S_IWUSR) != 0) {
+    return system_error("setting the mode of " + path_);
   }
-  if (::listen(door->listening_.get(), 128) != 0) return system_error("listening at " + path);
-  LocalDoor* const self = door.get();
-  door->watch_ =
-      std::make_unique<FdWatch>(loop, door->listening_.get(), [self] { self->accept_some(); });
-  return door;
+  return {};
+}
+
+void LocalDoor::renew_rights() {
+  if (path_.empty()) return;
+  if (!take_rights()) {
+    mode_ = 0;  // the broker's word is not to be had: nobody but its own user
+    ::chmod(path_.c_str(), S_IRUSR | S_IWUSR);
+  }
+  for (const auto& [id, connection] : connections_) {
+    if (!may_call(connection->socket.get())) doomed_.push_back(id);
+  }
+}
+
+void LocalDoor::stop_listening() {
+  watch_.reset();
+  listening_.reset();
+  struct stat now{};
+  const bool own = !path_.empty() && ::lstat(path_.c_str(), &now) == 0 &&
+                   now.st_dev == made_.st_dev && now.st_ino == made_.st_ino;
+  if (own) ::unlink(path_.c_str());
+  path_.clear();
+}
+
+// The worker ends. What was sent and not read has not begun: its callers ask the broker.
+void LocalDoor::turn_away(Connection& connection) {
+  ::shutdown(connection.socket.get(), SHUT_RD);
+  while (!connection.unsent.empty()) {
+    const auto& [request, frame] = connection.unsent.front();
+    if (!send_now(connection, request, frame)) return;
+    connection.unsent.pop_front();
+  }
+  for (std::size_t n = 0; n < kCallsMax; ++n) {
+    const auto packet = protocol::receive_local(connection.socket.get(), buffer_);
+    if (!packet) return;
+    if (!send_now(connection, protocol::request_of(packet->frame), {})) return;
+  }
 }
 
 void LocalDoor::accept_some() {

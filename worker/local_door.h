@@ -12,6 +12,7 @@
 // connection, nothing else. Belongs to the loop's thread.
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -54,7 +55,8 @@ class LocalDoor {
   // place; else why it cannot be had.
   static Result<std::unique_ptr<LocalDoor>> open(Loop& loop, const std::string& broker_endpoint,
                                                  Handlers handlers);
-  ~LocalDoor();  // the socket is gone
+  // The socket is gone; whoever has sent something that was not read is told that it is not here.
+  ~LocalDoor();
   LocalDoor(const LocalDoor&) = delete;
   LocalDoor& operator=(const LocalDoor&) = delete;
 
@@ -62,7 +64,13 @@ class LocalDoor {
   // is gone.
   void answer(CallerId caller, std::uint64_t request, std::string frame);
 
-  const std::string& path() const { return path_; }
+  // The broker's socket may have been made anew: its rights are this one's from now on, and whoever
+  // has none any more is let go.
+  void renew_rights();
+  // Nobody new comes in; the socket is gone.
+  void stop_listening();
+
+  const std::string& path() const { return path_; }  // empty once nobody comes in any more
   const Counters& counters() const { return counters_; }
   std::size_t connections() const { return connections_.size(); }
 
@@ -76,7 +84,10 @@ class LocalDoor {
     std::size_t unsent_bytes = 0;
   };
 
-  LocalDoor(Loop& loop, Handlers handlers);
+  LocalDoor(Loop& loop, std::string broker_path, Handlers handlers);
+  Result<void> listen(const protocol::LocalPlace& place);
+  Result<void> take_rights();
+  void turn_away(Connection& connection);
   void accept_some();
   bool may_call(int socket) const;
   void read_some(CallerId id);
@@ -89,8 +100,10 @@ class LocalDoor {
   void close_doomed();
 
   Loop& loop_;
+  std::string broker_path_;
   Handlers handlers_;
   std::string path_;
+  struct stat made_{};  // what `path_` was when it was made
   gid_t group_ = 0;
   mode_t mode_ = 0;
   Fd listening_;

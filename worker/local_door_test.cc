@@ -174,6 +174,63 @@ TEST(LocalDoor, RemovesWhatAKilledWorkerHasLeftAndNothingElse) {
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 
+TEST(LocalDoor, FollowsTheBrokersSocketWhenItsRightsChange) {
+  Doorway way(0666);
+  Caller caller(way);
+  const std::string socket = way.door->path(), of_broker = way.dir.file("broker.ipc");
+  const auto mode = [&] {
+    struct stat status{};
+    EXPECT_EQ(::stat(socket.c_str(), &status), 0);
+    return status.st_mode & 07777;
+  };
+  ::chmod(of_broker.c_str(), 0600);
+  way.door->renew_rights();
+  EXPECT_EQ(mode(), 0600u);
+  way.turns();
+  caller.invoke(1);
+  EXPECT_EQ(way.calls.size(), 1u) << "its own user may, whatever the mode";
+  ::unlink(of_broker.c_str());
+  ::chmod(socket.c_str(), 0666);
+  way.door->renew_rights();
+  EXPECT_EQ(mode(), 0600u);
+}
+
+TEST(LocalDoor, TakesNobodysPlaceAndRemovesNothingButItsOwn) {
+  Doorway way;
+  auto namesake = LocalDoor::open(way.loop, "ipc://" + way.dir.file("broker.ipc"), {});
+  ASSERT_TRUE(namesake) << namesake.error().message;
+  EXPECT_NE((*namesake)->path(), way.door->path());
+  const std::string path = way.door->path();
+  std::filesystem::rename((*namesake)->path(), path);  // by somebody else, over it
+  way.door.reset();
+  EXPECT_TRUE(std::filesystem::exists(path)) << "it is another one's by now";
+}
+
+TEST(LocalDoor, IsNotOpenedInAFolderThatOthersCanWriteTo) {
+  test::TempDir dir;
+  std::ofstream{dir.file("broker.ipc")};
+  std::filesystem::create_directory(dir.file("local"));
+  ::chmod(dir.file("local").c_str(), 0777);
+  Loop loop;
+  const auto refused = LocalDoor::open(loop, "ipc://" + dir.file("broker.ipc"), {});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("/local is no folder that only"));
+  ::chmod(dir.file("local").c_str(), 0755);
+  EXPECT_TRUE(LocalDoor::open(loop, "ipc://" + dir.file("broker.ipc"), {})) << "the control";
+}
+
+TEST(LocalDoor, TellsWhoseCallsWereNotReadThatTheyAreNotHere) {
+  Doorway way;
+  Caller caller(way);
+  ASSERT_TRUE(protocol::send_local(caller.socket.get(),
+                                   protocol::encode(protocol::Invoke{7, "f", 1000, "x"})));
+  way.door->stop_listening();
+  EXPECT_LT(connect_to(way.dir.file("local/broker.ipc." + std::to_string(::getpid()))), 0);
+  way.door.reset();
+  EXPECT_EQ(caller.next()->not_here, 7u);
+  EXPECT_EQ(caller.next().error().kind, ErrorKind::kReconnect);
+}
+
 TEST(LocalDoor, AnswersBadInputAndGoesOn) {
   Doorway way;
   Caller good(way);

@@ -173,6 +173,7 @@ void tell_functions_calls(MetricsText& text, const Counters& c) {
   text.counter("fanfare_worker_local_calls_total",
                "Invocations by clients on this host that came here first, by what was said.")
       .add({{"answer", "taken"}}, c.calls_local)
+      .add({{"answer", "moved_on"}}, c.calls_moved_on)
       .add({{"answer", "not_here"}}, c.calls_not_here);
   text.counter("fanfare_worker_invokes_failed_total",
                "Among them: without an answer for who asked, by reason.")

@@ -238,7 +238,8 @@ void Shell::arm_tick() {
 // Not before the broker's own socket is there, for it says who may connect. Without the door all
 // calls pass the broker.
 void Shell::open_door() {
-  if (!config_.local || door_ || !protocol::local_place(config_.broker).any()) return;
+  if (door_) return door_->renew_rights();
+  if (!config_.local || !protocol::local_place(config_.broker).any()) return;
   auto door =
       LocalDoor::open(loop_, config_.broker,
                       {.on_invoke =
@@ -428,6 +429,7 @@ void Shell::on_signal(int) {
                    format_duration(config_.grace));
       service_.stopping("finishing what runs");
       service_.extend_timeout(config_.grace + kDrainSlack);
+      if (door_) door_->stop_listening();
       return core_->begin_drain(now);
     case 2:
       spdlog::warn("stopping at once: what runs is ended and handed back");

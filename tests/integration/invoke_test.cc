@@ -122,7 +122,7 @@ TEST(Invoking, WorksFromOneWorkerToAnother) {
   const auto other = calling.installation.start_another_worker("other");
   // Whoever runs `calls` is made quiet meanwhile: it takes no new work, not even what it waits for.
   auto answer =
-      std::async(std::launch::async, [&] { return calling.said("nap 700\ncall sleepy 1"); });
+      std::async(std::launch::async, [&] { return calling.said("nap 2500\ncall sleepy 1"); });
   std::string lender;
   ASSERT_TRUE(eventually([&] {
     const auto workers = calling.installation.client().admin("workers", "{}");
