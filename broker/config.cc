@@ -49,9 +49,10 @@ ConfigSpec config_spec(Config& c) {
       "How long the same source and id, or idempotency key, is the same event; 0 = off. Each\n"
       "such event costs Redis some 200 bytes for so long.",
       {.min = 0ms, .max = 24h});
-  spec.flag("broker", "start_early", &c.start_early, true,
-            "Whether a delivery may run while its event is being journaled. It may then have run for\n"
-            "an event that Redis refused.");
+  spec.flag(
+      "broker", "start_early", &c.start_early, true,
+      "Whether a delivery may run while its event is being journaled. It may then have run for\n"
+      "an event that Redis refused.");
   spec.duration("broker", "heartbeat", &c.heartbeat, "2s", "How often workers report.",
                 {.min = 50ms, .max = 60s});
   spec.duration("broker", "lease", &c.lease, "30s",
@@ -77,9 +78,10 @@ ConfigSpec config_spec(Config& c) {
             "host:port of the HTTP endpoint with /metrics, /healthz and /readyz; empty = none.");
   spec.text("broker", "log_level", &c.log_level, "info", "trace, debug, info, warn, error or off.");
   spec.choice("broker", "log_format", &c.log_format, "text", "text or json.", {"text", "json"});
-  spec.text("broker", "trace", &c.trace, "",
-            "Folder where instants of each event's way are noted, as `fanfare bench latency --hops`\n"
-            "has it; empty = none.");
+  spec.text(
+      "broker", "trace", &c.trace, "",
+      "Folder where instants of each event's way are noted, as `fanfare bench latency --hops`\n"
+      "has it; empty = none.");
   return spec;
 }
 

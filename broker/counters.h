@@ -42,7 +42,7 @@ struct Counters {
   std::uint64_t deliveries_created = 0;
   std::uint64_t deliveries_caused = 0;      // among them: of events_caused
   std::uint64_t deliveries_dispatched = 0;  // attempts begun, as far as the broker knows
-  std::uint64_t deliveries_early = 0;  // among them: while the journal was being written
+  std::uint64_t deliveries_early = 0;       // among them: while the journal was being written
   std::uint64_t deliveries_succeeded = 0;
   std::uint64_t deliveries_retried = 0;
   std::uint64_t deliveries_dead = 0;

@@ -63,7 +63,8 @@ class LocalLane {
     Fd socket;
     std::unique_ptr<FdWatch> watch;
     bool greeted = false;
-    bool stands_still = false;  // it has not said a word in time: it gets nothing more until it does
+    bool stands_still =
+        false;  // it has not said a word in time: it gets nothing more until it does
     TimePoint connected_at;
     std::map<std::uint64_t, Call> calls;
   };

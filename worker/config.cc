@@ -79,9 +79,10 @@ ConfigSpec config_spec(Config& c) {
       "worker", "number", &c.number, "",
       "Which of the workers it is that share these settings on this host: its metrics have the\n"
       "port of `metrics` and so many more. `fanfare up` and fanfare-worker@N say it.");
-  spec.text("worker", "trace", &c.trace, "",
-            "Folder where instants of each event's way are noted, as `fanfare bench latency --hops`\n"
-            "has it; empty = none.");
+  spec.text(
+      "worker", "trace", &c.trace, "",
+      "Folder where instants of each event's way are noted, as `fanfare bench latency --hops`\n"
+      "has it; empty = none.");
   spec.duration("worker", "usage_ttl", &c.usage_ttl, "90d",
                 "How long `fanfare usage` reaches back; 0 = nothing is metered.",
                 {.min = 0s, .max = 24h * 366 * 10});

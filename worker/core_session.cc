@@ -62,7 +62,8 @@ std::vector<protocol::HeldDelivery> Core::everything_held() const {
     if (held.size() < kHeldInHelloMax) held.push_back({function, id, token});
   };
   for (const Held& one : pool_.all()) {
-    if (one.function && one.local == 0 && !is_disowned(one)) add(one.function->spec.name, one.id, one.token);
+    if (one.function && one.local == 0 && !is_disowned(one))
+      add(one.function->spec.name, one.id, one.token);
   }
   for (const auto& row : protocol::Done{0, done_rows_, done_committed_, {}}.all_rows()) {
     add(row.function, row.id, row.token);

@@ -39,8 +39,8 @@ struct Counters {
   std::uint64_t calls_local = 0;       // of callers on this host: taken to run here
   std::uint64_t calls_moved_on = 0;    // of these: told to ask the broker after all
   std::uint64_t calls_not_here = 0;    // told so at once
-  std::uint64_t invokes_refused = 0;  // told to the instance: not passed on, refused or too late
-  std::uint64_t invokes_left = 0;     // their instance had ended before the answer came
+  std::uint64_t invokes_refused = 0;   // told to the instance: not passed on, refused or too late
+  std::uint64_t invokes_left = 0;      // their instance had ended before the answer came
 
   std::uint64_t instances_brought_back = 0;  // before they were needed, by the function's habits
   std::uint64_t zygotes_started = 0;
