@@ -53,6 +53,10 @@ ConfigSpec config_spec(Config& c) {
       "broker", "start_early", &c.start_early, true,
       "Whether a delivery may run while its event is being journaled. It may then have run for\n"
       "an event that Redis refused.");
+  spec.flag(
+      "broker", "direct", &c.direct, true,
+      "Whether this machine's workers and clients may reach the broker past ZeroMQ, by a socket\n"
+      "named <endpoint's path>.direct. Without it all of them use ZeroMQ, and wait longer.");
   spec.duration("broker", "heartbeat", &c.heartbeat, "2s", "How often workers report.",
                 {.min = 50ms, .max = 60s});
   spec.duration("broker", "lease", &c.lease, "30s",

@@ -32,6 +32,7 @@ struct Config {
   std::uint32_t dead_max_count = 0;
   std::uint32_t generations_kept = 0;
   bool start_early = true;
+  bool direct = true;  // there is a way past ZeroMQ for this machine's processes
 
   // No keys lead here: test programs set these, the installed ones leave them as they are.
   Protections protections;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/daemon_metrics.h"
+#include "base/zmq_endpoint.h"
 #include "broker/metrics.h"
 #include "store/check.h"
 #include "store/keys.h"
@@ -18,6 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr char kLocalPeerTag = 'l';
+constexpr char kDirectPeerTag = 'd';
 constexpr Duration kDrainMax = 10s;  // how long a stopping broker waits for Redis' answers
 
 // Counts on while the machine is suspended, and nobody sets it.
@@ -115,6 +117,7 @@ Shell::Shell(Loop& loop, const Config& config, CoreOptions options, const RedisO
 Shell::~Shell() = default;
 
 Result<void> Shell::listen() {
+  if (auto open = open_direct_door(); !open) return open;
   if (auto bound = socket_->bind(config_.endpoint); !bound) return bound;
   if (auto open = open_to_others(); !open) return open;
   if (!config_.metrics.empty()) {
@@ -126,6 +129,22 @@ Result<void> Shell::listen() {
     redis_watch_ = std::make_unique<RedisWatch>(loop_, *parse_redis_url(config_.redis));
   }
   service_.keep_watchdog(loop_);
+  return {};
+}
+
+// Before the endpoint itself: whoever finds that open, and this not, stays there.
+Result<void> Shell::open_direct_door() {
+  if (!config_.direct || direct_path(config_.endpoint).empty()) return {};
+  if (auto fine = check_bind(config_.endpoint); !fine) return fine;
+  auto opened = DirectDoor::open(
+      loop_, config_.endpoint,
+      {.frame_bytes_max = protocol::kMessageBytesMax, .peer_tag = kDirectPeerTag},
+      {.on_message = [this](
+                         const PeerId& peer,
+                         std::string_view frame) { core_->on_frame(peer.value(), frame, now()); },
+       .on_stranger = [this](const PeerId& peer) { core_->on_not_one_frame(peer.value()); }});
+  if (!opened) return opened.error();
+  direct_ = *std::move(opened);
   return {};
 }
 
@@ -162,6 +181,7 @@ Result<void> Shell::open_to_others() {
 }
 
 Result<void> Shell::send(const std::string& peer, std::string&& frame) {
+  if (peer.starts_with(kDirectPeerTag)) return direct_->send(PeerId{peer}, frame);
   ZmqSocket& socket = peer.starts_with(RemoteDoor::kPeerTag) ? remote_->socket() : *socket_;
   return socket.send(PeerId{peer}, std::move(frame));
 }

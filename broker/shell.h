@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/daemon.h"
+#include "base/direct_door.h"
 #include "base/idle_memory.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -42,6 +43,7 @@ class Shell {
  private:
   Shell(Loop& loop, const Config& config, CoreOptions options, const RedisOptions& redis);
   Result<void> listen();
+  Result<void> open_direct_door();
   Result<void> open_to_others();
   Result<void> send(const std::string& peer, std::string&& frame);
   Now now();
@@ -68,6 +70,7 @@ class Shell {
   ServiceManager service_;
   ZmqContext context_;
   std::unique_ptr<ZmqSocket> socket_;   // of this machine's peers
+  std::unique_ptr<DirectDoor> direct_;  // of those of them who can do without ZeroMQ
   std::unique_ptr<RemoteDoor> remote_;  // of others', if they may come in
   std::unique_ptr<SendQueue> send_queue_;
   std::unique_ptr<store::RedisStore> store_;

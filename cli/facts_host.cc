@@ -180,6 +180,7 @@ void gather_rights(const Installation& installation, Facts& facts) {
   using Kind = PathFacts::Kind;
   add_path(facts, Kind::kSocket, installation.redis_socket());
   add_path(facts, Kind::kSocket, installation.run_dir() + "/broker.ipc");
+  add_path(facts, Kind::kSocket, installation.run_dir() + "/broker.ipc.direct");
   add_path(facts, Kind::kData, installation.run_dir());
   add_path(facts, Kind::kData, installation.redis_dir());
   add_path(facts, Kind::kData, installation.log_dir());

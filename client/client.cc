@@ -37,8 +37,8 @@ Client::~Client() = default;
 Result<std::unique_ptr<Client>> Client::open(Loop& loop, ZmqContext& zmq, ClientOptions options) {
   std::unique_ptr<Client> client(new Client(loop, std::move(options)));
   Client* self = client.get();
-  ZmqSocket::Handlers handlers;
-  handlers.on_message = [self](const PeerId&, std::string_view frame) { self->on_frame(frame); };
+  EndpointLink::Handlers handlers;
+  handlers.on_message = [self](std::string_view frame) { self->on_frame(frame); };
   handlers.on_connected = [self] {
     self->met_broker_ = true;
     self->last_refusal_.clear();
@@ -52,9 +52,9 @@ Result<std::unique_ptr<Client>> Client::open(Loop& loop, ZmqContext& zmq, Client
   };
   handlers.on_writable = [self] { self->wake(); };
   handlers.on_refused = [self](ConnectRefusal why) { self->on_refused(why); };
-  client->socket_ = std::make_unique<ZmqSocket>(
+  client->link_ = std::make_unique<EndpointLink>(
       loop, zmq, options_to(client->options_.broker, client->options_.curve), std::move(handlers));
-  if (auto connected = client->socket_->connect(client->options_.broker); !connected) {
+  if (auto connected = client->link_->connect(client->options_.broker); !connected) {
     return connected.error();
   }
   if (client->options_.local) {
@@ -92,12 +92,12 @@ void Client::wake() {
 }
 
 void Client::send_all() {
-  if (socket_->connected()) {
+  if (link_->connected()) {
     for (auto& [request, frame] : requests_.take_frames()) {
-      if (auto sent = socket_->send(std::move(frame)); !sent) requests_.unsend(request);
+      if (auto sent = link_->send(std::move(frame)); !sent) requests_.unsend(request);
     }
     if (auto frame = queue_.take_frame(loop_.now().steady)) {
-      if (auto sent = socket_->send(std::move(*frame)); !sent) queue_.unsend();
+      if (auto sent = link_->send(std::move(*frame)); !sent) queue_.unsend();
     }
   }
   arm_timer();

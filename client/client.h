@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "base/endpoint_link.h"
 #include "base/loop.h"
 #include "base/result.h"
 #include "base/zmq_socket.h"
@@ -81,7 +82,7 @@ class Client {
   using OnAdmin = std::function<void(Result<std::string>)>;
   void admin(const std::string& verb, const std::string& body, OnAdmin on_admin);
 
-  bool connected() const { return socket_->connected(); }
+  bool connected() const { return link_->connected(); }
 
  private:
   Client(Loop& loop, ClientOptions options);
@@ -106,7 +107,7 @@ class Client {
   bool met_broker_ = false;   // connected at least once
   std::string last_refusal_;  // of a connection, since there was one that came up
   TimePoint first_event_at_;  // when the queue last began to fill
-  std::unique_ptr<ZmqSocket> socket_;
+  std::unique_ptr<EndpointLink> link_;
   std::unique_ptr<LocalLane> lane_;  // none if it is not wanted
 };
 

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "base/zmq_socket.h"
+#include "base/direct_door.h"
 #include "client/client.h"
 #include "tests/support/temp_dir.h"
 
@@ -81,15 +81,16 @@ class FakeWorker {
 // A client, and a broker that answers each Invoke with "by the broker".
 struct Host {
   explicit Host(bool local = true) : local_(local) {
-    router = std::make_unique<ZmqSocket>(
-        loop, zmq, ZmqOptions{.kind = ZmqKind::kRouter},
-        ZmqSocket::Handlers{.on_message = [this](const PeerId& peer, std::string_view frame) {
-          auto invoke = std::get<protocol::Invoke>(protocol::decode(frame).value());
-          ASSERT_TRUE(router->send(peer, protocol::encode(protocol::Invoked{
-                                             invoke.request, record_with("by the broker")})));
-          by_broker.push_back(std::move(invoke));
-        }});
-    EXPECT_TRUE(router->bind(endpoint));
+    DirectDoor::Handlers handlers;
+    handlers.on_message = [this](const PeerId& peer, std::string_view frame) {
+      auto invoke = std::get<protocol::Invoke>(protocol::decode(frame).value());
+      ASSERT_TRUE(door->send(
+          peer, protocol::encode(protocol::Invoked{invoke.request, record_with("by the broker")})));
+      by_broker.push_back(std::move(invoke));
+    };
+    auto opened = DirectDoor::open(loop, endpoint, {}, std::move(handlers));
+    EXPECT_TRUE(opened);
+    door = *std::move(opened);
   }
   void open() {
     auto opened = Client::open(loop, zmq, {.broker = endpoint, .local = local_});
@@ -122,7 +123,7 @@ struct Host {
   std::string endpoint = "ipc://" + dir.file("broker.ipc");
   Loop loop;
   ZmqContext zmq;
-  std::unique_ptr<ZmqSocket> router;
+  std::unique_ptr<DirectDoor> door;
   std::vector<protocol::Invoke> by_broker;
   std::unique_ptr<Client> client;
 

@@ -61,7 +61,7 @@ Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, Config config) {
   std::unique_ptr<Shell> shell(new Shell(loop, std::move(config), *std::move(options),
                                          std::move(redis), *run_as, *std::move(keys)));
   if (auto prepared = shell->packages_->prepare(); !prepared) return prepared.error();
-  if (auto connected = shell->socket_->connect(shell->config_.broker); !connected) {
+  if (auto connected = shell->link_->connect(shell->config_.broker); !connected) {
     return connected.error();
   }
   if (auto serving = shell->serve_metrics(); !serving) return serving.error();
@@ -85,32 +85,35 @@ Shell::Shell(Loop& loop, Config config, CoreOptions options, std::optional<Redis
   redis ? reach_redis(*redis) : reach_redis_by_broker();
   ZmqOptions to_broker = options_to(config_.broker, keys_);
   to_broker.message_bytes_max = static_cast<std::int64_t>(protocol::kMessageBytesMax);
-  socket_ = std::make_unique<ZmqSocket>(
+  link_ = std::make_unique<EndpointLink>(
       loop_, context_, to_broker,
-      ZmqSocket::Handlers{.on_message =
-                              [this](const PeerId&, std::string_view frame) {
-                                if (relay_ && relay_->on_frame(frame, loop_.now().steady)) return;
-                                core_->on_frame(frame, loop_.now());
-                              },
-                          .on_connected =
-                              [this] {
-                                outbox_.clear();  // of the connection before
-                                core_->on_connected(loop_.now());
-                              },
-                          .on_disconnected =
-                              [this] {
-                                outbox_.clear();
-                                core_->on_disconnected(loop_.now());
-                                if (relay_) relay_->on_session(0, {});
-                              },
-                          .on_writable = [this] { write_outbox(); },
-                          .on_malformed = [this](const PeerId&) { core_->on_not_one_frame(); },
-                          .on_refused =
-                              [this](ConnectRefusal why) {
-                                const std::string line = explain(why, config_.broker, keys_.get());
-                                if (line.empty() || !refusal_log_.allow(loop_.now().steady)) return;
-                                spdlog::warn("{}; trying again", line);
-                              }});
+      EndpointLink::Handlers{.on_message =
+                                 [this](std::string_view frame) {
+                                   if (relay_ && relay_->on_frame(frame, loop_.now().steady))
+                                     return;
+                                   core_->on_frame(frame, loop_.now());
+                                 },
+                             .on_connected =
+                                 [this] {
+                                   outbox_.clear();  // of the connection before
+                                   core_->on_connected(loop_.now());
+                                 },
+                             .on_disconnected =
+                                 [this] {
+                                   outbox_.clear();
+                                   core_->on_disconnected(loop_.now());
+                                   if (relay_) relay_->on_session(0, {});
+                                 },
+                             .on_writable = [this] { write_outbox(); },
+                             .on_malformed = [this] { core_->on_not_one_frame(); },
+                             .on_refused =
+                                 [this](ConnectRefusal why) {
+                                   const std::string line =
+                                       explain(why, config_.broker, keys_.get());
+                                   if (line.empty() || !refusal_log_.allow(loop_.now().steady))
+                                     return;
+                                   spdlog::warn("{}; trying again", line);
+                                 }});
   Effects& effects = *this;
   core_ = std::make_unique<Core>(std::move(options), effects, loop_.now());
   core_->want_reports(reports_of(config_));
@@ -283,7 +286,7 @@ void Shell::say_fenced() {
 
 void Shell::send(std::string frame) {
   if (outbox_.empty()) {
-    const auto sent = socket_->send(std::move(frame));
+    const auto sent = link_->send(std::move(frame));
     if (sent) return;
     if (sent.error().kind != ErrorKind::kRetryLater) return warn(sent.error().message);
   }
@@ -294,7 +297,7 @@ void Shell::send(std::string frame) {
 
 void Shell::write_outbox() {
   while (!outbox_.empty()) {
-    const auto sent = socket_->send(std::move(outbox_.front()));
+    const auto sent = link_->send(std::move(outbox_.front()));
     if (!sent && sent.error().kind == ErrorKind::kRetryLater) return;
     outbox_.pop_front();
   }

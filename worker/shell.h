@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/daemon.h"
+#include "base/endpoint_link.h"
 #include "base/idle_memory.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -91,7 +92,7 @@ class Shell : private Effects {
   std::shared_ptr<const CurveClient> keys_;  // to the broker; none on its machine
   ServiceManager service_;
   ZmqContext context_;
-  std::unique_ptr<ZmqSocket> socket_;
+  std::unique_ptr<EndpointLink> link_;
   std::deque<std::string> outbox_;  // what the socket would not take yet
   std::unique_ptr<Relay> relay_;    // if Redis is reached through the broker
   std::unique_ptr<store::Store> store_;

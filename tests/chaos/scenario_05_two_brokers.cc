@@ -48,9 +48,10 @@ Outcome run_two_brokers(const Run& run) {
     const bool stopped = (static_cast<std::uint64_t>(round) + run.seed) % 2 == 0;
     if (stopped) rig.stop(*acting);
     if (!stopped) rig.note_fault("a second broker", Rig::now_ns());
-    // A broker does not listen where another one does. Somebody has thought that its socket was a
+    // A broker does not listen where another one does. Somebody has thought that its sockets were a
     // dead one's.
     std::filesystem::remove(rig.file("broker.ipc"));
+    std::filesystem::remove(rig.file("broker.ipc.direct"));
     rig.start(*other);
     rig.run_until([&] { return std::filesystem::exists(took_office); }, 10s);
     rig.run_for(run.lengthy && stopped ? std::chrono::milliseconds{1000 + random() % 3000}

@@ -93,6 +93,8 @@ class Cut {
                   .seconds = std::chrono::duration<double>(down_for + 4s).count(),
                   .seed = run_.seed,
                   .mix = {{"ok", 1}}});
+    // Its function comes to it by the broker. Until it is ready all goes to the other one.
+    rig_.run_until([this] { return has_run_far(); }, 30s);
     rig_.publish({.rate = 200, .seconds = 0.04, .seed = run_.seed, .mix = {{long_one, 1}}});
     rig_.run_until([this] { return running_far().size() >= 2; }, 5s);
     held_ = running_far();
@@ -110,7 +112,8 @@ class Cut {
     rig_.note_fault("the network cut", cut_ns_);
     // In the control they are taken, and nobody says so.
     rig_.run_until([this] { return log_says(rig_, "came too late"); }, run_.without() ? 4s : 20s);
-    rig_.publish({.rate = 100, .seconds = 1, .seed = run_.seed, .mix = {{"sleep 50", 1}}});
+    // More than one worker takes ahead of its slots: it gets what is too much for the warmer one.
+    rig_.publish({.rate = 200, .seconds = 1, .seed = run_.seed, .mix = {{"sleep 200", 1}}});
     rig_.run_until([this] { return back_at().has_value(); }, 20s);
   }
 
@@ -139,6 +142,11 @@ class Cut {
   }
 
  private:
+  bool has_run_far() const {
+    return std::ranges::any_of(rig_.executions(), [this](const Execution& one) {
+      return one.worker == rig_.worker(kFar).pid();
+    });
+  }
   std::set<protocol::EventId> running_far() const {
     std::set<protocol::EventId> ids;
     for (const Execution& one : rig_.executions()) {

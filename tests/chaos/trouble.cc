@@ -84,6 +84,12 @@ bool is_socket(int fd) {
   return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
+bool is_stream(int fd) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+}
+
 // For the other end and for the next call, too, as when it is really broken.
 int break_connection(int fd) {
   syscall(SYS_shutdown, fd, SHUT_RDWR);
@@ -255,6 +261,15 @@ ssize_t send(int fd, const void* bytes, std::size_t size, int flags) {
     return break_connection(fd);
   }
   return syscall(SYS_sendto, fd, bytes, size, flags, nullptr, 0);
+}
+
+// Of streams: those of packets lead to instances, which are no connections that break.
+ssize_t sendmsg(int fd, const msghdr* message, int flags) {
+  if (orders && strikes(orders->send_per_mille) && is_stream(fd)) {
+    ++orders->failed_sends;
+    return break_connection(fd);
+  }
+  return syscall(SYS_sendmsg, fd, message, flags);
 }
 
 pid_t fork() {

@@ -29,8 +29,8 @@ struct TroubleOrders {
   std::atomic<std::uint64_t> durable_bytes;
   // Out of a thousand calls, so many fail: malloc (ENOMEM; of 4 KiB and more), open, accept,
   // socket (EMFILE), fork and posix_spawn (EAGAIN), epoll_ctl that adds (ENOSPC), recv and send
-  // (and read and write of sockets: ECONNRESET; what was there, or was to go, is lost with the
-  // connection).
+  // (and sendmsg of streams, read and write of sockets: ECONNRESET; what was there, or was to go,
+  // is lost with the connection).
   std::atomic<std::int32_t> malloc_per_mille, open_per_mille, accept_per_mille, socket_per_mille,
       fork_per_mille, epoll_per_mille, recv_per_mille, send_per_mille;
   // What has been done: so many calls have failed or were slow.

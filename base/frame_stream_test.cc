@@ -1,0 +1,186 @@
+#include "base/frame_stream.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <optional>
+#include <vector>
+
+namespace fanfare {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr std::size_t kFrameMax = 4 << 20;
+
+std::string framed(std::string_view bytes) {
+  const auto size = static_cast<std::uint32_t>(bytes.size());
+  return std::string(reinterpret_cast<const char*>(&size), sizeof size).append(bytes);
+}
+
+// A stream on one end of a pair of sockets; the test holds the other end.
+class FrameStreamTest : public testing::Test {
+ protected:
+  FrameStreamTest() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
+    other_ = Fd(ends[1]);
+    stream_ = std::make_unique<FrameStream>(
+        loop_, Fd(ends[0]), kFrameMax, buffer_,
+        FrameStream::Handlers{
+            .on_greeted = [this] { ++greeted_; },
+            .on_frame = [this](std::string_view frame) { got_.emplace_back(frame); },
+            .on_writable = [this] { ++writable_; },
+            .on_end = [this](FrameStream::End how) { end_ = how; }});
+  }
+
+  void write(std::string_view bytes) {
+    ASSERT_EQ(::send(other_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
+  void greet() { write(framed(FrameStream::kGreeting)); }
+  // What the stream has sent and nobody has read.
+  std::string read() {
+    std::string all;
+    std::string some(1 << 20, '\0');
+    ssize_t got = 0;
+    while ((got = ::recv(other_.get(), some.data(), some.size(), 0)) > 0) {
+      all.append(some, 0, static_cast<std::size_t>(got));
+    }
+    return all;
+  }
+  bool until(const std::function<bool()>& done) { return loop_.run_until(done, 10s); }
+  // Everything that is there to be read has been, if there is no more than a turn's portion.
+  void a_few_turns() {
+    for (int n = 0; n < 5; ++n) loop_.run_until([] { return true; }, 1ms);
+  }
+
+  Loop loop_;
+  std::string buffer_ = std::string(FrameStream::kBufferBytes, '\0');
+  Fd other_;
+  std::unique_ptr<FrameStream> stream_;
+  std::vector<std::string> got_;
+  int greeted_ = 0, writable_ = 0;
+  std::optional<FrameStream::End> end_;
+};
+
+TEST_F(FrameStreamTest, GreetsAndSendsFramesWithTheirSize) {
+  EXPECT_TRUE(stream_->send("hello"));
+  EXPECT_TRUE(stream_->send(""));
+  EXPECT_EQ(read(), framed(FrameStream::kGreeting) + framed("hello") + framed(""));
+}
+
+TEST_F(FrameStreamTest, TellsOfTheGreetingAndThenOfFramesInTheirOrder) {
+  greet();
+  write(framed("one") + framed("") + framed("three"));
+  ASSERT_TRUE(until([&] { return got_.size() == 3; }));
+  EXPECT_EQ(greeted_, 1);
+  EXPECT_TRUE(stream_->greeted());
+  EXPECT_THAT(got_, ElementsAre("one", "", "three"));
+}
+
+TEST_F(FrameStreamTest, PutsFramesTogetherThatComeAByteAtATime) {
+  const std::string bytes = framed(FrameStream::kGreeting) + framed("one") + framed("second");
+  for (const char byte : bytes) {
+    write({&byte, 1});
+    loop_.run_until([] { return true; }, 1ms);
+  }
+  ASSERT_TRUE(until([&] { return got_.size() == 2; }));
+  EXPECT_THAT(got_, ElementsAre("one", "second"));
+}
+
+TEST_F(FrameStreamTest, TakesAFrameOfTheLimitAndSmallOnesAroundIt) {
+  greet();
+  const std::string large(kFrameMax, 'x');
+  const std::string bytes = framed("before") + framed(large) + framed("after");
+  std::size_t at = 0;
+  ASSERT_TRUE(until([&] {
+    const ssize_t wrote = ::send(other_.get(), bytes.data() + at, bytes.size() - at, MSG_NOSIGNAL);
+    if (wrote > 0) at += static_cast<std::size_t>(wrote);
+    return got_.size() == 3;
+  }));
+  EXPECT_THAT(got_, ElementsAre("before", large, "after"));
+}
+
+TEST_F(FrameStreamTest, EndsWithAFrameOverTheLimitBeforeItHasCome) {
+  greet();
+  const std::uint32_t size = kFrameMax + 1;
+  write({reinterpret_cast<const char*>(&size), sizeof size});
+  ASSERT_TRUE(until([&] { return end_.has_value(); }));
+  EXPECT_EQ(*end_, FrameStream::End::kStranger);
+}
+
+TEST_F(FrameStreamTest, EndsWithWhoGreetsInAnotherWay) {
+  write(framed("GET / HTTP/1.1"));
+  ASSERT_TRUE(until([&] { return end_.has_value(); }));
+  EXPECT_EQ(*end_, FrameStream::End::kStranger);
+  EXPECT_EQ(greeted_, 0);
+  EXPECT_THAT(got_, IsEmpty());
+}
+
+TEST_F(FrameStreamTest, GivesWhatHadComeBeforeThePeerEnded) {
+  greet();
+  write(framed("last words"));
+  other_.reset();  // with the greeting unread: the kernel tells of a reset first
+  ASSERT_TRUE(until([&] { return end_.has_value(); }));
+  EXPECT_EQ(*end_, FrameStream::End::kClosed);
+  EXPECT_THAT(got_, ElementsAre("last words"));
+  const auto sent = stream_->send("nobody is there");
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().kind, ErrorKind::kStale);
+}
+
+TEST_F(FrameStreamTest, KeepsOneFrameOfAPeerThatDoesNotReadAndRefusesTheNext) {
+  const std::string large(kFrameMax, 'x');
+  EXPECT_TRUE(stream_->send(large));
+  const auto refused = stream_->send("next");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::kRetryLater);
+  std::string all;
+  ASSERT_TRUE(until([&] {
+    all += read();
+    return writable_ == 1;
+  }));
+  EXPECT_TRUE(stream_->send("next"));
+  all += read();
+  EXPECT_EQ(all, framed(FrameStream::kGreeting) + framed(large) + framed("next"));
+}
+
+TEST_F(FrameStreamTest, RefusesWhatIsOverTheLimit) {
+  const auto sent = stream_->send(std::string(kFrameMax + 1, 'x'));
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().kind, ErrorKind::kReject);
+  EXPECT_EQ(read(), framed(FrameStream::kGreeting));
+}
+
+TEST_F(FrameStreamTest, WaitsForWhatWasTakenAsLongAsItIsToldAndNoLonger) {
+  EXPECT_TRUE(stream_->send(std::string(kFrameMax, 'x')));
+  const auto began = std::chrono::steady_clock::now();
+  stream_->write_until(began + 30ms);
+  EXPECT_GE(std::chrono::steady_clock::now() - began, 29ms);
+}
+
+// A turn takes a portion, so that one that sends without end does not keep the loop.
+TEST_F(FrameStreamTest, LetsTheLoopGoOnWhileFramesComeWithoutEnd) {
+  greet();
+  a_few_turns();
+  int turns = 0;
+  const Loop::Hook hook = loop_.before_wait([&] { ++turns; });
+  const std::string frame = framed(std::string(1000, 'x'));
+  std::size_t sent = 0;
+  ASSERT_TRUE(until([&] {
+    while (::send(other_.get(), frame.data(), frame.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(frame.size())) {
+      ++sent;
+    }
+    return got_.size() > 5000;
+  }));
+  EXPECT_GT(turns, 5);
+}
+
+}  // namespace
+}  // namespace fanfare
