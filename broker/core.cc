@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "broker/access.h"
 #include "store/relayed.h"
@@ -56,7 +57,18 @@ Core::~Core() = default;
 // ---- plumbing ----
 
 void Core::send(const Peer& peer, const protocol::Message& message) {
-  frames_.push_back({peer, protocol::encode(message)});
+  const bool waits = std::holds_alternative<protocol::Published>(message);
+  (waits ? last_frames_ : frames_).push_back({peer, protocol::encode(message)});
+}
+
+// Publishers hear last: whoever is woken first has a processor first, and what is to run is
+// waited for by more than one.
+std::vector<OutgoingFrame> Core::take_frames() {
+  auto frames = std::exchange(frames_, {});
+  frames.insert(frames.end(), std::make_move_iterator(last_frames_.begin()),
+                std::make_move_iterator(last_frames_.end()));
+  last_frames_.clear();
+  return frames;
 }
 
 void Core::refuse(const Peer& peer, std::uint64_t request, protocol::Refusal code,

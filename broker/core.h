@@ -201,7 +201,7 @@ class Core {
   void begin_drain();  // no new events or invocations; what is journaled stays there
 
   // ---- out ----
-  std::vector<OutgoingFrame> take_frames() { return std::exchange(frames_, {}); }
+  std::vector<OutgoingFrame> take_frames();
   std::vector<OutgoingCall> take_calls() { return std::exchange(calls_, {}); }
   // Calls of workers that have no way to Redis, for a connection of their own: on_relay_answer() is
   // owed for each, whatever it is.
@@ -795,7 +795,7 @@ class Core {
   bool awaited_known_ = false;  // Redis has said who they are
   Backoff begin_backoff_ = kMendingBackoff;
 
-  std::vector<OutgoingFrame> frames_;
+  std::vector<OutgoingFrame> frames_, last_frames_;  // the latter to publishers, see take_frames()
   std::vector<OutgoingCall> calls_;
   std::vector<Session> joined_;
   std::uint64_t next_ticket_ = 1;

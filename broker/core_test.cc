@@ -205,6 +205,20 @@ TEST(MemoryClass, AcknowledgesWithoutAJournalAndDeliversAtOnce) {
   EXPECT_EQ(h.waiting_calls<store::Append>(), 0u);
 }
 
+// Whoever is woken first has a processor first.
+TEST(MemoryClass, GivesTheWorkerItsDeliveryBeforeThePublisherHearsOfIt) {
+  CoreOptions options;
+  options.durability = Durability::kMemory;
+  CoreHarness h(CoreHarness::one(), options);
+  h.join();
+  h.core.on_frame("pub-c", protocol::encode(protocol::Publish{"c", 1, false, {h.event()}}), h.now);
+  h.core.flush(h.now);
+  const auto frames = h.core.take_frames();
+  ASSERT_EQ(frames.size(), 2u);
+  EXPECT_EQ(frames[0].peer, "w");
+  EXPECT_EQ(frames[1].peer, "pub-c");
+}
+
 TEST(BadInput, GarbageIsAnsweredWithAnErrorAndCounted) {
   CoreHarness h;
   for (const std::string junk : {"", "\xdd\xff\xff\xff\xff", "hello", "\x93\x01\x63\x00"}) {
