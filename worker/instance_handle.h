@@ -157,6 +157,7 @@ class InstanceHandle {
     Fd memfd;
   };
   Result<void> read_doorbells();
+  bool is_last_word(const Doorbell& bell) const;
   Result<void> note_request(const Doorbell& bell, std::string_view message, std::vector<Fd> fds);
   Result<void> send_answer(std::uint64_t number, std::string_view bytes);
   Result<void> take_from(std::size_t sheet, std::vector<ItemResult>& results);
