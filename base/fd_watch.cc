@@ -27,6 +27,7 @@ struct FdWatch::State : Loop::Impl::Rearming, std::enable_shared_from_this<FdWat
   void rearm() override {
     queued = false;
     if (!alive) return;
+    if (forget_write) begin_anew();
     arm(read);
     arm(write);
   }
@@ -34,15 +35,17 @@ struct FdWatch::State : Loop::Impl::Rearming, std::enable_shared_from_this<FdWat
   void arm(Direction& direction) {
     if (!direction.wanted || direction.waiting) return;
     direction.waiting = true;
-    descriptor.async_wait(direction.wait_for,
-                          [self = shared_from_this(), &direction](const auto& error) {
-                            direction.waiting = false;
-                            if (!self->alive) return;
-                            // Never to hear of it again would be worse than to end.
-                            if (error) throw std::system_error(error, "watching a descriptor");
-                            self->arm_at_end_of_turn();
-                            if (direction.wanted && self->is_ready(direction)) direction.fn();
-                          });
+    if (&direction == &write) asked_for_write = true;
+    descriptor.async_wait(direction.wait_for, [self = shared_from_this(), &direction,
+                                               of = registered](const auto& error) {
+      if (of != self->registered) return;
+      direction.waiting = false;
+      if (!self->alive) return;
+      // Never to hear of it again would be worse than to end.
+      if (error) throw std::system_error(error, "watching a descriptor");
+      self->arm_at_end_of_turn();
+      if (direction.wanted && self->is_ready(direction)) direction.fn();
+    });
   }
 
   // Asio keeps what it knows of a descriptor that was let go for the next one. If it had an event
@@ -57,6 +60,19 @@ struct FdWatch::State : Loop::Impl::Rearming, std::enable_shared_from_this<FdWat
     return seen_ready;
   }
 
+  // From the first wait for it on Asio's epoll tells when a descriptor is writable, for good: each
+  // later wait, for whatever, ends at once and is a turn for nothing. Registered anew it is told
+  // what is wanted now.
+  void begin_anew() {
+    forget_write = false;
+    if (write.wanted) return;
+    const int fd = descriptor.native_handle();
+    ++registered;  // what was waited for until now is heard no more
+    descriptor.release();
+    descriptor.assign(fd);
+    read.waiting = write.waiting = asked_for_write = seen_ready = false;
+  }
+
   void arm_at_end_of_turn() {
     if (queued) return;
     queued = true;
@@ -66,6 +82,10 @@ struct FdWatch::State : Loop::Impl::Rearming, std::enable_shared_from_this<FdWat
   void want(Direction& direction, bool wanted) {
     if (direction.wanted == wanted) return;
     direction.wanted = wanted;
+    if (!write.wanted && asked_for_write) {
+      forget_write = true;
+      arm_at_end_of_turn();
+    }
     // A wait for something no longer wanted is left to end by itself.
     if (wanted && !queued) arm(direction);
   }
@@ -81,6 +101,8 @@ struct FdWatch::State : Loop::Impl::Rearming, std::enable_shared_from_this<FdWat
   bool alive = true;
   bool queued = false;
   bool seen_ready = false;
+  bool asked_for_write = false, forget_write = false;
+  unsigned registered = 0;  // how often
 };
 
 FdWatch::FdWatch(Loop& loop, int fd, std::function<void()> on_readable,

@@ -2,12 +2,17 @@
 
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "base/fd.h"
 
 namespace fanfare {
 namespace {
@@ -284,6 +289,34 @@ TEST(FdWatch, TellsOfWritableOnlyWhileAsked) {
   watch.want_write(false);
   const int before = writable;
   EXPECT_FALSE(loop.run_until([&] { return writable > before; }, 10ms));
+}
+
+// Whoever has written once must not be woken for that at each later thing.
+TEST(FdWatch, IsNoTurnForNothingOnceWritingIsNotWantedAnyMore) {
+  Loop loop;
+  std::array<int, 2> ends{};
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
+  const Fd own(ends[0]), other(ends[1]);
+  int written = 0, got = 0, turns = 0;
+  std::unique_ptr<FdWatch> watch;
+  watch = std::make_unique<FdWatch>(
+      loop, own.get(),
+      [&] {
+        char byte = 0;
+        if (read(own.get(), &byte, 1) == 1) ++got;
+      },
+      [&] {
+        ++written;
+        watch->want_write(false);
+      });
+  watch->want_write(true);
+  ASSERT_TRUE(loop.run_until([&] { return written == 1; }, 5s));
+  Timer beat(loop, [&] { EXPECT_EQ(write(other.get(), "x", 1), 1); });
+  beat.start_every(5ms);
+  const Loop::Hook hook = loop.before_wait([&] { ++turns; });
+  ASSERT_TRUE(loop.run_until([&] { return got == 20; }, 10s));
+  EXPECT_EQ(written, 1);
+  EXPECT_LE(turns, 2 * 20 + 5) << "one to write a byte, one to read it";
 }
 
 TEST(FdWatch, HoldsItsPeaceWhileReadingIsNotWanted) {
