@@ -6,8 +6,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -65,13 +67,14 @@ Result<std::unique_ptr<DirectDoor>> DirectDoor::open(Loop& loop, const std::stri
   auto listening = listen_unix(path, UnixKind::kStream);
   if (!listening) return listening.error();
   return std::unique_ptr<DirectDoor>(
-      new DirectDoor(loop, path, *std::move(listening), options, std::move(handlers)));
+      new DirectDoor(loop, endpoint, *std::move(listening), options, std::move(handlers)));
 }
 
-DirectDoor::DirectDoor(Loop& loop, std::string path, Fd listening, Options options,
+DirectDoor::DirectDoor(Loop& loop, const std::string& endpoint, Fd listening, Options options,
                        Handlers handlers)
     : loop_(loop),
-      path_(std::move(path)),
+      endpoint_path_(endpoint.substr(kScheme.size())),
+      path_(direct_path(endpoint)),
       listening_(std::move(listening)),
       options_(options),
       handlers_(std::move(handlers)),
@@ -84,19 +87,25 @@ DirectDoor::DirectDoor(Loop& loop, std::string path, Fd listening, Options optio
 
 DirectDoor::~DirectDoor() {
   watch_.reset();
-  const TimePoint at_most = std::chrono::steady_clock::now() + kLinger;
-  for (const auto& [number, connection] : connections_) connection.stream->write_until(at_most);
+  const TimePoint now = std::chrono::steady_clock::now();
+  for (const auto& [number, connection] : connections_) connection.stream->write_until(now);
+  for (const auto& [number, connection] : connections_) {
+    connection.stream->write_until(now + kLinger);
+  }
+  if (has_its_name()) ::unlink(path_.c_str());
+}
+
+bool DirectDoor::has_its_name() const {
   struct stat now{};
-  const bool own =
-      ::lstat(path_.c_str(), &now) == 0 && now.st_dev == made_.st_dev && now.st_ino == made_.st_ino;
-  if (own) ::unlink(path_.c_str());
+  return ::lstat(path_.c_str(), &now) == 0 && now.st_dev == made_.st_dev &&
+         now.st_ino == made_.st_ino;
 }
 
 void DirectDoor::accept_some() {
   for (int n = 0; n < kAcceptedPerTurn; ++n) {
     Fd socket(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (socket) {
-      welcome(std::move(socket));
+      if (let_in_by_mode_of(endpoint_path_, socket.get())) welcome(std::move(socket));
       continue;
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;
@@ -120,7 +129,7 @@ void DirectDoor::welcome(Fd socket) {
   auto stream = std::make_unique<FrameStream>(loop_, std::move(socket), options_.frame_bytes_max,
                                               buffer_, std::move(handlers));
   connections_.emplace(number, Connection{std::move(stream), loop_.now().steady});
-  if (!patience_.running()) patience_.start_after(kGreetingPatience);
+  if (!patience_.running()) patience_.start_after(options_.greeting_patience);
 }
 
 void DirectDoor::tell_stranger(const PeerId& peer) {
@@ -130,17 +139,21 @@ void DirectDoor::tell_stranger(const PeerId& peer) {
 void DirectDoor::look_for_silent() {
   const TimePoint now = loop_.now().steady;
   std::vector<std::uint64_t> silent;
-  bool wait = false;
+  std::optional<Duration> longest;  // of those who may be silent still
   for (const auto& [number, connection] : connections_) {
     if (connection.stream->greeted()) continue;
-    wait = true;
-    if (now - connection.since >= kGreetingPatience) silent.push_back(number);
+    const Duration waited = now - connection.since;
+    if (waited >= options_.greeting_patience) {
+      silent.push_back(number);
+    } else {
+      longest = std::max(longest.value_or(waited), waited);
+    }
   }
   for (const std::uint64_t number : silent) {
     connections_.erase(number);
     tell_stranger(peer_of(options_.peer_tag, number));
   }
-  if (wait) patience_.start_after(kGreetingPatience);
+  if (longest) patience_.start_after(options_.greeting_patience - *longest);
 }
 
 Result<void> DirectDoor::send(const PeerId& peer, std::string_view frame) {

@@ -5,9 +5,9 @@
 // one process to another; here it wakes one. ZeroMQ's own socket stays for everybody else: other
 // languages' clients, other builds (endpoint_link.h chooses).
 //
-// Whom the endpoint's socket lets in, by folder and mode, this one lets in: both are made under one
-// umask. A stranger, or who has not greeted within kGreetingPatience, is let go. Belongs to its
-// loop's thread; must not be destroyed from within its own handlers.
+// Whom the endpoint's socket lets in, by folder, owner and mode, this one lets in, and nobody else.
+// A stranger, or who has not greeted in time, is let go. Belongs to its loop's thread; must not be
+// destroyed from within its own handlers.
 #pragma once
 
 #include <sys/stat.h>
@@ -33,7 +33,6 @@ std::string direct_path(std::string_view endpoint);
 
 class DirectDoor {
  public:
-  static constexpr Duration kGreetingPatience = std::chrono::seconds{5};
   // How long destroying waits, in all, for what was sent and is not yet written.
   static constexpr Duration kLinger = std::chrono::milliseconds{200};
   static constexpr Duration kPause = std::chrono::milliseconds{100};  // without descriptors
@@ -41,6 +40,7 @@ class DirectDoor {
   struct Options {
     std::size_t frame_bytes_max = 16u << 20;
     char peer_tag = 'd';  // stands first in each PeerId
+    Duration greeting_patience = std::chrono::seconds{5};
   };
   struct Handlers {
     std::function<void(const PeerId& peer, std::string_view frame)> on_message;
@@ -59,6 +59,9 @@ class DirectDoor {
   // As ZmqSocket::send.
   Result<void> send(const PeerId& peer, std::string_view frame);
   std::size_t connections() const { return connections_.size(); }
+  // Whether the door still has its name: of two brokers that begin at once either may have taken
+  // the other's for a killed one's.
+  bool has_its_name() const;
 
  private:
   struct Connection {
@@ -66,14 +69,15 @@ class DirectDoor {
     TimePoint since;
   };
 
-  DirectDoor(Loop& loop, std::string path, Fd listening, Options options, Handlers handlers);
+  DirectDoor(Loop& loop, const std::string& endpoint, Fd listening, Options options,
+             Handlers handlers);
   void accept_some();
   void welcome(Fd socket);
   void tell_stranger(const PeerId& peer);
   void look_for_silent();
 
   Loop& loop_;
-  const std::string path_;
+  const std::string endpoint_path_, path_;
   const Fd listening_;
   const Options options_;
   const Handlers handlers_;

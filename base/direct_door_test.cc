@@ -2,8 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -41,7 +43,7 @@ class DirectDoorTest : public testing::Test {
 
   Result<std::unique_ptr<DirectDoor>> try_to_open() {
     return DirectDoor::open(
-        loop_, endpoint_, {.frame_bytes_max = 1 << 20, .peer_tag = 'd'},
+        loop_, endpoint_, {.frame_bytes_max = 1 << 20, .peer_tag = 'd', .greeting_patience = 50ms},
         {.on_message = [this](const PeerId& peer,
                               std::string_view frame) { got_[std::string(frame)] = peer; },
          .on_stranger = [this](const PeerId&) { ++strangers_; }});
@@ -117,6 +119,60 @@ TEST_F(DirectDoorTest, LetsAStrangerGoAndKeepsTheOthers) {
   ASSERT_TRUE(caller->stream->send("still here"));
   ASSERT_TRUE(until([&] { return got_.contains("still here"); }));
   EXPECT_EQ(door_->connections(), 1u);
+}
+
+TEST_F(DirectDoorTest, LetsWhoeverDoesNotGreetGoAndKeepsWhoHas) {
+  open();
+  const auto caller = call();
+  const auto silent = connect_unix(path_, UnixKind::kStream);
+  ASSERT_TRUE(silent);
+  ASSERT_TRUE(until([&] { return door_->connections() == 2; }));
+  ASSERT_TRUE(until([&] { return strangers_ == 1; }));
+  EXPECT_EQ(door_->connections(), 1u);
+  ASSERT_TRUE(caller->stream->send("still here"));
+  EXPECT_TRUE(until([&] { return got_.contains("still here"); }));
+}
+
+// A broker's endpoint may be closed to others after it was made.
+TEST_F(DirectDoorTest, FollowsTheEndpointsModeForThoseOfOtherUsers) {
+  if (::geteuid() != 0) GTEST_SKIP() << "wants to be two users";
+  std::filesystem::permissions(dir_.path(), std::filesystem::perms::all);
+  const mode_t before = ::umask(0);
+  open();
+  std::ofstream(dir_.file("broker.ipc")) << "the endpoint, as far as rights go";
+  ::umask(before);
+  const auto as_nobody = [&] {
+    const pid_t nobody = ::fork();
+    if (nobody == 0) {
+      const bool other = ::setgid(65534) == 0 && ::setuid(65534) == 0;
+      const auto socket = connect_unix(path_, UnixKind::kStream);
+      pollfd greeting{.fd = socket ? socket->get() : -1, .events = POLLIN, .revents = 0};
+      char byte = 0;
+      const bool greeted =
+          socket && ::poll(&greeting, 1, 10'000) == 1 && ::read(socket->get(), &byte, 1) == 1;
+      ::_exit(!other ? 2 : greeted ? 1 : 0);
+    }
+    int status = 0;
+    Timer look(loop_, [] {});
+    look.start_every(5ms);
+    EXPECT_TRUE(until([&] { return ::waitpid(nobody, &status, WNOHANG) == nobody; }));
+    return WEXITSTATUS(status);
+  };
+  ASSERT_EQ(::chmod(dir_.file("broker.ipc").c_str(), 0777), 0);
+  EXPECT_EQ(as_nobody(), 1);
+  ASSERT_EQ(::chmod(dir_.file("broker.ipc").c_str(), 0770), 0);
+  EXPECT_EQ(as_nobody(), 0);
+}
+
+TEST_F(DirectDoorTest, KnowsWhenAnotherHasTakenItsName) {
+  open();
+  EXPECT_TRUE(door_->has_its_name());
+  std::filesystem::remove(path_);
+  EXPECT_FALSE(door_->has_its_name());
+  const auto other = listen_unix(path_, UnixKind::kStream);
+  EXPECT_FALSE(door_->has_its_name());
+  door_.reset();
+  EXPECT_TRUE(somebody_listens(path_, UnixKind::kStream)) << "the other's is left alone";
 }
 
 TEST_F(DirectDoorTest, TakesOverWhatAKilledProcessHasLeft) {

@@ -30,25 +30,25 @@ struct EndpointLink::Impl {
     path = direct_path(endpoint);
     if (path.empty()) return connect_by_zmq();
     if (auto fine = check_connect(endpoint); !fine) return fine;
-    find_a_way();
-    return {};
+    return find_a_way();
   }
 
-  // The direct door; else ZeroMQ, if somebody listens there; else later.
-  void find_a_way() {
-    auto socket = connect_unix(path, UnixKind::kStream);
-    if (socket && made_by_owner_of(ipc_path(), socket->get())) return meet(*std::move(socket));
-    if (socket || socket.error().kind == ErrorKind::kReconnect) {
-      if (somebody_is_at(ipc_path()) && connect_by_zmq()) return;
+  // The direct door; else ZeroMQ, if somebody listens there; else later. Both may have been opened
+  // between two looks, and the door comes first: so it is looked at once more.
+  Result<void> find_a_way() {
+    const bool strange = std::exchange(door_is_strange, false);
+    if (!strange && meet_at_door()) return {};
+    if (!connect_unix(ipc_path(), UnixKind::kStream)) {
+      try_again_later();
+      return {};
     }
-    try_again_later();
+    if (!strange && meet_at_door()) return {};
+    auto connected = connect_by_zmq();
+    connected ? patience.start_after(options.handshake_timeout) : try_again_later();
+    return connected;
   }
 
   std::string ipc_path() const { return endpoint.substr(std::string_view("ipc://").size()); }
-
-  static bool somebody_is_at(const std::string& ipc) {
-    return connect_unix(ipc, UnixKind::kStream).has_value();
-  }
 
   void try_again_later() {
     pause = std::clamp<Duration>(2 * pause, options.reconnect_min, options.reconnect_max);
@@ -57,6 +57,13 @@ struct EndpointLink::Impl {
   }
 
   // ---- direct ----
+
+  bool meet_at_door() {
+    auto socket = connect_unix(path, UnixKind::kStream);
+    const bool fine = socket && made_by_owner_of(ipc_path(), socket->get());
+    if (fine) meet(*std::move(socket));
+    return fine;
+  }
 
   void meet(Fd socket) {
     FrameStream::Handlers on;
@@ -69,7 +76,7 @@ struct EndpointLink::Impl {
     on.on_writable = [this] {
       if (handlers.on_writable) handlers.on_writable();
     };
-    on.on_end = [this](FrameStream::End) { part(); };
+    on.on_end = [this](FrameStream::End how) { part(how); };
     if (buffer.empty()) buffer.resize(FrameStream::kBufferBytes);
     stream = std::make_unique<FrameStream>(loop, std::move(socket),
                                            static_cast<std::size_t>(options.message_bytes_max),
@@ -77,10 +84,11 @@ struct EndpointLink::Impl {
     patience.start_after(options.handshake_timeout);
   }
 
-  // Its own handlers may be calling: it goes at the end of the turn.
-  void part() {
+  // Its own handlers are calling: it goes at the end of the turn.
+  void part(FrameStream::End how) {
     patience.stop();
     const bool met = stream->greeted();
+    door_is_strange = !met && how == FrameStream::End::kStranger;  // of a later release
     loop.post([doomed = std::shared_ptr<FrameStream>(std::move(stream))] {});
     if (met && handlers.on_disconnected) handlers.on_disconnected();
     try_again_later();
@@ -96,6 +104,7 @@ struct EndpointLink::Impl {
     };
     on.on_connected = [this, still = by_zmq] {
       if (!*still) return;
+      patience.stop();
       pause = Duration{0};
       if (handlers.on_connected) handlers.on_connected();
     };
@@ -119,9 +128,18 @@ struct EndpointLink::Impl {
     return connected;
   }
 
+  // Nobody reads there, or he has gone before he was met.
+  void lose_patience() {
+    stream.reset();
+    if (zmq) *by_zmq = false;
+    zmq.reset();
+    try_again_later();
+  }
+
   // What comes back there may have a direct door. Its own handlers are calling: it goes at the end
   // of the turn, unheard.
   void leave_zmq() {
+    patience.stop();
     *by_zmq = false;
     loop.post([doomed = std::shared_ptr<ZmqSocket>(std::move(zmq))] {});
     try_again_later();
@@ -138,8 +156,9 @@ struct EndpointLink::Impl {
   std::shared_ptr<bool> by_zmq;  // false: that one's words are not heard any more
   Duration pause{0};
   std::minstd_rand random{static_cast<std::minstd_rand::result_type>(::getpid())};
-  Timer again{loop, [this] { find_a_way(); }};
-  Timer patience{loop, [this] { part(); }};  // nobody reads there
+  bool door_is_strange = false;
+  Timer again{loop, [this] { (void)find_a_way(); }};
+  Timer patience{loop, [this] { lose_patience(); }};
 };
 
 EndpointLink::EndpointLink(Loop& loop, ZmqContext& context, ZmqOptions options, Handlers handlers)

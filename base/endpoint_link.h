@@ -1,9 +1,9 @@
 // The connection of a client or worker to the broker's endpoint: one frame a message, each way.
 //
 // On an ipc:// endpoint that has a direct door (direct_door.h) it goes there, past ZeroMQ; where
-// only ZeroMQ listens, and over networks, it is a ZeroMQ DEALER. That is decided anew for each
-// connection; while nobody is there, the endpoint is tried again and again. To whoever uses it, the
-// two are one: on_connected, messages, on_disconnected, and so on.
+// only ZeroMQ listens, or the door speaks otherwise, and over networks, it is a ZeroMQ DEALER. That
+// is decided anew for each connection; while nobody is there, the endpoint is tried again and
+// again. To whoever uses it, the two are one: on_connected, messages, on_disconnected, and so on.
 //
 // Belongs to its loop's thread; must not be destroyed from within its own handlers; the context
 // must outlive it.
@@ -25,7 +25,7 @@ class EndpointLink {
     std::function<void(std::string_view frame)> on_message;  // valid during the call
     // The connection is up (each time anew), or gone. Messages sent before may be lost.
     std::function<void()> on_connected, on_disconnected;
-    // A little after a send was refused with kRetryLater: time to try again.
+    // A little after a send was refused since the peer reads too slowly: time to try again.
     std::function<void()> on_writable;
     std::function<void()> on_malformed;              // something that is not one frame arrived
     std::function<void(ConnectRefusal)> on_refused;  // tried again

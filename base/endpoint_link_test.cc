@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,7 +57,7 @@ class EndpointLinkTest : public testing::Test {
             .on_message = [this](std::string_view frame) { answers_.emplace_back(frame); },
             .on_connected = [this] { ++connected_; },
             .on_disconnected = [this] { ++disconnected_; },
-            .on_writable = {},
+            .on_writable = [this] { ++writable_; },
             .on_malformed = {},
             .on_refused = {}});
     ASSERT_TRUE(link_->connect(endpoint_));
@@ -80,7 +81,7 @@ class EndpointLinkTest : public testing::Test {
   std::unique_ptr<DirectDoor> door_;
   std::unique_ptr<EndpointLink> link_;
   std::vector<std::string> by_zmq_, direct_, answers_;
-  int connected_ = 0, disconnected_ = 0;
+  int connected_ = 0, disconnected_ = 0, writable_ = 0;
 };
 
 using EndpointLinkZmqTest = EndpointLinkTest;
@@ -170,9 +171,49 @@ TEST_F(EndpointLinkTest, LeavesOneThatDoesNotGreetAndTriesAgain) {
   loop_.run_until([] { return false; }, 300ms);
   EXPECT_EQ(connected_, 0);
   EXPECT_EQ(disconnected_, 0) << "it never was";
-  mute->reset();
+  std::filesystem::remove(path);  // it stays, and says nothing to whoever waits there
   open_direct();
   ASSERT_TRUE(until_connected());
+}
+
+// As a broker of a later release, whose frames are others.
+TEST_F(EndpointLinkZmqTest, UsesZeroMqWhereTheDoorGreetsInAnotherWay) {
+  const auto strange = listen_unix(dir_.file("broker.ipc.direct"), UnixKind::kStream);
+  ASSERT_TRUE(strange);
+  const FdWatch greet(loop_, strange->get(), [&] {
+    const Fd socket(::accept(strange->get(), nullptr, nullptr));
+    const std::string words("\x10\0\0\0fanfare frames 2", 20);
+    EXPECT_EQ(::write(socket.get(), words.data(), words.size()), 20);
+  });
+  open_zmq();
+  open_link();
+  ASSERT_TRUE(until_connected());
+  EXPECT_FALSE(link_->direct());
+  ask("by ZeroMQ");
+}
+
+// Whoever listened at the endpoint went before he was met, as in a restart.
+TEST_F(EndpointLinkZmqTest, DoesNotStayWithZeroMqForOneThatWasNeverMet) {
+  auto mute = listen_unix(dir_.file("broker.ipc"), UnixKind::kStream);
+  ASSERT_TRUE(mute);
+  open_link();
+  loop_.run_until([] { return false; }, 20ms);
+  EXPECT_EQ(connected_, 0);
+  open_direct();
+  ASSERT_TRUE(until_connected());
+  EXPECT_TRUE(link_->direct());
+}
+
+TEST_F(EndpointLinkTest, TellsWhenAPeerThatDidNotReadDoesAgain) {
+  open_direct();
+  open_link();
+  ASSERT_TRUE(until_connected());
+  const std::string large(1 << 20, 'x');
+  bool refused = false;
+  for (int n = 0; n < 4 && !refused; ++n) refused = !link_->send(std::string(large));
+  ASSERT_TRUE(refused) << "the loop has not run: nobody reads";
+  EXPECT_TRUE(until([&] { return writable_ > 0; }));
+  EXPECT_TRUE(link_->send("again"));
 }
 
 TEST_F(EndpointLinkTest, SaysWhichAddressIsNone) {

@@ -85,7 +85,7 @@ Result<void> FrameStream::send(std::string_view frame) {
   std::array parts{part(head), part(frame)};
   const ssize_t written = write_parts(socket_.get(), parts);
   if (written < 0) {
-    broken_ = true;  // reading tells of the end, once what had come before it is read
+    give_up();
     return stale("the peer is gone");
   }
   if (static_cast<std::size_t>(written) < head.size() + frame.size()) {
@@ -100,7 +100,7 @@ Result<void> FrameStream::send(std::string_view frame) {
 bool FrameStream::write_rest() {
   std::array parts{part(std::string_view(unsent_).substr(unsent_at_))};
   const ssize_t written = write_parts(socket_.get(), parts);
-  if (written < 0) broken_ = true;
+  if (written < 0) give_up();
   unsent_at_ += written < 0 ? unsent_.size() - unsent_at_ : static_cast<std::size_t>(written);
   if (unsent_at_ < unsent_.size()) return false;
   unsent_at_ = 0;
@@ -108,13 +108,18 @@ bool FrameStream::write_rest() {
   return true;
 }
 
+// Reading tells of the end, once what had come before it is read; that it comes is seen to here.
+void FrameStream::give_up() {
+  broken_ = true;
+  ::shutdown(socket_.get(), SHUT_RDWR);
+}
+
 void FrameStream::write_until(TimePoint at_most) {
-  while (!unsent_.empty() && !broken_) {
+  while (!unsent_.empty() && !write_rest()) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         at_most - std::chrono::steady_clock::now());
     pollfd full{.fd = socket_.get(), .events = POLLOUT, .revents = 0};
     if (left.count() <= 0 || ::poll(&full, 1, static_cast<int>(left.count())) == 0) return;
-    write_rest();
   }
 }
 
@@ -175,7 +180,7 @@ bool FrameStream::read_once(std::size_t& budget) {
 bool FrameStream::take(std::string_view bytes) {
   while (bytes.size() >= kHeadBytes) {
     const std::size_t size = size_in(bytes);
-    if (size > frame_bytes_max_) {
+    if (size > (greeted_ ? frame_bytes_max_ : kGreeting.size())) {
       end(End::kStranger);
       return false;
     }

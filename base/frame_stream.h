@@ -52,7 +52,7 @@ class FrameStream {
   // limit. What is not taken is the caller's still.
   Result<void> send(std::string_view frame);
 
-  // Waits for what was taken to be written, at most until then.
+  // Writes what was taken, and waits for room for it at most until then.
   void write_until(TimePoint at_most);
 
   bool greeted() const { return greeted_; }
@@ -63,6 +63,7 @@ class FrameStream {
   bool take(std::string_view bytes);
   void on_whole(std::string_view frame);
   bool write_rest();
+  void give_up();
   void write_some();
   void end(End how);
 

@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace fanfare {
@@ -54,10 +57,6 @@ class FrameStreamTest : public testing::Test {
     return all;
   }
   bool until(const std::function<bool()>& done) { return loop_.run_until(done, 10s); }
-  // Everything that is there to be read has been, if there is no more than a turn's portion.
-  void a_few_turns() {
-    for (int n = 0; n < 5; ++n) loop_.run_until([] { return true; }, 1ms);
-  }
 
   Loop loop_;
   std::string buffer_ = std::string(FrameStream::kBufferBytes, '\0');
@@ -114,6 +113,13 @@ TEST_F(FrameStreamTest, EndsWithAFrameOverTheLimitBeforeItHasCome) {
   EXPECT_EQ(*end_, FrameStream::End::kStranger);
 }
 
+TEST_F(FrameStreamTest, KeepsNothingOfALargeFrameOfOneWhoHasNotGreeted) {
+  const std::uint32_t size = 1 << 20;  // below the limit of those who have
+  write({reinterpret_cast<const char*>(&size), sizeof size});
+  ASSERT_TRUE(until([&] { return end_.has_value(); }));
+  EXPECT_EQ(*end_, FrameStream::End::kStranger);
+}
+
 TEST_F(FrameStreamTest, EndsWithWhoGreetsInAnotherWay) {
   write(framed("GET / HTTP/1.1"));
   ASSERT_TRUE(until([&] { return end_.has_value(); }));
@@ -157,6 +163,19 @@ TEST_F(FrameStreamTest, RefusesWhatIsOverTheLimit) {
   EXPECT_EQ(read(), framed(FrameStream::kGreeting));
 }
 
+TEST_F(FrameStreamTest, BringsWhatWasTakenToOneThatReads) {
+  const std::string large(kFrameMax, 'x');
+  EXPECT_TRUE(stream_->send(large));
+  std::string all;
+  std::thread reader([&] {
+    const std::size_t wanted = framed(FrameStream::kGreeting).size() + framed(large).size();
+    while (all.size() < wanted) all += read();
+  });
+  stream_->write_until(std::chrono::steady_clock::now() + 10s);
+  reader.join();
+  EXPECT_EQ(all, framed(FrameStream::kGreeting) + framed(large));
+}
+
 TEST_F(FrameStreamTest, WaitsForWhatWasTakenAsLongAsItIsToldAndNoLonger) {
   EXPECT_TRUE(stream_->send(std::string(kFrameMax, 'x')));
   const auto began = std::chrono::steady_clock::now();
@@ -167,19 +186,26 @@ TEST_F(FrameStreamTest, WaitsForWhatWasTakenAsLongAsItIsToldAndNoLonger) {
 // A turn takes a portion, so that one that sends without end does not keep the loop.
 TEST_F(FrameStreamTest, LetsTheLoopGoOnWhileFramesComeWithoutEnd) {
   greet();
-  a_few_turns();
   int turns = 0;
-  const Loop::Hook hook = loop_.before_wait([&] { ++turns; });
+  std::size_t most = 0, before = 0;
+  const Loop::Hook hook = loop_.before_wait([&] {
+    ++turns;
+    most = std::max(most, got_.size() - std::exchange(before, got_.size()));
+  });
   const std::string frame = framed(std::string(1000, 'x'));
-  std::size_t sent = 0;
-  ASSERT_TRUE(until([&] {
-    while (::send(other_.get(), frame.data(), frame.size(), MSG_NOSIGNAL) ==
-           static_cast<ssize_t>(frame.size())) {
-      ++sent;
+  constexpr std::size_t kFrames = 20'000;
+  std::thread writer([&] {
+    for (std::size_t sent = 0; sent < kFrames * frame.size();) {
+      const std::size_t at = sent % frame.size();
+      const ssize_t wrote =
+          ::send(other_.get(), frame.data() + at, frame.size() - at, MSG_NOSIGNAL);
+      if (wrote > 0) sent += static_cast<std::size_t>(wrote);
     }
-    return got_.size() > 5000;
-  }));
+  });
+  EXPECT_TRUE(until([&] { return got_.size() == kFrames; }));
+  writer.join();
   EXPECT_GT(turns, 5);
+  EXPECT_LE(most, 2 * 4 * FrameStream::kBufferBytes / frame.size());
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -39,6 +41,15 @@ int try_to_connect(int socket, const sockaddr_un& address) {
   return 0;
 }
 
+bool is_of_group(int socket, const ucred& peer, gid_t group) {
+  if (peer.gid == group) return true;
+  std::array<gid_t, 1024> groups{};
+  socklen_t size = sizeof groups;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) != 0) return false;
+  const auto end = groups.begin() + static_cast<std::ptrdiff_t>(size / sizeof(gid_t));
+  return std::find(groups.begin(), end, group) != end;
+}
+
 }  // namespace
 
 Result<Fd> listen_unix(const std::string& path, UnixKind kind) {
@@ -70,6 +81,18 @@ bool somebody_listens(const std::string& path, UnixKind kind) {
   if (!address || !probe) return true;
   const int error = try_to_connect(probe.get(), *address);
   return error != ECONNREFUSED && error != ENOENT;
+}
+
+bool let_in_by_mode_of(const std::string& beside, int socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+  if (peer.uid == 0 || peer.uid == ::geteuid()) return true;
+  struct stat file{};
+  if (::stat(beside.c_str(), &file) != 0) return false;
+  if (peer.uid == file.st_uid) return (file.st_mode & S_IWUSR) != 0;
+  if (is_of_group(socket, peer, file.st_gid)) return (file.st_mode & S_IWGRP) != 0;
+  return (file.st_mode & S_IWOTH) != 0;
 }
 
 bool made_by_owner_of(const std::string& beside, int socket) {

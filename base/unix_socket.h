@@ -27,4 +27,8 @@ bool somebody_listens(const std::string& path, UnixKind kind);
 // file `beside`. Whoever may write to a folder can put a socket there in another one's place.
 bool made_by_owner_of(const std::string& beside, int socket);
 
+// Whether the owner, group and mode of the socket file `beside` let the other end of `socket` in.
+// The mode of a socket's own file says it when it is connected to; this follows one that changes.
+bool let_in_by_mode_of(const std::string& beside, int socket);
+
 }  // namespace fanfare

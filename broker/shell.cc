@@ -117,8 +117,12 @@ Shell::Shell(Loop& loop, const Config& config, CoreOptions options, const RedisO
 Shell::~Shell() = default;
 
 Result<void> Shell::listen() {
-  if (auto open = open_direct_door(); !open) return open;
+  if (auto open = open_direct_door(Endpoint::kToBeBound); !open) return open;
   if (auto bound = socket_->bind(config_.endpoint); !bound) return bound;
+  if (direct_ && !direct_->has_its_name()) {
+    direct_.reset();
+    if (auto open = open_direct_door(Endpoint::kOurs); !open) return open;
+  }
   if (auto open = open_to_others(); !open) return open;
   if (!config_.metrics.empty()) {
     auto server = MetricsServer::start(loop_, config_.metrics,
@@ -133,9 +137,11 @@ Result<void> Shell::listen() {
 }
 
 // Before the endpoint itself: whoever finds that open, and this not, stays there.
-Result<void> Shell::open_direct_door() {
+Result<void> Shell::open_direct_door(Endpoint endpoint) {
   if (!config_.direct || direct_path(config_.endpoint).empty()) return {};
-  if (auto fine = check_bind(config_.endpoint); !fine) return fine;
+  if (endpoint == Endpoint::kToBeBound) {
+    if (auto fine = check_bind(config_.endpoint); !fine) return fine;
+  }
   auto opened = DirectDoor::open(
       loop_, config_.endpoint,
       {.frame_bytes_max = protocol::kMessageBytesMax, .peer_tag = kDirectPeerTag},

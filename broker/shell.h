@@ -43,7 +43,8 @@ class Shell {
  private:
   Shell(Loop& loop, const Config& config, CoreOptions options, const RedisOptions& redis);
   Result<void> listen();
-  Result<void> open_direct_door();
+  enum class Endpoint { kToBeBound, kOurs };
+  Result<void> open_direct_door(Endpoint endpoint);
   Result<void> open_to_others();
   Result<void> send(const std::string& peer, std::string&& frame);
   Now now();

@@ -1,16 +1,12 @@
 #include "client/local_lane.h"
 
 #include <dirent.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 #include <vector>
 
+#include "base/unix_socket.h"
 #include "client/publish_queue.h"
 
 namespace fanfare::client {
@@ -58,15 +54,12 @@ void LocalLane::connect(const std::string& path) {
   const bool known =
       std::ranges::any_of(workers_, [&](const auto& entry) { return entry.second->path == path; });
   if (known) return;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return;
-  std::memcpy(address.sun_path, path.data(), path.size());
-  Fd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket) return;
-  const auto* const to = reinterpret_cast<const sockaddr*>(&address);
-  if (::connect(socket.get(), to, sizeof address) != 0) return;  // nobody is there, or it is full
-  if (!is_trusted(socket.get())) return;
+  auto found = connect_unix(path, UnixKind::kSeqpacket);
+  if (!found) return;  // nobody is there, or it is full
+  // Whoever may write beside the broker's socket could put one of his own there: what is invoked is
+  // given to root, to whom the broker belongs, and to oneself.
+  if (!made_by_owner_of(broker_path_, found->get())) return;
+  Fd socket = *std::move(found);
   const std::size_t number = next_worker_++;
   auto worker = std::make_unique<Worker>();
   worker->path = path;
@@ -75,17 +68,6 @@ void LocalLane::connect(const std::string& path) {
       std::make_unique<FdWatch>(loop_, socket.get(), [this, number] { read_from(number); });
   worker->socket = std::move(socket);
   workers_.emplace(number, std::move(worker));
-}
-
-// Whoever may write beside the broker's socket could put one of his own there: what is invoked is
-// given to root, to whom the broker belongs, and to oneself.
-bool LocalLane::is_trusted(int socket) const {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  if (peer.uid == 0 || peer.uid == ::geteuid()) return true;
-  struct stat broker{};
-  return ::stat(broker_path_.c_str(), &broker) == 0 && peer.uid == broker.st_uid;
 }
 
 // One that has greeted, and of these the one with least to do.

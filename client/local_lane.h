@@ -75,7 +75,6 @@ class LocalLane {
 
   void look_for_workers();
   void connect(const std::string& path);
-  bool is_trusted(int socket) const;
   Worker* choose(const std::string& function);
   void read_from(std::size_t number);
   void on_message(Worker& worker, std::string_view frame);

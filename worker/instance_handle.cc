@@ -165,12 +165,17 @@ Result<void> InstanceHandle::read_doorbells() {
   }
 }
 
-// Whether it says nothing more until it is given more. To ask for what is not there costs as much
-// as to read what is, and most wake-ups have one message.
+// Whether all that it was given is finished, so that it says nothing more until it is given more.
+// To ask for what is not there costs as much as to read what is, and most wake-ups have one
+// message.
 bool InstanceHandle::is_last_word(const Doorbell& bell) const {
-  return bell.batch + 1 == next_batch_ && std::ranges::any_of(sheets_, [&](const OnSheet& on) {
-           return on.batch == bell.batch && on.items == bell.item + 1;
-         });
+  if (bell.batch + 1 != next_batch_) return false;
+  for (std::size_t sheet = 0; sheet < kSheets; ++sheet) {
+    if (sheets_[sheet].batch != bell.batch) continue;
+    const auto counts = board_.counts(sheet, bell.batch);
+    return counts && counts->finished >= sheets_[sheet].items;
+  }
+  return false;
 }
 
 Result<void> InstanceHandle::note_request(const Doorbell& bell, std::string_view message,

@@ -5,7 +5,6 @@
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +13,8 @@
 #include <cstring>
 #include <utility>
 #include <vector>
+
+#include "base/unix_socket.h"
 
 namespace fanfare::worker {
 namespace {
@@ -26,30 +27,6 @@ Error system_error(const std::string& doing) {
   return fatal(fmt::format("{}: {}", doing, std::strerror(errno)));
 }
 
-Result<sockaddr_un> address_of(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) {
-    return reject(fmt::format("{} is longer than the {} bytes that a socket's name may have", path,
-                              sizeof address.sun_path - 1));
-  }
-  std::memcpy(address.sun_path, path.data(), path.size());
-  return address;
-}
-
-Fd new_socket() {
-  return Fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-}
-
-bool somebody_listens(const std::string& path) {
-  const auto address = address_of(path);
-  const Fd probe = new_socket();
-  if (!address || !probe) return true;  // nobody knows
-  const auto* const to = reinterpret_cast<const sockaddr*>(&*address);
-  return ::connect(probe.get(), to, sizeof *address) == 0 ||
-         (errno != ECONNREFUSED && errno != ENOENT);
-}
-
 // What workers that were killed have left.
 void remove_left_over(const protocol::LocalPlace& place) {
   DIR* const folder = ::opendir(place.folder.c_str());
@@ -57,7 +34,8 @@ void remove_left_over(const protocol::LocalPlace& place) {
   std::vector<std::string> left;
   while (const dirent* const entry = ::readdir(folder)) {
     const std::string path = place.folder + "/" + entry->d_name;
-    if (place.has(entry->d_name) && !somebody_listens(path)) left.push_back(path);
+    if (place.has(entry->d_name) && !somebody_listens(path, UnixKind::kSeqpacket))
+      left.push_back(path);
   }
   ::closedir(folder);
   for (const auto& path : left) ::unlink(path.c_str());
@@ -78,7 +56,7 @@ Result<void> check_folder(const std::string& path, uid_t of_broker) {
 Result<std::string> free_path(const protocol::LocalPlace& place) {
   std::string path = fmt::format("{}/{}{}", place.folder, place.prefix, ::getpid());
   for (int n = 0; n < kNamesakesMax; ++n, path += '0') {
-    if (!somebody_listens(path)) return path;
+    if (!somebody_listens(path, UnixKind::kSeqpacket)) return path;
   }
   return fatal(fmt::format("others listen at {} already", path));
 }
@@ -121,20 +99,15 @@ Result<void> LocalDoor::listen(const protocol::LocalPlace& place) {
   if (!path) return path.error();
   const std::string hidden =
       fmt::format("{}/.{}", place.folder, std::string_view(*path).substr(place.folder.size() + 1));
-  const auto address = address_of(hidden);
-  if (!address) return address.error();
-  listening_ = new_socket();
-  if (!listening_) return system_error("making a socket");
   ::unlink(hidden.c_str());
   const mode_t before = ::umask(0177);
-  const int bound =
-      ::bind(listening_.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address);
+  auto listening = listen_unix(hidden, UnixKind::kSeqpacket);
   ::umask(before);
-  if (bound != 0) return system_error("binding " + hidden);
+  if (!listening) return listening.error();
+  listening_ = *std::move(listening);
   path_ = hidden;
   if (::lstat(hidden.c_str(), &made_) != 0) return system_error("looking at " + hidden);
   if (auto taken = take_rights(); !taken) return taken;
-  if (::listen(listening_.get(), 128) != 0) return system_error("listening at " + hidden);
   if (::rename(hidden.c_str(), path->c_str()) != 0) return system_error("naming " + *path);
   path_ = *path;
   watch_ = std::make_unique<FdWatch>(loop_, listening_.get(), [this] { accept_some(); });
