@@ -103,6 +103,7 @@ Result<CoreOptions> core_options(const Config& c) {
   options.intake_bytes_max = c.intake_bytes_max;
   options.dedup_window = c.dedup_window;
   options.start_early = c.start_early;
+  options.former_lends = Office::kSuccessorWaits;
   options.dead_max_age = c.dead_max_age;
   options.dead_max_count = c.dead_max_count;
   options.generations_kept = c.generations_kept;

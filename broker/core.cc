@@ -32,8 +32,7 @@ Result<Durability> parse_durability(std::string_view text) {
 
 namespace {
 
-constexpr std::size_t kJustEndedMax = 4096;  // 10 ms' worth at full speed
-constexpr Duration kOfficePause = std::chrono::seconds{1};
+constexpr std::size_t kJustEndedMax = 4096;                    // 10 ms' worth at full speed
 constexpr Duration kRatePause = std::chrono::milliseconds{1};  // starts are paced no finer
 
 }  // namespace
@@ -205,7 +204,7 @@ struct Core::AnswerHandler {
   }
   void operator()(ForTopicsSet&) { core.on_topics_set(answer); }
   void operator()(ForNote&) {}
-  void operator()(ForOffice&) { core.asking_office_ = false; }
+  void operator()(ForOffice& p) { core.on_office(p, answer.has_value()); }
   void operator()(ForSurvey& p) {
     if (!p.function->survey || p.function->survey->number != p.number) return;
     if (auto* surveyed = got<store::Surveyed>()) return core.on_surveyed(*p.function, *surveyed);
@@ -365,15 +364,6 @@ void Core::begin_again(store::Call call, Purpose purpose, const Error& error, No
   if (ended_) return;
   spdlog::error("the broker cannot start yet, and tries again: {}", error.message);
   repeat_later_.push_back({begin_backoff_.fail(now.steady), std::move(call), std::move(purpose)});
-}
-
-// A broker that stood still while another one took its place must find out and end, also if it has
-// nothing to do: its workers wait with it. Every fenced call tells; this one changes nothing.
-void Core::check_office(Now now) {
-  if (epoch_ == 0 || ended_ || asking_office_ || now.steady < ask_office_at_) return;
-  ask_office_at_ = now.steady + kOfficePause;
-  asking_office_ = true;
-  call(store::NoteWorker{epoch_, "(nobody)", {}, true}, ForOffice{});
 }
 
 void Core::note_rates(Now now) {

@@ -42,6 +42,7 @@
 #include "broker/deployment.h"
 #include "broker/function_state.h"
 #include "broker/measures.h"
+#include "broker/office.h"
 #include "broker/package_shelf.h"
 #include "broker/part_pace.h"
 #include "broker/place.h"
@@ -80,6 +81,7 @@ struct Protections {
   bool empty_outboxes = true;           // else what was published stays in its outbox, too
   bool look_at_outboxes = true;         // else only what workers say of them counts
   bool answer_relays_after_redis = true;  // else a relayed commit is answered as soon as it comes
+  bool prove_office = true;               // else a replaced broker lends until Redis tells it
 };
 
 struct CoreOptions {
@@ -114,7 +116,9 @@ struct CoreOptions {
   RelayLimits relay;
   std::uint32_t generations_kept = 10;  // of a function, the present one among them
   bool start_early = true;              // deliveries may run while the journal is being written
-  std::uint64_t seed = 1;               // of the retry jitter
+  Duration former_lends{
+      0};                  // how long after taking office another one may still lend, see office.h
+  std::uint64_t seed = 1;  // of the retry jitter
   Protections protections;
   Failpoint failpoint;  // tests only
   protocol::Tracepoint tracepoint;
@@ -201,6 +205,7 @@ class Core {
   void begin_drain();  // no new events or invocations; what is journaled stays there
 
   // ---- out ----
+  // Published last, so also behind whatever else its publisher is told in this turn.
   std::vector<OutgoingFrame> take_frames();
   std::vector<OutgoingCall> take_calls() { return std::exchange(calls_, {}); }
   // Calls of workers that have no way to Redis, for a connection of their own: on_relay_answer() is
@@ -332,7 +337,9 @@ class Core {
   struct ForRegistry {};
   struct ForWorkers {};
   struct ForNote {};
-  struct ForOffice {};
+  struct ForOffice {
+    TimePoint asked_at;
+  };
   struct ForSurvey {
     FunctionState* function;
     std::uint64_t number = 0;
@@ -434,6 +441,14 @@ class Core {
                    ForLetters, ForRedrive, ForPurgeLetters, ForRepublish, ForOutboxCounts,
                    ForOutbox, ForTopics, ForTopicsSet>;
 
+  // core_office.cc: whether it is still this broker that lends
+  void check_office(Now now);
+  void ask_office(Now now);
+  void on_office(const ForOffice& asked, bool answered);
+  bool may_lend_alone(const FunctionState& function, Now now);
+  bool waits_for_office(const FunctionState& function) const;
+  bool former_is_out(Now now) const;
+
   // core.cc: start, time, plumbing
   void begin_again(store::Call call, Purpose purpose, const Error& error, Now now);
   struct FrameHandler;
@@ -443,7 +458,6 @@ class Core {
   void refuse_unreadable(const Peer& peer, std::string_view frame, const Error& error);
   void call(store::Call call, Purpose purpose);
   void end(Error error);
-  void check_office(Now now);
   void note_rates(Now now);
   FunctionState* find_function(std::string_view name);
   bool is_deployed(const std::string& name) const;
@@ -786,8 +800,8 @@ class Core {
   std::mt19937_64 random_;
   TimePoint started_at_;
   TimePoint ticked_at_;
-  TimePoint ask_office_at_;
-  bool asking_office_ = false;
+  Office office_;
+  bool lending_waits_for_office_ = false;
   TimePoint dispatch_opens_at_;
   TimePoint began_at_;         // took office
   std::int64_t began_ms_ = 0;  // the same, Unix ms

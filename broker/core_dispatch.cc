@@ -71,6 +71,7 @@ bool Core::all_are_back(Now now) const {
 // and is not known yet (a former broker may have gone on lending, by another clock) is waited for.
 void Core::maybe_open_keys(FunctionState& function, Now now) {
   if (function.queue.keys_are_open() || !function.surveyed || !all_are_back(now)) return;
+  if (!former_is_out(now)) return;
   const auto next_due_ms = function.later.next_due_ms();
   const bool rows_read = !function.later.reading() && (!next_due_ms || *next_due_ms > began_ms_);
   const bool all_known =
@@ -173,7 +174,8 @@ void Core::dispatch(FunctionState& function, Now now) {
   maybe_open_keys(function, now);
   note_local(function);
   if (function.registered.paused || function.outbox.entries >= options_.outbox_max) return;
-  if (function.manifest.max_concurrency > 0 && !all_are_back(now)) return;
+  if (function.manifest.max_concurrency > 0 && !(all_are_back(now) && former_is_out(now))) return;
+  if (function.lendable() > 0 && !may_lend_alone(function, now)) return;
   const std::size_t running_max = function.manifest.max_concurrency > 0
                                       ? function.manifest.max_concurrency
                                       : std::numeric_limits<std::size_t>::max();
@@ -341,6 +343,7 @@ void Core::expire_invocations(FunctionState& function, Now now) {
            function.leases.contains(id) ? "the function did not finish in time"
            : function.registered.paused ? "the function is paused; `fanfare functions resume` it"
            : all_run(function)          ? "as many of it ran as its max_concurrency allows"
+           : waits_for_office(function) ? "Redis did not say in time that this broker still leads"
                                         : "no worker was free in time");
     return true;
   });

@@ -236,7 +236,10 @@ void Core::on_appended(Chunk& chunk, const Result<store::Answer>& answer, Now no
   appending_bytes_ -= chunk.bytes;
   note_journaled(chunk, now);
   append_refused_ = !answer;
-  if (answer) return accept_chunk(chunk, now);
+  if (answer) {
+    office_.proved(chunk.sent);
+    return accept_chunk(chunk, now);
+  }
   ++counters_.appends_failed;
   // Redis would not take the repeat of an append whose first answer was lost. Whether the journal
   // has it only a reading of the journal can tell, and that is how a broker starts.

@@ -5,7 +5,7 @@
 namespace fanfare::broker {
 namespace {
 
-using Admission = RelayTable::Admission;
+using Admitted = RelayTable::Admission;
 
 const SessionId kAda{1}, kBob{2};
 
@@ -20,59 +20,59 @@ RelayTable small() {
 
 TEST(RelayTable, LetsAWorkerHaveSoManyCallsUnderWayAndNoMore) {
   RelayTable table = small();
-  EXPECT_EQ(table.admit(Ticket{1}, kAda, 11, 10), Admission::kTaken);
-  EXPECT_EQ(table.admit(Ticket{2}, kAda, 12, 10), Admission::kTaken);
-  EXPECT_EQ(table.admit(Ticket{3}, kAda, 13, 10), Admission::kFull);
-  EXPECT_EQ(table.admit(Ticket{4}, kBob, 13, 10), Admission::kTaken) << "others have their own";
+  EXPECT_EQ(table.admit(Ticket{1}, kAda, 11, 10), Admitted::kTaken);
+  EXPECT_EQ(table.admit(Ticket{2}, kAda, 12, 10), Admitted::kTaken);
+  EXPECT_EQ(table.admit(Ticket{3}, kAda, 13, 10), Admitted::kFull);
+  EXPECT_EQ(table.admit(Ticket{4}, kBob, 13, 10), Admitted::kTaken) << "others have their own";
   const auto asked = table.end(Ticket{1});
   ASSERT_TRUE(asked);
   EXPECT_EQ(asked->session, kAda);
   EXPECT_EQ(asked->request, 11u);
-  EXPECT_EQ(table.admit(Ticket{5}, kAda, 13, 10), Admission::kTaken);
+  EXPECT_EQ(table.admit(Ticket{5}, kAda, 13, 10), Admitted::kTaken);
 }
 
 TEST(RelayTable, BoundsBytesButLetsASingleCallOfAnySizeThrough) {
   RelayTable table = small();
-  EXPECT_EQ(table.admit(Ticket{1}, kAda, 11, 500), Admission::kTaken);
-  EXPECT_EQ(table.admit(Ticket{2}, kAda, 12, 1), Admission::kFull);
-  EXPECT_EQ(table.admit(Ticket{3}, kBob, 11, 1), Admission::kFull) << "the whole broker is full";
+  EXPECT_EQ(table.admit(Ticket{1}, kAda, 11, 500), Admitted::kTaken);
+  EXPECT_EQ(table.admit(Ticket{2}, kAda, 12, 1), Admitted::kFull);
+  EXPECT_EQ(table.admit(Ticket{3}, kBob, 11, 1), Admitted::kFull) << "the whole broker is full";
   ASSERT_TRUE(table.end(Ticket{1}));
   EXPECT_EQ(table.bytes(), 0u);
-  EXPECT_EQ(table.admit(Ticket{4}, kAda, 12, 90), Admission::kTaken);
-  EXPECT_EQ(table.admit(Ticket{5}, kAda, 13, 11), Admission::kFull);
-  EXPECT_EQ(table.admit(Ticket{6}, kAda, 13, 10), Admission::kTaken);
+  EXPECT_EQ(table.admit(Ticket{4}, kAda, 12, 90), Admitted::kTaken);
+  EXPECT_EQ(table.admit(Ticket{5}, kAda, 13, 11), Admitted::kFull);
+  EXPECT_EQ(table.admit(Ticket{6}, kAda, 13, 10), Admitted::kTaken);
 }
 
 TEST(RelayTable, BoundsTheCallsOfAllWorkersTogether) {
   RelayTable table = small();
   for (std::uint64_t i = 1; i <= 3; ++i) {
-    EXPECT_EQ(table.admit(Ticket{i}, SessionId{i}, 1, 1), Admission::kTaken);
+    EXPECT_EQ(table.admit(Ticket{i}, SessionId{i}, 1, 1), Admitted::kTaken);
   }
-  EXPECT_EQ(table.admit(Ticket{4}, SessionId{3}, 2, 1), Admission::kFull);
-  EXPECT_EQ(table.admit(Ticket{4}, SessionId{4}, 1, 1), Admission::kTaken) << "its first one";
-  EXPECT_EQ(table.admit(Ticket{5}, SessionId{5}, 1, 1), Admission::kFull);
+  EXPECT_EQ(table.admit(Ticket{4}, SessionId{3}, 2, 1), Admitted::kFull);
+  EXPECT_EQ(table.admit(Ticket{4}, SessionId{4}, 1, 1), Admitted::kTaken) << "its first one";
+  EXPECT_EQ(table.admit(Ticket{5}, SessionId{5}, 1, 1), Admitted::kFull);
   EXPECT_EQ(table.calls(), 4u);
 }
 
 TEST(RelayTable, ALargeCallOfAWorkerWithoutOthersDoesNotWaitForThoseOfAll) {
   RelayTable table = small();
-  EXPECT_EQ(table.admit(Ticket{1}, kAda, 11, 90), Admission::kTaken);
-  EXPECT_EQ(table.admit(Ticket{2}, kBob, 11, 60), Admission::kTaken);
+  EXPECT_EQ(table.admit(Ticket{1}, kAda, 11, 90), Admitted::kTaken);
+  EXPECT_EQ(table.admit(Ticket{2}, kBob, 11, 60), Admitted::kTaken);
   const SessionId eve{3};
-  EXPECT_EQ(table.admit(Ticket{3}, eve, 11, 61), Admission::kFull) << "that has a bound, too";
-  EXPECT_EQ(table.admit(Ticket{3}, eve, 11, 60), Admission::kTaken);
-  EXPECT_EQ(table.admit(Ticket{4}, eve, 12, 1), Admission::kFull);
+  EXPECT_EQ(table.admit(Ticket{3}, eve, 11, 61), Admitted::kFull) << "that has a bound, too";
+  EXPECT_EQ(table.admit(Ticket{3}, eve, 11, 60), Admitted::kTaken);
+  EXPECT_EQ(table.admit(Ticket{4}, eve, 12, 1), Admitted::kFull);
   EXPECT_EQ(table.bytes(), 210u);
 }
 
 TEST(RelayTable, KnowsARepeatOfWhatIsUnderWayAndNotOfWhatHasEnded) {
   RelayTable table = small();
-  EXPECT_EQ(table.admit(Ticket{1}, kAda, 11, 10), Admission::kTaken);
-  EXPECT_EQ(table.admit(Ticket{2}, kAda, 11, 10), Admission::kUnderWay);
+  EXPECT_EQ(table.admit(Ticket{1}, kAda, 11, 10), Admitted::kTaken);
+  EXPECT_EQ(table.admit(Ticket{2}, kAda, 11, 10), Admitted::kUnderWay);
   EXPECT_FALSE(table.end(Ticket{2})) << "nothing was admitted under it";
   ASSERT_TRUE(table.end(Ticket{1}));
   EXPECT_FALSE(table.end(Ticket{1}));
-  EXPECT_EQ(table.admit(Ticket{3}, kAda, 11, 10), Admission::kTaken);
+  EXPECT_EQ(table.admit(Ticket{3}, kAda, 11, 10), Admitted::kTaken);
   EXPECT_EQ(table.calls(), 1u);
 }
 

@@ -27,7 +27,8 @@ int main(int argc, char** argv) {
         {"end_before_cutting", &p.end_before_cutting},
         {"empty_outboxes", &p.empty_outboxes},
         {"look_at_outboxes", &p.look_at_outboxes},
-        {"answer_relays_after_redis", &p.answer_relays_after_redis}};
+        {"answer_relays_after_redis", &p.answer_relays_after_redis},
+        {"prove_office", &p.prove_office}};
     static_assert(sizeof(broker::Protections) == sizeof(bool) * std::size(names),
                   "one has no name");
     const char* const without = std::getenv(chaos::kWithoutVariable);

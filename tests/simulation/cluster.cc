@@ -73,6 +73,7 @@ broker::CoreOptions Cluster::broker_options() {
   if (random.chance(0.3)) options.relay.bytes_per_worker = 100 + random.below(2000);
   if (random.chance(0.3)) options.relay.calls_max = 1 + random.below(4);
   options.start_early = random.chance(0.7);
+  options.former_lends = broker::Office::kSuccessorWaits;
   auto& protections = options.protections;
   const Mutation planted = world_.mutation;
   protections.acknowledge_after_journal = planted != Mutation::kAcknowledgeBeforeJournal;
