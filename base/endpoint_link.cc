@@ -12,6 +12,12 @@
 #include "base/zmq_endpoint.h"
 
 namespace fanfare {
+namespace {
+
+// To try costs next to nothing on one host, and a broker that is back is met so much the sooner.
+constexpr Duration kPauseMax = std::chrono::milliseconds{200};
+
+}  // namespace
 
 struct EndpointLink::Impl {
   Impl(Loop& on_loop, ZmqContext& in_context, ZmqOptions with_options, Handlers with_handlers)
@@ -51,7 +57,8 @@ struct EndpointLink::Impl {
   std::string ipc_path() const { return endpoint.substr(std::string_view("ipc://").size()); }
 
   void try_again_later() {
-    pause = std::clamp<Duration>(2 * pause, options.reconnect_min, options.reconnect_max);
+    const Duration most = std::min(options.reconnect_max, kPauseMax);
+    pause = std::min(std::max<Duration>(2 * pause, options.reconnect_min), most);
     std::uniform_int_distribution<Duration::rep> more(0, options.reconnect_min.count());
     again.start_after(pause + Duration{more(random)});
   }

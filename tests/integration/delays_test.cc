@@ -125,6 +125,7 @@ class SomeDelays : public ::testing::Test {
   // How many deliveries this broker has lent.
   std::size_t lent() {
     const auto metrics = installation_.client().admin("metrics", "");
+    if (!metrics) ADD_FAILURE() << metrics.error().message << "\n" << installation_.logs();
     constexpr std::string_view kName = "\nfanfare_deliveries_dispatched_total{function=\"noop\"} ";
     const std::size_t at = metrics ? metrics->find(kName) : std::string::npos;
     if (at == std::string::npos) return 0;

@@ -177,6 +177,9 @@ class Besieged {
     gateway->installation.deploy("builtin/noop",
                                  "[[on]]\npattern = '{\"source\": [\"/forms/inner\"]}'\n");
     gateway->installation.deploy("functions-testing/web");
+    // Of which the gateway takes hold when it first invokes a function.
+    const fs::path local = gateway->installation.file("local");
+    EXPECT_TRUE(eventually([&] { return fs::exists(local) && !fs::is_empty(local); }));
     expect_to_serve();
     start_files_ = open_files(gateway->process->pid());
   }
