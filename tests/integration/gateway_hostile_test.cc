@@ -177,9 +177,10 @@ class Besieged {
     gateway->installation.deploy("builtin/noop",
                                  "[[on]]\npattern = '{\"source\": [\"/forms/inner\"]}'\n");
     gateway->installation.deploy("functions-testing/web");
-    // Of which the gateway takes hold when it first invokes a function.
+    // It connects to the worker's own socket when it first invokes a function.
     const fs::path local = gateway->installation.file("local");
     EXPECT_TRUE(eventually([&] { return fs::exists(local) && !fs::is_empty(local); }));
+    EXPECT_EQ(HttpClient(gateway->url).post("/functions/web/a", "1", {kJson}).status, 200);
     expect_to_serve();
     start_files_ = open_files(gateway->process->pid());
   }
