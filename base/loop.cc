@@ -5,9 +5,6 @@
 
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <ctime>
 #include <system_error>
 
 namespace fanfare {
@@ -136,24 +133,7 @@ const Now& Loop::Impl::read_now() {
 
 void Loop::Impl::turn(bool may_wait) {
   now_is_stale = true;
-  static const long spin_us = [] {
-    const char* who = getenv("FANFARE_SPIN");
-    const char* us = getenv("FANFARE_SPIN_US");
-    return who && us && strstr(who, program_invocation_short_name) ? atol(us) : 0L;
-  }();
-  if (may_wait && posted.empty()) {
-    bool got = false;
-    if (spin_us > 0) {
-      timespec t{};
-      clock_gettime(CLOCK_MONOTONIC, &t);
-      const long until = t.tv_sec * 1000000L + t.tv_nsec / 1000 + spin_us;
-      do {
-        got = io.poll_one() > 0;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-      } while (!got && t.tv_sec * 1000000L + t.tv_nsec / 1000 < until);
-    }
-    if (!got) io.run_one();
-  }
+  if (may_wait && posted.empty()) io.run_one();
   io.poll();
   run_posted();
   now_is_stale = true;
