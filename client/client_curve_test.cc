@@ -34,9 +34,9 @@ class ClientOverZmqTest : public testing::Test {
     std::string event, question;
     bool all() const { return !event.empty() && !question.empty(); }
   };
-  Told ask(std::shared_ptr<const CurveClient> curve) {
+  Told ask(std::shared_ptr<const CurveClient> curve, Duration patience = 10s) {
     ClientOptions options{.broker = router_->bound_endpoint(), .curve = std::move(curve)};
-    options.connect_timeout = 2s;
+    options.connect_timeout = patience;
     auto client = Client::open(loop_, zmq_, options);
     Told told;
     protocol::Event event;
@@ -49,7 +49,7 @@ class ClientOverZmqTest : public testing::Test {
       told.question = answer ? "answered" : answer.error().message;
       kind_ = answer ? ErrorKind::kFatal : answer.error().kind;
     });
-    EXPECT_TRUE(loop_.run_until([&] { return told.all() || received_ == 2; }, 10s));
+    EXPECT_TRUE(loop_.run_until([&] { return told.all() || received_ == 2; }, 20s));
     return told;
   }
   std::shared_ptr<const CurveClient> a_key_for(const PublicKey& server) const {
@@ -88,7 +88,7 @@ TEST_F(ClientOverZmqTest, WhoHasNoKeyIsToldThatItWantsOne) {
 
 TEST_F(ClientOverZmqTest, AnotherBrokersKeyEndsInTimeWithAHint) {
   const PublicKey other = KeyPair::make()->open;
-  const Told told = ask(a_key_for(other));
+  const Told told = ask(a_key_for(other), 2s);
   EXPECT_THAT(told.question, HasSubstr("unreachable: no broker at"));
   EXPECT_THAT(told.question, HasSubstr("hung up: is its public key " + other.text()));
   EXPECT_EQ(kind_, ErrorKind::kReconnect);
