@@ -119,9 +119,8 @@ Result<void> LocalDoor::take_rights() {
   if (::stat(broker_path_.c_str(), &broker) != 0) return system_error("looking at " + broker_path_);
   // Its group's members may connect to the broker; if that group cannot be given, nobody's may.
   const bool same_group = ::lchown(path_.c_str(), static_cast<uid_t>(-1), broker.st_gid) == 0;
-  group_ = broker.st_gid;
-  mode_ = broker.st_mode & kMayConnect & ~(same_group ? mode_t{0} : mode_t{S_IRWXG});
-  if (::chmod(path_.c_str(), mode_ | S_IRUSR | S_IWUSR) != 0) {
+  const mode_t mode = broker.st_mode & kMayConnect & ~(same_group ? mode_t{0} : mode_t{S_IRWXG});
+  if (::chmod(path_.c_str(), mode | S_IRUSR | S_IWUSR) != 0) {
     return system_error("setting the mode of " + path_);
   }
   return {};
@@ -129,12 +128,10 @@ Result<void> LocalDoor::take_rights() {
 
 void LocalDoor::renew_rights() {
   if (path_.empty()) return;
-  if (!take_rights()) {
-    mode_ = 0;  // the broker's word is not to be had: nobody but its own user
-    ::chmod(path_.c_str(), S_IRUSR | S_IWUSR);
-  }
+  // If the broker's word is not to be had: nobody but its own user.
+  if (!take_rights()) ::chmod(path_.c_str(), S_IRUSR | S_IWUSR);
   for (const auto& [id, connection] : connections_) {
-    if (!may_call(connection->socket.get())) doomed_.push_back(id);
+    if (!let_in_by_mode_of(path_, connection->socket.get())) doomed_.push_back(id);
   }
 }
 
@@ -167,7 +164,8 @@ void LocalDoor::accept_some() {
   for (int n = 0; n < kPerTurn; ++n) {
     Fd socket(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!socket) return;
-    if (connections_.size() >= kConnectionsMax || !may_call(socket.get())) {
+    // The mode says it already; but a socket's file can be reached by other ways than its folder.
+    if (connections_.size() >= kConnectionsMax || !let_in_by_mode_of(path_, socket.get())) {
       ++counters_.refused;
       continue;
     }
@@ -180,21 +178,6 @@ void LocalDoor::accept_some() {
     Connection& here = *connections_.emplace(id, std::move(connection)).first->second;
     send(id, here, 0, protocol::encode(protocol::Local{}));
   }
-}
-
-// The mode says it already; but a socket's file can be reached by other ways than its folder.
-bool LocalDoor::may_call(int socket) const {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  if (peer.uid == 0 || peer.uid == ::geteuid() || (mode_ & S_IWOTH) != 0) return true;
-  if ((mode_ & S_IWGRP) == 0) return false;
-  if (peer.gid == group_) return true;
-  std::array<gid_t, 1024> groups{};
-  size = sizeof groups;
-  if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) != 0) return false;
-  const auto end = groups.begin() + static_cast<std::ptrdiff_t>(size / sizeof(gid_t));
-  return std::find(groups.begin(), end, group_) != end;
 }
 
 void LocalDoor::read_some(CallerId id) {

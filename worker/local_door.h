@@ -89,7 +89,6 @@ class LocalDoor {
   Result<void> take_rights();
   void turn_away(Connection& connection);
   void accept_some();
-  bool may_call(int socket) const;
   void read_some(CallerId id);
   void take(CallerId id, Connection& connection, std::string_view frame);
   static Result<void> send_now(const Connection& connection, std::uint64_t request,
@@ -104,8 +103,6 @@ class LocalDoor {
   Handlers handlers_;
   std::string path_;
   struct stat made_{};  // what `path_` was when it was made
-  gid_t group_ = 0;
-  mode_t mode_ = 0;
   Fd listening_;
   std::unique_ptr<FdWatch> watch_;
   std::map<CallerId, std::unique_ptr<Connection>> connections_;
