@@ -116,8 +116,8 @@ struct CoreOptions {
   RelayLimits relay;
   std::uint32_t generations_kept = 10;  // of a function, the present one among them
   bool start_early = true;              // deliveries may run while the journal is being written
-  Duration former_lends{
-      0};                  // how long after taking office another one may still lend, see office.h
+  // For so long after it took office another one may still lend, see office.h.
+  Duration former_lends{0};
   std::uint64_t seed = 1;  // of the retry jitter
   Protections protections;
   Failpoint failpoint;  // tests only

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <chrono>
 #include <optional>
+#include <utility>
 
 #include "base/time.h"
 
@@ -29,7 +30,7 @@ class Office {
   static constexpr Duration kAgainAfter = std::chrono::milliseconds{100};
 
   void asked(TimePoint now) { asked_at_ = now; }
-  void answered() { asking_ended_at_ = asked_at_, asked_at_.reset(); }
+  void answered() { asking_ended_at_ = std::exchange(asked_at_, std::nullopt); }
   bool asking() const { return asked_at_.has_value(); }
 
   // Redis has taken a fenced call that was sent then.
