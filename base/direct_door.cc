@@ -78,7 +78,6 @@ DirectDoor::DirectDoor(Loop& loop, const std::string& endpoint, Fd listening, Op
       listening_(std::move(listening)),
       options_(options),
       handlers_(std::move(handlers)),
-      buffer_(FrameStream::kBufferBytes, '\0'),
       watch_(std::make_unique<FdWatch>(loop_, listening_.get(), [this] { accept_some(); })),
       again_(loop_, [this] { watch_->want_read(true); }),
       patience_(loop_, [this] { look_for_silent(); }) {
@@ -127,7 +126,7 @@ void DirectDoor::welcome(Fd socket) {
     if (how == FrameStream::End::kStranger) tell_stranger(peer);
   };
   auto stream = std::make_unique<FrameStream>(loop_, std::move(socket), options_.frame_bytes_max,
-                                              buffer_, std::move(handlers));
+                                              buffers_, std::move(handlers));
   connections_.emplace(number, Connection{std::move(stream), loop_.now().steady});
   if (!patience_.running()) patience_.start_after(options_.greeting_patience);
 }

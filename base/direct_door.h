@@ -82,7 +82,7 @@ class DirectDoor {
   const Options options_;
   const Handlers handlers_;
   struct stat made_{};
-  std::string buffer_;
+  FrameBuffers buffers_;
   std::unordered_map<std::uint64_t, Connection> connections_;
   std::uint64_t next_ = 1;
   std::unique_ptr<FdWatch> watch_;

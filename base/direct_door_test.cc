@@ -59,7 +59,7 @@ class DirectDoorTest : public testing::Test {
     EXPECT_TRUE(socket);
     if (!socket) return caller;
     caller->stream = std::make_unique<FrameStream>(
-        loop_, *std::move(socket), 1 << 20, buffer_,
+        loop_, *std::move(socket), 1 << 20, buffers_,
         FrameStream::Handlers{
             .on_greeted = {},
             .on_frame = [c = caller.get()](std::string_view frame) { c->got.emplace_back(frame); },
@@ -73,7 +73,7 @@ class DirectDoorTest : public testing::Test {
   std::string endpoint_ = "ipc://" + dir_.file("broker.ipc");
   std::string path_ = dir_.file("broker.ipc.direct");
   Loop loop_;
-  std::string buffer_ = std::string(FrameStream::kBufferBytes, '\0');
+  FrameBuffers buffers_;
   std::map<std::string, PeerId> got_;
   int strangers_ = 0;
   std::unique_ptr<DirectDoor> door_;

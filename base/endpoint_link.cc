@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <random>
 #include <utility>
 
@@ -84,10 +85,10 @@ struct EndpointLink::Impl {
       if (handlers.on_writable) handlers.on_writable();
     };
     on.on_end = [this](FrameStream::End how) { part(how); };
-    if (buffer.empty()) buffer.resize(FrameStream::kBufferBytes);
+    if (!buffers) buffers.emplace();
     stream = std::make_unique<FrameStream>(loop, std::move(socket),
                                            static_cast<std::size_t>(options.message_bytes_max),
-                                           buffer, std::move(on));
+                                           *buffers, std::move(on));
     patience.start_after(options.handshake_timeout);
   }
 
@@ -157,7 +158,7 @@ struct EndpointLink::Impl {
   const ZmqOptions options;
   const Handlers handlers;
   std::string endpoint, path;
-  std::string buffer;
+  std::optional<FrameBuffers> buffers;  // once there is a door
   std::unique_ptr<FrameStream> stream;
   std::unique_ptr<ZmqSocket> zmq;
   std::shared_ptr<bool> by_zmq;  // false: that one's words are not heard any more

@@ -17,7 +17,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little);
 
-constexpr std::size_t kBytesPerTurn = 4 * FrameStream::kBufferBytes;
+constexpr std::size_t kBytesPerTurn = 4 * FrameBuffers::kPortionBytes;
 constexpr std::size_t kKeptMax = 1 << 20;  // of what a large frame needed
 
 std::size_t size_in(std::string_view head) {
@@ -43,21 +43,20 @@ iovec part(std::string_view bytes) {
   return {.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()};
 }
 
-// The first of two parts that `written` bytes have not covered.
-std::string rest_of(std::string_view head, std::string_view frame, std::size_t written) {
-  std::string rest;
-  rest.reserve(head.size() + frame.size() - written);
-  if (written < head.size()) rest = head.substr(written);
-  return rest.append(frame.substr(written - std::min(written, head.size())));
+// Of two parts, what `written` bytes have not covered.
+void put_rest(std::string_view head, std::string_view frame, std::size_t written,
+              std::string& into) {
+  into.assign(head.substr(std::min(written, head.size())));
+  into.append(frame.substr(written - std::min(written, head.size())));
 }
 
 }  // namespace
 
-FrameStream::FrameStream(Loop& loop, Fd socket, std::size_t frame_bytes_max, std::span<char> buffer,
+FrameStream::FrameStream(Loop& loop, Fd socket, std::size_t frame_bytes_max, FrameBuffers& buffers,
                          Handlers handlers)
     : socket_(std::move(socket)),
       frame_bytes_max_(frame_bytes_max),
-      buffer_(buffer),
+      buffers_(buffers),
       handlers_(std::move(handlers)),
       watch_(std::make_unique<FdWatch>(
           loop, socket_.get(), [this] { read_some(); }, [this] { write_some(); })) {
@@ -89,7 +88,7 @@ Result<void> FrameStream::send(std::string_view frame) {
     return stale("the peer is gone");
   }
   if (static_cast<std::size_t>(written) < head.size() + frame.size()) {
-    unsent_ = rest_of(head, frame, static_cast<std::size_t>(written));
+    put_rest(head, frame, static_cast<std::size_t>(written), unsent_);
     unsent_at_ = 0;
     watch_->want_write(true);
   }
@@ -137,16 +136,11 @@ void FrameStream::read_some() {
   }
 }
 
-// Into the buffer, where whole frames are taken from; of a frame whose beginning is here already,
-// to the end of that. False if there was not more.
+// Into the portion, where whole frames are taken from; of a frame whose head is here already, to
+// the end of that. False if there was not more.
 bool FrameStream::read_once(std::size_t& budget) {
-  const std::size_t had = partial_.size();
-  std::span<char> room = buffer_;
-  if (had >= kHeadBytes) {
-    const std::size_t missing = kHeadBytes + size_in(partial_) - had;
-    partial_.resize(had + std::min(missing, kBufferBytes));
-    room = std::span(partial_).subspan(had);
-  }
+  std::span<char> room = partial_ ? partial_->room() : buffers_.portion();
+  room = room.first(std::min(room.size(), FrameBuffers::kPortionBytes));
   ssize_t got = -1;
   bool reset = false;
   while ((got = ::recv(socket_.get(), room.data(), room.size(), MSG_DONTWAIT)) < 0) {
@@ -155,41 +149,55 @@ bool FrameStream::read_once(std::size_t& budget) {
     if (errno == ECONNRESET && !std::exchange(reset, true)) continue;
     break;
   }
-  const auto count = static_cast<std::size_t>(std::max<ssize_t>(got, 0));
-  if (had >= kHeadBytes) partial_.resize(had + count);
   if (got < 0 && errno == EAGAIN) return false;
   if (got <= 0) {
     end(End::kClosed);
     return false;
   }
+  const auto count = static_cast<std::size_t>(got);
   budget -= std::min(budget, count);
-  if (had < kHeadBytes) {
-    if (had == 0) return take({room.data(), count}) && count == room.size();
-    partial_.append(room.data(), count);  // with the rest of a head
-    const std::string bytes = std::exchange(partial_, {});
-    return take(bytes) && count == room.size();
-  }
-  if (partial_.size() == kHeadBytes + size_in(partial_)) {
-    const std::string frame = std::exchange(partial_, {});
-    on_whole(std::string_view(frame).substr(kHeadBytes));
-  }
+  if (!partial_) return take({room.data(), count}) && count == room.size();
+  partial_->came(count);
+  if (partial_->whole()) finish_partial();
   return count == room.size();
+}
+
+void FrameStream::finish_partial() {
+  FrameBuffer whole = *std::exchange(partial_, std::nullopt);
+  on_whole(whole.frame());
+  buffers_.give_back(std::move(whole));
 }
 
 // Whole frames go on, the beginning of one is kept. False if the stream has ended.
 bool FrameStream::take(std::string_view bytes) {
-  while (bytes.size() >= kHeadBytes) {
-    const std::size_t size = size_in(bytes);
+  while (!bytes.empty()) {
+    if (!complete_head(bytes)) return true;
+    const std::size_t size = size_in({head_.data(), head_.size()});
     if (size > (greeted_ ? frame_bytes_max_ : kGreeting.size())) {
       end(End::kStranger);
       return false;
     }
-    if (bytes.size() < kHeadBytes + size) break;
-    on_whole(bytes.substr(kHeadBytes, size));
+    if (bytes.size() < size) {
+      partial_ = buffers_.take(bytes.size());
+      partial_->begin(size);
+      partial_->append(bytes);
+      return true;
+    }
+    on_whole(bytes.substr(0, size));
     if (ended_) return false;
-    bytes.remove_prefix(kHeadBytes + size);
+    bytes.remove_prefix(size);
   }
-  partial_.assign(bytes);
+  return true;
+}
+
+// Takes what is missing of a head. False if that has not come whole.
+bool FrameStream::complete_head(std::string_view& bytes) {
+  const std::size_t n = std::min(kHeadBytes - head_has_, bytes.size());
+  std::memcpy(head_.data() + head_has_, bytes.data(), n);
+  bytes.remove_prefix(n);
+  head_has_ += n;
+  if (head_has_ < kHeadBytes) return false;
+  head_has_ = 0;
   return true;
 }
 

@@ -10,14 +10,16 @@
 // must not be destroyed from within its own handlers.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <span>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/fd.h"
+#include "base/frame_buffer.h"
 #include "base/loop.h"
 #include "base/result.h"
 
@@ -27,7 +29,6 @@ class FrameStream {
  public:
   static constexpr std::string_view kGreeting = "fanfare frames 1";
   static constexpr std::size_t kHeadBytes = 4;
-  static constexpr std::size_t kBufferBytes = 256 * 1024;
 
   enum class End {
     kClosed,   // by the other end, or its process ended
@@ -40,8 +41,9 @@ class FrameStream {
     std::function<void(End)> on_end;                       // once; nothing is called after it
   };
 
-  // `buffer`, of kBufferBytes, is used while reading alone: streams of one thread may share it.
-  FrameStream(Loop& loop, Fd socket, std::size_t frame_bytes_max, std::span<char> buffer,
+  // Streams of one thread may share `buffers`, which are used as long as the loop calls this
+  // stream.
+  FrameStream(Loop& loop, Fd socket, std::size_t frame_bytes_max, FrameBuffers& buffers,
               Handlers handlers);
   // What was taken and is not yet written goes with it: see write_until().
   ~FrameStream();
@@ -61,6 +63,8 @@ class FrameStream {
   void read_some();
   bool read_once(std::size_t& budget);
   bool take(std::string_view bytes);
+  bool complete_head(std::string_view& bytes);
+  void finish_partial();
   void on_whole(std::string_view frame);
   bool write_rest();
   void give_up();
@@ -69,11 +73,13 @@ class FrameStream {
 
   Fd socket_;
   const std::size_t frame_bytes_max_;
-  const std::span<char> buffer_;
+  FrameBuffers& buffers_;
   const Handlers handlers_;
   std::unique_ptr<FdWatch> watch_;
-  std::string partial_;  // the beginning of a frame, with its head
-  std::string unsent_;   // the rest of one
+  std::array<char, kHeadBytes> head_{};
+  std::size_t head_has_ = 0;            // bytes of it, of a frame whose head has not come whole
+  std::optional<FrameBuffer> partial_;  // a frame whose head has, and its bytes have not
+  std::string unsent_;                  // the rest of one
   std::size_t unsent_at_ = 0;
   bool greeted_ = false, refused_ = false, broken_ = false, ended_ = false;
 };

@@ -33,7 +33,7 @@ class FrameStreamTest : public testing::Test {
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
     other_ = Fd(ends[1]);
     stream_ = std::make_unique<FrameStream>(
-        loop_, Fd(ends[0]), kFrameMax, buffer_,
+        loop_, Fd(ends[0]), kFrameMax, buffers_,
         FrameStream::Handlers{
             .on_greeted = [this] { ++greeted_; },
             .on_frame = [this](std::string_view frame) { got_.emplace_back(frame); },
@@ -59,7 +59,7 @@ class FrameStreamTest : public testing::Test {
   bool until(const std::function<bool()>& done) { return loop_.run_until(done, 10s); }
 
   Loop loop_;
-  std::string buffer_ = std::string(FrameStream::kBufferBytes, '\0');
+  FrameBuffers buffers_;
   Fd other_;
   std::unique_ptr<FrameStream> stream_;
   std::vector<std::string> got_;
@@ -103,6 +103,78 @@ TEST_F(FrameStreamTest, TakesAFrameOfTheLimitAndSmallOnesAroundIt) {
     return got_.size() == 3;
   }));
   EXPECT_THAT(got_, ElementsAre("before", large, "after"));
+}
+
+TEST_F(FrameStreamTest, TakesEmptyFramesWhereverAReadEnds) {
+  greet();
+  const std::string empty = framed("");
+  write(framed("one") + empty.substr(0, 2));
+  ASSERT_TRUE(until([&] { return got_.size() == 1; }));
+  write(empty.substr(2));  // its head ends the read, and with it the frame
+  ASSERT_TRUE(until([&] { return got_.size() == 2; }));
+  write(empty + framed("four"));
+  ASSERT_TRUE(until([&] { return got_.size() == 4; }));
+  EXPECT_THAT(got_, ElementsAre("one", "", "", "four"));
+}
+
+// Sends in pieces, and turns the loop between them.
+void send_slowly(Loop& loop, int socket, std::string_view bytes, std::size_t piece) {
+  while (!bytes.empty()) {
+    const ssize_t wrote =
+        ::send(socket, bytes.data(), std::min(piece, bytes.size()), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (wrote > 0) bytes.remove_prefix(static_cast<std::size_t>(wrote));
+    bool turned = false;
+    loop.run_until([&] { return std::exchange(turned, true); }, 1ms);
+  }
+}
+
+TEST_F(FrameStreamTest, TakesAShortFrameThatComesInPiecesAfterALongOne) {
+  greet();
+  const std::string large(700'000, 'x'), small(150'000, 'y');
+  send_slowly(loop_, other_.get(), framed(large), 100'000);
+  send_slowly(loop_, other_.get(), framed(small), 100'000);
+  send_slowly(loop_, other_.get(), framed("third"), 3);
+  ASSERT_TRUE(until([&] { return got_.size() == 3; }));
+  EXPECT_THAT(got_, ElementsAre(large, small, "third"));
+}
+
+TEST_F(FrameStreamTest, StreamsThatShareTheirMemoryDoNotMixTheirFrames) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()), 0);
+  const Fd far(ends[1]);
+  std::vector<std::string> others;
+  FrameStream second(loop_, Fd(ends[0]), kFrameMax, buffers_,
+                     {.on_greeted = {},
+                      .on_frame = [&](std::string_view frame) { others.emplace_back(frame); },
+                      .on_writable = {},
+                      .on_end = [](FrameStream::End) {}});
+  greet();
+  send_slowly(loop_, far.get(), framed(FrameStream::kGreeting), 100);
+  std::vector<std::string> sent[2];
+  for (int round = 0; round < 3; ++round) {
+    for (char c : {'a', 'b'}) {
+      sent[c - 'a'].emplace_back(static_cast<std::size_t>(300'000 + round),
+                                 static_cast<char>(c + 2 * round));
+    }
+    const std::string first = framed(sent[0].back()), other = framed(sent[1].back());
+    send_slowly(loop_, other_.get(), std::string_view(first).substr(0, 150'000), 150'000);
+    send_slowly(loop_, far.get(), std::string_view(other).substr(0, 150'000), 150'000);
+    send_slowly(loop_, other_.get(), std::string_view(first).substr(150'000), 150'000);
+    send_slowly(loop_, far.get(), std::string_view(other).substr(150'000), 150'000);
+  }
+  ASSERT_TRUE(until([&] { return got_.size() == 3 && others.size() == 3; }));
+  EXPECT_EQ(got_, sent[0]);
+  EXPECT_EQ(others, sent[1]);
+}
+
+TEST_F(FrameStreamTest, GivesNothingOfAFrameThatItsPeerDidNotFinish) {
+  greet();
+  write(framed("whole") + framed(std::string(500'000, 'x')).substr(0, 100'000));
+  ASSERT_TRUE(until([&] { return got_.size() == 1; }));
+  other_.reset();
+  ASSERT_TRUE(until([&] { return end_.has_value(); }));
+  EXPECT_EQ(*end_, FrameStream::End::kClosed);
+  EXPECT_THAT(got_, ElementsAre("whole"));
 }
 
 TEST_F(FrameStreamTest, EndsWithAFrameOverTheLimitBeforeItHasCome) {
@@ -205,7 +277,7 @@ TEST_F(FrameStreamTest, LetsTheLoopGoOnWhileFramesComeWithoutEnd) {
   EXPECT_TRUE(until([&] { return got_.size() == kFrames; }));
   writer.join();
   EXPECT_GT(turns, 5);
-  EXPECT_LE(most, 2 * 4 * FrameStream::kBufferBytes / frame.size());
+  EXPECT_LE(most, 2 * 4 * FrameBuffers::kPortionBytes / frame.size());
 }
 
 }  // namespace
