@@ -24,9 +24,11 @@ namespace {
 // A worker hears of finished items at the end of a batch, and this often within a long one.
 constexpr std::int64_t kBellEveryNs = 200'000;
 // Asking how long the log is costs as much as a short handler. So it is asked after every item only
-// of functions that print; of others after every item that takes this long. The first line after a
-// long silence may thus be booked to an item that ran up to 10 µs later.
-constexpr std::int64_t kLookEveryNs = 10'000;
+// of functions that print; of others after every item that takes 10 µs, and of shorter ones
+// every 50. The first line after a long silence may thus be booked to an item that ran up to 50 µs
+// later.
+constexpr std::int64_t kLongItemNs = 10'000;
+constexpr std::int64_t kLookEveryNs = 50'000;
 constexpr std::uint32_t kPrintsForItems = 1024;
 
 void flush_printed() {
@@ -258,7 +260,10 @@ void InstanceRuntime::finish(ResultHeader& header, ResultTexts texts) {
   header.duration_ns = now_ns_ - header.started_ns;
   const bool last = item_ + 1 == batch_.items;
   header.log.from = log_end_;
-  if (last || printed_lately_ > 0 || now_ns_ - last_look_ns_ > kLookEveryNs) look_at_log();
+  if (last || printed_lately_ > 0 || header.outcome != protocol::Outcome::kOk ||
+      header.duration_ns > kLongItemNs || now_ns_ - last_look_ns_ > kLookEveryNs) {
+    look_at_log();
+  }
   header.log.to = log_end_;
   if (last || now_ns_ - last_bell_ns_ > kBellEveryNs) {
     parts_.board.set_peak_memory_kb(peak_memory_kb());
