@@ -1,6 +1,7 @@
 #include "base/idle_memory.h"
 
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 
 #include <fstream>
 #include <memory>
@@ -35,7 +36,7 @@ TEST(IdleMemory, IsGivenBackOnceNothingIsDoneAnyMore) {
   blocks.shrink_to_fit();
   const long before = resident_kib();
   ASSERT_GT(before, 64'000);
-  IdleMemory idle(loop, [&] { return done; }, 50ms);
+  IdleMemory idle(loop, [&] { return done; }, {.period = 50ms});
   loop.run_until([] { return false; }, 300ms);
   EXPECT_GT(resident_kib(), before - 8'000) << "it is busy";
   busy = false;
@@ -43,6 +44,23 @@ TEST(IdleMemory, IsGivenBackOnceNothingIsDoneAnyMore) {
   EXPECT_NE(above.get(), nullptr);
 }
 #endif
+
+TEST(IdleMemory, LetsTheKernelMakeHugePagesOnlyWhileThereIsWork) {
+  const auto may_have_them = [] { return ::prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 0; };
+  if (!may_have_them()) GTEST_SKIP() << "this process may have none";
+  Loop loop;
+  std::uint64_t done = 0;
+  bool busy = true;
+  Timer work(loop, [&] { done += busy; });
+  work.start_every(1ms);
+  IdleMemory idle(loop, [&] { return done; }, {.period = 20ms, .huge_pages = true});
+  loop.run_until([] { return false; }, 100ms);
+  EXPECT_TRUE(may_have_them());
+  busy = false;
+  EXPECT_TRUE(loop.run_until([&] { return !may_have_them(); }, 5s));
+  busy = true;
+  EXPECT_TRUE(loop.run_until([&] { return may_have_them(); }, 5s));
+}
 
 }  // namespace
 }  // namespace fanfare

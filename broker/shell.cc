@@ -74,7 +74,7 @@ Shell::Shell(Loop& loop, const Config& config, CoreOptions options, const RedisO
       redis_(redis),
       wall_(since_boot(), loop.now().wall),
       tick_(loop, [this] { core_->tick(now()); }),
-      idle_memory_(loop, [this] { return work_done(); }) {
+      idle_memory_(loop, [this] { return work_done(); }, {.huge_pages = true}) {
   if (auto id = this_host_id()) host_id_ = *id;
   store_ = std::make_unique<store::RedisStore>(
       loop_, redis_,

@@ -62,6 +62,19 @@ void give_storage_to_functions(const std::string& storage) {
   }
 }
 
+// The broker's memory in huge pages, where the kernel gives them to who asks: what waits in it is
+// many small pieces, and a page fault costs more than writing an event into it. glibc reads this
+// once, as a process begins (glibc's manual, "Memory Allocation Tunables"). What the caller has set
+// stays.
+constexpr const char* kTunables = "GLIBC_TUNABLES";
+std::string with_huge_pages(const char* tunables) {
+  constexpr std::string_view kName = "glibc.malloc.hugetlb";
+  const std::string own = fmt::format("{}=1", kName);
+  if (!tunables || !*tunables) return own;
+  const std::string_view set = tunables;
+  return set.find(kName) == set.npos ? fmt::format("{}:{}", set, own) : std::string{set};
+}
+
 // "…" as a TOML string.
 std::string toml_text(std::string_view text) {
   std::string out = "\"";
@@ -278,7 +291,7 @@ Result<void> Supervisor::start_broker() {
   if (!program) return program.error();
   ChildSpec spec{.name = "broker",
                  .command = {*program, "--config", installation_.config_file()},
-                 .environment = {},
+                 .environment = {{kTunables, with_huge_pages(std::getenv(kTunables))}},
                  .log_file = installation_.log_dir() + "/broker.log"};
   if (auto launched = launch(add(std::move(spec))); !launched) return launched.error();
   return wait_for("the broker", [this] { return connected_workers().has_value(); }, kStartMax);

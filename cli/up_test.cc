@@ -1,4 +1,5 @@
 // A whole installation: real Redis, broker, worker and functions.
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -228,6 +230,28 @@ TEST_F(UpTest, TakesEventsAsLargeAsItsBrokerIsToldAndSaysHowLargeThatIs) {
   const auto taken = up.run(publish);
   EXPECT_EQ(taken.exit_code, kDone) << taken.output;
   EXPECT_THAT(taken.output, HasSubstr("wordcount succeeded"));
+}
+
+TEST_F(UpTest, GivesTheBrokerHugePagesBesideWhatTheCallerHasTuned) {
+  const auto tuned = [&](const char* by_caller) {
+    if (by_caller) setenv("GLIBC_TUNABLES", by_caller, 1);
+    Up up(data_, {"--no-examples"});
+    unsetenv("GLIBC_TUNABLES");
+    const std::string environment =
+        read_file(fmt::format("/proc/{}/environ", up.pid_of("fanfare-broker")));
+    up.stop();
+    // glibc writes a 0 over each colon that it has read.
+    std::vector<std::string> found;
+    std::istringstream words(environment);
+    for (std::string one; std::getline(words, one, '\0');) {
+      if (one.find("glibc.malloc.") != one.npos) found.push_back(one);
+    }
+    return fmt::format("{}", fmt::join(found, ":"));
+  };
+  EXPECT_EQ(tuned(nullptr), "GLIBC_TUNABLES=glibc.malloc.hugetlb=1");
+  EXPECT_EQ(tuned("glibc.malloc.arena_max=2"),
+            "GLIBC_TUNABLES=glibc.malloc.arena_max=2:glibc.malloc.hugetlb=1");
+  EXPECT_EQ(tuned("glibc.malloc.hugetlb=0"), "GLIBC_TUNABLES=glibc.malloc.hugetlb=0");
 }
 
 TEST_F(UpTest, NamesTheLinesThatWereNotPublished) {

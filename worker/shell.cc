@@ -81,7 +81,7 @@ Shell::Shell(Loop& loop, Config config, CoreOptions options, std::optional<Redis
                       say_fenced();
                     }),
       started_at_(loop.now().steady),
-      idle_memory_(loop, [this] { return work_done(); }) {
+      idle_memory_(loop, [this] { return work_done(); }, {}) {
   redis ? reach_redis(*redis) : reach_redis_by_broker();
   ZmqOptions to_broker = options_to(config_.broker, keys_);
   to_broker.message_bytes_max = static_cast<std::int64_t>(protocol::kMessageBytesMax);
