@@ -42,7 +42,7 @@ Core::Core(CoreOptions options, Now now)
       random_(options_.seed),
       started_at_(now.steady),
       ticked_at_(now.steady),
-      triggers_(std::string(store::kTriggers), options_.window, options_.later),
+      triggers_(std::string(store::kTriggers), options_.window, shared_by_windows_, options_.later),
       claims_({.window = options_.dedup_window,
                .kept_max = options_.claims_kept_max,
                .journaled = options_.durability != Durability::kMemory}),

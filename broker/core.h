@@ -830,6 +830,7 @@ class Core {
   std::deque<TopicChange> topic_changes_;  // asked for; the first is under way
   std::map<std::string, std::unique_ptr<FunctionState>> functions_;
   std::vector<FunctionState*> touched_;  // may have something to lend
+  const WindowShare shared_by_windows_ = std::make_shared<std::size_t>(0);
   FunctionState triggers_;      // no function: the owner of the outbox that schedules fire into
   bool triggers_fire_ = false;  // there has been something in it
 

@@ -156,7 +156,8 @@ std::shared_ptr<const Core::Target> Core::target_named(const std::string& name) 
   if (target) return target;
   auto& function = functions_[name];
   if (!function) {
-    function = std::make_unique<FunctionState>(name, options_.window, options_.later);
+    function =
+        std::make_unique<FunctionState>(name, options_.window, shared_by_windows_, options_.later);
     survey(*function);
   }
   target = std::make_shared<Target>(Target{{name}, {function.get()}});

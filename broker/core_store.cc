@@ -63,7 +63,8 @@ void Core::maybe_open_intake() {
 void Core::register_function(store::Registered registered) {
   auto& function = functions_[registered.name];
   if (!function)
-    function = std::make_unique<FunctionState>(registered.name, options_.window, options_.later);
+    function = std::make_unique<FunctionState>(registered.name, options_.window, shared_by_windows_,
+                                               options_.later);
   auto manifest =
       protocol::parse_manifest(registered.manifest_toml, "function.toml", registered.name);
   if (!manifest) {

@@ -21,8 +21,35 @@ auto find_id(Deque& deliveries, const protocol::EventId& id) {
 
 }  // namespace
 
+DeliveryQueue::~DeliveryQueue() {
+  for (const auto& [lane, window] : lanes_) *shared_ -= window.shared;
+}
+
+// It is lent from about as fast as it fills. Where many wait for their ordering key, what it would
+// take in addition would wait as well.
+bool DeliveryQueue::runs(const Window& window) const {
+  return window.lent > 0 && 4 * window.lent >= window.offered &&
+         keys_.waiting() <= limits_.deliveries_max / 2;
+}
+
 bool DeliveryQueue::has_room(const Window& window) const {
-  return window.deliveries < limits_.deliveries_max && window.bytes < limits_.bytes_max;
+  const std::size_t times =
+      runs(window) && *shared_ < limits_.shared_bytes_max ? limits_.running_times : 1;
+  return window.deliveries < times * limits_.deliveries_max &&
+         window.bytes < times * limits_.bytes_max;
+}
+
+void DeliveryQueue::note_offered(Window& window, std::size_t deliveries) const {
+  window.offered += deliveries;
+  if (window.offered < limits_.deliveries_max) return;
+  window.offered /= 2;
+  window.lent /= 2;
+}
+
+void DeliveryQueue::settle_share(Window& window) {
+  const std::size_t now = window.bytes - std::min(window.bytes, limits_.bytes_max);
+  *shared_ += now;
+  *shared_ -= std::exchange(window.shared, now);
 }
 
 // Rows of `later` are bounded by their own window: they must not keep the journal from being read,
@@ -31,6 +58,7 @@ void DeliveryQueue::count_in(Window& window, const Pending& delivery) {
   if (delivery.origin == protocol::Origin::kLater) return;
   ++window.deliveries;
   window.bytes += delivery.bytes();
+  settle_share(window);
 }
 
 void DeliveryQueue::add(Window& window, Pending&& delivery) {
@@ -57,17 +85,26 @@ void DeliveryQueue::uncount(const Pending& delivery, Window* window) {
   --size_;
   if (!window || delivery.origin == protocol::Origin::kLater) return;
   window->bytes -= bytes;
+  settle_share(*window);
   --window->deliveries;
   if (ahead_.empty() || !ahead_.contains(delivery.id)) return;
+  window->ahead_bytes -= std::min(window->ahead_bytes, bytes);
   const auto waiting = window->ahead_waiting.find(delivery.flow);
   if (waiting == window->ahead_waiting.end()) return;
   if (--waiting->second == 0) window->ahead_waiting.erase(waiting);
+}
+
+void DeliveryQueue::lend_from(Window& window, const Pending& delivery) {
+  uncount(delivery, &window);
+  if (delivery.origin == protocol::Origin::kLater) return;
+  window.lent = std::min(window.lent + 1, limits_.deliveries_max);
 }
 
 bool DeliveryQueue::offer(protocol::Lane lane, protocol::EntryId entry,
                           std::vector<Pending>& deliveries) {
   Window& window = lanes_[lane];
   if (entry <= window.read_to) return false;
+  note_offered(window, deliveries.size());
   if (window.unread || !has_room(window)) {
     window.unread = true;
     take_ahead(lane, window, deliveries);
@@ -86,7 +123,8 @@ bool DeliveryQueue::has_nothing_unread(const Window& window, const Pending& deli
 
 bool DeliveryQueue::may_go_ahead(const Window& window, const Pending& delivery) const {
   if (delivery.flow == 0 || window.ahead >= limits_.ahead_max) return false;
-  if (window.bytes >= 2 * limits_.bytes_max || !has_nothing_unread(window, delivery)) return false;
+  if (window.ahead_bytes >= limits_.bytes_max || !has_nothing_unread(window, delivery))
+    return false;
   const auto waiting = window.ahead_waiting.find(delivery.flow);
   return waiting == window.ahead_waiting.end() || waiting->second < limits_.ahead_of_one_max;
 }
@@ -107,6 +145,7 @@ void DeliveryQueue::take_ahead(protocol::Lane lane, Window& window,
     }
     ahead_.emplace(delivery.id, lane);
     ++window.ahead;
+    window.ahead_bytes += delivery.bytes();
     ++window.ahead_waiting[delivery.flow];
     add(window, std::move(delivery));
   }
@@ -185,7 +224,7 @@ std::vector<Pending> DeliveryQueue::forget_journal() {
     window.read_to = {};
     window.unread = window.more_unread = true;
     window.paging = false;
-    window.ahead = 0;
+    window.ahead = window.ahead_bytes = 0;
     window.ahead_waiting.clear();
     window.ahead_ended.clear();
     window.flows_unread.clear();
@@ -224,7 +263,7 @@ void DeliveryQueue::on_paged(protocol::Lane lane, protocol::EntryId last, bool m
   for (const auto& id : std::exchange(window.ahead_ended, {})) forget_ahead(window, id);
   if (!more) {
     std::erase_if(ahead_, [&](const auto& one) { return one.second == lane; });
-    window.ahead = 0;
+    window.ahead = window.ahead_bytes = 0;
     window.ahead_waiting.clear();
     window.flows_unread.clear();
     window.more_unread = false;
@@ -249,7 +288,7 @@ bool DeliveryQueue::take(Pending& out) {
   for (auto& [priority, ready] : ready_) {
     if (ready.empty()) continue;
     out = ready.take();
-    uncount(out, &lanes_.find(out.lane)->second);
+    lend_from(lanes_.find(out.lane)->second, out);
     return true;
   }
   return false;
@@ -267,7 +306,7 @@ bool DeliveryQueue::take_fresh(Pending& out) {
   const auto first =
       std::ranges::find_if(ready_, [](const auto& ready) { return !ready.second.empty(); });
   out = first->second.take_fresh();
-  uncount(out, &lanes_.find(out.lane)->second);
+  lend_from(lanes_.find(out.lane)->second, out);
   return true;
 }
 

@@ -3,7 +3,10 @@
 // The journal holds every accepted delivery; this is only the window of each lane that has been
 // read. A lane's window is bounded in deliveries and bytes. What does not fit is left in the
 // journal and paged in when the window has run half empty, so a queue of millions costs the broker
-// no more than its windows.
+// no more than its windows. To read a delivery back costs Redis and the broker more than to take it
+// when it comes: so a window whose deliveries are being lent may hold some times as many, as long
+// as all windows of the broker together hold little. A moment's excess over what the workers take
+// does not make everything after it dearer then.
 //
 // Who goes next: what came back, then higher priorities before lower ones, always; within a
 // priority tenants take turns (fair_queue.h). Deliveries with an ordering key go one at a time per
@@ -26,6 +29,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -43,17 +47,25 @@
 namespace fanfare::broker {
 
 struct WindowLimits {
-  std::size_t deliveries_max = 8192;    // per lane
-  std::size_t bytes_max = 4u << 20;     // per lane
-  std::size_t ahead_max = 2048;         // per lane, taken ahead and not ended; of twice bytes_max
-  std::size_t ahead_of_one_max = 256;   // of them, waiting, of one tenant or ordering key
-  std::size_t flows_unread_max = 1024;  // per lane; were there more, nothing is taken ahead
+  std::size_t deliveries_max = 8192;         // per lane
+  std::size_t bytes_max = 4u << 20;          // per lane
+  std::size_t running_times = 4;             // as many times both while it runs, as long as
+  std::size_t shared_bytes_max = 16u << 20;  // all windows have less beyond their bytes_max
+  std::size_t ahead_max = 2048;              // per lane, taken ahead and not ended; of bytes_max
+  std::size_t ahead_of_one_max = 256;        // of them, waiting, of one tenant or ordering key
+  std::size_t flows_unread_max = 1024;       // per lane; were there more, nothing is taken ahead
 };
+
+// What the windows of all queues of a broker hold beyond their bytes_max.
+using WindowShare = std::shared_ptr<std::size_t>;
 
 class DeliveryQueue {
  public:
-  explicit DeliveryQueue(WindowLimits limits)
-      : limits_(limits), keys_([this](const Pending& row) { return is_read_up_to_due(row); }) {}
+  explicit DeliveryQueue(WindowLimits limits, WindowShare shared = std::make_shared<std::size_t>(0))
+      : limits_(limits),
+        shared_(std::move(shared)),
+        keys_([this](const Pending& row) { return is_read_up_to_due(row); }) {}
+  ~DeliveryQueue();
   DeliveryQueue(const DeliveryQueue&) = delete;
   DeliveryQueue& operator=(const DeliveryQueue&) = delete;
 
@@ -148,7 +160,7 @@ class DeliveryQueue {
   std::size_t ready() const { return size_ - blocked(); }  // the rest
   std::size_t bytes() const { return bytes_; }
   bool has_unread() const;  // the journal has more
-  // More waits, for a worker alone, than a quarter of a window, and all of it is here.
+  // More waits, for a worker alone, than a quarter of deliveries_max, and all of it is here.
   bool fills() const { return ready() > limits_.deliveries_max / 4 && !has_unread(); }
   bool is_paging() const;  // a page has been asked for
   // The journal has more, perhaps up to this entry.
@@ -159,13 +171,16 @@ class DeliveryQueue {
   struct Window {
     std::size_t deliveries = 0;
     std::size_t bytes = 0;
+    std::size_t shared = 0;  // of them, beyond bytes_max
+    // Of late: halved each time that as many were offered as a window holds.
+    std::size_t offered = 0, lent = 0;
     protocol::EntryId read_to;
     bool unread = false;
     bool paging = false;
     Backoff backoff = kReadingBackoff;
-    // Taken ahead: how many, how many of each tenant wait, and which have ended while a page that
-    // may have them is under way.
-    std::size_t ahead = 0;
+    // Taken ahead: how many, their bytes here, how many of each tenant wait, and which have ended
+    // while a page that may have them is under way.
+    std::size_t ahead = 0, ahead_bytes = 0;
     std::unordered_map<std::uint64_t, std::size_t> ahead_waiting;
     std::vector<protocol::EventId> ahead_ended;
     // Tenants and ordering keys of what this broker has appended and not read. What lay there when
@@ -187,19 +202,24 @@ class DeliveryQueue {
                                [&](const auto& ready) { return ready.second.any_of(wanted); });
   }
   bool has_room(const Window& window) const;
+  bool runs(const Window& window) const;
+  void note_offered(Window& window, std::size_t deliveries) const;
+  void settle_share(Window& window);
   bool is_read_up_to_due(const Pending& row) const;
   bool has_nothing_unread(const Window& window, const Pending& delivery) const;
   bool may_go_ahead(const Window& window, const Pending& delivery) const;
   void take_ahead(protocol::Lane lane, Window& window, std::vector<Pending>& deliveries);
   void note_unread(Window& window, const Pending& delivery) const;
   void forget_ahead(Window& window, const protocol::EventId& id);
-  static void count_in(Window& window, const Pending& delivery);
+  void count_in(Window& window, const Pending& delivery);
   void add(Window& window, Pending&& delivery);
   void go(Pending&& delivery);
   void go_all(std::vector<Pending> deliveries);
   void uncount(const Pending& delivery, Window* window);
+  void lend_from(Window& window, const Pending& delivery);
 
   WindowLimits limits_;
+  WindowShare shared_;
   std::map<protocol::Lane, Window, ByPriority> lanes_;
   std::map<int, FairQueue, std::greater<>> ready_;  // by priority, the highest first
   KeyTable keys_;

@@ -89,6 +89,131 @@ TEST(DeliveryQueue, AFloodStaysWithinItsByteBound) {
   EXPECT_TRUE(queue.has_unread());
 }
 
+// Offers entries of `n` from `entry` on until one is refused, lending `lent` after each.
+std::size_t fill(DeliveryQueue& queue, std::uint64_t entry, std::uint8_t n, std::size_t lent,
+                 Lane lane = kNormal) {
+  for (int entries = 0; entries < 1000 && offer(queue, {entry++, 0}, n, lane); ++entries) {
+    for (std::size_t i = 0; i < lent; ++i) take(queue);
+  }
+  return queue.size();
+}
+
+TEST(DeliveryQueue, AWindowThatIsLentFromHoldsMoreThanOneThatRests) {
+  DeliveryQueue resting({.deliveries_max = 16});
+  EXPECT_EQ(fill(resting, 1, 4, 0), 16u);
+  DeliveryQueue running({.deliveries_max = 16});
+  const std::size_t held = fill(running, 1, 4, 2);
+  EXPECT_GE(held, 4u * 16);
+  EXPECT_LT(held, 4u * 16 + 4) << "it is bounded, too";
+  EXPECT_TRUE(running.has_unread());
+}
+
+TEST(DeliveryQueue, AWindowThatRunsIsBoundedInBytesToo) {
+  DeliveryQueue queue({.deliveries_max = 1000});
+  offer(queue, {1, 0}, 1);
+  const std::size_t one = queue.bytes();
+  DeliveryQueue running({.deliveries_max = 1000, .bytes_max = 16 * one});
+  const std::size_t held = fill(running, 1, 4, 2);
+  EXPECT_GE(held, 4u * 16);
+  EXPECT_LT(held, 4u * 16 + 4);
+}
+
+TEST(DeliveryQueue, AWindowThatHasGrownLetsOtherTenantsGoAheadLikeAnyOther) {
+  DeliveryQueue queue({.deliveries_max = 1000});
+  offer(queue, {1, 0}, 1);
+  const std::size_t one = queue.bytes();
+  DeliveryQueue running({.deliveries_max = 1000, .bytes_max = 16 * one});
+  const std::size_t held = fill(running, 1, 4, 2);
+  ASSERT_GT(held, 2u * 16);
+  for (std::uint64_t entry = 2000; entry < 2008; ++entry) {
+    auto another = entry_of({entry, 0}, 1);
+    another.front().flow = 7;
+    EXPECT_FALSE(running.offer(kNormal, {entry, 0}, another));
+  }
+  EXPECT_EQ(running.size(), held + 8);
+}
+
+TEST(DeliveryQueue, AWindowThatIsLentFromASeldomTimeHoldsNoMore) {
+  DeliveryQueue queue({.deliveries_max = 16});
+  for (std::uint64_t entry = 1; entry <= 4; ++entry) offer(queue, {entry, 0}, 4);
+  take(queue);
+  EXPECT_TRUE(offer(queue, {5, 0}, 1));
+  EXPECT_FALSE(offer(queue, {6, 0}, 1)) << "one of seventeen was lent";
+}
+
+TEST(DeliveryQueue, AWindowThatRanAndRestsTakesNoMoreSoon) {
+  DeliveryQueue queue({.deliveries_max = 16});
+  for (std::uint64_t entry = 1; entry <= 100; ++entry) {
+    offer(queue, {entry, 0}, 4);
+    for (int i = 0; i < 4; ++i) take(queue);
+  }
+  EXPECT_EQ(queue.size(), 0u);
+  EXPECT_LE(fill(queue, 101, 4, 0), 3u * 16);
+}
+
+TEST(DeliveryQueue, ALaneThatIsNotLentFromHoldsNoMoreBecauseAnotherIs) {
+  DeliveryQueue queue({.deliveries_max = 16});
+  std::size_t low = 0;
+  for (std::uint64_t entry = 1; entry < 1000; ++entry) {
+    offer(queue, {entry, 0}, 4, kUrgent);
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(take(queue)->lane, kUrgent);
+    if (!offer(queue, {entry, 1}, 4, kNormal)) break;
+    low += 4;
+  }
+  EXPECT_EQ(low, 16u);
+}
+
+TEST(DeliveryQueue, WindowsThatRunShareWhatTheyMayHoldBeyondTheirOwn) {
+  const auto shared = std::make_shared<std::size_t>(0);
+  std::size_t one = 0;
+  {
+    DeliveryQueue queue({}, shared);
+    offer(queue, {1, 0}, 1);
+    one = queue.bytes();
+    EXPECT_EQ(*shared, 0u) << "what it may hold by itself does not count";
+  }
+  const WindowLimits limits{
+      .deliveries_max = 1000, .bytes_max = 16 * one, .shared_bytes_max = 40 * one};
+  const auto alone = [&] {
+    DeliveryQueue queue(limits, shared);
+    return fill(queue, 1, 4, 2);
+  };
+  EXPECT_GE(alone(), 16u + 40);
+  EXPECT_EQ(*shared, 0u) << "what it held went with it";
+  DeliveryQueue other(limits, shared);
+  const std::size_t first = fill(other, 1, 4, 2);
+  EXPECT_EQ(*shared, (first - 16) * one);
+  EXPECT_LE(alone(), 16u + 4) << "another one holds all that is shared";
+  while (take(other)) {
+  }
+  EXPECT_EQ(*shared, 0u);
+  EXPECT_GE(alone(), 16u + 40);
+}
+
+TEST(DeliveryQueue, WhatIsSharedIsCountedWhicheverWayDeliveriesLeave) {
+  const auto shared = std::make_shared<std::size_t>(0);
+  DeliveryQueue queue({.deliveries_max = 1000, .bytes_max = 1}, shared);
+  offer(queue, {1, 0}, 1);
+  EXPECT_EQ(*shared, queue.bytes() - 1);
+  auto lent = *take(queue);
+  EXPECT_EQ(*shared, 0u);
+  queue.put_back(std::move(lent));
+  EXPECT_EQ(*shared, 0u) << "what came back lies in no window";
+  queue.take_by_id({{1, 0}, 0});
+  for (std::uint64_t entry = 2; entry < 5; ++entry) {
+    std::vector<Pending> row = entry_of({entry, 0}, 1);
+    queue.push(std::move(row.front()));
+  }
+  EXPECT_EQ(*shared, queue.bytes() - 1);
+  queue.take_by_id({{2, 0}, 0});
+  EXPECT_EQ(*shared, queue.bytes() - 1);
+  queue.take_if([](const Pending& one) { return one.id.entry.ms == 3; }, 1);
+  EXPECT_EQ(*shared, queue.bytes() - 1);
+  queue.forget_journal();
+  EXPECT_EQ(queue.size(), 0u);
+  EXPECT_EQ(*shared, 0u);
+}
+
 TEST(DeliveryQueue, HigherPrioritiesGoFirstAndPeersTakeTurns) {
   DeliveryQueue queue({});
   offer(queue, {1, 0}, 3, kNormalA);

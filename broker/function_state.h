@@ -94,8 +94,9 @@ struct Survey {
 };
 
 struct FunctionState {
-  FunctionState(std::string function_name, WindowLimits limits, LaterLimits later_limits)
-      : name(std::move(function_name)), queue(limits), later(later_limits) {}
+  FunctionState(std::string function_name, WindowLimits limits, WindowShare shared,
+                LaterLimits later_limits)
+      : name(std::move(function_name)), queue(limits, std::move(shared)), later(later_limits) {}
 
   std::string name;
   store::Registered registered;
