@@ -136,7 +136,7 @@ class Fanfare(System):
     keeps_results = True
     needs = ("redis-server",)
     durability_word = ""
-    events = 300_000
+    events = 900_000
     crash_events = 20_000
     patience_s = 5
 
@@ -152,9 +152,6 @@ class Fanfare(System):
 
     def session(self, place, workers, measure):
         return FanfareSession(self, place, workers, measure)
-
-    def stored(self, place):
-        return 0
 
 
 COMMON = ("`fanfare up`, all defaults (as many slots as twice the processors), `ipc://`; C++ client library with two connections that keep two batches full "

@@ -29,7 +29,7 @@ class System:
     pause_us = 300  # of the function, where a server or worker is killed meanwhile
     patience_s = 8  # without progress, after a kill: then what is missing is lost
     # events per measure
-    events = 100_000
+    events = 300_000
     queued = 100_000
     crash_events = 6_000
     latency_rate = 500  # a second; `settings` says if it is another
