@@ -152,8 +152,7 @@ Result<void> InstanceHandle::read_doorbells() {
     std::memcpy(&bell, message.data(), sizeof bell);
     if (bell.kind == Doorbell::Kind::kReadRows || bell.kind == Doorbell::Kind::kInvoke) {
       auto noted = note_request(bell, {message.data(), received->size}, std::move(received->fds));
-      if (!noted) return noted;
-      continue;
+      return noted;  // it waits for the answer now, and says nothing before that
     }
     if (received->size != sizeof bell) return reject("the instance sent something strange");
     if (bell.kind == Doorbell::Kind::kFinished && is_last_word(bell)) return {};

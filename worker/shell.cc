@@ -122,13 +122,16 @@ Shell::Shell(Loop& loop, Config config, CoreOptions options, std::optional<Redis
                                   Processes::Options{config_.instance, run_as.uid, run_as.gid,
                                                      config_.storage_dir, config_.protections});
   turn_hook_ = loop_.before_wait([this] { turn(); });
+  lines_hook_ = loop_.before_wait([this] { write_lines(); }, Loop::HookOrder::kWrite);
   housekeeping_.start_every(config_.housekeeping_every);
   service_.keep_watchdog(loop_);
   spdlog::info("worker {} with {} slots, memory limited by {}", config_.name, config_.slots,
                processes_->describe_limits());
 }
 
-Shell::~Shell() = default;
+Shell::~Shell() {
+  write_lines();
+}
 
 void Shell::reach_redis(const RedisOptions& redis) {
   packages_ = std::make_unique<PackageCache>(config_.cache_dir, packages_in_redis(loop_, redis));
@@ -403,16 +406,24 @@ void Shell::answer_caller(CallerId caller, std::uint64_t request, std::string fr
 }
 
 void Shell::report(const AttemptReport& report) {
-  log_with_fields(report_line(report), log_takes_fields() ? report_fields(report) : std::string{});
+  later_lines_.emplace_back(report_line(report),
+                            log_takes_fields() ? report_fields(report) : std::string{});
 }
 
 void Shell::print(const OutputLine& line) {
-  log_with_fields(output_line(line), log_takes_fields() ? output_fields(line) : std::string{});
+  later_lines_.emplace_back(output_line(line),
+                            log_takes_fields() ? output_fields(line) : std::string{});
 }
 
 void Shell::say_left_out(const LeftOut& left_out) {
-  log_with_fields(left_out_line(left_out),
-                  log_takes_fields() ? left_out_fields(left_out) : std::string{});
+  later_lines_.emplace_back(left_out_line(left_out),
+                            log_takes_fields() ? left_out_fields(left_out) : std::string{});
+}
+
+// Whoever waits for what the turn has brought is told first: a line takes as long as a hop.
+void Shell::write_lines() {
+  for (const auto& [line, fields] : later_lines_) log_with_fields(line, fields);
+  later_lines_.clear();
 }
 
 void Shell::warn(std::string_view line) {

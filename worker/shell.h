@@ -10,6 +10,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/daemon.h"
 #include "base/endpoint_link.h"
@@ -83,6 +85,7 @@ class Shell : private Effects {
   void open_door();
   void say_unreachable();
   void say_fenced();
+  void write_lines();
   Result<void> serve_metrics();
   std::string metrics_page();
   bool ready() const;
@@ -106,7 +109,8 @@ class Shell : private Effects {
   Timer tick_, housekeeping_;
   TimePoint tick_at_;
   TimePoint started_at_;
-  Loop::Hook turn_hook_;
+  Loop::Hook turn_hook_, lines_hook_;
+  std::vector<std::pair<std::string, std::string>> later_lines_;  // with their fields; of a turn
   IdleMemory idle_memory_;
   int stop_signals_ = 0;
   bool redis_up_ = false;  // where it reaches Redis by itself
