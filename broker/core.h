@@ -32,23 +32,23 @@
 #include <variant>
 #include <vector>
 
-#include "base/failpoint.h"
-#include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "broker/answer.h"
 #include "broker/claim_table.h"
+#include "broker/core_intake.h"
+#include "broker/core_options.h"
+#include "broker/core_purpose.h"
 #include "broker/counters.h"
 #include "broker/deployment.h"
 #include "broker/function_state.h"
 #include "broker/measures.h"
 #include "broker/office.h"
 #include "broker/package_shelf.h"
-#include "broker/part_pace.h"
-#include "broker/place.h"
 #include "broker/relay_table.h"
 #include "broker/retry.h"
 #include "broker/router.h"
+#include "broker/session.h"
 #include "broker/topic_table.h"
 #include "protocol/caused_event.h"
 #include "protocol/event.h"
@@ -58,72 +58,6 @@
 
 namespace fanfare::broker {
 
-enum class Durability { kFsync, kEverysec, kMemory };
-std::string_view to_string(Durability durability);
-Result<Durability> parse_durability(std::string_view text);
-
-// Switched off one by one in tests that show what each protects against. All on in production.
-struct Protections {
-  bool acknowledge_after_journal = true;  // else publishers are answered as soon as a chunk is cut
-  bool take_back_from_lost_workers = true;
-  bool losses_spare_the_budget = true;  // else a vanished worker counts as a failed attempt
-  bool repeat_guard = true;             // else a repeated batch is journaled again
-  bool check_claims = true;             // else a repeated id or key makes a new event
-  bool cut_appends = true;              // else an append may hold more events than fit its ids
-  bool unique_tokens = true;            // else every attempt carries the same token
-  bool wait_for_announcements = true;   // else a restarted broker lends at once
-  bool count_refusals = true;           // else refused events are not counted
-  bool bound_queues = true;             // else queue_max is not looked at
-  bool answer_garbage = true;           // else what cannot be read is dropped in silence
-  bool keep_key_order = true;           // else ordering keys are not looked at
-  bool tenants_take_turns = true;       // else tenants are not looked at: first come, first served
-  bool end_before_cutting = true;       // else a cancelled attempt is only taken from its worker
-  bool empty_outboxes = true;           // else what was published stays in its outbox, too
-  bool look_at_outboxes = true;         // else only what workers say of them counts
-  bool answer_relays_after_redis = true;  // else a relayed commit is answered as soon as it comes
-  bool prove_office = true;               // else a replaced broker lends until Redis tells it
-};
-
-struct CoreOptions {
-  Durability durability = Durability::kFsync;
-  std::size_t event_bytes_max = protocol::kEventDataBytesMax;  // data of one event
-  std::uint64_t queue_max = 10'000'000;      // unfinished deliveries per function, then queue_full
-  std::size_t intake_bytes_max = 64u << 20;  // events not yet journaled, then queue_full
-  std::size_t memory_queue_bytes_max = 512u
-                                       << 20;  // class memory: waiting deliveries of all functions
-  std::uint64_t outbox_max = 100'000;          // entries; a function with more is not lent any more
-  std::size_t invocations_max = 10'000;        // synchronous calls waiting per function
-  std::size_t invocation_bytes_max = 64u << 20;  // their events, waiting or lent, of all functions
-  std::size_t waits_max = 100'000;               // Await requests at once
-  std::size_t cancellations_max = 1000;          // under way at once
-  std::size_t purged_at_once = 1024;  // deliveries of a purge whose end Redis has not answered
-  std::size_t admitted_at_once =
-      protocol::kChunkEventsMax;  // of one publisher; twice that in a turn
-  std::size_t route_names_max = Router::kNamesMax;
-  std::uint32_t appends_in_flight_max = 8;  // full chunks; a partial one waits until none is
-  WindowLimits window;
-  LaterLimits later;
-  // How long the same (source, id) or idempotency key is the same event; 0 = ids are not looked at.
-  Duration dedup_window = std::chrono::minutes{5};
-  std::size_t claims_kept_max = 262'144;  // see claim_table.h
-  Duration heartbeat = std::chrono::seconds{2};
-  Duration lease = std::chrono::seconds{30};  // a worker silent for so long is lost
-  Duration announce_grace = std::chrono::milliseconds{300};
-  std::uint32_t worker_losses_max = 5;  // then a delivery is buried: it may kill workers
-  // Older dead letters go, and the oldest of more than so many of a function.
-  Duration dead_max_age = std::chrono::hours{14 * 24};
-  std::uint64_t dead_max_count = 100'000;
-  RelayLimits relay;
-  std::uint32_t generations_kept = 10;  // of a function, the present one among them
-  bool start_early = true;              // deliveries may run while the journal is being written
-  // For so long after it took office another one may still lend, see office.h.
-  Duration former_lends{0};
-  std::uint64_t seed = 1;  // of the retry jitter
-  Protections protections;
-  Failpoint failpoint;  // tests only
-  protocol::Tracepoint tracepoint;
-};
-
 struct OutgoingFrame {
   Peer peer;
   std::string frame;
@@ -131,41 +65,6 @@ struct OutgoingFrame {
 struct OutgoingCall {
   Ticket ticket;
   store::Call call;
-};
-
-// A worker connection that said Hello.
-struct Session {
-  SessionId id;
-  Peer peer;
-  protocol::Hello hello;  // without `held`
-  TimePoint heard;
-  std::uint64_t done_number = 0;  // of the latest Done taken
-  std::uint64_t delivers_sent = 0;
-  std::size_t suspects_lent = 0;
-  std::vector<protocol::Heartbeat::Row> load;
-  std::uint32_t waiting = 0;  // of its instances, those that wait for what they invoked
-  protocol::WorkerState state = protocol::WorkerState::kRunning;  // as it last said
-  bool to_be_quiet = false;                                       // an operator wishes it
-  // And was told so, and has not said since that it is: heartbeats that say something else, which
-  // may have crossed the message, until it is taken for missed.
-  std::uint8_t told_quiet = 0;
-  bool takes_work() const { return state == protocol::WorkerState::kRunning && !to_be_quiet; }
-  protocol::WorkerState shown_state() const {
-    return (takes_work() && told_quiet == 0) || state == protocol::WorkerState::kTerminating
-               ? state
-               : protocol::WorkerState::kQuiet;
-  }
-  std::size_t running_locally() const {
-    std::size_t sum = 0;
-    for (const auto& row : local) sum += row.here;
-    return sum;
-  }
-  std::set<std::string> held_functions;  // that it named in Hello and that are not known here
-  PartPace parts;                        // of packages that it fetches through this broker
-  std::vector<protocol::RunningAttempt> running;     // as of its latest heartbeat
-  std::vector<protocol::Heartbeat::Broken> broken;   // the same
-  std::vector<protocol::Heartbeat::LocalRow> local;  // the same, of functions that are known
-  TimePoint running_at;
 };
 
 class Core {
@@ -244,82 +143,6 @@ class Core {
  private:
   enum class Phase { kStarting, kRecovering, kRunning };
 
-  // The functions of a route, resolved once per route.
-  struct Target {
-    std::vector<std::string> names;
-    std::vector<FunctionState*> functions;
-  };
-  using BatchId = StrongId<struct BatchTag, std::uint64_t>;
-  struct Batch {
-    Peer peer;
-    std::string client;
-    std::uint64_t sequence = 0;
-    std::size_t unanswered = 0;  // events
-    protocol::Published answer;
-    std::size_t cut = 0;  // events that were recalled or are in chunks
-    TimePoint arrived;
-  };
-  // What is not admitted yet of a batch.
-  struct Arrived {
-    BatchId batch;
-    std::vector<SharedBytes> events;
-    std::size_t next = 0;
-    bool looks_up = false;  // some of it are among LookingUp, or were
-  };
-  // One event on its way into the journal, or a refusal keeping its place in the answer.
-  struct Incoming {
-    BatchId batch;
-    std::size_t run = 1;  // events of its batch that follow it without a gap, itself included
-    SharedBytes packed_event;
-    std::shared_ptr<const Target> target;
-    Place place;
-    bool timed = false;  // it may not start at any time: its options say when
-    std::uint32_t generation = 0;
-    std::optional<protocol::PublishError> refusal;
-    std::unique_ptr<const Claims> claims;
-  };
-  // Events of a batch whose claims are being looked up: they are not in `incoming_` yet, so that
-  // the events of other publishers go on.
-  struct LookingUp {
-    std::uint64_t after;  // the last key, as they are numbered, that has to be answered
-    std::vector<Incoming> events;
-    std::size_t bytes = 0;
-  };
-  struct Offer {  // what a chunk brings one lane of one function
-    FunctionState* function;
-    protocol::Lane lane;
-    std::vector<Pending> deliveries;
-    bool early = false;  // lent already
-  };
-  struct Chunk {
-    protocol::EntryId entry;
-    std::vector<std::pair<BatchId, std::size_t>> shares;  // events per batch, in order
-    std::vector<protocol::Published> parts;               // one per share
-    std::vector<Offer> offers;
-    std::size_t bytes = 0;
-    std::uint64_t events = 0, unmatched = 0, duplicates = 0;
-    std::vector<ClaimKey> claims;
-    TimePoint sent;
-    // Of outboxes, not of publishers: where the events lay. Then there are no shares and parts.
-    std::vector<std::pair<FunctionState*, protocol::EntryId>> caused;
-
-    struct Delayed {  // what it brings into one function's `later`
-      FunctionState* function;
-      std::int64_t first_due_ms;
-      std::uint64_t count;
-    };
-    std::vector<Delayed> delayed;
-
-    void note_sizes();  // once all events are in
-    std::uint64_t deliveries() const;
-    void will_not_arrive() const;
-  };
-  // An outbox entry on its way into the journal.
-  struct Caused {
-    Incoming incoming;
-    FunctionState* source;
-    protocol::EntryId entry;
-  };
   struct Waiter {
     Peer peer;
     std::uint64_t request;
@@ -327,119 +150,6 @@ class Core {
     std::string function;
     TimePoint deadline;
   };
-  struct AdminRequest {
-    Peer peer;
-    std::uint64_t request;
-    std::string function;
-  };
-  // What an answer of the store belongs to.
-  struct ForBegin {};
-  struct ForRegistry {};
-  struct ForWorkers {};
-  struct ForNote {};
-  struct ForOffice {
-    TimePoint asked_at;
-  };
-  struct ForSurvey {
-    FunctionState* function;
-    std::uint64_t number = 0;
-  };
-  struct ForAppend {
-    std::unique_ptr<Chunk> chunk;
-  };
-  struct ForRepublish {
-    std::unique_ptr<Chunk> chunk;
-  };
-  struct ForOutboxCounts {
-    std::vector<std::string> functions;
-  };
-  struct ForOutbox {
-    FunctionState* function;
-  };
-  struct ForPage {
-    FunctionState* function;
-    protocol::Lane lane;
-    std::uint32_t reading;  // FunctionState::reading when it was asked
-  };
-  struct ForDue {
-    FunctionState* function;
-    std::uint32_t reading;
-    store::Due page;
-  };
-  struct ForPostpone {
-    FunctionState* function;
-    store::Postpone call;
-  };
-  struct ForBury {
-    FunctionState* function;
-    store::Bury call;
-  };
-  struct ForLetters {  // that are to be redriven
-    AdminRequest admin;
-    FunctionState* state;
-  };
-  struct ForRedrive {
-    AdminRequest admin;
-    FunctionState* state;
-    store::Redrive call;
-    std::vector<protocol::Status> statuses;  // of the letters: which count they leave
-    std::size_t taken;                       // letters looked at
-    std::size_t gone, unreadable;
-  };
-  struct ForPurgeLetters {
-    AdminRequest admin;
-  };
-  struct ForRecall {
-    Peer peer;
-    std::string frame;
-  };
-  struct ForLookup {
-    std::uint64_t first;  // number of its first key
-    std::vector<ClaimKey> keys;
-  };
-  struct ForDeploy {
-    std::string name;
-    std::uint64_t number;  // of the deployment
-  };
-  struct DeployWishes {
-    bool follows = false;  // who asked asks how far it is, instead of waiting for the answer
-    Duration timeout = std::chrono::seconds{60};  // of what workers have to say
-  };
-  struct ForGenerations {
-    AdminRequest admin;
-    bool rolls_back;
-    std::string to;  // a generation, or how a digest begins; empty: the one before
-    DeployWishes wishes;
-  };
-  struct ForRemove {
-    AdminRequest admin;
-  };
-  struct ForSetState {
-    AdminRequest admin;
-    bool paused;
-  };
-  struct ForTopics {};
-  struct ForTopicsSet {};
-  struct ForWish {
-    AdminRequest admin;
-    std::string worker;
-    bool quiet;
-  };
-  using CancellationId = StrongId<struct CancellationTag, std::uint64_t>;
-  struct ForFind {
-    FunctionState* function;
-    CancellationId cancellation;
-  };
-  struct ForPurgedRows {
-    FunctionState* function;
-    std::uint64_t purge;
-  };
-  using Purpose =
-      std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey, ForAppend,
-                   ForPage, ForDue, ForPostpone, ForBury, ForRecall, ForLookup, ForDeploy,
-                   ForGenerations, ForRemove, ForSetState, ForWish, ForFind, ForPurgedRows,
-                   ForLetters, ForRedrive, ForPurgeLetters, ForRepublish, ForOutboxCounts,
-                   ForOutbox, ForTopics, ForTopicsSet>;
 
   // core_office.cc: whether it is still this broker that lends
   void check_office(Now now);

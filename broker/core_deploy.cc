@@ -131,7 +131,7 @@ void Core::deploy(const AdminCall& admin) {
                    admin.now);
 }
 
-Core::DeployWishes Core::wishes_of(const AdminCall& call) {
+DeployWishes Core::wishes_of(const AdminCall& call) {
   DeployWishes wishes;
   if (const auto follow = call.body.find("follow"); follow != call.body.end()) {
     wishes.follows = follow->is_boolean() && follow->get<bool>();

@@ -199,7 +199,7 @@ void Core::refuse_batch(const Peer& peer, const protocol::PublishView& publish, 
 }
 
 // Reads what the event is routed by. A bad event is refused alone, in its place in the batch.
-Core::Incoming Core::admit(SharedBytes packed, BatchId batch) {
+Incoming Core::admit(SharedBytes packed, BatchId batch) {
   const auto refused = [&](Refusal code, std::string message) {
     count_refused(code, 1);
     Incoming incoming;
@@ -267,7 +267,7 @@ void Core::count_refused(Refusal code, std::uint64_t events) {
   if (options_.protections.count_refusals) refusal_counter(counters_, code) += events;
 }
 
-std::shared_ptr<const Core::Target> Core::target_of(const protocol::EventView& event) {
+std::shared_ptr<const Target> Core::target_of(const protocol::EventView& event) {
   const Route& route = router_.route(event);
   if (routes_forgotten_ != router_.forgotten()) {
     targets_.clear();

@@ -151,7 +151,7 @@ bool Core::take_caused(FunctionState& source, store::OutboxPage::Entry& entry) {
 }
 
 // A function that is not deployed (any more) gets a state, too: its letters have to lie somewhere.
-std::shared_ptr<const Core::Target> Core::target_named(const std::string& name) {
+std::shared_ptr<const Target> Core::target_named(const std::string& name) {
   auto& target = targets_by_name_[name];
   if (target) return target;
   auto& function = functions_[name];

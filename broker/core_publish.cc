@@ -88,7 +88,7 @@ void Core::trace_arrival(const Chunk& chunk) const {
   }
 }
 
-std::unique_ptr<Core::Chunk> Core::cut_chunk(Now now, store::Append& append) {
+std::unique_ptr<Chunk> Core::cut_chunk(Now now, store::Append& append) {
   const bool memory = options_.durability == Durability::kMemory;
   auto chunk = std::make_unique<Chunk>();
   chunk->entry = append.entry = next_entry(now);
@@ -206,7 +206,7 @@ void Core::add_to_offers(Chunk& chunk, store::Append& append, const Incoming& in
   }
 }
 
-void Core::Chunk::note_sizes() {
+void Chunk::note_sizes() {
   for (Offer& offer : offers) {
     for (Pending& pending : offer.deliveries) {
       pending.entry_size = static_cast<std::uint16_t>(offer.deliveries.size());
@@ -214,14 +214,14 @@ void Core::Chunk::note_sizes() {
   }
 }
 
-std::uint64_t Core::Chunk::deliveries() const {
+std::uint64_t Chunk::deliveries() const {
   std::uint64_t sum = 0;
   for (const Offer& offer : offers) sum += offer.deliveries.size();
   for (const Delayed& one : delayed) sum += one.count;
   return sum;
 }
 
-void Core::Chunk::will_not_arrive() const {
+void Chunk::will_not_arrive() const {
   for (const Offer& offer : offers) offer.function->arriving -= offer.deliveries.size();
   for (const Delayed& one : delayed) one.function->arriving -= one.count;
 }
