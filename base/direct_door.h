@@ -23,8 +23,8 @@
 #include "base/fd.h"
 #include "base/frame_stream.h"
 #include "base/loop.h"
+#include "base/peer_id.h"
 #include "base/result.h"
-#include "base/zmq_socket.h"
 
 namespace fanfare {
 

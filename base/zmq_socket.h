@@ -20,8 +20,8 @@
 #include <string>
 #include <string_view>
 
-#include "base/ids.h"
 #include "base/loop.h"
+#include "base/peer_id.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "base/zmq_connections.h"
@@ -40,12 +40,6 @@ class ZmqContext {
  private:
   void* context_;
 };
-
-// The opaque routing id that a ROUTER gave one connection; a peer that reconnects gets a new one.
-// With curve_server the peer's key stands before it: a peer may choose an id that was another
-// one's, but is never taken for it, and never sent what was meant for it. A DEALER's only peer is
-// the empty one.
-using PeerId = StrongId<struct PeerTag, std::string>;
 
 enum class ZmqKind { kRouter, kDealer };
 

@@ -1,6 +1,6 @@
 // What an event is on its way from a publisher's batch to the journal, in this order: Batch and
-// Arrived (not admitted yet), Incoming (admitted; LookingUp while Redis is asked whether it has been
-// published before), Chunk (journaled together). Caused comes from an outbox and not from a
+// Arrived (not admitted yet), Incoming (admitted; LookingUp while Redis is asked whether it has
+// been published before), Chunk (journaled together). Caused comes from an outbox and not from a
 // publisher. No more than data: core_intake.cc, core_claims.cc, core_publish.cc and core_outbox.cc
 // move it on.
 #pragma once

@@ -1,5 +1,5 @@
-// What an answer of the store belongs to: one type for each kind of call that the broker's core makes,
-// with what it has to know again when the answer comes.
+// What an answer of the store belongs to: one type for each kind of call that the broker's core
+// makes, with what it has to know again when the answer comes.
 #pragma once
 
 #include <cstddef>
@@ -125,11 +125,10 @@ struct ForPurgedRows {
   FunctionState* function;
   std::uint64_t purge;
 };
-using Purpose =
-    std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey, ForAppend,
-                 ForPage, ForDue, ForPostpone, ForBury, ForRecall, ForLookup, ForDeploy,
-                 ForGenerations, ForRemove, ForSetState, ForWish, ForFind, ForPurgedRows,
-                 ForLetters, ForRedrive, ForPurgeLetters, ForRepublish, ForOutboxCounts,
-                 ForOutbox, ForTopics, ForTopicsSet>;
+using Purpose = std::variant<ForBegin, ForRegistry, ForWorkers, ForNote, ForOffice, ForSurvey,
+                             ForAppend, ForPage, ForDue, ForPostpone, ForBury, ForRecall, ForLookup,
+                             ForDeploy, ForGenerations, ForRemove, ForSetState, ForWish, ForFind,
+                             ForPurgedRows, ForLetters, ForRedrive, ForPurgeLetters, ForRepublish,
+                             ForOutboxCounts, ForOutbox, ForTopics, ForTopicsSet>;
 
 }  // namespace fanfare::broker
