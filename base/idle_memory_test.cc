@@ -47,7 +47,8 @@ TEST(IdleMemory, IsGivenBackOnceNothingIsDoneAnyMore) {
 
 TEST(IdleMemory, LetsTheKernelMakeHugePagesOnlyWhileThereIsWork) {
   const auto may_have_them = [] { return ::prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 0; };
-  if (!may_have_them()) GTEST_SKIP() << "this process may have none";
+  if (!may_have_them())
+    GTEST_SKIP() << "who started this process has switched huge pages off for it";
   Loop loop;
   std::uint64_t done = 0;
   bool busy = true;

@@ -89,6 +89,12 @@ TEST(DeliveryQueue, AFloodStaysWithinItsByteBound) {
   EXPECT_TRUE(queue.has_unread());
 }
 
+std::size_t bytes_of_one() {
+  DeliveryQueue queue({});
+  offer(queue, {1, 0}, 1);
+  return queue.bytes();
+}
+
 // Offers entries of `n` from `entry` on until one is refused, lending `lent` after each.
 std::size_t fill(DeliveryQueue& queue, std::uint64_t entry, std::uint8_t n, std::size_t lent,
                  Lane lane = kNormal) {
@@ -109,20 +115,14 @@ TEST(DeliveryQueue, AWindowThatIsLentFromHoldsMoreThanOneThatRests) {
 }
 
 TEST(DeliveryQueue, AWindowThatRunsIsBoundedInBytesToo) {
-  DeliveryQueue queue({.deliveries_max = 1000});
-  offer(queue, {1, 0}, 1);
-  const std::size_t one = queue.bytes();
-  DeliveryQueue running({.deliveries_max = 1000, .bytes_max = 16 * one});
+  DeliveryQueue running({.deliveries_max = 1000, .bytes_max = 16 * bytes_of_one()});
   const std::size_t held = fill(running, 1, 4, 2);
   EXPECT_GE(held, 4u * 16);
   EXPECT_LT(held, 4u * 16 + 4);
 }
 
 TEST(DeliveryQueue, AWindowThatHasGrownLetsOtherTenantsGoAheadLikeAnyOther) {
-  DeliveryQueue queue({.deliveries_max = 1000});
-  offer(queue, {1, 0}, 1);
-  const std::size_t one = queue.bytes();
-  DeliveryQueue running({.deliveries_max = 1000, .bytes_max = 16 * one});
+  DeliveryQueue running({.deliveries_max = 1000, .bytes_max = 16 * bytes_of_one()});
   const std::size_t held = fill(running, 1, 4, 2);
   ASSERT_GT(held, 2u * 16);
   for (std::uint64_t entry = 2000; entry < 2008; ++entry) {
@@ -165,11 +165,10 @@ TEST(DeliveryQueue, ALaneThatIsNotLentFromHoldsNoMoreBecauseAnotherIs) {
 
 TEST(DeliveryQueue, WindowsThatRunShareWhatTheyMayHoldBeyondTheirOwn) {
   const auto shared = std::make_shared<std::size_t>(0);
-  std::size_t one = 0;
+  const std::size_t one = bytes_of_one();
   {
     DeliveryQueue queue({}, shared);
     offer(queue, {1, 0}, 1);
-    one = queue.bytes();
     EXPECT_EQ(*shared, 0u) << "what it may hold by itself does not count";
   }
   const WindowLimits limits{
