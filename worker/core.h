@@ -273,6 +273,7 @@ class Core {
   void send_done();
   void send_credit();
   std::size_t window(const Function& function) const;
+  std::size_t room_for(const Function& function, std::size_t wanted, std::size_t has) const;
   static bool goes_alone(const Held& held);
   std::vector<protocol::HeldDelivery> everything_held() const;
 

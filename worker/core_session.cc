@@ -413,6 +413,18 @@ std::size_t Core::window(const Function& function) const {
       std::max<std::size_t>(least, std::min(options_.prefetch_deliveries_max, by_bytes)));
 }
 
+// Credit that a function does not use stays with it. So what is fetched ahead takes half of
+// held_max, and the other half is for those that have less than they need to keep the slots at
+// work: however many functions there are, none waits for what others do not use.
+std::size_t Core::room_for(const Function& function, std::size_t wanted, std::size_t has) const {
+  const std::size_t taken = pool_.in_use() + sent_rows_ + credit_open_;
+  const auto below = [taken](std::size_t limit) { return limit - std::min(limit, taken); };
+  const std::size_t needed =
+      std::min<std::size_t>(wanted, options_.slots * function.manifest.batch_size);
+  return std::max(below(options_.held_max / 2),
+                  std::min(needed - std::min(needed, has), below(options_.held_max)));
+}
+
 void Core::send_credit() {
   if (state() != protocol::WorkerState::kRunning || lacks_relay()) return;
   protocol::Credit credit;
@@ -429,8 +441,7 @@ void Core::send_credit() {
       grow += promised;
       function->credit_beside += promised;
     }
-    const std::size_t taken = pool_.in_use() + sent_rows_ + credit_open_;
-    const std::size_t room = full || taken >= options_.held_max ? 0 : options_.held_max - taken;
+    const std::size_t room = full ? 0 : room_for(*function, wanted, outstanding + open);
     if (grow > room) {
       grow = room;
       credit_short_ = true;

@@ -230,6 +230,25 @@ TEST(WorkerCredit, IsBoundedByWhatAHelloCanName) {
   EXPECT_EQ(total, 100u);
 }
 
+TEST(WorkerCredit, ThatAFunctionDoesNotUseLeavesTheOthersWhatTheyNeed) {
+  Worker w({.name = "w1", .slots = 4, .held_max = 100});
+  w.join({Worker::function("f"), Worker::function("g")});
+  w.deliver_entries(1, 1);
+  w.finish(w.effects.forked[0], 1, 2us);
+  w.answer_commits();  // it would fetch 2,000 ahead, and has no events any more
+  ASSERT_EQ(w.credit("g"), 4u);
+  w.deliver_entries(11, 14, "g");
+  for (int round = 0; round < 3; ++round) {
+    for (const InstanceId instance : std::vector(w.effects.forked)) {
+      if (w.unfinished(instance) > 0) w.finish(instance, w.unfinished(instance), 2us);
+    }
+    w.answer_commits();
+  }
+  w.done_rows();
+  w.acknowledge();
+  EXPECT_GE(w.credit("g"), 8u) << "four more";
+}
+
 TEST(WorkerDrain, HandsBackWhatWaitsFinishesWhatRunsAndSaysGoodbye) {
   Worker w;
   w.join();
