@@ -13,6 +13,7 @@
 #include <fstream>
 #include <map>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "base/zmq_socket.h"
@@ -373,6 +374,24 @@ TEST_F(ZmqCurveTest, WhoComesBackUnderItsOwnIdIsReachedOnceItHasSaidSomething) {
     ASSERT_TRUE(until([&] { return static_cast<int>(got_.size()) == time; }));
     ASSERT_TRUE(router_->send(peer_, "for ada"));
     ASSERT_TRUE(until([&] { return ada.heard() == "for ada"; }));
+  }
+}
+
+// Each answer looks at the connections first, and libzmq fetches what has come by them with that.
+TEST_F(ZmqCurveTest, WhatComesWhileSomebodyIsAnsweredIsNotLost) {
+  const auto adas = key("ada");
+  ChosenId ada(context_, *adas, "worker-1", router_->bound_endpoint());
+  ada.say("hello");
+  ASSERT_TRUE(until([this] { return got_.size() == 1; }));
+  const PeerId peer = peer_;
+  constexpr std::size_t kTimes = 200;
+  for (std::size_t time = 1; time <= kTimes; ++time) {
+    ada.say("more");
+    for (int answer = 0; answer < 20; ++answer) {  // without a turn of the loop
+      ASSERT_TRUE(router_->send(peer, "answer"));
+      while (ada.heard().empty()) std::this_thread::yield();
+    }
+    ASSERT_TRUE(loop_.run_until([&] { return got_.size() == 1 + time; }, 2s)) << time;
   }
 }
 

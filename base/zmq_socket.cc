@@ -215,16 +215,17 @@ struct ZmqSocket::Impl {
   }
 
   // The properties are the connection's, which nobody but libzmq and the ZapHandler sets; a routing
-  // id is whatever the peer has chosen.
+  // id is whatever the peer has chosen. They are the body's: the frame before it has none if a look
+  // at ZMQ_EVENTS has fetched it (libzmq 4.3.4, router_t::xhas_in).
   bool receive_from(ZmqFrame& id) {
-    const std::string user{id.property("User-Id")}, address{id.property("Peer-Address")};
-    const std::string_view fd_text = id.property("__fd");
+    ZmqFrame body;
+    const bool one = id.more() && body.receive(socket) && !body.more();
+    const std::string user{body.property("User-Id")}, address{body.property("Peer-Address")};
+    const std::string_view fd_text = body.property("__fd");
     int fd = -1;
     std::from_chars(fd_text.data(), fd_text.data() + fd_text.size(), fd);
     const bool in = user.size() == kKeyChars && guard->on_message(fd, user, id.bytes());
     const PeerId peer = tagged(user + std::string(id.bytes()));
-    ZmqFrame body;
-    const bool one = id.more() && body.receive(socket) && !body.more();
     if (!in) return skip_rest();
     if (!one) return drop_rest(peer);
     handlers.on_message_from(peer, {user, address}, body.bytes());
