@@ -301,13 +301,13 @@ TEST(HttpServer, HandsABodyToItsSinkPieceByPiece) {
 
 // However long that takes: it is not the client's time.
 TEST(HttpServer, HoldsBackAClientWhoseBodyIsMoreThanItsSinkTakesAtPresent) {
-  Serving serving({.head_timeout = 200ms});
+  const std::string large(2'000'000, 'z'), request = post("/sink/slow", large);
+  Serving serving({.head_timeout = 500ms});
   const auto sunk = [&] { return serving.on_loop([&] { return serving.sunk.size(); }); };
-  const std::string large(2'000'000, 'z');
   RawClient client(serving.port);
-  std::thread sending([&] { client.send(post("/sink/slow", large)); });
+  std::thread sending([&] { client.send(request); });
   while (sunk() < Serving::kSlowSinkHolds) std::this_thread::sleep_for(1ms);
-  std::this_thread::sleep_for(600ms);
+  std::this_thread::sleep_for(800ms);
   EXPECT_LT(sunk(), Serving::kSlowSinkHolds + (32u << 10));
   EXPECT_EQ(serving.counters().too_slow, 0u);
   serving.on_loop([&] {
@@ -320,9 +320,10 @@ TEST(HttpServer, HoldsBackAClientWhoseBodyIsMoreThanItsSinkTakesAtPresent) {
 }
 
 TEST(HttpServer, GivesUpASinkThatTakesNothing) {
-  Serving serving({.head_timeout = 200ms, .sink_timeout = 300ms});
+  const std::string request = post("/sink/slow", std::string(2'000'000, 'z'));
+  Serving serving({.head_timeout = 1s, .sink_timeout = 1100ms});
   RawClient client(serving.port);
-  std::thread sending([&] { client.send(post("/sink/slow", std::string(2'000'000, 'z'))); });
+  std::thread sending([&] { client.send(request); });
   EXPECT_THAT(client.rest(), StartsWith("HTTP/1.1 503 Service Unavailable\r\n"));
   sending.join();
   EXPECT_EQ(serving.counters().stalled, 1u);
