@@ -39,6 +39,12 @@ bool DeliveryQueue::has_room(const Window& window) const {
          window.bytes < times * limits_.bytes_max;
 }
 
+// What was taken ahead does not count: it may wait for the end of what is still to be read.
+bool DeliveryQueue::is_low(const Window& window) const {
+  return window.deliveries - window.ahead_here <= limits_.deliveries_max / 2 &&
+         window.bytes - window.ahead_bytes <= limits_.bytes_max / 2;
+}
+
 void DeliveryQueue::note_offered(Window& window, std::size_t deliveries) const {
   window.offered += deliveries;
   if (window.offered < limits_.deliveries_max) return;
@@ -59,6 +65,10 @@ void DeliveryQueue::count_in(Window& window, const Pending& delivery) {
   ++window.deliveries;
   window.bytes += delivery.bytes();
   settle_share(window);
+  if (ahead_.empty() || !ahead_.contains(delivery.id)) return;
+  ++window.ahead_here;
+  window.ahead_bytes += delivery.bytes();
+  ++window.ahead_waiting[delivery.flow];
 }
 
 void DeliveryQueue::add(Window& window, Pending&& delivery) {
@@ -88,9 +98,9 @@ void DeliveryQueue::uncount(const Pending& delivery, Window* window) {
   settle_share(*window);
   --window->deliveries;
   if (ahead_.empty() || !ahead_.contains(delivery.id)) return;
-  window->ahead_bytes -= std::min(window->ahead_bytes, bytes);
+  --window->ahead_here;
+  window->ahead_bytes -= bytes;
   const auto waiting = window->ahead_waiting.find(delivery.flow);
-  if (waiting == window->ahead_waiting.end()) return;
   if (--waiting->second == 0) window->ahead_waiting.erase(waiting);
 }
 
@@ -145,14 +155,18 @@ void DeliveryQueue::take_ahead(protocol::Lane lane, Window& window,
     }
     ahead_.emplace(delivery.id, lane);
     ++window.ahead;
-    window.ahead_bytes += delivery.bytes();
-    ++window.ahead_waiting[delivery.flow];
     add(window, std::move(delivery));
   }
 }
 
 void DeliveryQueue::forget_ahead(Window& window, const protocol::EventId& id) {
   if (ahead_.erase(id) > 0) --window.ahead;
+}
+
+void DeliveryQueue::forget_all_ahead(Window& window) const {
+  window.ahead = window.ahead_here = window.ahead_bytes = 0;
+  window.ahead_waiting.clear();
+  window.flows_unread.clear();
 }
 
 void DeliveryQueue::end(const protocol::EventId& id) {
@@ -224,10 +238,8 @@ std::vector<Pending> DeliveryQueue::forget_journal() {
     window.read_to = {};
     window.unread = window.more_unread = true;
     window.paging = false;
-    window.ahead = window.ahead_bytes = 0;
-    window.ahead_waiting.clear();
     window.ahead_ended.clear();
-    window.flows_unread.clear();
+    forget_all_ahead(window);
   }
   ahead_.clear();
   go_all(keys_.promote());
@@ -240,10 +252,8 @@ std::optional<store::Page> DeliveryQueue::next_page(const std::string& function,
   for (auto& [lane, window] : lanes_) {
     const bool is_purged = window.read_to < purged_to;
     if (is_purged && !may_be_purged) continue;
-    const bool low = (window.deliveries <= limits_.deliveries_max / 2 &&
-                      window.bytes <= limits_.bytes_max / 2) ||
-                     is_purged;
-    if (!window.unread || window.paging || !low || window.backoff.rests(now)) continue;
+    if (!window.unread || window.paging || window.backoff.rests(now)) continue;
+    if (!is_low(window) && !is_purged) continue;
     window.paging = true;
     return store::Page{.function = function,
                        .lane = lane,
@@ -263,9 +273,7 @@ void DeliveryQueue::on_paged(protocol::Lane lane, protocol::EntryId last, bool m
   for (const auto& id : std::exchange(window.ahead_ended, {})) forget_ahead(window, id);
   if (!more) {
     std::erase_if(ahead_, [&](const auto& one) { return one.second == lane; });
-    window.ahead = window.ahead_bytes = 0;
-    window.ahead_waiting.clear();
-    window.flows_unread.clear();
+    forget_all_ahead(window);
     window.more_unread = false;
   }
   for (Pending& delivery : deliveries) add(window, std::move(delivery));

@@ -178,9 +178,9 @@ class DeliveryQueue {
     bool unread = false;
     bool paging = false;
     Backoff backoff = kReadingBackoff;
-    // Taken ahead: how many, their bytes here, how many of each tenant wait, and which have ended
-    // while a page that may have them is under way.
-    std::size_t ahead = 0, ahead_bytes = 0;
+    // Taken ahead: how many, how many of them are here, the bytes of these, how many of each tenant
+    // wait, and which have ended while a page that may have them is under way.
+    std::size_t ahead = 0, ahead_here = 0, ahead_bytes = 0;
     std::unordered_map<std::uint64_t, std::size_t> ahead_waiting;
     std::vector<protocol::EventId> ahead_ended;
     // Tenants and ordering keys of what this broker has appended and not read. What lay there when
@@ -202,6 +202,7 @@ class DeliveryQueue {
                                [&](const auto& ready) { return ready.second.any_of(wanted); });
   }
   bool has_room(const Window& window) const;
+  bool is_low(const Window& window) const;
   bool runs(const Window& window) const;
   void note_offered(Window& window, std::size_t deliveries) const;
   void settle_share(Window& window);
@@ -211,6 +212,7 @@ class DeliveryQueue {
   void take_ahead(protocol::Lane lane, Window& window, std::vector<Pending>& deliveries);
   void note_unread(Window& window, const Pending& delivery) const;
   void forget_ahead(Window& window, const protocol::EventId& id);
+  void forget_all_ahead(Window& window) const;
   void count_in(Window& window, const Pending& delivery);
   void add(Window& window, Pending&& delivery);
   void go(Pending&& delivery);

@@ -163,6 +163,57 @@ TEST(DeliveryQueue, ALaneThatIsNotLentFromHoldsNoMoreBecauseAnotherIs) {
   EXPECT_EQ(low, 16u);
 }
 
+// As those do whose key belongs to a retry that falls due: it goes when the lane is read so far.
+TEST(DeliveryQueue, WhatWentAheadAndWaitsDoesNotKeepTheRestFromBeingRead) {
+  for (const bool by_bytes : {false, true}) {
+    DeliveryQueue queue(by_bytes ? WindowLimits{.bytes_max = 2 * sizeof(Pending)}
+                                 : WindowLimits{.deliveries_max = 2});
+    offer(queue, {1, 0}, 2);
+    EXPECT_FALSE(offer(queue, {2, 0}, 1)) << "there is no room";
+    auto keyed = entry_of({3, 0}, 2);
+    for (Pending& delivery : keyed) {
+      delivery.flow = 7;
+      delivery.ordered = true;
+    }
+    EXPECT_FALSE(queue.offer(kNormal, {3, 0}, keyed));
+    EXPECT_EQ(queue.size(), 4u) << "two went ahead";
+    while (take(queue)) {
+    }
+    EXPECT_EQ(queue.blocked(), 2u);
+    EXPECT_TRUE(queue.next_page("f", TimePoint{})) << by_bytes;
+  }
+}
+
+// Its key was given to another one meanwhile, so it waits in its window once more.
+TEST(DeliveryQueue, WhatWentAheadAndCameBackIsCountedAsBefore) {
+  DeliveryQueue queue({.deliveries_max = 2});
+  queue.open_keys();
+  offer(queue, {1, 0}, 2);
+  offer(queue, {2, 0}, 1);
+  auto keyed = entry_of({3, 0}, 2);
+  for (Pending& delivery : keyed) {
+    delivery.flow = 7;
+    delivery.ordered = true;
+  }
+  queue.offer(kNormal, {3, 0}, keyed);
+  std::optional<Pending> first;
+  while (auto next = take(queue)) {
+    if (next->ordered) first = std::move(next);
+  }
+  ASSERT_TRUE(first);
+  EXPECT_TRUE(queue.release_key(first->id));
+  queue.put_back(*first);
+  EXPECT_EQ(queue.size(), 2u);
+  EXPECT_TRUE(queue.next_page("f", TimePoint{})) << "both went ahead";
+  for (int left = 1; left >= 0; --left) {
+    const auto next = take(queue);
+    ASSERT_TRUE(next);
+    queue.release_key(next->id);
+    EXPECT_EQ(queue.size(), static_cast<std::size_t>(left));
+  }
+  EXPECT_EQ(queue.bytes(), 0u);
+}
+
 TEST(DeliveryQueue, WindowsThatRunShareWhatTheyMayHoldBeyondTheirOwn) {
   const auto shared = std::make_shared<std::size_t>(0);
   const std::size_t one = bytes_of_one();

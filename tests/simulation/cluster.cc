@@ -50,6 +50,9 @@ broker::CoreOptions Cluster::broker_options() {
   options.announce_grace = random.between(50ms, 200ms);
   static constexpr std::size_t kWindows[] = {4, 16, 64, 8192};
   options.window.deliveries_max = kWindows[random.below(4)];
+  if (random.chance(0.3)) options.window.bytes_max = 1000 + random.below(20'000);
+  options.window.running_times = 1 + random.below(4);
+  if (random.chance(0.5)) options.window.shared_bytes_max = random.below(20'000);
   // Batches have hundreds of events: with the first of these they are admitted in many turns.
   static constexpr std::size_t kAdmitted[] = {2, 5, 20, 256};
   options.admitted_at_once = kAdmitted[random.below(4)];
