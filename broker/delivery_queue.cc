@@ -1,6 +1,7 @@
 #include "broker/delivery_queue.h"
 
 #include <algorithm>
+#include <cassert>
 #include <limits>
 #include <utility>
 
@@ -41,6 +42,7 @@ bool DeliveryQueue::has_room(const Window& window) const {
 
 // What was taken ahead does not count: it may wait for the end of what is still to be read.
 bool DeliveryQueue::is_low(const Window& window) const {
+  assert(window.ahead_here <= window.deliveries && window.ahead_bytes <= window.bytes);
   return window.deliveries - window.ahead_here <= limits_.deliveries_max / 2 &&
          window.bytes - window.ahead_bytes <= limits_.bytes_max / 2;
 }

@@ -77,7 +77,8 @@ class DeliveryQueue {
 
   // Whether a page that has it brings nothing new: it was taken ahead.
   bool was_taken_ahead(const protocol::EventId& id) const { return ahead_.contains(id); }
-  // It has ended: no page that is asked for from now on has it.
+  // It has ended, so it is none of those that wait here: no page that is asked for from now on has
+  // it.
   void end(const protocol::EventId& id);
 
   // Takes a delivery that no journal can give back (class memory, or a due row of `later`).
@@ -140,7 +141,8 @@ class DeliveryQueue {
     return any_of(wanted);
   }
 
-  // Removes and returns one delivery, wherever it waits here.
+  // Removes and returns one delivery, wherever it waits here. As with take_if, nobody of its key
+  // goes for that: whoever takes it out to end it holds the key until it has ended.
   std::optional<Pending> take_by_id(const protocol::EventId& id);
   // The same, left where it is; good until the queue changes.
   const Pending* find(const protocol::EventId& id) const;

@@ -75,10 +75,13 @@ std::optional<Pending> KeyTable::add(Pending delivery) {
     return delivery;
   }
   auto place = has_it ? key.waiting.begin() : key.waiting.end();
-  // Before rows that fell due after it was accepted.
+  // Before rows that fell due when it was there, by the same measure as `its_turn` has: what the
+  // journal has of a row's last millisecond is before it, and none that was read waits for a row
+  // that waits for more to be read.
+  const auto there_ms = static_cast<std::int64_t>(delivery.id.entry.ms);
   while (!has_it && delivery.origin == protocol::Origin::kJournal && place != key.waiting.begin()) {
     const Pending& before = *std::prev(place);
-    if (before.origin != protocol::Origin::kLater || before.due_ms <= delivery.accepted_ms ||
+    if (before.origin != protocol::Origin::kLater || before.due_ms < there_ms ||
         is_holder(before.id)) {
       break;
     }

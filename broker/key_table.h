@@ -13,7 +13,8 @@
 // whatever was meant.
 //
 // What waits here is bounded by the windows of the lanes it came from (DeliveryQueue): a lane whose
-// window is full of waiting ones is not read on until some of them have gone.
+// window is full of waiting ones is not read on until some of them have gone. What was taken ahead
+// of the reading has a bound of its own.
 //
 // No I/O, no clock; not thread-safe: lives with the broker's core.
 #pragma once

@@ -128,16 +128,15 @@ TEST(KeyTable, ARowOfLaterWaitsUntilWhatWasAcceptedBeforeItFellDueHasBeenRead) {
   row.due_ms = 100;
   EXPECT_TRUE(table.would_wait(row));
   EXPECT_FALSE(table.add(row));
-  Pending before = keyed(1), after = keyed(3);
-  before.accepted_ms = 50;
-  after.accepted_ms = 150;
-  EXPECT_EQ(table.add(before)->id, id(1)) << "first of its key";
-  EXPECT_FALSE(table.add(after));
-  EXPECT_FALSE(table.release(id(1)));
+  EXPECT_EQ(table.add(keyed(50))->id, id(50)) << "first of its key";
+  EXPECT_FALSE(table.add(keyed(100))) << "the row's own millisecond";
+  EXPECT_FALSE(table.add(keyed(150)));
+  EXPECT_EQ(table.release(id(50))->id, id(100)) << "or what was read would wait for more reading";
+  EXPECT_FALSE(table.release(id(100)));
   EXPECT_TRUE(table.promote().empty());
   is_read = true;
   EXPECT_EQ(table.promote().at(0).id, id(9));
-  EXPECT_EQ(table.release(id(9))->id, id(3));
+  EXPECT_EQ(table.release(id(9))->id, id(150));
   EXPECT_FALSE(table.rows_wait());
 }
 
