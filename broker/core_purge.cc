@@ -22,7 +22,7 @@ namespace {
 using nlohmann::json;
 using protocol::Refusal;
 
-constexpr std::uint32_t kRowsAtOnce = 128;
+constexpr std::size_t kRowsAtOnce = 128;
 
 }  // namespace
 
@@ -94,7 +94,7 @@ void Core::purge_on(FunctionState& function, Now now) {
     end_cancelled(function, std::move(*at), own_token(), protocol::DeadReason::kPurged, now);
     at = function.suspects.erase(at);
   }
-  if (room() >= kRowsAtOnce) read_purged_rows(function);
+  if (room() >= std::min(kRowsAtOnce, options_.purged_at_once)) read_purged_rows(function);
   if (!purge_is_over(function)) return;
   function.last_purge = function.purge->number;
   function.last_purged = function.purge->cancelled;
@@ -109,7 +109,8 @@ void Core::read_purged_rows(FunctionState& function) {
                   .from_ms = purge.cursor_ms,
                   .until_ms = std::numeric_limits<std::int64_t>::max(),
                   .after = purge.cursor_id,
-                  .rows_max = kRowsAtOnce},
+                  .rows_max =
+                      static_cast<std::uint32_t>(std::min(kRowsAtOnce, options_.purged_at_once))},
        ForPurgedRows{&function, purge.number});
 }
 
