@@ -21,7 +21,8 @@ void LaterWindow::skip_row(std::int64_t due_ms) {
 }
 
 void LaterWindow::read_skipped_rows() {
-  if (!skipped_due_ms_ || reading() || held_.size() > limits_.rows_max / 16) return;
+  if (!skipped_due_ms_ || reading()) return;
+  if (held_.size() > limits_.rows_max / 16 || bytes_ > limits_.bytes_max / 16) return;
   note_due(*skipped_due_ms_);
   skipped_due_ms_.reset();
 }

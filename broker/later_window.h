@@ -29,8 +29,8 @@ namespace fanfare::broker {
 
 // Per function. A page may come when one row less is held, and its last row when one byte less is.
 struct LaterLimits {
-  std::size_t rows_max = 8192;  // waiting, moving or lent
-  std::size_t bytes_max = 32u << 20;
+  std::size_t rows_max = 8192;        // waiting, moving or lent
+  std::size_t bytes_max = 32u << 20;  // more than the largest row and an eighth of this
   std::uint32_t page_rows = 256;
   std::uint32_t pages_at_once = 8;
   bool check_pages = true;  // off only in tests that show what it is good for
@@ -58,9 +58,11 @@ class LaterWindow {
   bool take_row(const store::DueRows::Row& row);
   void end_page();
 
-  // Of rows that cannot go (their ordering key is another one's) only so many are held, or those
-  // that can might find no room.
-  bool has_room_for_blocked() const { return held_.size() < limits_.rows_max / 8; }
+  // Of rows that cannot go (their ordering key is another one's) only so many are held, and so many
+  // bytes, or those that can might find no room: the row of the one that has the key, for instance.
+  bool has_room_for_blocked() const {
+    return held_.size() < limits_.rows_max / 8 && bytes_ < limits_.bytes_max / 8;
+  }
   // A row that was read is left in `later` for want of such room: read again once there is some.
   void skip_row(std::int64_t due_ms);
 

@@ -222,5 +222,19 @@ TEST(LaterWindow, ReadsAgainARowThatIsInDoubt) {
   EXPECT_TRUE(story.window.holds(row_id(1)));
 }
 
+TEST(LaterWindow, HasRoomForBlockedRowsByTheirBytesToo) {
+  LaterWindow window({.bytes_max = 8000});
+  window.hold(row_id(1), 999);
+  EXPECT_TRUE(window.has_room_for_blocked());
+  window.hold(row_id(2), 1);
+  EXPECT_FALSE(window.has_room_for_blocked()) << "or the holder of their key could not be read";
+  window.skip_row(5);
+  EXPECT_FALSE(window.next_due_ms());
+  window.end(row_id(2));
+  EXPECT_FALSE(window.next_due_ms()) << "still more than a sixteenth";
+  window.end(row_id(1));
+  EXPECT_EQ(window.next_due_ms(), 5);
+}
+
 }  // namespace
 }  // namespace fanfare::broker
