@@ -194,6 +194,7 @@ class Core {
   std::uint32_t appends_at_once() const;
   void cut_chunks(Now now);
   static store::Append::Guard& guard_of(const Batch& batch, store::Append& append);
+  static bool has_streams_left(const store::Append& append, const Incoming& incoming);
   std::unique_ptr<Chunk> cut_chunk(Now now, store::Append& append);
   void trace_arrival(const Chunk& chunk) const;
   void add_to_offers(Chunk& chunk, store::Append& append, const Incoming& incoming,
@@ -389,6 +390,7 @@ class Core {
   const Deployment* deployment_of(const std::string& name) const;
   void deploy(const AdminCall& call);
   static DeployWishes wishes_of(const AdminCall& call);
+  bool fits_in_greeting(const store::Deploy& call) const;
   void begin_deployment(const AdminRequest& admin, const DeployWishes& wishes, store::Deploy call,
                         Now now);
   void forget_outcomes();

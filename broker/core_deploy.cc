@@ -21,6 +21,8 @@ using protocol::Refusal;
 
 constexpr std::size_t kOutcomesKept = 1000;  // of deployments that are over
 constexpr std::size_t kDigestPrefixMin = 6;
+constexpr std::size_t kManifestsBytesMax = 15u << 20;  // of all functions, with their names
+constexpr std::size_t kBytesBesideManifest = 128;      // digest, generation, how they are packed
 // A worker that has lost its broker looks for it several times a second; one that has had no answer
 // says Hello again after 5 s.
 constexpr Duration kReturn = 6s;
@@ -144,6 +146,16 @@ DeployWishes Core::wishes_of(const AdminCall& call) {
   return wishes;
 }
 
+// A worker that joins is told of all functions, and one message has 16 MiB.
+bool Core::fits_in_greeting(const store::Deploy& call) const {
+  std::size_t bytes = call.name.size() + call.manifest_toml.size() + kBytesBesideManifest;
+  for (const auto& [name, function] : functions_) {
+    if (!function->deployed || name == call.name) continue;
+    bytes += name.size() + function->registered.manifest_toml.size() + kBytesBesideManifest;
+  }
+  return bytes <= kManifestsBytesMax;
+}
+
 // Asks the workers; whoever asked is answered in the end, or at once if he follows it himself.
 void Core::begin_deployment(const AdminRequest& admin, const DeployWishes& wishes,
                             store::Deploy call, Now now) {
@@ -159,6 +171,13 @@ void Core::begin_deployment(const AdminRequest& admin, const DeployWishes& wishe
   if (call.digest.size() != 64) {
     return refuse_admin(admin.peer, admin.request, Refusal::kInvalid,
                         "digest must be a SHA-256 in hex");
+  }
+  if (!fits_in_greeting(call)) {
+    return refuse_admin(
+        admin.peer, admin.request, Refusal::kInvalid,
+        fmt::format("the manifests of all functions together would have more than {} MiB, and a "
+                    "worker gets them in one message; remove functions or shorten manifests",
+                    kManifestsBytesMax >> 20));
   }
   if (const auto former = deployments_.find(call.name); former != deployments_.end()) {
     if (former->second.deployment.state == Deployment::State::kWriting) {

@@ -196,6 +196,25 @@ TEST(Deploy, AsksNobodyWhoCannotBeAsked) {
   EXPECT_EQ(d.answer()["generation"], 3);
 }
 
+// All of them go to a worker that joins, in one message.
+TEST(Deploy, IsRefusedWhereAllManifestsTogetherWouldNotFitIntoAMessage) {
+  Deploying d;
+  const std::string manifest = "# " + std::string(1'000'000, 'x') + "\n";
+  int deployed = 0;
+  json answer;
+  for (; deployed < 20; ++deployed) {
+    d.deploy(kSecond, "f" + std::to_string(deployed), json::object(), manifest);
+    answer = d.answer();
+    if (answer.contains("refused")) break;
+  }
+  EXPECT_EQ(deployed, 15);
+  EXPECT_NE(answer["message"].get<std::string>().find("15 MiB"), std::string::npos) << answer;
+  d.deploy(kThird, "f3", json::object(), manifest);
+  EXPECT_TRUE(d.answer().contains("generation")) << "in its own place it fits";
+  d.join_preparing("w1");
+  EXPECT_NE(d.sessions_["w1"], 0u);
+}
+
 TEST(Deploy, IsFollowedByAsking) {
   Deploying d;
   d.join_preparing("w1");

@@ -177,7 +177,10 @@ void Core::cut_caused(Now now) {
     while (!caused_.empty() && chunk->caused.size() < protocol::kChunkEventsMax) {
       Caused& caused = caused_.front();
       const std::size_t bytes = caused.incoming.packed_event.size();
-      if (!chunk->caused.empty() && chunk->bytes + bytes > protocol::kChunkBytesMax) break;
+      if (!chunk->caused.empty() && (chunk->bytes + bytes > protocol::kChunkBytesMax ||
+                                     !has_streams_left(append, caused.incoming))) {
+        break;
+      }
       chunk->bytes += bytes;
       caused_bytes_ -= bytes;
       const auto index = static_cast<std::uint8_t>(chunk->caused.size());

@@ -88,6 +88,13 @@ void Core::trace_arrival(const Chunk& chunk) const {
   }
 }
 
+// As if none of its functions had an event in the append yet.
+bool Core::has_streams_left(const store::Append& append, const Incoming& incoming) {
+  if (!incoming.target) return true;  // it is refused
+  return append.streams.size() + append.delayed.size() + incoming.target->functions.size() <=
+         store::kAppendStreamsMax;
+}
+
 std::unique_ptr<Chunk> Core::cut_chunk(Now now, store::Append& append) {
   const bool memory = options_.durability == Durability::kMemory;
   auto chunk = std::make_unique<Chunk>();
@@ -104,6 +111,7 @@ std::unique_ptr<Chunk> Core::cut_chunk(Now now, store::Append& append) {
     if (other_batch && index + chunk->duplicates + incoming.run > events_max) break;
     const std::size_t bytes = incoming.packed_event.size();
     if (index > 0 && chunk->bytes + bytes > protocol::kChunkBytesMax) break;
+    if (index > 0 && !has_streams_left(append, incoming)) break;
     chunk->bytes += bytes;
     incoming_bytes_ -= bytes;
 

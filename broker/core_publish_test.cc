@@ -387,6 +387,32 @@ TEST(RepeatGuard, ThatRedisCannotReadNowRefusesTheBatchAndIsCounted) {
   EXPECT_EQ(h.core.counters().events_refused_unavailable, 2u);
 }
 
+// Of tenants in lanes of their own.
+TEST(Publish, ToManyFunctionsIsCutSoThatRedisTakesEachAppend) {
+  constexpr int kFunctions = 300, kEvents = 16;
+  CoreHarness::Functions functions;
+  for (int i = 0; i < kFunctions; ++i) {
+    functions.emplace("f" + std::to_string(i), CoreHarness::one().at("f"));
+  }
+  CoreHarness h(functions);
+  std::vector<std::string> events;
+  for (int i = 0; i < kEvents; ++i) {
+    events.push_back(h.event(protocol::PublishOptions{.tenant = "t" + std::to_string(i)}));
+  }
+  h.publish(1, events);
+  std::size_t appends = 0, items = 0;
+  while (h.waiting_calls<store::Append>() > 0) {
+    const auto [ticket, append] = h.take_call<store::Append>();
+    EXPECT_LE(append.streams.size(), store::kAppendStreamsMax);
+    for (const auto& stream : append.streams) items += stream.items.size();
+    h.answer(ticket, store::Answer{store::Appended{}});
+    ++appends;
+  }
+  EXPECT_EQ(items, std::size_t{kFunctions} * kEvents);
+  EXPECT_GT(appends, 1u);
+  EXPECT_EQ(h.core.counters().deliveries_created, std::uint64_t{kFunctions} * kEvents);
+}
+
 TEST(RepeatGuard, WithoutTheProtectionARepeatIsJournaledTwice) {
   CoreOptions options;
   options.protections.repeat_guard = false;

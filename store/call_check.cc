@@ -67,7 +67,9 @@ Result<void> check_claims(const Append& call) {
 }
 
 Result<void> check_delayed(const Append& call) {
-  if (call.delayed.size() > 1024) return reject("delayed events of more than 1024 functions");
+  if (call.delayed.size() > kAppendStreamsOfOneMax) {
+    return reject("delayed events of more than 32,768 functions");
+  }
   for (const auto& delayed : call.delayed) {
     if (auto named = check_function(delayed.function); !named) return named;
     if (delayed.items.empty() || delayed.items.size() > protocol::kChunkEventsMax) {
@@ -84,7 +86,9 @@ Result<void> check_delayed(const Append& call) {
 
 struct Checker {
   Result<void> operator()(const Append& call) {
-    if (call.streams.size() > 1024) return reject("more than 1024 streams in an append");
+    if (call.streams.size() > kAppendStreamsOfOneMax) {
+      return reject("more than 32,768 streams in an append");
+    }
     if (call.guards.size() > 1024) return reject("more than 1024 publishers in an append");
     if (call.taken.size() > protocol::kChunkEventsMax) {
       return reject("more than 256 outbox entries in an append");

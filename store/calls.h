@@ -65,6 +65,10 @@ struct OutboxEntry {
   friend auto operator<=>(const OutboxEntry&, const OutboxEntry&) = default;
 };
 
+// Journals, and functions whose `later` gets something, of a chunk; one event alone may have more.
+inline constexpr std::size_t kAppendStreamsMax = 1024;
+inline constexpr std::size_t kAppendStreamsOfOneMax = 32'768;
+
 // One chunk: the same entry id in the journal of every function that gets some of its events.
 // Answer: Appended. `fenced` if the epoch is not the acting one. A repeat (entry ≤ high-water mark)
 // changes nothing and answers `repeated`.
