@@ -543,6 +543,7 @@ class Core {
 
   // ---- functions ----
   std::map<std::string, std::unique_ptr<Function>, std::less<>> functions_;
+  std::size_t usable_ = 0;  // of them
   std::vector<Function*> touched_, touched_now_;
   std::unordered_map<InstanceId, std::unique_ptr<Instance>> instances_;
   std::uint64_t next_zygote_ = 1, next_instance_ = 1, next_commit_ = 1, next_read_ = 1;

@@ -195,7 +195,9 @@ void Core::on_functions(std::vector<protocol::FunctionSpec> specs, Now now) {
     forget_failures(function);
     function.service_is_former = function.service_ns > 0;
   }
+  usable_ = 0;
   for (auto& [name, function] : functions_) {
+    if (function->usable()) ++usable_;
     if (function->removed) {
       end_zygote(*function, now);
       touch(*function);
@@ -414,15 +416,18 @@ std::size_t Core::window(const Function& function) const {
 }
 
 // Credit that a function does not use stays with it. So what is fetched ahead takes half of
-// held_max, and the other half is for those that have less than they need to keep the slots at
-// work: however many functions there are, none waits for what others do not use.
+// held_max. Most of the other half is for those that have less than they need to keep the slots at
+// work, or than an equal part of it if they are too many for that; the last tenth is for those that
+// have nothing, one each, whenever they come. So none waits for what others do not use.
 std::size_t Core::room_for(const Function& function, std::size_t wanted, std::size_t has) const {
+  const std::size_t all = options_.held_max;
   const std::size_t taken = pool_.in_use() + sent_rows_ + credit_open_;
   const auto below = [taken](std::size_t limit) { return limit - std::min(limit, taken); };
+  const std::size_t part = 2 * all / 5 / std::max<std::size_t>(1, usable_) + 1;
   const std::size_t needed =
-      std::min<std::size_t>(wanted, options_.slots * function.manifest.batch_size);
-  return std::max(below(options_.held_max / 2),
-                  std::min(needed - std::min(needed, has), below(options_.held_max)));
+      std::min({wanted, options_.slots * std::size_t{function.manifest.batch_size}, part});
+  return std::max({below(all / 2), std::min(needed - std::min(needed, has), below(all - all / 10)),
+                   std::min<std::size_t>(has == 0 ? 1 : 0, below(all))});
 }
 
 void Core::send_credit() {
@@ -433,21 +438,25 @@ void Core::send_credit() {
   for (Function* function : touched_now_) {
     const std::size_t wanted = window(*function);
     const std::size_t outstanding = function->outstanding();
+    // A broker that greeted twice may have lent by a total of before.
+    function->credit_total = std::max(function->credit_total, function->received);
     const std::size_t open = function->credit_total - function->received;
     std::size_t grow = wanted > outstanding + open ? wanted - outstanding - open : 0;
-    const std::size_t promised = std::exchange(function->credit_promised, 0);
+    std::size_t beside = std::exchange(function->credit_promised, 0);
     if (outstanding + open <= wanted) function->credit_beside = 0;
-    if (wanted > 0 && function->credit_beside + promised <= nested_max()) {
-      grow += promised;
-      function->credit_beside += promised;
-    }
+    if (wanted == 0 || function->credit_beside + beside > nested_max()) beside = 0;
+    grow += beside;
     const std::size_t room = full ? 0 : room_for(*function, wanted, outstanding + open);
     if (grow > room) {
+      // What is given beside the usual is the last of it, and stays promised.
+      function->credit_promised = std::min(beside, grow - room);
+      beside -= function->credit_promised;
       grow = room;
       credit_short_ = true;
     }
+    function->credit_beside += beside;
     // A Credit message costs the broker a look at its queues: small growth waits for more.
-    const bool noticeable = grow * 4 >= wanted || open + outstanding < wanted / 2 || promised > 0;
+    const bool noticeable = grow * 4 >= wanted || open + outstanding < wanted / 2 || beside > 0;
     const bool warm = !function->instances.empty();
     const bool news = function->usable() && (warm != function->told_warm || !function->told_credit);
     if (!(grow > 0 && noticeable) && !news) continue;
