@@ -7,6 +7,9 @@
 namespace fanfare::worker {
 
 void BrokerStore::call(store::Call call, Done done) {
+  // What a commit has waited for is there already; whoever reads may not want it any more by then.
+  const auto later =
+      std::holds_alternative<store::Commit>(call) ? Relay::Later::kKeepPlace : Relay::Later::kTell;
   auto message = store::to_message(std::move(call));
   if (!message) {
     return relay_.decline(message.error(),
@@ -14,10 +17,13 @@ void BrokerStore::call(store::Call call, Done done) {
   }
   std::visit(
       [&](auto& question) {
-        relay_.ask(std::move(question), [done = std::move(done)](Result<protocol::Message> answer) {
-          done(answer ? store::to_answer(*std::move(answer))
-                      : Result<store::Answer>{answer.error()});
-        });
+        relay_.ask(
+            std::move(question),
+            [done = std::move(done)](Result<protocol::Message> answer) {
+              done(answer ? store::to_answer(*std::move(answer))
+                          : Result<store::Answer>{answer.error()});
+            },
+            later);
       },
       *message);
 }

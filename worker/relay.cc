@@ -33,7 +33,7 @@ void Relay::take(std::string frame, Answered answered, Later later) {
   }
   const std::size_t count = outstanding();
   const bool full = count >= kWaitingMax || bytes_ + frame.size() > kWaitingBytesMax;
-  if (full && count > 0 && later == Later::kTell) {
+  if (full && count > 0 && later != Later::kAskAgain) {
     return decline(retry_later("too much waits for the broker"), std::move(answered));
   }
   bytes_ += frame.size();
@@ -51,18 +51,34 @@ void Relay::on_session(std::uint64_t session, RelayTerms terms) {
   for (auto& [request, question] : queue_) question.again_after = kAgainAfter;
   sent_bytes_ = 0;
   repeated_ = 0;
+  window_ = terms.calls;
+  answered_ = 0;
+  try_again_at_ = {};
 }
 
-// The oldest first, as many as there is room for; a single one always has room.
+std::size_t Relay::under_way() const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      sent_, [](const auto& entry) { return entry.second.later == Later::kKeepPlace; }));
+}
+
+// A single one always has room.
+bool Relay::fits(const Question& next) const {
+  return sent_.empty() ||
+         (sent_.size() < terms_.calls && sent_bytes_ + next.frame.size() <= terms_.bytes);
+}
+
+// The oldest first, as many as there is room for. Those that keep their place while the broker is
+// full do not hold up the others.
 void Relay::flush(TimePoint now) {
-  if (session_ == 0 || terms_.calls == 0) return;
-  while (!queue_.empty()) {
-    const std::size_t bytes = queue_.begin()->second.frame.size();
-    const bool fits = sent_.size() < terms_.calls && sent_bytes_ + bytes <= terms_.bytes;
-    if (!fits && !sent_.empty()) return;
-    auto node = queue_.extract(queue_.begin());
+  if (session_ == 0 || terms_.calls == 0 || queue_.empty()) return;
+  std::size_t kept = under_way();
+  const std::size_t kept_max = kept == 0 && now < try_again_at_ ? 0 : window_;
+  for (auto at = queue_.begin(); at != queue_.end() && fits(at->second);) {
+    const auto next = at++;
+    if (next->second.later == Later::kKeepPlace && kept++ >= kept_max) continue;
+    auto node = queue_.extract(next);
     node.mapped().again_at = now + kAgainAfter;
-    sent_bytes_ += bytes;
+    sent_bytes_ += node.mapped().frame.size();
     send_(sent_.insert(std::move(node)).position->second.frame);
   }
 }
@@ -99,6 +115,7 @@ TimePoint Relay::next_tick() const {
   TimePoint next = TimePoint::max();
   for (const auto& [request, question] : paused_) next = std::min(next, question.again_at);
   if (session_ == 0) return next;
+  if (!queue_.empty() && terms_.calls > 0 && under_way() == 0) next = std::min(next, try_again_at_);
   return std::min(next, next_repeat());
 }
 
@@ -125,11 +142,39 @@ void Relay::on_refused(const protocol::Refused& refused, TimePoint now) {
   if (!later) return end(refused.request, reject(refused.message));
   const auto at = sent_.find(refused.request);
   if (at == sent_.end()) return;
-  if (at->second.later == Later::kTell) return end(refused.request, retry_later(refused.message));
+  if (at->second.later == Later::kKeepPlace && refused.code == protocol::Refusal::kQueueFull) {
+    return put_off(at, now);
+  }
+  if (at->second.later != Later::kAskAgain) {
+    return end(refused.request, retry_later(refused.message));
+  }
   const bool barred = refused.code == protocol::Refusal::kNotAllowed;
   at->second.again_at = now + (barred ? kPauseNotAllowed : kPause);
   sent_bytes_ -= at->second.frame.size();
   paused_.insert(sent_.extract(at));
+}
+
+// The broker was full when it came.
+void Relay::put_off(Questions::iterator question, TimePoint now) {
+  sent_bytes_ -= question->second.frame.size();
+  auto node = sent_.extract(question);
+  const std::size_t left = under_way();
+  window_ = std::max<std::size_t>(1, std::min(window_, left));
+  answered_ = 0;
+  if (left == 0) try_again_at_ = now + kPause;
+  if (node.mapped().frame.size() > kLargeBytes) {
+    node.mapped().again_at = now + kPause;
+    paused_.insert(std::move(node));
+  } else {
+    queue_.insert(std::move(node));
+  }
+}
+
+// It has taken one more.
+void Relay::note_room() {
+  if (window_ >= terms_.calls || ++answered_ < window_) return;
+  answered_ = 0;
+  ++window_;
 }
 
 // Of a question that is not under way nobody waits for an answer: it was repeated, and the first
@@ -139,6 +184,7 @@ void Relay::end(std::uint64_t request, Result<protocol::Message> answer) {
   if (!node) return;
   bytes_ -= node.mapped().frame.size();
   sent_bytes_ -= node.mapped().frame.size();
+  if (answer && node.mapped().later == Later::kKeepPlace) note_room();
   node.mapped().answered(std::move(answer));
 }
 

@@ -5,9 +5,16 @@
 // goes out again in the next session, or in the same one after kAgainAfter, until somebody answers.
 // Within a session one at a time is repeated, and each after twice the pause of the time before, up
 // to kAgainAfterMax: the first may still be on its way by a slow link, and is not to be held up
-// more. A question whose answer is "later" (kQueueFull, kUnavailable; kNotAllowed, as a role that
-// was taken away may come back) is answered kRetryLater to whoever asked, or asked again by itself,
-// as they wish.
+// more.
+//
+// An answer that means "later" (kQueueFull, kUnavailable; kNotAllowed, as a role that was taken
+// away may come back) goes to whoever asked, as kRetryLater, or the question is asked again by
+// itself, as they wish. One that keeps its place, as commits do, is not told that the broker is
+// full: it waits here again. From then on no more of these are under way than still were, and one
+// more after as many answers; if none was, one is tried after kPause. So many workers share a
+// broker that takes no more, without asking in vain again and again, and what is asked later does
+// not go first. One of more than kLargeBytes waits for kPause in any case: to send it in vain costs
+// the link too much.
 //
 // Bounded: above kWaitingMax or kWaitingBytesMax a question is answered kRetryLater; those that are
 // asked again by themselves are few, and always taken. Decides only: frames go out through `send`,
@@ -46,7 +53,9 @@ class Relay {
   static constexpr std::size_t kWaitingMax = 4096;
   static constexpr std::uint64_t kWaitingBytesMax = 64u << 20;
 
-  enum class Later { kTell, kAskAgain };
+  static constexpr std::size_t kLargeBytes = 64 << 10;
+
+  enum class Later { kTell, kAskAgain, kKeepPlace };
   using Answered = std::function<void(Result<protocol::Message>)>;
 
   // `repeat`: false only in tests of what its absence does.
@@ -89,6 +98,10 @@ class Relay {
   void take(std::string frame, Answered answered, Later later);
   void end(std::uint64_t request, Result<protocol::Message> answer);
   void on_refused(const protocol::Refused& refused, TimePoint now);
+  void put_off(Questions::iterator question, TimePoint now);
+  void note_room();
+  std::size_t under_way() const;  // of those that keep their place
+  bool fits(const Question& next) const;
   TimePoint next_repeat() const;
 
   std::function<void(std::string)> send_;
@@ -97,6 +110,11 @@ class Relay {
   std::uint64_t session_ = 0;
   RelayTerms terms_;
   Questions queue_, sent_, paused_;
+  // Of questions that keep their place: what the broker has had room for, answers since that
+  // changed, and when one is tried while none is under way.
+  std::size_t window_ = 0;
+  std::size_t answered_ = 0;
+  TimePoint try_again_at_{};
   std::uint64_t repeated_ = 0;    // the one of sent_ that was repeated last, 0 for none
   std::uint64_t bytes_ = 0;       // of frames of all
   std::uint64_t sent_bytes_ = 0;  // of sent_

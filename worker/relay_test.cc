@@ -164,8 +164,7 @@ TEST(Relay, TellsWhoAskedThatItIsToAskLaterOrNever) {
   using protocol::Refusal;
   Asking worker;
   worker.join(1);
-  const std::pair<Refusal, ErrorKind> told[] = {{Refusal::kQueueFull, ErrorKind::kRetryLater},
-                                                {Refusal::kUnavailable, ErrorKind::kRetryLater},
+  const std::pair<Refusal, ErrorKind> told[] = {{Refusal::kUnavailable, ErrorKind::kRetryLater},
                                                 {Refusal::kNotAllowed, ErrorKind::kRetryLater},
                                                 {Refusal::kInvalid, ErrorKind::kReject},
                                                 {Refusal::kMalformed, ErrorKind::kReject}};
@@ -179,6 +178,90 @@ TEST(Relay, TellsWhoAskedThatItIsToAskLaterOrNever) {
   }
   EXPECT_FALSE(worker.receive(protocol::Refused{0, Refusal::kUnavailable, "starting"}));
   EXPECT_FALSE(worker.receive(protocol::Refused{1ull << 63, Refusal::kTimeout, "an invocation"}));
+}
+
+std::uint64_t request_in(const std::string& frame) {
+  return std::get<protocol::Commit>(*protocol::decode(frame)).request;
+}
+
+// Nobody has to ask again, and what was asked first goes first.
+TEST(Relay, AsksAFullBrokerForNoMoreCommitsThanItHasRoomFor) {
+  Asking worker;
+  worker.join(1, {4, 1u << 20});
+  for (int i = 0; i < 6; ++i) worker.ask();
+  worker.pass(0s);
+  EXPECT_EQ(worker.sent().size(), 4u);
+  for (const std::uint64_t full : {1, 2, 3}) {
+    worker.receive(protocol::Refused{kFirst + full, protocol::Refusal::kQueueFull, "full"});
+  }
+  EXPECT_THAT(worker.sent(), IsEmpty());
+  EXPECT_THAT(worker.answers, IsEmpty());
+
+  worker.receive(protocol::Committed{kFirst, std::string(1, '\0')});
+  auto sent = worker.sent();
+  ASSERT_EQ(sent.size(), 2u) << "there was room for one, so two are tried";
+  EXPECT_EQ(request_in(sent[0]), kFirst + 1);
+  EXPECT_EQ(request_in(sent[1]), kFirst + 2);
+  worker.receive(protocol::Committed{kFirst + 1, std::string(1, '\0')});
+  EXPECT_EQ(worker.sent().size(), 1u);
+  worker.receive(protocol::Committed{kFirst + 2, std::string(1, '\0')});
+  EXPECT_EQ(worker.sent().size(), 2u) << "three at once: two have been answered";
+  EXPECT_EQ(worker.relay.outstanding(), 3u);
+}
+
+TEST(Relay, TellsWhoReadsThatTheBrokerIsFullAndLetsNobodyReadBehindCommitsThatWait) {
+  Asking worker;
+  worker.join(1, {4, 1u << 20});
+  for (int i = 0; i < 3; ++i) worker.ask();
+  worker.pass(0s);
+  worker.sent();
+  worker.receive(protocol::Refused{kFirst + 1, protocol::Refusal::kQueueFull, "full"});
+  worker.receive(protocol::Refused{kFirst + 2, protocol::Refusal::kQueueFull, "full"});
+  worker.ask(store::GetRows{.function = "f", .now_ms = 0, .keys = {"a"}});
+  worker.pass(0s);
+  EXPECT_EQ(worker.sent().size(), 1u) << "what is read does not wait for two commits";
+  worker.receive(protocol::Refused{kFirst + 3, protocol::Refusal::kQueueFull, "full"});
+  ASSERT_EQ(worker.answers.size(), 1u);
+  EXPECT_EQ(worker.answers[0].error().kind, ErrorKind::kRetryLater);
+}
+
+TEST(Relay, SendsALargeCommitThatAFullBrokerPutOffAfterAPauseOnly) {
+  Asking worker;
+  worker.join(1, {4, 1u << 20});
+  worker.ask(commit(std::string(Relay::kLargeBytes, 'r')));
+  worker.ask();
+  worker.ask();
+  worker.pass(0s);
+  EXPECT_EQ(worker.sent().size(), 3u);
+  worker.receive(protocol::Refused{kFirst, protocol::Refusal::kQueueFull, "full"});
+  worker.receive(protocol::Committed{kFirst + 1, std::string(1, '\0')});
+  EXPECT_THAT(worker.sent(), IsEmpty());
+  worker.receive(protocol::Committed{kFirst + 2, std::string(1, '\0')});
+  worker.pass(Relay::kPause - 1ms);
+  EXPECT_THAT(worker.sent(), IsEmpty());
+  worker.pass(1ms);
+  EXPECT_EQ(worker.sent().size(), 1u);
+}
+
+TEST(Relay, TriesAFullBrokerThatHasNothingOfItAgainAfterAPause) {
+  Asking worker;
+  worker.join(1, {4, 1u << 20});
+  worker.ask();
+  worker.ask();
+  worker.pass(0s);
+  EXPECT_EQ(worker.sent().size(), 2u);
+  worker.receive(protocol::Refused{kFirst, protocol::Refusal::kQueueFull, "full"});
+  worker.receive(protocol::Refused{kFirst + 1, protocol::Refusal::kQueueFull, "full"});
+  EXPECT_THAT(worker.sent(), IsEmpty());
+  EXPECT_EQ(worker.relay.next_tick(), worker.now + Relay::kPause);
+  worker.pass(Relay::kPause - 1ms);
+  EXPECT_THAT(worker.sent(), IsEmpty());
+  worker.pass(1ms);
+  const auto sent = worker.sent();
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(request_in(sent[0]), kFirst);
+  worker.join(2, {4, 1u << 20});
+  EXPECT_EQ(worker.sent().size(), 2u) << "another broker may have room for all";
 }
 
 TEST(Relay, IsBoundedAndSaysSoLater) {
