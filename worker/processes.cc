@@ -42,6 +42,7 @@ Processes::Processes(Loop& loop, Core& core, Options options)
     : loop_(loop),
       core_(core),
       options_(std::move(options)),
+      program_(::open(options_.program.c_str(), O_PATH | O_CLOEXEC)),
       limiter_(MemoryLimiter::detect({.sweep_orphans = options_.protections.sweep_orphans})) {}
 
 Processes::~Processes() {
@@ -57,6 +58,7 @@ Result<void> Processes::start_zygote(ZygoteId id, const protocol::Manifest& mani
   if (!options_.storage_dir.empty()) env->emplace_back("FANFARE_STORAGE", options_.storage_dir);
   ZygoteOptions options;
   options.program = options_.program;
+  options.program_fd = program_.get();
   options.function = manifest.name;
   options.handler = folder + "/" + manifest.handler;
   options.env = *std::move(env);

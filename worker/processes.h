@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/fd.h"
 #include "base/loop.h"
 #include "base/process.h"
 #include "worker/core.h"
@@ -22,7 +23,8 @@ namespace fanfare::worker {
 class Processes {
  public:
   struct Options {
-    std::string program;             // fanfare-instance
+    std::string program;             // fanfare-instance; kept open, so that what takes its place
+                                     // when a package is replaced is not run by this worker
     std::uint32_t uid = 0, gid = 0;  // what instances become; 0 = stay
     std::string storage_dir;         // FANFARE_STORAGE of functions; empty = none
     Protections protections;
@@ -87,6 +89,7 @@ class Processes {
   Loop& loop_;
   Core& core_;
   Options options_;
+  const Fd program_;  // as it was at the start; none: the path is what is tried
   MemoryLimiter limiter_;
   std::map<ZygoteId, Zygote> zygotes_;
   std::map<InstanceId, std::unique_ptr<Instance>> instances_;

@@ -7,6 +7,8 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 
 #include "base/loop.h"
@@ -348,6 +350,26 @@ TEST_F(ShellTest, ReplacesAFunctionWithoutLosingWhatRuns) {
   deliver("sleepy", {"1"});
   wait_for_rows(2);
   for (const auto& row : rows_) EXPECT_EQ(row.outcome, Outcome::kOk);
+  EXPECT_EQ(shell_->core().counters().zygotes_started, 2u);
+}
+
+// As while a package is replaced: what lies there by now may speak otherwise than this worker.
+TEST_F(ShellTest, RunsTheProgramThatItHasStartedWithWhateverTakesItsPlace) {
+  const std::string mine = dir_.file("fanfare-instance"), other = dir_.file("other");
+  std::filesystem::copy_file(config_.instance, mine);
+  std::ofstream(other) << "#!/bin/sh\nexit 3\n";
+  std::filesystem::permissions(other, std::filesystem::perms::owner_all);
+  config_.instance = mine;
+  deploy("functions-testing/sleepy");
+  join();
+  deliver("sleepy", {"1"});
+  wait_for_rows(1);
+  std::filesystem::rename(other, mine);
+  specs_[0].generation = 2;
+  send(protocol::Functions{specs_});
+  deliver("sleepy", {"1"});
+  wait_for_rows(2);
+  for (const auto& row : rows_) EXPECT_EQ(row.outcome, Outcome::kOk) << row.failure.message;
   EXPECT_EQ(shell_->core().counters().zygotes_started, 2u);
 }
 

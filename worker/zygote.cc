@@ -252,6 +252,7 @@ class Zygote {
 }  // namespace
 
 int run_zygote(int control) {
+  ::prctl(PR_SET_NAME, "fanfare-instance", 0, 0, 0);  // run by its descriptor it has a number
   ::close_range(static_cast<unsigned>(control) + 1, ~0U, 0);
   return Zygote(control).serve();
 }

@@ -31,16 +31,22 @@ std::vector<std::string> passed_on_environment() {
   return environment;
 }
 
+// Where a zygote finds the program that it is to become, if that is given by its descriptor.
+// run_zygote closes all beyond the control socket first.
+constexpr int kProgramFd = kZygoteControlFd + 1;
+
 // The zygote's file actions and attributes; freed whatever happens.
 class Spawning {
  public:
-  Spawning(int control, int log) {
+  // `program` may be -1.
+  Spawning(int control, int log, int program) : by_descriptor_(program >= 0) {
     ::posix_spawn_file_actions_init(&files_);
     ::posix_spawn_file_actions_addopen(&files_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     ::posix_spawn_file_actions_adddup2(&files_, log, STDOUT_FILENO);
     ::posix_spawn_file_actions_adddup2(&files_, log, STDERR_FILENO);
     ::posix_spawn_file_actions_adddup2(&files_, control, kZygoteControlFd);
-    ::posix_spawn_file_actions_addclosefrom_np(&files_, kZygoteControlFd + 1);
+    if (by_descriptor_) ::posix_spawn_file_actions_adddup2(&files_, program, kProgramFd);
+    ::posix_spawn_file_actions_addclosefrom_np(&files_, kProgramFd + (by_descriptor_ ? 1 : 0));
 
     ::posix_spawnattr_init(&attributes_);
     sigset_t none, all;
@@ -68,13 +74,16 @@ class Spawning {
     for (std::string& each : environment) pointers.push_back(each.data());
     pointers.push_back(nullptr);
     pid_t pid = 0;
-    const int error = ::posix_spawn(&pid, program.c_str(), &files_, &attributes_, arguments.data(),
-                                    pointers.data());
+    const std::string path =
+        by_descriptor_ ? "/proc/self/fd/" + std::to_string(kProgramFd) : program;
+    const int error =
+        ::posix_spawn(&pid, path.c_str(), &files_, &attributes_, arguments.data(), pointers.data());
     if (error != 0) return fatal("cannot start " + program + ": " + std::strerror(error));
     return pid;
   }
 
  private:
+  const bool by_descriptor_;
   posix_spawn_file_actions_t files_;
   posix_spawnattr_t attributes_;
 };
@@ -102,11 +111,14 @@ Result<std::unique_ptr<ZygoteClient>> ZygoteClient::start(const ZygoteOptions& o
   if (auto sent = send_message(channel->first.get(), encoded, {}, {.dont_wait = true}); !sent) {
     return sent.error();
   }
-  // The spawned process gets 0 to 3; what is moved there must not lie there already.
+  // The spawned process gets 0 to 4; what is moved there must not lie there already.
   Fd control(::fcntl(channel->second.get(), F_DUPFD_CLOEXEC, 10));
   const Fd output(::fcntl(log->memfd(), F_DUPFD_CLOEXEC, 10));
-  if (!control || !output) return retry_later(std::string("descriptors: ") + std::strerror(errno));
-  const auto pid = Spawning(control.get(), output.get()).spawn(options.program);
+  const Fd program(options.program_fd < 0 ? -1 : ::fcntl(options.program_fd, F_DUPFD_CLOEXEC, 10));
+  if (!control || !output || (options.program_fd >= 0 && !program)) {
+    return retry_later(std::string("descriptors: ") + std::strerror(errno));
+  }
+  const auto pid = Spawning(control.get(), output.get(), program.get()).spawn(options.program);
   if (!pid) return pid.error();
   return std::unique_ptr<ZygoteClient>(
       new ZygoteClient(std::move(channel->first), *pid, std::move(*log), options.result_bytes_max));

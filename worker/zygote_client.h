@@ -32,6 +32,7 @@ namespace fanfare::worker {
 
 struct ZygoteOptions {
   std::string program;   // path of fanfare-instance
+  int program_fd = -1;   // run instead of what lies at that path by now; O_PATH will do; not owned
   std::string function;  // name
   std::string
       handler;  // absolute path of the shared object; its folder becomes the working directory
