@@ -53,12 +53,16 @@ broker::CoreOptions Cluster::broker_options() {
   if (random.chance(0.3)) options.window.bytes_max = 1000 + random.below(20'000);
   options.window.running_times = 1 + random.below(4);
   if (random.chance(0.5)) options.window.shared_bytes_max = random.below(20'000);
+  if (random.chance(0.3)) options.window.ahead_max = 1 + random.below(20);
+  if (random.chance(0.3)) options.window.ahead_of_one_max = 1 + random.below(5);
+  if (random.chance(0.3)) options.window.flows_unread_max = 1 + random.below(5);
   // Batches have hundreds of events: with the first of these they are admitted in many turns.
   static constexpr std::size_t kAdmitted[] = {2, 5, 20, 256};
   options.admitted_at_once = kAdmitted[random.below(4)];
   static constexpr std::uint32_t kPages[] = {1, 3, 16, 256};
   options.later.page_rows = kPages[random.below(4)];
   if (random.chance(0.3)) options.later.rows_max = 64;
+  if (random.chance(0.3)) options.later.bytes_max = 100'000 + random.below(200'000);
   static constexpr std::uint64_t kQueues[] = {1, 5, 20, 100};
   if (random.chance(0.2)) options.queue_max = kQueues[random.below(4)];
   world_.history.set_queue_max(options.queue_max);
@@ -66,6 +70,12 @@ broker::CoreOptions Cluster::broker_options() {
   if (random.chance(0.1)) options.intake_bytes_max = 2000 + random.below(30'000);
   if (world_.doubts && random.chance(0.5))
     options.intake_bytes_max = 50'000 + random.below(500'000);
+  if (random.chance(0.3)) options.outbox_max = 1 + random.below(20);
+  if (random.chance(0.3)) options.purged_at_once = 1 + random.below(20);
+  if (random.chance(0.3)) options.cancellations_max = 1 + random.below(4);
+  if (random.chance(0.3)) {
+    options.appends_in_flight_max = 1 + static_cast<std::uint32_t>(random.below(4));
+  }
   if (random.chance(0.2)) options.invocations_max = 1 + random.below(2);
   if (random.chance(0.2)) options.waits_max = 1 + random.below(2);
   // The store's claims outlive every run: what the broker forgets it has to look up.
@@ -298,9 +308,10 @@ std::string Cluster::what_workers_hold() const {
   for (const auto& place : workers_) {
     if (!place.node) continue;
     const auto& core = place.node->core();
-    text += fmt::format("worker {}: {}joined, {} held, {} instances, {} commits, {} reports; ",
-                        place.node->life_number(), core.joined() ? "" : "not ", core.held(),
-                        core.instances(), core.commits_in_flight(), core.unacknowledged_done());
+    text += fmt::format(
+        "worker {}: {}joined, {} held, {} instances, {} commits, {} reports, {} questions; ",
+        place.node->life_number(), core.joined() ? "" : "not ", core.held(), core.instances(),
+        core.commits_in_flight(), core.unacknowledged_done(), place.node->questions());
   }
   return text;
 }

@@ -16,6 +16,33 @@ using namespace std::chrono_literals;
 using protocol::kKind;
 using protocol::Outcome;
 
+// Bounds that real installations meet in floods only.
+void tighten(worker::CoreOptions& options, Random& random) {
+  const auto now_and_then = [&](auto& bound, std::size_t least, std::size_t below) {
+    if (random.chance(0.3)) {
+      bound = static_cast<std::remove_reference_t<decltype(bound)>>(least + random.below(below));
+    }
+  };
+  now_and_then(options.held_max, 40, 200);
+  now_and_then(options.prefetch_deliveries_max, 1, 50);
+  now_and_then(options.prefetch_bytes_max, 1000, 100'000);
+  now_and_then(options.uncommitted_max, 1, 50);
+  now_and_then(options.uncommitted_bytes_max, 1000, 200'000);
+  now_and_then(options.batch_bytes_max, 100, 20'000);
+  now_and_then(options.commit_deliveries_max, 1, 20);
+  now_and_then(options.commit_bytes_max, 1000, 100'000);
+  now_and_then(options.commit_calls_max, 1, 4);
+  now_and_then(options.forks_per_second, 20, 500);
+  now_and_then(options.forks_at_once, 1, 3);
+  now_and_then(options.usage_rows_max, 1, 3);
+  if (random.chance(0.2)) options.prefetch = random.between(0ms, 20ms);
+  if (random.chance(0.2)) options.one_each_from = random.between(0ms, 20ms);
+  if (random.chance(0.2)) options.single_from = random.between(0ms, 20ms);
+  if (random.chance(0.2)) options.batch_work = random.between(0ms, 20ms);
+  if (random.chance(0.2)) options.hold_partial = random.between(0ms, 20ms);
+  options.local = random.chance(0.8);
+}
+
 worker::CoreOptions options_of(World& world, const std::string& name, const std::string& host,
                                WorkerLife life) {
   worker::CoreOptions options;
@@ -36,6 +63,7 @@ worker::CoreOptions options_of(World& world, const std::string& name, const std:
   options.protections.announce_held = world.mutation != Mutation::kAnnounceNothing;
   options.protections.wait_for_journal = world.mutation != Mutation::kCommitBeforeJournal;
   options.relayed = world.random.chance(0.4);
+  tighten(options, world.random);
   return options;
 }
 

@@ -32,6 +32,8 @@ class WorkerNode final : public worker::Effects {
 
   WorkerLife life_number() const { return number_; }
   const worker::Core& core() const { return *core_; }
+  // Those that go by the broker and have no answer yet.
+  std::size_t questions() const { return relay_ ? relay_->outstanding() : 0; }
   // It has left after a drain, or a function has killed it.
   bool ended() const { return ended_; }
 
