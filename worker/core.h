@@ -544,6 +544,12 @@ class Core {
   // ---- functions ----
   std::map<std::string, std::unique_ptr<Function>, std::less<>> functions_;
   std::size_t usable_ = 0;  // of them
+  struct ByName {
+    bool operator()(const Function* one, const Function* other) const {
+      return one->spec.name < other->spec.name;
+    }
+  };
+  std::set<Function*, ByName> staffed_;  // of them, those that have instances
   std::vector<Function*> touched_, touched_now_;
   std::unordered_map<InstanceId, std::unique_ptr<Instance>> instances_;
   std::uint64_t next_zygote_ = 1, next_instance_ = 1, next_commit_ = 1, next_read_ = 1;

@@ -347,6 +347,7 @@ void Core::remove(Instance& instance) {
   Function& function = *instance.function;
   not_idle(instance);
   std::erase(function.instances, &instance);
+  if (function.instances.empty()) staffed_.erase(&function);
   touch(function);
   bool goes_to_another = false;
   for (auto& [name, other] : functions_) {

@@ -291,6 +291,7 @@ bool Core::fork(Function& function, Now now) {
     ++counters_.instances_borrowed;
   }
   function.instances.push_back(&instance);
+  staffed_.insert(&function);
   function.room = nullptr;
   function.owed_a_slot = false;
   if (function.queue.empty()) {  // provisioned, or brought back: it waits

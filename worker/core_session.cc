@@ -395,8 +395,8 @@ void Core::send_done() {
 std::size_t Core::window(const Function& function) const {
   if (!function.usable() || function.broken) return 0;
   std::size_t idle_elsewhere = 0;
-  for (const auto& [name, other] : functions_) {
-    if (other.get() != &function) idle_elsewhere += other->idle.size();
+  for (const Function* other : staffed_) {
+    if (other != &function) idle_elsewhere += other->idle.size();
   }
   const std::size_t free = options_.slots - std::min<std::size_t>(options_.slots, slots_taken());
   const std::size_t usable =

@@ -172,9 +172,9 @@ bool Core::someone_needs_the_slot(const Function& function, Now now) const {
 bool Core::take_idle_slot(Function& function, Now now) {
   Instance* leaves = nullptr;
   bool spare = false;  // its function has more than it is promised
-  for (auto& [name, other] : functions_) {
+  for (Function* other : staffed_) {
     Instance* idle = idle_in_a_slot(*other);
-    if (other.get() == &function || !idle || has_due_work(*other, now)) continue;
+    if (other == &function || !idle || has_due_work(*other, now)) continue;
     const bool other_spare = other->instances.size() > other->manifest.provisioned;
     if (!leaves || (other_spare && !spare) ||
         (other_spare == spare && idle->idle_since < leaves->idle_since)) {
@@ -198,9 +198,9 @@ void Core::make_room_for(Function& function, Now now) {
   Instance* leaves = nullptr;
   double most = 0;
   bool stands_in_line = false;
-  for (auto& [name, other] : functions_) {
+  for (Function* other : staffed_) {
     const auto at = std::ranges::find_if(other->instances, stays);
-    if (other.get() == &function || at == other->instances.end()) continue;
+    if (other == &function || at == other->instances.end()) continue;
     if (!may_take_from(*other, function)) {
       stands_in_line = true;
       continue;
