@@ -23,8 +23,8 @@ namespace fanfare::worker {
 class Processes {
  public:
   struct Options {
-    std::string program;             // fanfare-instance; kept open, so that what takes its place
-                                     // when a package is replaced is not run by this worker
+    std::string program;             // fanfare-instance; what takes its place in the meantime is
+                                     // not run by this worker (decision 45)
     std::uint32_t uid = 0, gid = 0;  // what instances become; 0 = stay
     std::string storage_dir;         // FANFARE_STORAGE of functions; empty = none
     Protections protections;
