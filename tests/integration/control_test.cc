@@ -90,7 +90,8 @@ bool somebody_runs(const std::string& command_line) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator("/proc", error)) {
     std::ifstream file(entry.path() / "cmdline", std::ios::binary);
-    std::string line{std::istreambuf_iterator<char>(file), {}};
+    std::string line;
+    std::getline(file, line);  // which takes it for empty if the process ends meanwhile
     std::ranges::replace(line, '\0', ' ');
     if (line == command_line + " ") return true;
   }
