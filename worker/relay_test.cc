@@ -191,7 +191,7 @@ TEST(Relay, AsksAFullBrokerForNoMoreCommitsThanItHasRoomFor) {
   for (int i = 0; i < 6; ++i) worker.ask();
   worker.pass(0s);
   EXPECT_EQ(worker.sent().size(), 4u);
-  for (const std::uint64_t full : {1, 2, 3}) {
+  for (const std::uint64_t full : {1u, 2u, 3u}) {
     worker.receive(protocol::Refused{kFirst + full, protocol::Refusal::kQueueFull, "full"});
   }
   EXPECT_THAT(worker.sent(), IsEmpty());
