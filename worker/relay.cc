@@ -71,8 +71,9 @@ bool Relay::fits(const Question& next) const {
 // full do not hold up the others.
 void Relay::flush(TimePoint now) {
   if (session_ == 0 || terms_.calls == 0 || queue_.empty()) return;
+  if (now >= try_again_at_) try_again_at_ = {};
   std::size_t kept = under_way();
-  const std::size_t kept_max = kept == 0 && now < try_again_at_ ? 0 : window_;
+  const std::size_t kept_max = kept == 0 && try_again_at_ != TimePoint{} ? 0 : window_;
   for (auto at = queue_.begin(); at != queue_.end() && fits(at->second);) {
     const auto next = at++;
     if (next->second.later == Later::kKeepPlace && kept++ >= kept_max) continue;
@@ -115,7 +116,9 @@ TimePoint Relay::next_tick() const {
   TimePoint next = TimePoint::max();
   for (const auto& [request, question] : paused_) next = std::min(next, question.again_at);
   if (session_ == 0) return next;
-  if (!queue_.empty() && terms_.calls > 0 && under_way() == 0) next = std::min(next, try_again_at_);
+  if (try_again_at_ != TimePoint{} && !queue_.empty() && under_way() == 0) {
+    next = std::min(next, try_again_at_);
+  }
   return std::min(next, next_repeat());
 }
 

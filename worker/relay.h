@@ -111,7 +111,7 @@ class Relay {
   RelayTerms terms_;
   Questions queue_, sent_, paused_;
   // Of questions that keep their place: what the broker has had room for, answers since that
-  // changed, and when one is tried while none is under way.
+  // changed, and when one is tried while none is under way; not set: at once.
   std::size_t window_ = 0;
   std::size_t answered_ = 0;
   TimePoint try_again_at_{};

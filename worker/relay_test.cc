@@ -225,6 +225,19 @@ TEST(Relay, TellsWhoReadsThatTheBrokerIsFullAndLetsNobodyReadBehindCommitsThatWa
   EXPECT_EQ(worker.answers[0].error().kind, ErrorKind::kRetryLater);
 }
 
+// Who waits for an answer has nothing to do before it comes, or is asked for again.
+TEST(Relay, WakesNobodyForWhatWaitsBehindThoseThatRead) {
+  Asking worker;
+  worker.join(1, {2, 1u << 20});
+  for (int i = 0; i < 3; ++i) {
+    worker.ask(store::GetRows{.function = "f", .now_ms = 0, .keys = {"a"}});
+  }
+  worker.ask();
+  worker.pass(0s);
+  EXPECT_EQ(worker.sent().size(), 2u);
+  EXPECT_EQ(worker.relay.next_tick(), worker.now + Relay::kAgainAfter);
+}
+
 TEST(Relay, SendsALargeCommitThatAFullBrokerPutOffAfterAPauseOnly) {
   Asking worker;
   worker.join(1, {4, 1u << 20});
