@@ -435,6 +435,39 @@ TEST(Order, ManyRowsThatWaitForAKeyLeaveRoomForItsHolder) {
   EXPECT_EQ(ended, 3001u);
 }
 
+// Two rows of one key; there was no room for the first one when it was read, and its key is free
+// when the second one is.
+TEST(Order, ARowDoesNotOvertakeOneThatWasLeftInLater) {
+  CoreOptions options;
+  options.later.rows_max = 8;  // one of them may wait for its key
+  options.later.page_rows = 1;
+  CoreWorld world(kOne, options);
+  world.join();
+  const auto delayed = [](const std::string& key, std::int64_t delay) {
+    protocol::PublishOptions one;
+    one.ordering_key = key;
+    one.delay = delay;
+    return one;
+  };
+  world.publish_keyed("a");
+  const auto holder_of_a = only(world);
+  world.publish_keyed("b");
+  const auto holder_of_b = only(world);
+  world.publish({delayed("b", 1000), delayed("a", 1001), delayed("a", 5000)});
+  world.pass(2s);
+  EXPECT_EQ(world.function().later.size(), 1u) << "that of b";
+  world.succeed(holder_of_a);
+  world.pass(5s);
+  EXPECT_TRUE(world.delivered().empty()) << "the second one of a waits for the first";
+  world.succeed(holder_of_b);
+  for (const int expected : {0, 1, 2}) {
+    world.pass(100ms);
+    const auto next = only(world);
+    EXPECT_EQ(index_of(next), expected);
+    world.succeed(next);
+  }
+}
+
 TEST(Order, InClassMemoryToo) {
   CoreWorld world(kOne, {.durability = Durability::kMemory});
   world.join();

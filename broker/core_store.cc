@@ -396,7 +396,9 @@ void Core::take_due(FunctionState& function, store::DueRows::Row row, Now now) {
     function.later.hold(pending.id, pending.bytes());
     return bury_undeliverable(function, std::move(pending), now);
   }
-  if (must_wait_in_later(function, pending)) return function.later.skip_row(due_ms);
+  if (must_wait_in_later(function, pending)) {
+    return function.later.skip_row(due_ms, pending.flow);
+  }
   function.later.hold(pending.id, pending.bytes());
   // It expires before its delay is over, and is due at its expiry.
   if (pending.expires_ms != 0 && pending.expires_ms <= wished_ms) {
@@ -406,10 +408,13 @@ void Core::take_due(FunctionState& function, store::DueRows::Row row, Now now) {
 }
 
 // Of rows that wait for their ordering key only so many are held here, or the row of the one that
-// has the key might find no room. What is left out is read again when there is room.
+// has the key might find no room. What is left out is read again when there is room, and with it
+// what was due after it and has its key.
 bool Core::must_wait_in_later(const FunctionState& function, const Pending& delivery) {
-  return delivery.ordered && !function.later.has_room_for_blocked() &&
-         !function.announced.contains(delivery.id) && function.queue.keys().would_wait(delivery);
+  const KeyTable& keys = function.queue.keys();
+  if (!delivery.ordered || function.announced.contains(delivery.id)) return false;
+  if (function.later.has_skipped(delivery.flow)) return !keys.is_holder(delivery.id);
+  return !function.later.has_room_for_blocked() && keys.would_wait(delivery);
 }
 
 Place Core::place_of(const protocol::PublishOptions& options) const {

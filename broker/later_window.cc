@@ -16,7 +16,8 @@ void LaterWindow::note_placed(std::int64_t due_ms) {
   if (reading()) placed_due_ms_ = std::min(placed_due_ms_.value_or(due_ms), due_ms);
 }
 
-void LaterWindow::skip_row(std::int64_t due_ms) {
+void LaterWindow::skip_row(std::int64_t due_ms, std::uint64_t key) {
+  skipped_keys_.insert(key);
   skipped_due_ms_ = std::min(skipped_due_ms_.value_or(due_ms), due_ms);
 }
 
@@ -25,6 +26,7 @@ void LaterWindow::read_skipped_rows() {
   if (held_.size() > limits_.rows_max / 16 || bytes_ > limits_.bytes_max / 16) return;
   note_due(*skipped_due_ms_);
   skipped_due_ms_.reset();
+  skipped_keys_.clear();
 }
 
 bool LaterWindow::may_read() const {
@@ -111,13 +113,13 @@ void LaterWindow::release(const protocol::EventId& id) {
   if (held == held_.end()) return;
   bytes_ -= held->second;
   held_.erase(held);
+  read_skipped_rows();
 }
 
 void LaterWindow::end(const protocol::EventId& id) {
   if (held_.empty() || !holds(id)) return;  // most functions have nothing here
   release(id);
   end_unread(id, {std::numeric_limits<std::uint32_t>::max()});
-  read_skipped_rows();
 }
 
 void LaterWindow::end_unread(const protocol::EventId& id, protocol::AttemptToken by) {

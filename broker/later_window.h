@@ -21,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "protocol/ids.h"
 #include "store/calls.h"
@@ -64,7 +65,9 @@ class LaterWindow {
     return held_.size() < limits_.rows_max / 8 && bytes_ < limits_.bytes_max / 8;
   }
   // A row that was read is left in `later` for want of such room: read again once there is some.
-  void skip_row(std::int64_t due_ms);
+  // Until then later rows of its ordering key are not to be taken either, but for who has the key.
+  void skip_row(std::int64_t due_ms, std::uint64_t key);
+  bool has_skipped(std::uint64_t key) const { return skipped_keys_.contains(key); }
 
   // Reads from the beginning; answers to earlier pages must not be given. What is held stays.
   void begin_anew();
@@ -99,7 +102,8 @@ class LaterWindow {
   std::optional<protocol::EventId> cursor_id_;
   std::uint32_t under_way_ = 0, at_once_ = 1;  // pages
   bool broken_ = false;  // what is under way does not go on where reading has got to
-  std::optional<std::int64_t> skipped_due_ms_;  // of the first row that was read and left there
+  std::optional<std::int64_t> skipped_due_ms_;      // of the first row that was read and left there
+  std::unordered_set<std::uint64_t> skipped_keys_;  // of all of these
 
   std::optional<std::int64_t> placed_due_ms_;  // the earliest that was placed while reading
   // Pages are numbered, so that what ended is forgotten once those asked for before have come.

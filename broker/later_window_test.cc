@@ -228,12 +228,15 @@ TEST(LaterWindow, HasRoomForBlockedRowsByTheirBytesToo) {
   EXPECT_TRUE(window.has_room_for_blocked());
   window.hold(row_id(2), 1);
   EXPECT_FALSE(window.has_room_for_blocked()) << "or the holder of their key could not be read";
-  window.skip_row(5);
+  window.skip_row(5, 7);
+  EXPECT_TRUE(window.has_skipped(7));
+  EXPECT_FALSE(window.has_skipped(8));
   EXPECT_FALSE(window.next_due_ms());
   window.end(row_id(2));
   EXPECT_FALSE(window.next_due_ms()) << "still more than a sixteenth";
   window.end(row_id(1));
   EXPECT_EQ(window.next_due_ms(), 5);
+  EXPECT_FALSE(window.has_skipped(7)) << "it is read again, and what follows it";
 }
 
 }  // namespace
