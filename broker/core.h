@@ -232,6 +232,11 @@ class Core {
   void read_outboxes(Now now);
   void read_outbox(FunctionState& function, Now now);
   void on_outbox_page(FunctionState& function, Result<store::Answer>& answer, Now now);
+  // core_circle.cc
+  void note_waits(FunctionState& source);
+  bool held_by_outbox(const FunctionState& function) const;
+  bool waits_in_a_circle(const FunctionState& function) const;
+  void lend_one(FunctionState& function, std::size_t running_max, Now now);
   bool take_caused(FunctionState& source, store::OutboxPage::Entry& entry);
   std::shared_ptr<const Target> target_named(const std::string& name);
   void cut_caused(Now now);
@@ -249,6 +254,7 @@ class Core {
 
   // core_dispatch.cc: from waiting to lent
   void dispatch(FunctionState& function, Now now);
+  void lend_waiting(FunctionState& function, std::size_t running_max, Now now);
   bool all_are_back(Now now) const;
   void maybe_open_keys(FunctionState& function, Now now);
   // What is to be lent next.

@@ -173,12 +173,19 @@ void Core::dispatch(FunctionState& function, Now now) {
   expire_invocations(function, now);
   maybe_open_keys(function, now);
   note_local(function);
-  if (function.registered.paused || function.outbox.entries >= options_.outbox_max) return;
+  if (function.registered.paused) return;
+  const bool held_up = held_by_outbox(function);
+  if (held_up && !waits_in_a_circle(function)) return;
   if (function.manifest.max_concurrency > 0 && !(all_are_back(now) && former_is_out(now))) return;
   if (function.lendable() > 0 && !may_lend_alone(function, now)) return;
   const std::size_t running_max = function.manifest.max_concurrency > 0
                                       ? function.manifest.max_concurrency
                                       : std::numeric_limits<std::size_t>::max();
+  held_up ? lend_one(function, running_max, now) : lend_waiting(function, running_max, now);
+}
+
+// As many as may run at once and workers have room for.
+void Core::lend_waiting(FunctionState& function, std::size_t running_max, Now now) {
   std::vector<Pending> batch;
   while (function.lendable() > 0 && function.running() < running_max) {
     const bool only_suspects = function.queue.ready() == 0 && function.invocations.empty();
@@ -222,6 +229,7 @@ void Core::lend(FunctionState& function, Session& session, std::vector<Pending> 
   line->sent += deliveries.size();
   counters_.deliveries_dispatched += deliveries.size();
   function.measures.dispatched += deliveries.size();
+  if (held_by_outbox(function)) function.outbox.lent_alone = deliveries.front().id;
   note_queue_time(function.measures.queue_time, deliveries, to_ms(now.wall));
   ++session.delivers_sent;
 

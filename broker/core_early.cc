@@ -22,8 +22,7 @@ constexpr std::uint64_t kEarlyEventsMax = 16;
 bool Core::may_start_early(const FunctionState& function, const Offer& offer, Now now) const {
   const bool free = function.deployed && function.surveyed && function.trouble.empty() &&
                     !function.registered.paused && !function.purge && !function.doubtful &&
-                    function.outbox.entries < options_.outbox_max &&
-                    function.manifest.max_concurrency == 0 &&
+                    !held_by_outbox(function) && function.manifest.max_concurrency == 0 &&
                     function.manifest.rate_per_second == 0;
   const bool nothing_waits = function.waiting() == 0 && function.announced.empty() &&
                              !function.queue.has_unread() && !function.queue.is_paging();

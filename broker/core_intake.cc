@@ -244,9 +244,10 @@ Incoming Core::admit(SharedBytes packed, BatchId batch) {
       return refused(Refusal::kUnavailable, fmt::format("function {} takes no events: {}",
                                                         function->name, function->trouble));
     }
-    if (function->taken() < options_.queue_max || !options_.protections.bound_queues) continue;
+    const std::uint64_t spoken_for = function->taken() + function->owed;
+    if (spoken_for < options_.queue_max || !options_.protections.bound_queues) continue;
     std::string why = fmt::format("function {} has {} deliveries waiting (queue_max)",
-                                  function->name, function->taken());
+                                  function->name, spoken_for);
     if (!incoming.claims) return refused(Refusal::kQueueFull, std::move(why));
     // A duplicate needs no room: whether it is one will be known when it is cut.
     incoming.refusal = protocol::PublishError{Refusal::kQueueFull, std::move(why)};

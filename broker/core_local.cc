@@ -14,7 +14,7 @@ namespace fanfare::broker {
 bool Core::may_run_locally(const FunctionState& function) const {
   return accepting() && function.deployed && !function.registered.paused &&
          function.manifest.max_concurrency == 0 && function.manifest.rate_per_second == 0 &&
-         function.outbox.entries < options_.outbox_max;
+         !held_by_outbox(function);
 }
 
 void Core::note_local(FunctionState& function) {

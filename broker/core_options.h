@@ -41,6 +41,7 @@ struct Protections {
   bool end_before_cutting = true;       // else a cancelled attempt is only taken from its worker
   bool empty_outboxes = true;           // else what was published stays in its outbox, too
   bool look_at_outboxes = true;         // else only what workers say of them counts
+  bool open_circles = true;             // else functions may wait for one another's queues for ever
   bool answer_relays_after_redis = true;  // else a relayed commit is answered as soon as it comes
   bool prove_office = true;               // else a replaced broker lends until Redis tells it
 };
@@ -52,8 +53,9 @@ struct CoreOptions {
   std::size_t intake_bytes_max = 64u << 20;  // events not yet journaled, then queue_full
   std::size_t memory_queue_bytes_max = 512u
                                        << 20;  // class memory: waiting deliveries of all functions
-  std::uint64_t outbox_max = 100'000;          // entries; a function with more is not lent any more
-  std::size_t invocations_max = 10'000;        // synchronous calls waiting per function
+  std::uint64_t outbox_max =
+      100'000;  // entries; a function with more is not lent, see core_circle.cc
+  std::size_t invocations_max = 10'000;          // synchronous calls waiting per function
   std::size_t invocation_bytes_max = 64u << 20;  // their events, waiting or lent, of all functions
   std::size_t waits_max = 100'000;               // Await requests at once
   std::size_t cancellations_max = 1000;          // under way at once

@@ -92,16 +92,19 @@ void Core::on_outbox_page(FunctionState& function, Result<store::Answer>& answer
   OutboxState& outbox = function.outbox;
   outbox.reading = false;
   auto* page = answer ? std::get_if<store::OutboxPage>(&*answer) : nullptr;
-  if (!page) return outbox.begin_anew(now.steady + kOutboxRest);
+  if (!page) {
+    outbox.begin_anew(now.steady + kOutboxRest);
+    return note_waits(function);  // for nobody, as far as is known
+  }
   if (&function == &triggers_ && !page->entries.empty()) triggers_fire_ = true;
   for (auto& entry : page->entries) {
     outbox.read_to = entry.id;
     if (outbox.in_hand.contains(entry.id)) continue;
     ++(take_caused(function, entry) ? outbox.taken : outbox.left);
   }
-  if (outbox.left > 0 && (!page->more || outbox.left >= kLeftMax)) {
-    return outbox.end_pass(now.steady);
-  }
+  const bool passed = !page->more || outbox.left >= kLeftMax;
+  if (passed) note_waits(function);
+  if (passed && outbox.left > 0) return outbox.end_pass(now.steady);
   if (page->more || outbox.unread) want_outbox(function);
 }
 
@@ -130,9 +133,14 @@ bool Core::take_caused(FunctionState& source, store::OutboxPage::Entry& entry) {
   } else {
     incoming.target = entry.to.empty() ? target_of(*event) : target_named(entry.to);
   }
-  const bool full = std::ranges::any_of(incoming.target->functions, [&](const FunctionState* f) {
-    return f->taken() >= options_.queue_max && options_.protections.bound_queues;
-  });
+  bool full = false;
+  for (FunctionState* function : incoming.target->functions) {
+    // Of one that is not there (any more) it becomes a letter.
+    if (function->taken() < options_.queue_max || !function->deployed) continue;
+    if (!options_.protections.bound_queues) continue;
+    full = true;
+    ++source.outbox.left_for[function];
+  }
   if (full) {
     ++counters_.outbox_deferred;
     return false;

@@ -121,8 +121,8 @@ class CoreWorld {
     return {"f", delivery.id, delivery.token};
   }
   // Commits it, without a report.
-  void commit(const protocol::Delivery& delivery) {
-    store::Commit commit{.function = "f", .result_ttl_ms = 1000, .groups = {}};
+  void commit(const protocol::Delivery& delivery, const std::string& function = "f") {
+    store::Commit commit{.function = function, .result_ttl_ms = 1000, .groups = {}};
     commit.groups.push_back({delivery.id.entry,
                              delivery.lane,
                              delivery.origin,
@@ -130,9 +130,10 @@ class CoreWorld {
                              {{delivery.id.index, delivery.slot, delivery.token, "r"}}});
     ASSERT_TRUE(redis.call(commit));
   }
-  void succeed(const protocol::Delivery& delivery, const std::string& worker = "w") {
-    if (delivery.origin != protocol::Origin::kInvoke) commit(delivery);
-    report(worker, row_of(delivery));
+  void succeed(const protocol::Delivery& delivery, const std::string& worker = "w",
+               const std::string& function = "f") {
+    if (delivery.origin != protocol::Origin::kInvoke) commit(delivery, function);
+    report(worker, row_of(delivery, function));
   }
   void fail(const protocol::Delivery& delivery, const std::string& worker = "w",
             bool retryable = true) {
@@ -170,9 +171,10 @@ class CoreWorld {
   std::unique_ptr<Core> core;
 
  private:
-  static protocol::Done::Row row_of(const protocol::Delivery& delivery) {
+  static protocol::Done::Row row_of(const protocol::Delivery& delivery,
+                                    const std::string& function = "f") {
     protocol::Done::Row row;
-    row.function = "f";
+    row.function = function;
     row.id = delivery.id;
     row.token = delivery.token;
     return row;

@@ -169,6 +169,8 @@ struct FunctionState {
   // With those that are not in `counts` yet because Redis has not answered their append.
   std::uint64_t arriving = 0;
   std::uint64_t taken() const { return unfinished() + arriving + redriving; }
+  // Entries of outboxes that were seen waiting for room here: that room is theirs, not publishers'.
+  std::uint64_t owed = 0;
   // What workers have, as far as they have said; what was announced or cut ends with a report, too.
   std::size_t running() const { return leases.size() + announced.size() + cut.size(); }
   std::size_t waiting() const { return queue.size() + invocations.size() + suspects.size(); }

@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <map>
+#include <optional>
 #include <set>
 
 #include "base/time.h"
@@ -18,9 +20,13 @@
 
 namespace fanfare::broker {
 
+struct FunctionState;
+
 struct OutboxState {
   std::uint64_t entries = 0;  // as Redis said last, less what was published since
   std::set<protocol::EntryId> in_hand;
+  // What was lent last while the outbox was full; see core_circle.cc.
+  std::optional<protocol::EventId> lent_alone;
   std::uint64_t published = 0;  // entries that became events, since this broker started
 
   // The pass that is under way.
@@ -29,13 +35,17 @@ struct OutboxState {
   protocol::EntryId read_to;
   std::uint64_t left = 0;   // not taken in this pass
   std::uint64_t taken = 0;  // in this pass
-  Duration rest{};          // between this pass and the next
-  TimePoint rests_until;    // no reading before
+  // Of those not taken: how many found the queue of which function full.
+  std::map<FunctionState*, std::uint64_t> left_for;
+  std::map<FunctionState*, std::uint64_t> waits_for;  // the same, of the last pass that ended
+  Duration rest{};                                    // between this pass and the next
+  TimePoint rests_until;                              // no reading before
 
   void begin_anew(TimePoint when) {
     unread = true;
     read_to = {};
     left = taken = 0;
+    left_for.clear();
     rests_until = when;
   }
 

@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
         {"end_before_cutting", &p.end_before_cutting},
         {"empty_outboxes", &p.empty_outboxes},
         {"look_at_outboxes", &p.look_at_outboxes},
+        {"open_circles", &p.open_circles},
         {"answer_relays_after_redis", &p.answer_relays_after_redis},
         {"prove_office", &p.prove_office}};
     static_assert(sizeof(broker::Protections) == sizeof(bool) * std::size(names),

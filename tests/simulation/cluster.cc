@@ -100,6 +100,7 @@ broker::CoreOptions Cluster::broker_options() {
   protections.end_before_cutting = planted != Mutation::kCutWithoutEnd;
   protections.empty_outboxes = planted != Mutation::kOutboxesKeepEntries;
   protections.look_at_outboxes = planted != Mutation::kOutboxesForgotten;
+  protections.open_circles = planted != Mutation::kCirclesStand;
   protections.bound_queues = planted != Mutation::kUnboundedQueue;
   protections.keep_key_order = planted != Mutation::kKeysUnheeded;
   protections.count_refusals = planted != Mutation::kUncountedRefusal;

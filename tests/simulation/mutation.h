@@ -25,6 +25,7 @@ enum class Mutation {
   kCutWithoutEnd,
   kOutboxesKeepEntries,
   kOutboxesForgotten,
+  kCirclesStand,
   kPagesUnchecked,
   kRelayAnswersEarly,
   // worker::Protections
@@ -65,6 +66,7 @@ inline constexpr auto kMutations = std::to_array<MutationName>({
     {Mutation::kCutWithoutEnd, "cut_without_end"},
     {Mutation::kOutboxesKeepEntries, "outboxes_keep_entries"},
     {Mutation::kOutboxesForgotten, "outboxes_forgotten"},
+    {Mutation::kCirclesStand, "circles_stand"},
     {Mutation::kPagesUnchecked, "pages_unchecked"},
     {Mutation::kRelayAnswersEarly, "relay_answers_early"},
     {Mutation::kDoneBeforeCommit, "done_before_commit"},

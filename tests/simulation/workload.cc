@@ -107,6 +107,7 @@ Workload::Workload() {
   functions_.push_back(model("narrow", {"c"}, 3, 2, true));
   functions_.push_back(model("bare", {"d", "both", "plain.failed"}, 2, 0, false));
   functions_.push_back(model("by-name", {}, 1, 0, true));
+  functions_.push_back(model("again", {"f"}, 1, 0, true, {"", "again"}));
   functions_.push_back(model("gathers", {"e"}, 3, 0, true));
   functions_.back().manifest += "[batch]\nsize = 5\nwindow = \"4ms\"\n";
   for (FunctionModel& function : functions_) function.keeps_count = function.name != "narrow";
@@ -136,10 +137,10 @@ std::string Workload::digest(std::size_t function, std::uint32_t generation) {
 
 Workload::Made Workload::make_event(Tag tag, std::int64_t now_ms, Random& random, Names names,
                                     std::optional<std::int64_t> instant_ms) const {
-  static constexpr std::array<std::string_view, 7> kTypes{"a", "b",    "c",     "d",
-                                                          "e", "both", "nobody"};
+  static constexpr std::array<std::string_view, 8> kTypes{"a", "b", "c",    "d",
+                                                          "e", "f", "both", "nobody"};
   Made made;
-  made.type = kTypes[random.below(random.chance(0.1) ? 7 : 6)];
+  made.type = kTypes[random.below(random.chance(0.1) ? 8 : 7)];
   protocol::Event event;
   event.source = "/simulation";
   event.type = made.type;
