@@ -82,6 +82,8 @@ void Core::tick(Now now) {
         due(late_at);
       }
     }
+    if (function->zygote_state == Function::ZygoteState::kReady)
+      check_zygote_answers(*function, now);
     check_candidate(*function, now);
     reap_idle(*function, now);
     reap_spare(*function, now);

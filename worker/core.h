@@ -75,6 +75,7 @@ struct CoreOptions {
   std::uint32_t slots = 4;                        // instances at once
   Duration grace = std::chrono::seconds{30};      // of a drain
   Duration kill_grace = std::chrono::seconds{1};  // from SIGTERM to SIGKILL
+  // A zygote that is ready has twice as long to answer what it is asked for.
   Duration init_timeout = std::chrono::seconds{10};
   std::uint64_t max_uses = 10'000'000;  // attempts per instance
 
@@ -86,6 +87,10 @@ struct CoreOptions {
   std::size_t held_max = 50'000;                           // in all, so that a Hello can name them
   std::size_t uncommitted_max = 20'000;
   std::size_t uncommitted_bytes_max = 64u << 20;
+  // Of one function, refused by Redis one by one: with as many it takes no more work. They do not
+  // count in the bounds above, where all functions would stop.
+  std::size_t set_aside_max = 256;
+  std::size_t set_aside_bytes_max = 8u << 20;
 
   // Batches for instances.
   Duration batch_work = std::chrono::microseconds{500};
@@ -320,6 +325,8 @@ class Core {
   void fail_queued(Function& function, Now now);
   void end_zygote(Function& function, Now now);
   void lose_unborn(Function& function, ZygoteId zygote, Now now);
+  void lose_zygote(Function& function, std::string why, Now now);
+  void check_zygote_answers(Function& function, Now now);
 
   // core_share.cc: who goes next
   void enqueue(Function& function, Held& held);
@@ -514,6 +521,8 @@ class Core {
                          protocol::Done::Row answer, Now now);
   void repeat_commits(Now now);
   void on_commit_refused(CommitId id, const Error& error, Now now);
+  bool has_too_much_uncommitted() const;
+  bool is_refused_too_much(const Function& function) const;
   std::size_t in_air() const { return commits_.size() - set_aside_; }
 
   CoreOptions options_;
@@ -580,8 +589,9 @@ class Core {
   std::size_t uncommitted_bytes_ = 0;
   std::size_t failed_flights_ = 0;  // sent again, or about to be, and not answered yet
   std::size_t set_aside_ = 0;       // refused, alone; not among failed_flights_
-  protocol::AttemptRow row_;        // scratch of finish()
-  protocol::ResultRecord record_;   // of make_record()
+  std::size_t set_aside_bytes_ = 0;
+  protocol::AttemptRow row_;       // scratch of finish()
+  protocol::ResultRecord record_;  // of make_record()
 
   // ---- the log ----
   LineBudget report_budget_, output_budget_;

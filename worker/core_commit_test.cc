@@ -293,6 +293,36 @@ TEST(WorkerCommit, ADeliveryWhoseResultRedisRefusesDoesNotHoldUpTheOthersAndIsNo
   EXPECT_EQ(w.core->held(), 0u);
 }
 
+TEST(WorkerCommit, AFunctionWhoseResultsRedisRefusesTakesNoMoreAndOthersGoOn) {
+  Worker w({.name = "w1", .slots = 1, .uncommitted_max = 4, .set_aside_max = 2});
+  w.join({Worker::function("f"), Worker::function("g")});
+  for (std::uint64_t entry = 1; entry <= 3; ++entry) {
+    w.deliver_entries(entry, entry);
+    w.finish(w.effects.forked[0], 1, 50ms);
+    refuse_spoilt(w, entry);
+  }
+  EXPECT_EQ(w.credit("f"), 3u) << "what it had when the second one was refused";
+  EXPECT_EQ(w.credit("g"), 1u);
+  w.pass(2s);
+  while (!w.effects.commits.empty()) w.answer_commits();  // somebody has mended the key
+  EXPECT_EQ(w.credit("f"), 4u);
+}
+
+TEST(WorkerCommit, LargeResultsThatRedisRefusesBoundAFunctionByTheirBytes) {
+  Worker w({.name = "w1", .slots = 2, .uncommitted_bytes_max = 2000, .set_aside_bytes_max = 1500});
+  w.join({Worker::function("f"), Worker::function("g")});
+  for (std::uint64_t entry = 1; entry <= 3; ++entry) {
+    w.deliver_entries(entry, entry);
+    w.finish(w.effects.forked[0], 1, 50ms, [](ItemResult& r) { r.output.resize(1000); });
+    refuse_spoilt(w, entry);
+  }
+  EXPECT_EQ(w.credit("f"), 4u) << "what it had when the second one was refused";
+  w.deliver_entries(4, 4, "g");
+  w.finish(w.effects.forked.back(), 1, 50ms);
+  w.answer_commits();
+  EXPECT_EQ(w.credit("g"), 3u) << "what waits for a person does not count for others";
+}
+
 TEST(WorkerCommit, ARefusedResultIsTriedLessAndLessOften) {
   Worker w;
   w.join();

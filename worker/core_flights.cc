@@ -101,6 +101,9 @@ void Core::on_commit_answer(CommitId id, const store::Committed& answer, Now now
   measures_.commit_deliveries.observe(flight.held.size());
   if (flight.set_aside) {
     --set_aside_;
+    set_aside_bytes_ -= flight.bytes;
+    --flight.function->set_aside;
+    flight.function->set_aside_bytes -= flight.bytes;
   } else if (flight.failures > 0) {
     --failed_flights_;
   }
@@ -203,6 +206,9 @@ void Core::on_commit_refused(CommitId id, const Error& error, Now now) {
   }
   if (!std::exchange(flight.set_aside, true)) {
     ++set_aside_;
+    set_aside_bytes_ += flight.bytes;
+    ++flight.function->set_aside;
+    flight.function->set_aside_bytes += flight.bytes;
     ++counters_.commits_refused;
     for (auto& [name, function] : functions_) touch(*function);  // the others may go now
   }
@@ -212,6 +218,18 @@ void Core::on_commit_refused(CommitId id, const Error& error, Now now) {
                 ", which is kept here and tried again: " + error.message);
   flight.again_at = now.steady + doubled(kRefusedFirst, kRefusedMax, flight.failures++);
   due(*flight.again_at);
+}
+
+// What Redis refuses waits for a person, and not for Redis.
+bool Core::has_too_much_uncommitted() const {
+  return uncommitted_ - set_aside_ >= options_.uncommitted_max ||
+         uncommitted_bytes_ - set_aside_bytes_ >= options_.uncommitted_bytes_max;
+}
+
+// More of it would most likely be refused, too, and a person has to mend it first.
+bool Core::is_refused_too_much(const Function& function) const {
+  return function.set_aside >= options_.set_aside_max ||
+         function.set_aside_bytes >= options_.set_aside_bytes_max;
 }
 
 }  // namespace fanfare::worker

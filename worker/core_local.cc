@@ -55,11 +55,10 @@ bool Core::finds_room(const Function& function, bool nested, Now now) const {
 
 bool Core::may_run_here(const Function& function, std::size_t data_bytes) const {
   const bool takes_work = state() == protocol::WorkerState::kRunning && link_ == Link::kJoined &&
-                          uncommitted_ < options_.uncommitted_max &&
-                          uncommitted_bytes_ < options_.uncommitted_bytes_max &&
-                          pool_.in_use() < options_.held_max && !lacks_relay();
+                          !has_too_much_uncommitted() && pool_.in_use() < options_.held_max &&
+                          !lacks_relay();
   return options_.local && takes_work && function.local && function.usable() && !function.broken &&
-         !function.paused_until && data_bytes <= local_bytes_max_;
+         !function.paused_until && !is_refused_too_much(function) && data_bytes <= local_bytes_max_;
 }
 
 // As a delivery that the broker has lent, under a name that it never gives: its own have small

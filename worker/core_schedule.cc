@@ -398,21 +398,40 @@ void Core::on_zygote_gone(ZygoteId zygote, Now now) {
   for (auto& [name, function] : functions_) {
     if (function->zygote != zygote || function->zygote_state == Function::ZygoteState::kNone)
       continue;
-    ++counters_.zygotes_failed;
-    function->zygote_state = Function::ZygoteState::kNone;
-    lose_unborn(*function, zygote, now);
     effects_.warn("the zygote of function " + name + " ended; another one is started when needed");
-    // It had done its work until then: whoever killed it, the next one need not wait. Only one that
-    // dies again, before anything has run, does.
-    const bool was_fine = function->failures_in_row == 0;
-    function->no_room = false;
-    note_start_failure(*function,
-                       {.type = "ZygoteGone",
-                        .message = "the process that starts instances ended on its own",
-                        .retryable = true,
-                        .retry_after_ms = {}},
-                       {}, now);
-    if (was_fine) function->paused_until.reset();
+    lose_zygote(*function, "the process that starts instances ended on its own", now);
+  }
+}
+
+// It had done its work until then: whoever killed it, the next one need not wait. Only one that is
+// lost again, before anything has run, does.
+void Core::lose_zygote(Function& function, std::string why, Now now) {
+  ++counters_.zygotes_failed;
+  function.zygote_state = Function::ZygoteState::kNone;
+  lose_unborn(function, function.zygote, now);
+  const bool was_fine = function.failures_in_row == 0;
+  function.no_room = false;
+  note_start_failure(
+      function,
+      {.type = "ZygoteGone", .message = std::move(why), .retryable = true, .retry_after_ms = {}},
+      {}, now);
+  if (was_fine) function.paused_until.reset();
+}
+
+// One that is there and does not fork what it was asked for, long after it has said that it is
+// ready: somebody has stopped it, or what it loaded holds it up.
+void Core::check_zygote_answers(Function& function, Now now) {
+  for (const Instance* instance : function.instances) {
+    if (instance->started || instance->uses > 0 || instance->zygote != function.zygote) continue;
+    const TimePoint late_at = instance->asked_at + 2 * options_.init_timeout;
+    if (now.steady < late_at) {
+      due(late_at);
+      continue;
+    }
+    effects_.warn("the zygote of function " + function.spec.name +
+                  " does not answer and is ended; another one is started when needed");
+    effects_.stop_zygote(function.zygote);
+    return lose_zygote(function, "the process that starts instances did not answer", now);
   }
 }
 

@@ -145,6 +145,7 @@ void use_again_and_again(Worker& w, Duration idle, int times) {
     w.answer_commits();
     for (Duration left = idle; left > 0s; left -= 1s) {
       w.pass(std::min<Duration>(left, 1s));
+      w.core->on_instance_started(w.effects.forked.back(), 1234, w.now);
       while (!w.effects.kills.empty()) {
         const InstanceId instance = w.effects.kills.front().first;
         w.effects.kills.clear();

@@ -393,7 +393,7 @@ void Core::send_done() {
 
 // How many deliveries of a function should be here or on their way.
 std::size_t Core::window(const Function& function) const {
-  if (!function.usable() || function.broken) return 0;
+  if (!function.usable() || function.broken || is_refused_too_much(function)) return 0;
   std::size_t idle_elsewhere = 0;
   for (const Function* other : staffed_) {
     if (other != &function) idle_elsewhere += other->idle.size();
@@ -433,8 +433,7 @@ std::size_t Core::room_for(const Function& function, std::size_t wanted, std::si
 void Core::send_credit() {
   if (state() != protocol::WorkerState::kRunning || lacks_relay()) return;
   protocol::Credit credit;
-  const bool full = uncommitted_ >= options_.uncommitted_max ||
-                    uncommitted_bytes_ >= options_.uncommitted_bytes_max;
+  const bool full = has_too_much_uncommitted();
   for (Function* function : touched_now_) {
     const std::size_t wanted = window(*function);
     const std::size_t outstanding = function->outstanding();

@@ -240,6 +240,23 @@ TEST(WorkerCore, AZygoteThatDiesIsReplacedAtOnceAndItsInstancesGoOn) {
   EXPECT_EQ(w.effects.forked.size(), 2u);
 }
 
+TEST(WorkerCore, AZygoteThatStopsAnsweringIsReplacedAndItsWorkGoesOn) {
+  Worker w({.name = "w1", .slots = 1});
+  w.join();
+  w.deliver_entries(1, 1);
+  w.core->on_zygote_ready(w.effects.zygotes.at(0).first, w.now);
+  ASSERT_EQ(w.effects.forked.size(), 1u);
+  w.pass(19s);
+  EXPECT_TRUE(w.effects.stopped_zygotes.empty());
+  w.pass(1s);
+  EXPECT_EQ(w.effects.stopped_zygotes.size(), 1u);
+  w.pass(1s);
+  ASSERT_EQ(w.effects.forked.size(), 2u);
+  EXPECT_EQ(w.effects.zygotes.size(), 2u);
+  EXPECT_EQ(w.unfinished(w.effects.forked[1]), 1u);
+  EXPECT_TRUE(w.done_rows().empty());
+}
+
 TEST(WorkerCore, AZygoteThatDiesAgainBeforeAnythingHasRunIsReplacedAfterAPause) {
   Worker w;
   w.join();

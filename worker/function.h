@@ -109,6 +109,8 @@ struct Function {
   std::unordered_map<EntryKey, Entry*, EntryKeyHash> entries;  // those of several deliveries
   std::vector<Entry*> done_entries;  // with something to commit, the oldest first
   std::size_t uncommitted = 0;       // deliveries in done_entries
+  std::size_t set_aside = 0;         // results that Redis refuses, each tried again by itself
+  std::size_t set_aside_bytes = 0;   // of these
 
   // ---- instances ----
   std::vector<Instance*> instances;  // all that are not dead

@@ -274,6 +274,12 @@ void Redis::refuse_appends_until(TimePoint when) {
   appends_refused_ = random_.chance(0.5) ? 1 : 0.5;
 }
 
+void Redis::reject_commits_until(TimePoint when, std::string function) {
+  trace_.say("redis rejects commits of {}", function);
+  no_commits_until_ = when;
+  no_commits_of_ = std::move(function);
+}
+
 void Redis::restart(Duration loading) {
   trace_.say("redis restarts");
   loading_until_ = schedule_.steady() + loading;
@@ -294,6 +300,10 @@ Result<store::Answer> Redis::apply(const store::Call& call) {
   }
   if (now < no_changes_until_ && !only_reads(call) && !std::holds_alternative<store::Begin>(call)) {
     return retry_later("MISCONF Redis is unable to persist to disk");
+  }
+  const auto* commit = std::get_if<store::Commit>(&call);
+  if (commit && now < no_commits_until_ && commit->function == no_commits_of_) {
+    return reject("WRONGTYPE Operation against a key holding the wrong kind of value");
   }
   store::Call actual = call;
   auto answer = apply_mutated(actual);

@@ -109,6 +109,8 @@ class Redis {
   // to every change.
   void refuse_appends_until(TimePoint when);
   void refuse_changes_until(TimePoint when) { no_changes_until_ = when; }
+  // Until then it rejects every commit of one function, as where a person spoilt one of its keys.
+  void reject_commits_until(TimePoint when, std::string function);
 
   const store::ModelStore& model() const { return model_; }
   std::uint64_t calls() const { return calls_; }
@@ -153,7 +155,8 @@ class Redis {
   std::map<std::pair<std::string, protocol::EventId>, std::string> overwritten_;
   std::set<std::pair<std::string, protocol::EventId>> forgotten_;  // for kCommitWithoutResult
   std::vector<RedisLink*> links_;
-  TimePoint stalled_until_, loading_until_, no_appends_until_, no_changes_until_;
+  TimePoint stalled_until_, loading_until_, no_appends_until_, no_changes_until_, no_commits_until_;
+  std::string no_commits_of_;
   double appends_refused_ = 1;
   std::vector<Arrived> stalled_;
   std::uint64_t calls_ = 0;

@@ -81,6 +81,11 @@ class Run {
         [this] { world_.redis.restart(world_.random.between(5ms, 150ms)); },
         [this, soon] { world_.redis.refuse_appends_until(soon(1ms, 150ms)); },
         [this, soon] { world_.redis.refuse_changes_until(soon(1ms, 150ms)); },
+        [this, soon] {
+          const auto& functions = world_.workload.functions();
+          world_.redis.reject_commits_until(soon(1ms, 500ms),
+                                            functions[world_.random.below(functions.size())].name);
+        },
     };
     for (const auto& fault : all) {
       if (random.chance(0.5)) faults_.push_back(fault);

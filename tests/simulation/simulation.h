@@ -15,7 +15,8 @@
 // - publishers, brokers, workers, instances and zygotes die at any point and come back; a broker is
 //   held up and goes on, also beside a successor that has begun meanwhile; zygotes and forks fail;
 // - the connection to Redis breaks with unknown outcome, Redis stalls, restarts with everything it
-//   has applied, or refuses appends (full) or all changes (disk) for a while; clocks step;
+//   has applied, or refuses appends (full), all changes (disk) or one
+//   function's results (a key that somebody spoilt) for a while; clocks step;
 // - an operator pauses functions, purges queues, cancels events and makes workers quiet, and takes
 //   all of that back in the end;
 // - frames that cannot be read come to the broker (from strangers, workers and publishers, whose
@@ -84,7 +85,7 @@ namespace fanfare::simulation {
 
 inline constexpr std::uint64_t kDefaultSteps = 2500;
 // Simulated time. Retries here end within a second, a lost worker is missed for one, Redis'
-// refusals are tried again each second, failed zygotes after some.
+// refusals are tried again each second, those of results and failed zygotes after some.
 inline constexpr Duration kRestAfter = std::chrono::seconds{40};
 
 struct Options {

@@ -28,6 +28,7 @@ void tighten(worker::CoreOptions& options, Random& random) {
   now_and_then(options.prefetch_bytes_max, 1000, 100'000);
   now_and_then(options.uncommitted_max, 1, 50);
   now_and_then(options.uncommitted_bytes_max, 1000, 200'000);
+  now_and_then(options.set_aside_max, 1, 5);
   now_and_then(options.batch_bytes_max, 100, 20'000);
   now_and_then(options.commit_deliveries_max, 1, 20);
   now_and_then(options.commit_bytes_max, 1000, 100'000);
