@@ -138,7 +138,8 @@ TEST(WorkerSchedule, IdleInstancesAreReapedAfterTheirKeepAlive) {
 // One event each time after `idle`, in one instance at a time; ends what was told to end.
 void use_again_and_again(Worker& w, Duration idle, int times) {
   for (int i = 0; i < times; ++i) {
-    w.deliver_entries(static_cast<std::uint64_t>(100 + i), static_cast<std::uint64_t>(100 + i));
+    const std::uint64_t entry = 100 + static_cast<std::uint64_t>(i);
+    w.deliver_entries(entry, entry);
     w.core->on_zygote_ready(w.effects.zygotes.back().first, w.now);
     w.core->on_instance_started(w.effects.forked.back(), 1234, w.now);
     w.finish(w.effects.forked.back());
