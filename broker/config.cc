@@ -31,6 +31,11 @@ ConfigSpec config_spec(Config& c) {
                {.min = 1, .max = 60'000});
   spec.text("broker", "redis", &c.redis, "unix:///run/fanfare/redis.sock",
             "The Redis that keeps the journal: unix:///path or redis://host:port.");
+  spec.integer(
+      "broker", "layout", &c.layout, 0,
+      "What to bring older data in Redis to when this broker takes office; programs of older\n"
+      "releases cannot read them then. 0 = they stay as they are; new data are the newest.",
+      {.min = 0, .max = store::kLayoutNewest});
   spec.choice("broker", "durability", &c.durability, "fsync",
               "What an acknowledgement promises: fsync (on disk), everysec (in Redis; a crash may\n"
               "lose the last seconds), memory (in the broker; a crash loses it).",
@@ -99,6 +104,7 @@ Result<CoreOptions> core_options(const Config& c) {
   CoreOptions options;
   options.durability = *durability;
   options.event_bytes_max = c.max_event_bytes;
+  options.layout = c.layout;
   options.queue_max = c.queue_max;
   options.intake_bytes_max = c.intake_bytes_max;
   options.dedup_window = c.dedup_window;

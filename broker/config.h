@@ -23,6 +23,7 @@ struct Config {
   std::string log_level, log_format;
   std::string trace;  // folder; empty: nothing is traced
   std::uint64_t max_event_bytes = 0;
+  std::uint32_t layout = 0;
   std::uint32_t queue_max = 0;
   std::uint64_t intake_bytes_max = 0;
   Duration dedup_window{};

@@ -48,7 +48,7 @@ Core::Core(CoreOptions options, Now now)
                .journaled = options_.durability != Durability::kMemory}),
       relays_(options_.relay),
       just_ended_(kJustEndedMax) {
-  call(store::Begin{}, ForBegin{});
+  call(store::Begin{options_.layout}, ForBegin{});
 }
 
 Core::~Core() = default;
@@ -184,7 +184,7 @@ struct Core::AnswerHandler {
   }
   void operator()(ForBegin& p) {
     if (auto* begun = got<store::Begun>()) return core.on_begun(*begun, now);
-    core.begin_again(store::Begin{}, p, answer.error(), now);
+    core.begin_again(store::Begin{core.options_.layout}, p, answer.error(), now);
   }
   void operator()(ForRegistry& p) {
     if (auto* list = got<store::FunctionList>()) return core.on_registry(std::move(*list), now);

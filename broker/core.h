@@ -580,6 +580,7 @@ class Core {
   std::unordered_map<std::string, BatchId> open_batches_;  // by client
   // The latest answer per client, in two generations so that old clients are forgotten.
   std::unordered_map<std::string, protocol::Published> answers_, older_answers_;
+  std::uint32_t layout_ = 1;  // of what lies in Redis
   protocol::EntryId last_entry_;
 
   std::uint64_t next_session_ = 1;

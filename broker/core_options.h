@@ -48,6 +48,7 @@ struct Protections {
 
 struct CoreOptions {
   Durability durability = Durability::kFsync;
+  std::uint32_t layout = 0;                                    // store::Begin
   std::size_t event_bytes_max = protocol::kEventDataBytesMax;  // data of one event
   std::uint64_t queue_max = 10'000'000;      // unfinished deliveries per function, then queue_full
   std::size_t intake_bytes_max = 64u << 20;  // events not yet journaled, then queue_full

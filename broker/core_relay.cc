@@ -84,7 +84,8 @@ void Core::on_relayed(Session& session, std::uint64_t request, Result<store::Cal
       break;
   }
   ++counters_.relays_taken;
-  const auto* const commit = std::get_if<store::Commit>(&*call);
+  auto* const commit = std::get_if<store::Commit>(&*call);
+  if (commit) commit->packed = layout_ >= 2;
   if (commit && !options_.protections.answer_relays_after_redis) {
     answer_relay(session, request, as_if_taken(*commit));
   }

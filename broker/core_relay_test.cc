@@ -61,6 +61,7 @@ TEST(Relaying, WelcomeSaysHowMuchAWorkerMayHaveUnderWay) {
   const auto welcome = broker.take<protocol::Welcome>("w").at(0);
   EXPECT_EQ(welcome.relay_calls, broker.core.options().relay.calls_per_worker);
   EXPECT_EQ(welcome.relay_bytes, broker.core.options().relay.bytes_per_worker);
+  EXPECT_EQ(welcome.layout, store::kLayoutNewest);
 }
 
 TEST(Relaying, ACommitGoesToRedisApartFromTheBrokersOwnCallsAndItsAnswerBack) {
@@ -70,6 +71,7 @@ TEST(Relaying, ACommitGoesToRedisApartFromTheBrokersOwnCallsAndItsAnswerBack) {
   const auto calls = broker.relayed();
   ASSERT_EQ(calls.size(), 1u);
   EXPECT_EQ(std::get<store::Commit>(calls[0].call).groups.at(0).items.at(0).record, "record");
+  EXPECT_TRUE(std::get<store::Commit>(calls[0].call).packed) << "its data have layout 2";
   EXPECT_THAT(broker.take<protocol::Committed>("w"), IsEmpty()) << "Redis has not answered";
   broker.answer_relayed(calls[0].ticket, ok());
   EXPECT_THAT(broker.take<protocol::Committed>("w"),

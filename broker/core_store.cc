@@ -36,6 +36,7 @@ void Core::on_begun(const store::Begun& begun, Now now) {
   options_.failpoint("broker.office.taken");
   epoch_ = begun.epoch;
   last_entry_ = begun.last_entry;
+  layout_ = begun.layout;
   began_at_ = now.steady;
   began_ms_ = to_ms(now.wall);
   dispatch_opens_at_ = now.steady + options_.announce_grace;

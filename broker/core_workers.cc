@@ -75,7 +75,8 @@ void Core::on_hello(const Peer& peer, protocol::Hello hello, Now now) {
                          .lease_ms = static_cast<std::uint32_t>(to_ms(options_.lease)),
                          .functions = function_specs(),
                          .relay_calls = options_.relay.calls_per_worker,
-                         .relay_bytes = options_.relay.bytes_per_worker});
+                         .relay_bytes = options_.relay.bytes_per_worker,
+                         .layout = layout_});
   greet_with_local(sessions_.at(id));
   greet_with_wish(sessions_.at(id));
   ask_newcomer(sessions_.at(id));

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include "cli/checkup.h"
+#include "store/bytes.h"
+#include "store/calls.h"
 #include "store/check.h"
 #include "store/keys.h"
 
@@ -151,13 +153,20 @@ class RedisCheckup {
   }
 
   void look_at_contents() {
-    if (!redis_.layout.empty() && redis_.layout != store::kLayoutVersion) {
+    const auto layout = store::parse_number<std::uint32_t>(redis_.layout);
+    if (redis_.layout.empty()) {
+      say("redis.layout", Level::kOk, "nothing of Fanfare's yet");
+    } else if (!layout || *layout == 0 || *layout > store::kLayoutNewest) {
       say("redis.layout", Level::kFailure, "layout " + redis_.layout,
-          fmt::format("this program knows layout {}: use one of the version that wrote it",
-                      store::kLayoutVersion));
+          fmt::format("this program knows layouts up to {}: use one of the version that wrote it",
+                      store::kLayoutNewest));
     } else {
       say("redis.layout", Level::kOk,
-          redis_.layout.empty() ? "nothing of Fanfare's yet" : "layout " + redis_.layout);
+          *layout == store::kLayoutNewest
+              ? "layout " + redis_.layout
+              : fmt::format("layout {}; [broker] layout = {} brings it to the quickest, once no "
+                            "program of the version before is to come back",
+                            redis_.layout, store::kLayoutNewest));
     }
     const bool same = redis_.library == facts_.library;
     say("redis.library", same || redis_.library.empty() ? Level::kOk : Level::kWarning,

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "store/keys.h"
+#include "store/packed.h"
 #include "store/row.h"
 
 namespace fanfare::cli {
@@ -15,7 +16,10 @@ Result<std::optional<protocol::ResultRecord>> read_result(RedisSync& redis,
                                                           const std::string& function,
                                                           const protocol::EventId& id) {
   const std::string key = store::results_key(function, id.entry);
-  auto reply = redis.call({"HGET", key, std::to_string(id.index)});
+  auto reply = redis.call({"FCALL_RO", "fanfare2_result", "1", key, std::to_string(id.index)});
+  if (reply && (*reply)->is_error() && store::lacks_function((*reply)->text())) {
+    reply = redis.call({"HGET", key, std::to_string(id.index)});
+  }
   if (!reply) return reply.error();
   if ((*reply)->is_error()) return reject("Redis: " + std::string((*reply)->text()));
   if ((*reply)->is_nil()) return std::optional<protocol::ResultRecord>{};

@@ -5,7 +5,7 @@
 # An archive is a tar of one folder, fanfare-backup: `manifest`, `SHA256SUMS` of all its files, `redis.rdb`, and the
 # folders `config`, `triggers` and `storage` if there was something for them. docs/decisions/0034 says why.
 
-layout_known=1  # the newest, of what lies in Redis; store/library/base.lua has the same
+layout_known=2  # the newest, of what lies in Redis; store/library/base.lua has the same
 count_names=(accepted open later succeeded dead expired cancelled)
 
 data=           # the installation's folder; empty: the services of this machine
@@ -147,7 +147,7 @@ unpack() {
   (cd "$folder" && find . -type f ! -name SHA256SUMS | wc -l) | grep -qx "$(wc -l <"$folder/SHA256SUMS")" ||
     fail "$1 is damaged: it has other files than SHA256SUMS names"
   layout=$(manifest_says "$folder" layout)
-  # An older one is brought up by the broker that reads it.
+  # An older one is read as well.
   knows_layout "$layout" ||
     fail "$1 holds layout $layout, this version of Fanfare knows $layout_known; use the version that made it: $(manifest_says "$folder" version)"
 }

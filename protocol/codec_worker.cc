@@ -59,6 +59,7 @@ void body(auto& wire, Like<Welcome> auto& m) {
   wire.list("functions", m.functions, each_fields);
   if (wire.later()) wire.number("relay_calls", m.relay_calls);
   if (wire.later()) wire.number("relay_bytes", m.relay_bytes);
+  if (wire.later()) wire.number("layout", m.layout);
 }
 
 void body(auto& wire, Like<Functions> auto& m) {

@@ -39,7 +39,7 @@ inline constexpr KindInfo kKind<Refused>{9, "Refused", 3};
 template <>
 inline constexpr KindInfo kKind<Hello>{20, "Hello", 12, 6};
 template <>
-inline constexpr KindInfo kKind<Welcome>{21, "Welcome", 7, 2};
+inline constexpr KindInfo kKind<Welcome>{21, "Welcome", 8, 3};
 template <>
 inline constexpr KindInfo kKind<Functions>{22, "Functions", 1};
 template <>

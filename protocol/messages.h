@@ -217,6 +217,9 @@ struct Welcome {
   // relays nothing, it is of an older build.
   std::uint32_t relay_calls = 0;
   std::uint64_t relay_bytes = 0;
+  // Of what lies in Redis; 1 where an older build does not say. From 2 on a worker may pack
+  // results.
+  std::uint32_t layout = 1;
   bool operator==(const Welcome&) const = default;
 };
 struct Functions {  // the whole set, after a change. kind 22

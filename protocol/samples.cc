@@ -196,7 +196,7 @@ std::vector<std::pair<std::string, Message>> messages() {
                       "0.1.0",
                       true,
                       true}},
-      {"welcome", Welcome{1, 5, 2000, 30000, {wordcount()}, 64, 16777216}},
+      {"welcome", Welcome{1, 5, 2000, 30000, {wordcount()}, 64, 16777216, 2}},
       {"functions", Functions{{wordcount()}}},
       {"credit", Credit{{{"wordcount", 512, true}}}},
       {"deliver", Deliver{"wordcount", {delivery()}, true}},

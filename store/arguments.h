@@ -32,6 +32,13 @@ class Arguments {
   }
   void add_index(std::uint8_t index);
 
+  // An argument of so many bytes, for the caller to fill.
+  char* add_room(std::size_t bytes) {
+    char* const room = take(bytes);
+    views_.push_back({room, bytes});
+    return room;
+  }
+
   // Copies without adding: for what is added several times.
   template <typename... Pieces>
   std::string_view keep(const Pieces&... pieces) {

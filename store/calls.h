@@ -35,11 +35,19 @@ using protocol::Origin;
 // The name of a claim: a hash of a caller's (source, id) or idempotency key, 16 bytes.
 using ClaimKey = std::array<std::uint8_t, 16>;
 
+// Of what lies in Redis; docs/redis.md says what each brought.
+inline constexpr std::uint32_t kLayoutNewest = 2;
+
 // The broker takes office: its epoch, one more than the last one's, fences every older broker.
-struct Begin {};
+struct Begin {
+  // Data of an older layout are brought to this one; 0: they stay as they are, so that the programs
+  // that wrote them can still read them. New data have this layout, or the newest.
+  std::uint32_t layout = 0;
+};
 struct Begun {
   std::uint32_t epoch = 0;
   EntryId last_entry;  // ids of new entries must exceed it, whatever the clock says
+  std::uint32_t layout = kLayoutNewest;
 };
 
 // What the end of a delivery brings about beside its result: written in the same atomic step, if
@@ -138,6 +146,8 @@ struct LookedUp {
 struct Commit {
   std::string function;
   std::int64_t result_ttl_ms = 0;  // 0 = results are not stored, items carry empty records
+  bool packed =
+      false;  // results of neighbours may lie in one value: the data have layout 2 or later
   struct Item {
     std::uint8_t index = 0;
     std::uint8_t slot = 0;

@@ -9,6 +9,7 @@
 #include "protocol/row_writes.h"
 #include "store/keys.h"
 #include "store/model_store.h"
+#include "store/packed.h"
 #include "store/row.h"
 #include "store/test_store.h"
 
@@ -168,7 +169,8 @@ std::string text_of(const Result<Answer>& answer) {
 // Random calls that often meet: few entries, few tokens, repeats, wrong epochs.
 class Caller {
  public:
-  Caller(std::uint32_t seed, const ModelStore& model) : model_(model), random_(seed) {}
+  Caller(std::uint32_t seed, const ModelStore& model, bool packs)
+      : model_(model), packs_(packs), random_(seed) {}
 
   Call next() {
     if (!said_.empty() && chance(12)) return said_[number(0, said_.size() - 1)];
@@ -369,8 +371,10 @@ class Caller {
   }
 
   Call commit() {
-    Commit commit{
-        .function = known_[0].function, .result_ttl_ms = chance(80) ? 3'600'000 : 0, .groups = {}};
+    Commit commit{.function = known_[0].function,
+                  .result_ttl_ms = chance(80) ? 3'600'000 : 0,
+                  .packed = packs_ && chance(80),
+                  .groups = {}};
     for (std::size_t g = number(1, 3); g > 0; --g) {
       const Choice choice = choose(commit.function);
       Commit::Group group{
@@ -526,6 +530,7 @@ class Caller {
   }
 
   const ModelStore& model_;
+  const bool packs_;  // results, sometimes
   std::mt19937 random_;
   std::uint64_t entries_ = 0, sequence_ = 1;
   std::size_t effects_ = 0;
@@ -597,9 +602,12 @@ std::map<std::string, std::string> results_of(TestStore& redis) {
     if (key.find(":results:") != std::string::npos) {
       const auto fields = connection->call({"HGETALL", key});
       for (std::size_t f = 0; f + 1 < (*fields)->size(); f += 2) {
-        const auto stored = view_stored_result((**fields)[f + 1].text());
-        all[fmt::format("{} {}", key, (**fields)[f].text())] =
-            fmt::format("{:08x} {}", stored->token.value, stored->record);
+        const auto note = [&](std::uint8_t index, std::string_view result) {
+          const auto stored = view_stored_result(result);
+          all[fmt::format("{} {}", key, index)] =
+              fmt::format("{:08x} {}", stored->token.value, stored->record);
+        };
+        EXPECT_TRUE(for_each_result((**fields)[f].text(), (**fields)[f + 1].text(), note));
       }
     } else if (key.starts_with("fanfare:usage:2") || key.starts_with("fanfare:usage:1")) {
       const auto fields = connection->call({"HGETALL", key});
@@ -670,9 +678,10 @@ class Conformance : public ::testing::TestWithParam<std::uint32_t> {};
 TEST_P(Conformance, OfTheModelWithRedis) {
   TestStore redis({.append_only = false});
   ModelStore model;
-  Caller caller(GetParam(), model);
+  const std::uint32_t layout = GetParam() % 2 + 1;
+  Caller caller(GetParam(), model, layout == 2);
   LetterIds letter_ids;
-  ASSERT_EQ(text_of(redis.ask(Begin{})), text_of(model.call(Begin{})));
+  ASSERT_EQ(text_of(redis.ask(Begin{layout})), text_of(model.call(Begin{layout})));
   for (int step = 0; step < 1500; ++step) {
     const Call call = caller.next();
     const Call theirs =

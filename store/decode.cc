@@ -4,6 +4,7 @@
 
 #include "store/bytes.h"
 #include "store/grouping.h"
+#include "store/packed.h"
 #include "store/row.h"
 #include "store/rows.h"
 
@@ -68,7 +69,15 @@ Result<Paged::Entry> paged_entry(const RedisReply& reply) {
       fields.size() > 2 * protocol::kChunkEventsMax) {
     return unexpected("a page");
   }
-  const std::size_t count = fields.size() / 2;
+  std::vector<std::pair<std::uint8_t, std::string_view>> events;  // by slot
+  for (std::size_t at = 0; at < fields.size(); at += 2) {
+    const auto read = for_each_event(
+        fields[at].text(), fields[at + 1].text(),
+        [&](std::uint8_t index, std::string_view event) { events.emplace_back(index, event); });
+    if (!read) return unexpected("an entry");
+  }
+  const std::size_t count = events.size();
+  if (count == 0 || count > protocol::kChunkEventsMax) return unexpected("an entry");
   const std::string_view states = states_reply.text();
   Paged::Entry entry;
   entry.entry = *id;
@@ -78,10 +87,8 @@ Result<Paged::Entry> paged_entry(const RedisReply& reply) {
   if (count > 1 && states.size() != 4 * count) return unexpected("the states of an entry");
   for (std::size_t slot = 0; slot < count; ++slot) {
     if (count > 1 && read_big_endian<std::uint32_t>(states.substr(4 * slot)) != 0) continue;
-    const auto index = parse_number<std::uint8_t>(fields[2 * slot].text());
-    if (!index) return unexpected("an index");
-    entry.open.push_back(
-        {*index, static_cast<std::uint8_t>(slot), std::string{fields[2 * slot + 1].text()}});
+    const auto& [index, event] = events[slot];
+    entry.open.push_back({index, static_cast<std::uint8_t>(slot), std::string{event}});
   }
   return entry;
 }
@@ -91,8 +98,11 @@ struct Decoder {
 
   Result<Answer> operator()(const Begin&) {
     auto last = protocol::parse_entry_id(reply[1].text());
-    if (reply.size() != 2 || reply[0].integer() <= 0 || !last) return unexpected("begin");
-    return Answer{Begun{static_cast<std::uint32_t>(reply[0].integer()), *last}};
+    if (reply.size() != 3 || reply[0].integer() <= 0 || !last || reply[2].integer() <= 0) {
+      return unexpected("begin");
+    }
+    return Answer{Begun{static_cast<std::uint32_t>(reply[0].integer()), *last,
+                        static_cast<std::uint32_t>(reply[2].integer())}};
   }
   Result<Answer> operator()(const Append&) {
     if (reply.type() != Type::kInteger) return unexpected("append");

@@ -7,6 +7,7 @@
 #include "store/bytes.h"
 #include "store/grouping.h"
 #include "store/keys.h"
+#include "store/packed.h"
 #include "store/row.h"
 #include "store/rows.h"
 
@@ -23,6 +24,16 @@ void start(Arguments& out, std::string_view name, std::size_t keys, bool reads =
   out.add(name);
   out.add_number(keys);
 }
+
+struct TokenBytes {
+  explicit TokenBytes(AttemptToken token) {
+    for (std::size_t i = 0; i < 4; ++i) {
+      bytes[i] = static_cast<char>(token.value >> (24 - 8 * i) & 0xFF);
+    }
+  }
+  operator std::string_view() const { return {bytes, 4}; }
+  char bytes[4];
+};
 
 // The groups' keys, and later their entries and heads, shared by commit, postpone and bury.
 class Groups {
@@ -74,6 +85,21 @@ class Groups {
       }
       out.add_copy(to_string(begin->entry));
       out.add_copy(head);
+    }
+  }
+
+  // The results of each group as one argument.
+  template <typename RecordOf>
+  void add_packed(RecordOf record_of, Arguments& out) const {
+    for (std::size_t g = 0; g < count(); ++g) {
+      std::size_t bytes = 0;
+      for (std::size_t i = starts_[g]; i < starts_[g + 1]; ++i) {
+        bytes += kPackedHead + kResultHead + record_of(items_[i]).size();
+      }
+      char* at = out.add_room(bytes);
+      for (std::size_t i = starts_[g]; i < starts_[g + 1]; ++i) {
+        at = put_packed(at, items_[i].index, TokenBytes{items_[i].token}, record_of(items_[i]));
+      }
     }
   }
 
@@ -135,23 +161,14 @@ class ItemEffects {
   std::vector<OfItem> all_;
 };
 
-struct TokenBytes {
-  explicit TokenBytes(AttemptToken token) {
-    for (std::size_t i = 0; i < 4; ++i) {
-      bytes[i] = static_cast<char>(token.value >> (24 - 8 * i) & 0xFF);
-    }
-  }
-  operator std::string_view() const { return {bytes, 4}; }
-  char bytes[4];
-};
-
 struct Encoder {
   const std::optional<EntryId>& before;
   Arguments& out;
 
-  void operator()(const Begin&) {
+  void operator()(const Begin& call) {
     start(out, "fanfare2_begin", 1);
     out.add(kMetaKey);
+    out.add_number(call.layout);
   }
 
   void operator()(const Append& call) {
@@ -193,10 +210,10 @@ struct Encoder {
     if (!call.claims.empty()) out.add_number(call.claim_window_ms);
     for (const auto& claim : call.claims) out.add(claim.packed);
     for (const auto& stream : call.streams) {
-      for (const auto& item : stream.items) {
-        out.add_index(item.index);
-        out.add(item.packed_event);
-      }
+      std::size_t bytes = kPackedHead * stream.items.size();
+      for (const auto& item : stream.items) bytes += std::string_view{item.packed_event}.size();
+      char* at = out.add_room(bytes);
+      for (const auto& item : stream.items) at = put_packed(at, item.index, item.packed_event);
     }
     const AttemptToken nobody = by_broker(protocol::make_token(call.epoch, 0));
     for (const auto& delayed : call.delayed) {
@@ -228,7 +245,12 @@ struct Encoder {
     const ItemEffects effects(items, [&](const GroupedItem& item) -> const Effects& {
       return call.groups[item.outer].items[item.inner].effects;
     });
-    start(out, effects.none() ? "fanfare2_commit" : "fanfare2_commit_with",
+    const std::int64_t ttl_ms = std::max<std::int64_t>(call.result_ttl_ms, 0);
+    const bool packed = call.packed && ttl_ms > 0 && effects.none();
+    start(out,
+          packed           ? "fanfare2_commit_packed"
+          : effects.none() ? "fanfare2_commit"
+                           : "fanfare2_commit_with",
           effects.keys() + 3 + 3 * groups.count());
     effects.add_keys(call.function, out);
     out.add_copy(counts_key(call.function));
@@ -236,13 +258,16 @@ struct Encoder {
     out.add_copy(rows_key(call.function));
     groups.add_keys(call.function, out);
     effects.add(out);
-    const std::int64_t ttl_ms = std::max<std::int64_t>(call.result_ttl_ms, 0);
     out.add_number(ttl_ms);
     groups.add_heads(false, out);
     if (ttl_ms == 0) return;
+    const auto record_of = [&call](const GroupedItem& item) -> std::string_view {
+      return call.groups[item.outer].items[item.inner].record;
+    };
+    if (packed) return groups.add_packed(record_of, out);
     for (const GroupedItem& item : items) {
       out.add_index(item.index);
-      out.add_copy(TokenBytes{item.token}, call.groups[item.outer].items[item.inner].record);
+      out.add_copy(TokenBytes{item.token}, record_of(item));
     }
   }
 

@@ -27,8 +27,6 @@ inline constexpr std::string_view kSchedulesRevisionKey = "fanfare:schedules:rev
 
 inline constexpr std::string_view kTopicsKey = "fanfare:topics";  // hash: name → definition
 
-inline constexpr std::string_view kLayoutVersion = "1";  // meta.layout
-
 // All lanes there can be: ten priorities, each without and with sixteen hashes.
 inline constexpr std::uint16_t kLanes = 170;
 

@@ -63,19 +63,49 @@ TEST_F(Library, GivesEachBrokerAHigherEpoch) {
 }
 
 TEST_F(Library, RefusesTheLayoutOfANewerProgramAndSaysWhich) {
-  store.command({"HSET", "fanfare:meta", "layout", "2"});
+  store.command({"HSET", "fanfare:meta", "layout", "3"});
   EXPECT_EQ(store.refusal(Begin{}), ErrorKind::kFatal);
   EXPECT_THAT(
-      store.command({"FCALL", "fanfare2_begin", "1", "fanfare:meta"}),
-      ::testing::StartsWith("(error) BADLAYOUT the data has layout 2, this program knows 1"));
+      store.command({"FCALL", "fanfare2_begin", "1", "fanfare:meta", "0"}),
+      ::testing::StartsWith("(error) BADLAYOUT the data has layout 3, this program knows 2"));
   store.command({"HSET", "fanfare:meta", "layout", "else"});
   EXPECT_THAT(
-      store.command({"FCALL", "fanfare2_begin", "1", "fanfare:meta"}),
-      ::testing::StartsWith("(error) BADLAYOUT the data has layout unknown, this program knows 1"));
+      store.command({"FCALL", "fanfare2_begin", "1", "fanfare:meta", "0"}),
+      ::testing::StartsWith("(error) BADLAYOUT the data has layout unknown, this program knows 2"));
   store.command({"HSET", "fanfare:meta", "layout", "1"});
 }
 
-// A library of the future, with two layouts more.
+TEST_F(Library, GivesNewDataTheNewestLayoutAndLeavesOlderDataAlone) {
+  EXPECT_EQ(store.command({"HGET", "fanfare:meta", "layout"}), "2");
+  store.command({"HSET", "fanfare:meta", "layout", "1"});
+  EXPECT_EQ(store.get<Begun>(Begin{}).layout, 1u);
+  EXPECT_EQ(store.get<Begun>(Begin{1}).layout, 1u);
+  EXPECT_EQ(store.get<Begun>(Begin{2}).layout, 2u);
+  EXPECT_EQ(store.command({"HGET", "fanfare:meta", "layout"}), "2");
+  EXPECT_EQ(store.get<Begun>(Begin{1}).layout, 2u) << "there is no way back";
+}
+
+// What an older program wrote is read as ever, and it reads what is written for it.
+TEST_F(Library, ReadsEntriesOfBothLayouts) {
+  store.command({"HSET", "fanfare:meta", "layout", "1"});
+  store.get<Appended>(append_of(entry(1), 3));
+  EXPECT_EQ(store.snapshot().at(journal_key(kFunction, {})), "1700000000001-0 (0,e0,1,e1,2,e2,)\n");
+  store.get<Begun>(Begin{2});
+  store.get<Appended>(append_of(entry(2), 3, 2));
+  store.get<Appended>(append_of(entry(3), 1, 2));
+  commit({{entry(1), 3, {1}}, {entry(2), 3, {1}}});
+  const auto paged = store.get<Paged>(Page{.function = std::string{kFunction}});
+  ASSERT_EQ(paged.entries.size(), 3u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    ASSERT_EQ(paged.entries[i].entry_size, 3u);
+    ASSERT_EQ(paged.entries[i].open.size(), 2u);
+    EXPECT_EQ(paged.entries[i].open[1].index, 2);
+    EXPECT_EQ(paged.entries[i].open[1].slot, 2);
+    EXPECT_EQ(paged.entries[i].open[1].packed_event, "e2");
+  }
+  EXPECT_EQ(paged.entries[2].open.at(0).packed_event, "e0");
+}
+
 std::string library_with_migrations(const std::string& second) {
   std::string text = library_text();
   const auto replace = [&text](const std::string& right, const std::string& other) {
@@ -83,18 +113,19 @@ std::string library_with_migrations(const std::string& second) {
     ASSERT_NE(at, std::string::npos) << right;
     text.replace(at, right.size(), other);
   };
-  replace("local kLayout = '1'", "local kLayout = '3'");
+  replace("local kLayout = '2'", "local kLayout = '3'");
   replace(
-      "local kMigrations = {}",
+      "local kMigrations = {['1'] = function() end}",
       "local kMigrations = {['1'] = function() call('INCR', 'first') end, ['2'] = " + second + "}");
   return text;
 }
 
 TEST_F(Library, BringsOldDataToItsLayoutStepByStepAndOnce) {
+  store.command({"HSET", "fanfare:meta", "layout", "1"});
   store.command({"FUNCTION", "LOAD", "REPLACE",
                  library_with_migrations("function(meta) call('HSET', meta, 'second', '1') end")});
   for (int time = 0; time < 2; ++time) {
-    store.command({"FCALL", "fanfare2_begin", "1", "fanfare:meta"});
+    store.command({"FCALL", "fanfare2_begin", "1", "fanfare:meta", "3"});
     EXPECT_EQ(store.command({"HGET", "fanfare:meta", "layout"}), "3");
     EXPECT_EQ(store.command({"GET", "first"}), "1");
     EXPECT_EQ(store.command({"HGET", "fanfare:meta", "second"}), "1");
@@ -103,9 +134,10 @@ TEST_F(Library, BringsOldDataToItsLayoutStepByStepAndOnce) {
 }
 
 TEST_F(Library, KeepsTheLayoutBeforeAStepThatFailed) {
+  store.command({"HSET", "fanfare:meta", "layout", "1"});
   store.command({"FUNCTION", "LOAD", "REPLACE",
                  library_with_migrations("function() error({err = 'ERR no room'}) end")});
-  EXPECT_THAT(store.command({"FCALL", "fanfare2_begin", "1", "fanfare:meta"}),
+  EXPECT_THAT(store.command({"FCALL", "fanfare2_begin", "1", "fanfare:meta", "3"}),
               ::testing::StartsWith("(error) ERR no room"));
   EXPECT_EQ(store.command({"HGET", "fanfare:meta", "layout"}), "2");
   EXPECT_EQ(store.command({"HGET", "fanfare:meta", "epoch"}), "1") << "nobody has taken office";
@@ -261,6 +293,36 @@ TEST_F(Library, StoresResultsWithTheirTokenUnderATtl) {
   EXPECT_EQ(stored->token, token(9));
   EXPECT_EQ(stored->record, "r1");
   EXPECT_EQ(store.command({"TTL", key}), "60");
+}
+
+TEST_F(Library, StoresResultsOfNeighboursThatEndTogetherInOneValue) {
+  store.get<Appended>(append_of(entry(1), 6));
+  const std::string key = results_key(kFunction, entry(1));
+  const auto result = [&](int index) {
+    const std::string value =
+        store.command({"FCALL_RO", "fanfare2_result", "1", key, std::to_string(index)});
+    return value == "(nil)" ? "" : value.substr(kResultHead);
+  };
+  const auto commit_packed = [&](std::vector<std::uint8_t> indexes, std::uint32_t attempt = 1) {
+    return store.get<Committed>(packed(commit_of({{entry(1), 6, std::move(indexes), attempt}})))
+        .verdicts;
+  };
+  EXPECT_EQ(commit_packed({0, 1, 2}), (Verdicts{kOk, kOk, kOk}));
+  EXPECT_EQ(store.command({"HLEN", key}), "2") << "it, and that there is such a one";
+  EXPECT_EQ(store.command({"HEXISTS", key, "0-2"}), "1");
+  EXPECT_EQ(store.command({"TTL", key}), "60");
+  EXPECT_EQ(commit_packed({3, 5}), (Verdicts{kOk, kOk})) << "no neighbours";
+  EXPECT_EQ(store.command({"HEXISTS", key, "5"}), "1");
+  EXPECT_EQ(result(2), "r2");
+  EXPECT_EQ(result(5), "r5");
+  EXPECT_EQ(result(4), "");
+  EXPECT_EQ(commit_packed({1, 2, 3, 4}), (Verdicts{kDuplicate, kDuplicate, kDuplicate, kOk}));
+  EXPECT_EQ(result(4), "r4");
+  EXPECT_EQ(length(), "0");
+  // The entry and its states are gone: the results say who it was.
+  EXPECT_EQ(commit_packed({0, 1, 4}), (Verdicts{kDuplicate, kDuplicate, kDuplicate}));
+  EXPECT_EQ(commit_packed({2, 4, 5}, 2), (Verdicts{kFenced, kFenced, kFenced}));
+  EXPECT_EQ(commit({{entry(1), 6, {1}, 1}}), Verdicts{kDuplicate});
 }
 
 TEST_F(Library, StoresNoResultsWithoutATtl) {

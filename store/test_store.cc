@@ -144,6 +144,11 @@ Commit commit_of(const std::vector<Ends>& groups, std::int64_t ttl_ms) {
   return commit;
 }
 
+Commit packed(Commit commit) {
+  commit.packed = true;
+  return commit;
+}
+
 Postpone postpone_of(const std::vector<Ends>& groups, std::int64_t due_ms) {
   Postpone postpone{.epoch = 1, .function = std::string{kFunction}, .items = {}};
   for (const Ends& ends : groups) {

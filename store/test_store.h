@@ -67,6 +67,7 @@ struct Ends {
   Origin origin = Origin::kJournal;
 };
 Commit commit_of(const std::vector<Ends>& groups, std::int64_t ttl_ms = 60'000);
+Commit packed(Commit commit);  // as of a worker whose session's data have layout 2
 Postpone postpone_of(const std::vector<Ends>& groups, std::int64_t due_ms = 1000);
 Bury bury_of(const std::vector<Ends>& groups, protocol::Status status = protocol::Status::kFailed);
 

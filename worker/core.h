@@ -533,8 +533,9 @@ class Core {
   // ---- session ----
   Link link_ = Link::kDown;
   std::uint64_t session_ = 0;
-  std::uint32_t epoch_ = 0;  // of the broker that this session is with
-  RelayTerms relay_terms_;   // of this session
+  std::uint32_t epoch_ = 0;     // of the broker that this session is with
+  RelayTerms relay_terms_;      // of this session
+  bool packs_results_ = false;  // the layout of this session's data allows it
   Duration heartbeat_ = std::chrono::seconds{2};
   TimePoint next_heartbeat_;
   TimePoint next_look_;       // at what functions report of their progress

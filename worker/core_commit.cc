@@ -324,6 +324,7 @@ void Core::add_to_flight(Flight& flight, Function& function, Entry& entry, Now n
       flight.call.result_ttl_ms =
           std::chrono::duration_cast<std::chrono::milliseconds>(function.manifest.result_ttl)
               .count();
+      flight.call.packed = packs_results_;
     }
     if (!open_group) {
       flight.call.groups.push_back({.entry = entry.key.id,

@@ -223,6 +223,21 @@ TEST(WorkerCommit, WhileRedisIsAwayResultsGatherInsteadOfKnocking) {
   EXPECT_EQ(items, 300u) << "all the others at once";
 }
 
+TEST(WorkerCommit, ResultsArePackedAsFarAsTheLayoutOfTheSessionsDataAllows) {
+  for (const std::uint32_t layout : {1u, 2u, 3u}) {
+    Worker w;
+    w.core->on_connected(w.now);
+    w.receive(protocol::Welcome{.session = ++w.session,
+                                .epoch = 1,
+                                .functions = {Worker::function("f")},
+                                .layout = layout});
+    w.deliver_entries(1, 1);
+    w.finish(w.effects.forked[0]);
+    ASSERT_EQ(w.effects.commits.size(), 1u);
+    EXPECT_EQ(w.effects.commits[0].second.packed, layout >= 2);
+  }
+}
+
 TEST(WorkerCommit, AResultThatAnotherAttemptBeatIsDroppedAndCounted) {
   Worker w;
   w.join();

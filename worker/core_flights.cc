@@ -18,7 +18,10 @@ Duration doubled(Duration first, Duration most, std::uint32_t times) {
 
 // Moves the second half of `call`, from its `keep`-th item on, into a call of its own.
 store::Commit split_off(store::Commit& call, std::size_t keep) {
-  store::Commit rest{.function = call.function, .result_ttl_ms = call.result_ttl_ms, .groups = {}};
+  store::Commit rest{.function = call.function,
+                     .result_ttl_ms = call.result_ttl_ms,
+                     .packed = call.packed,
+                     .groups = {}};
   std::vector<store::Commit::Group> groups = std::exchange(call.groups, {});
   std::size_t seen = 0;
   for (store::Commit::Group& group : groups) {

@@ -137,6 +137,7 @@ void Core::join(protocol::Welcome welcome, Now now) {
   session_ = welcome.session;
   epoch_ = welcome.epoch;
   forbid_local();
+  packs_results_ = welcome.layout >= 2;
   relay_terms_ = {welcome.relay_calls, welcome.relay_bytes};
   heartbeat_ =
       std::chrono::milliseconds{std::clamp<std::uint32_t>(welcome.heartbeat_ms, 10, 60'000)};

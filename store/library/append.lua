@@ -26,12 +26,13 @@ local function is_last_of(journal, entry)
 end
 
 -- One stream: its counts, its states, and last its entry, which cannot be taken back.
-local function append_stream(journal, open, counts, entry, args, first, n)
+local function append_stream(journal, open, counts, entry, packed, n, layout)
   local moves, stated = {accepted = n, open = n}, false
   apply_counts(counts, moves)
   local fine, problem = try(function()
     if n > 1 then stated = call('HSETNX', open, entry, all_open[n]) == 1 end
-    call('XADD', journal, entry, unpack(args, first, first + 2 * n - 1))
+    if n > 1 and layout ~= '1' then call('XADD', journal, entry, kEventsField, packed)
+    else call('XADD', journal, entry, unpack(fields_of_packed(packed))) end
   end)
   if fine then return end
   if stated then take_back('HDEL', open, entry) end
@@ -67,14 +68,14 @@ end
 -- KEYS meta, per stream: journal, open, counts; per guard: publishers:<client>; per claim: ids:<hash> ·
 -- ARGV epoch, entry, entry of the append before this one (or empty: do not check), number of streams,
 -- number of guards, number of claims, per stream: number of items; per guard: sequence, packed runs;
--- if there are claims: the window in ms, per claim: value; per item: index, packed event. Then, if
+-- if there are claims: the window in ms, per claim: value; per stream: its events, packed. Then, if
 -- some events are not to run yet, what delayed.lua has: it names the keys behind all others.
 -- Answers 0, or 1 for a repeat. GAP: the append before this one has not been applied. CLAIMED: one of
 -- the ids or keys is not free. `taken` are the outbox entries that these events were, see republish.
 local function append(keys, args, taken)
   local meta, epoch, entry, before = keys[1], args[1], args[2], args[3]
   local streams, guards, claims = tonumber(args[4]), tonumber(args[5]), tonumber(args[6])
-  local state = call('HMGET', meta, 'epoch', 'last_entry')
+  local state = call('HMGET', meta, 'epoch', 'last_entry', 'layout')
   if state[1] ~= epoch then error({err = 'FENCED another broker has taken over'}) end
   if not is_newer(entry, state[2]) then return 1 end
   if before ~= '' and before ~= (state[2] or '0-0') then
@@ -90,7 +91,7 @@ local function append(keys, args, taken)
   for s = 1, streams do
     local n = tonumber(args[6 + s])
     if not n or n < 1 or n > kItemsMax then bad_call('number of items') end
-    total = total + 2 * n
+    total = total + 1
     if streams > 1 then
       check_type(keys[3 * s - 1], 'stream')
       check_type(keys[3 * s], 'hash')
@@ -128,8 +129,8 @@ local function append(keys, args, taken)
     for _, group in ipairs(delayed) do place_delayed(group) end
     for s = 1, streams do
       local n = tonumber(args[6 + s])
-      append_stream(keys[3 * s - 1], keys[3 * s], keys[3 * s + 1], entry, args, first, n)
-      first = first + 2 * n
+      append_stream(keys[3 * s - 1], keys[3 * s], keys[3 * s + 1], entry, args[first], n, state[3])
+      first = first + 1
     end
     -- Cannot fail, as they were there above: a failure here could not be taken back.
     for _, from in ipairs(taken or {}) do take_back('XDEL', from.outbox, unpack(from.ids)) end

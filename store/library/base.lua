@@ -20,7 +20,7 @@
 local kItemsMax = 256
 local kGuardTtlMs = '3600000'
 local kLastingGuardTtlMs = '7776000000'  -- 90 d, of publishers that keep their batches
-local kLayout = '1'
+local kLayout = '2'
 local kOpen = '\0\0\0\0'
 
 local kJournal, kLater, kMemory = 0, 1, 2

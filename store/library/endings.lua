@@ -15,11 +15,11 @@ local function judge_end(group, later, rows)
     read_held(group, rows, ids)
     judge_each(group, function(i)
       if scores[i] then return kOk end
-      results = results or call('HMGET', group.results, unpack(fields_of(group)))
+      results = results or read_results(group.results, fields_of(group))
       return results[i] and verdict_by_token(results[i], token_of(group, i)) or kGone
     end)
   elseif call('EXISTS', group.results, rows) > 0 then
-    local results = call('HMGET', group.results, unpack(fields_of(group)))
+    local results = read_results(group.results, fields_of(group))
     local waiting = call('HMGET', rows, unpack(ids_of(group)))
     judge_each(group, function(i)
       if results[i] then return verdict_by_token(results[i], token_of(group, i)) end
@@ -28,18 +28,33 @@ local function judge_end(group, later, rows)
   end
 end
 
--- The results of one group; (index, value) lie in ARGV `step` apart.
+-- The results of one group; (index, value) lie in ARGV `step` apart, 0: all of them packed in one.
+local function fields_of_results(group, args, step)
+  local at, packed = group.first, args[group.first]
+  if step == 0 then
+    local head, n, first = group.head, group.n, index_of(group, 1)
+    local neighbours = sub(head, 6 + n, 5 + 2 * n) == sub(all_slots, first + 1, first + n)
+    if n > 1 and not group.picked and neighbours then
+      return {span_name(first, first + n - 1), packed, kSpansField, ''}
+    end
+    args, at, step = fields_of_packed(packed), 1, 2
+    if #args ~= 2 * n then bad_call('packed results') end
+  end
+  local fields = {}
+  for _, i in ipairs(picked_of(group)) do
+    fields[#fields + 1] = args[at + (i - 1) * step]
+    fields[#fields + 1] = args[at + (i - 1) * step + 1]
+  end
+  return fields
+end
 local function write_results(group, args, step, ttl_ms)
   if not group.picked and step == 2 then
     call('HSET', group.results, unpack(args, group.first, group.first + 2 * group.n - 1))
   else
-    local values = {}
-    for _, i in ipairs(picked_of(group)) do
-      local at = group.first + (i - 1) * step
-      values[#values + 1] = args[at]
-      values[#values + 1] = args[at + 1]
-    end
-    call('HSET', group.results, unpack(values))
+    local fields = fields_of_results(group, args, step)
+    local added = call('HSET', group.results, unpack(fields))
+    -- The field that tells of spans goes again only if it came with this one.
+    if fields[3] == kSpansField then group.span = {fields[1], added == 2 and kSpansField or nil} end
   end
   group.stored = true
   call('PEXPIRE', group.results, ttl_ms)
@@ -47,6 +62,7 @@ end
 local function undo_results(group)
   if not group.stored then return end
   group.stored = nil
+  if group.span then return take_back('HDEL', group.results, unpack(group.span)) end
   local fields = {}
   for _, i in ipairs(picked_of(group)) do fields[#fields + 1] = index_of(group, i) end
   take_back('HDEL', group.results, unpack(fields))
@@ -93,10 +109,11 @@ end
 
 -- KEYS counts, later, rows, groups · ARGV result ttl in ms (0: no results are stored), groups,
 -- per item (only with a ttl): index, token u32 + packed result. Answers the verdicts: 4 and 5, too, for
--- items whose writes on rows were refused.
-local function commit(keys, args, effects)
+-- items whose writes on rows were refused. `per_group`: the results of each group are packed in one.
+local function commit(keys, args, effects, per_group)
   local counts, later, rows, ttl_ms = keys[1], keys[2], keys[3], args[1]
-  local groups, items = read_groups(keys, args, 4, 2, ttl_ms == '0' and 0 or 2)
+  local per_item = (ttl_ms == '0' or per_group) and 0 or 2
+  local groups, items = read_groups(keys, args, 4, 2, per_item, per_group)
   check_effects(effects, items)
   local store = effects and effects.store
   local swept = store and sweep(store)
@@ -109,7 +126,7 @@ local function commit(keys, args, effects)
     leave_origin(group, moves, sign * group.ok)
     move(moves, 'succeeded', sign * group.ok)
   end, function(group)
-    if ttl_ms ~= '0' then write_results(group, args, 2, ttl_ms) end
+    if ttl_ms ~= '0' then write_results(group, args, per_group and 0 or 2, ttl_ms) end
     write_effects(group, effects)
     return take_away(group, later, rows)
   end, function(group)
@@ -198,7 +215,12 @@ local function bury_with(keys, args)
   return bury(own_keys, own_args, effects)
 end
 
+-- As commit, for data of layout 2 and later; KEYS and ARGV the same, but that behind the groups there is
+-- one argument of each: its results, packed.
+local function commit_packed(keys, args) return commit(keys, args, nil, 1) end
+
 register('commit', commit, {'allow-oom'})
+register('commit_packed', commit_packed, {'allow-oom'})
 register('bury', bury, {'allow-oom'})
 register('commit_with', commit_with, {'allow-oom'})
 register('bury_with', bury_with, {'allow-oom'})

@@ -1,9 +1,10 @@
 
 -- Groups: the deliveries of one entry, and what became of them
 
--- Reads the groups that start at KEYS[key] and ARGV[arg]. `per_item` arguments of each item follow
--- all heads, in order. Returns the groups and the number of items.
-local function read_groups(keys, args, key, arg, per_item)
+-- Reads the groups that start at KEYS[key] and ARGV[arg]. `per_item` arguments of each item, or
+-- `per_group` of each group, follow all heads, in order. Returns the groups and the number of items.
+local function read_groups(keys, args, key, arg, per_item, per_group)
+  per_group = per_group or 0
   local count = (#keys - key + 1) / 3
   if count < 1 or count > kItemsMax or count % 1 ~= 0 then bad_call('number of groups') end
   local groups, items, seen = {}, 0, {}
@@ -24,7 +25,8 @@ local function read_groups(keys, args, key, arg, per_item)
     groups[g] = {
       entry = entry, head = head, origin = origin, size = size, n = n,
       journal = journal, open = open, results = results,
-      first = first + items * per_item,  -- ARGV of the first item
+      -- ARGV of the first item, or of all of them
+      first = first + items * per_item + (g - 1) * per_group,
       before_items = items,              -- in the groups before it
       ok = n,                            -- how many items go through
       picked = nil,                      -- their positions, unless all do
@@ -34,7 +36,7 @@ local function read_groups(keys, args, key, arg, per_item)
     key, arg = key + 3, arg + 2
   end
   if items > kItemsMax then bad_call('more than 256 items') end
-  if #args ~= first + items * per_item - 1 then bad_call('number of arguments') end
+  if #args ~= first + items * per_item + count * per_group - 1 then bad_call('number of arguments') end
   return groups, items
 end
 
@@ -104,7 +106,7 @@ end
 
 -- For deliveries whose state is no longer there: the stored result or the row tells who was it.
 local function judge_closed(group, rows)
-  local results = call('HMGET', group.results, unpack(fields_of(group)))
+  local results = read_results(group.results, fields_of(group))
   local waiting = call('HMGET', rows, unpack(ids_of(group)))
   judge_each(group, function(i)
     if results[i] then return verdict_by_token(results[i], token_of(group, i)) end

@@ -3,31 +3,38 @@
 
 -- How data of one layout becomes data of the next, by the layout that it has: functions of the meta
 -- key, for data of which a call may take its time. Each can be repeated from any point, as Redis keeps
--- what one that failed has written. None yet: there has been one layout.
-local kMigrations = {}
+-- what one that failed has written.
+--
+-- 2: entries of several deliveries, and results that were committed together, lie in one value each
+-- (packed.lua). What lies there in the form of layout 1 is read as ever, so nothing has to be changed.
+local kMigrations = {['1'] = function() end}
 
--- Brings the data to the layout of this library, step by step. The data of newer programs is refused.
-local function migrate(meta, layout)
-  while layout ~= kLayout do
-    local number = tonumber(layout)
-    local step = kMigrations[layout]
-    if not number or not step then
-      error({err = string.format('BADLAYOUT the data has layout %s, this program knows %s',
-                                 number and string.format('%d', number) or 'unknown', kLayout)})
-    end
-    step(meta)
-    layout = string.format('%d', number + 1)
+-- Brings the data to this layout, step by step. That of newer programs is refused.
+local function migrate(meta, layout, wanted)
+  local known = string.match(layout, '^[1-9]%d*$')
+  if not known or tonumber(layout) > tonumber(kLayout) then
+    error({err = string.format('BADLAYOUT the data has layout %s, this program knows %s',
+                               known or 'unknown', kLayout)})
+  end
+  while tonumber(layout) < tonumber(wanted) do
+    kMigrations[layout](meta)
+    layout = string.format('%d', tonumber(layout) + 1)
     call('HSET', meta, 'layout', layout)
   end
+  return layout
 end
 
--- KEYS meta. Answers the new epoch and the last entry.
-local function begin(keys)
+-- KEYS meta · ARGV the layout to bring the data to, if theirs is older; 0: they stay as they are, so
+-- that older programs can read them. New data has that layout, or the newest. Answers the new epoch,
+-- the last entry and the layout.
+local function begin(keys, args)
+  local wanted = args[1] or '0'
+  if not tonumber(wanted) or tonumber(wanted) > tonumber(kLayout) then bad_call('layout') end
   local state = look('HMGET', keys[1], 'layout', 'epoch', 'last_entry')
-  if state[1] then migrate(keys[1], state[1]) end
+  local layout = state[1] and migrate(keys[1], state[1], wanted) or wanted ~= '0' and wanted or kLayout
   local epoch = (tonumber(state[2]) or 0) + 1
-  call('HSET', keys[1], 'layout', kLayout, 'epoch', string.format('%d', epoch))
-  return {epoch, state[3] or '0-0'}
+  call('HSET', keys[1], 'layout', layout, 'epoch', string.format('%d', epoch))
+  return {epoch, state[3] or '0-0', tonumber(layout)}
 end
 
 -- A registered function is "<generation> <active|paused> <digest>\n<manifest>".

@@ -18,7 +18,7 @@ local function judge_postpone(group, later, rows)
       return group.origin == kLater and kOk or kFenced
     end
     if group.origin == kJournal then return kOk end  -- XDEL's answer decides, in the unit
-    results = results or call('HMGET', group.results, unpack(fields_of(group)))
+    results = results or read_results(group.results, fields_of(group))
     if results[i] then return verdict_by_token(results[i], token) end
     return group.origin == kMemory and kOk or kGone
   end)

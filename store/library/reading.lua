@@ -148,11 +148,11 @@ local function find_delivery(keys, args)
   local id = entry .. '.' .. index
   local row = call('HGET', keys[2], id)
   if row then return {'later', call('ZSCORE', keys[1], id) or '0', row} end
-  local result = call('HGET', keys[3], index)
+  local result = read_results(keys[3], {index})[1]
   if result then return {'ended', sub(result, 5, 36)} end
   for k = 4, #keys, 2 do
     local held = call('XRANGE', keys[k], entry, entry)[1]
-    local fields = held and held[2] or {}
+    local fields = held and fields_of_entry(held[2]) or {}
     for i = 1, #fields, 2 do
       if fields[i] == index then
         local slot = (i - 1) / 2
@@ -164,6 +164,13 @@ local function find_delivery(keys, args)
   return {'nowhere'}
 end
 
+-- KEYS results of the entry · ARGV index. Answers token u32 + packed result, or nil.
+local function result(keys, args)
+  if not tonumber(args[1]) then bad_call('index') end
+  return read_results(keys[1], {args[1]})[1]
+end
+
+register('result', result, {'no-writes'})
 register('find', find_delivery, {'no-writes'})
 register('recall', recall, {'no-writes'})
 register('page', page, {'no-writes'})

@@ -11,6 +11,7 @@
 #include "protocol/event.h"
 #include "protocol/record.h"
 #include "store/bytes.h"
+#include "store/packed.h"
 #include "store/row.h"
 
 namespace fanfare::chaos {
@@ -149,13 +150,15 @@ void Replay::apply(const Words& words) {
   } else if (verb == "HDEL" && results) {
     const auto entry = protocol::parse_entry_id(key->rest.substr(kResults.size()));
     for (std::size_t i = 2; entry && i < words.size(); ++i) {
-      const auto index = number<std::uint8_t>(words[i]);
-      if (!index) continue;
-      Change gone;
-      gone.kind = Change::Kind::kStored;
-      gone.function = key->function;
-      gone.id = {*entry, *index};
-      take_back(gone);
+      const auto indexes = store::parse_result_field(words[i]);
+      if (!indexes) continue;
+      for (unsigned index = indexes->first; index <= indexes->second; ++index) {
+        Change gone;
+        gone.kind = Change::Kind::kStored;
+        gone.function = key->function;
+        gone.id = {*entry, static_cast<std::uint8_t>(index)};
+        take_back(gone);
+      }
     }
   } else if (verb == "HSET" && key->rest == "later:rows") {
     on_rows(key->function, words);
@@ -180,19 +183,25 @@ void Replay::apply(const Words& words) {
 void Replay::on_journal(std::string_view function, const Words& words) {
   const auto entry = protocol::parse_entry_id(words[2]);
   for (std::size_t i = 3; entry && i + 1 < words.size(); i += 2) {
-    const auto index = number<std::uint8_t>(words[i]);
-    if (!index) continue;
-    Change& change = now_.emplace_back();
-    change.kind = Change::Kind::kAppended;
-    change.function = function;
-    change.id = {*entry, *index};
-    change.tag = tag_of_event(words[i + 1]);
-    // An event that tells how a delivery ended names that in its subject.
-    const auto event = protocol::view_event(words[i + 1]);
-    if (!event || !event->source.starts_with("/functions/")) continue;
-    if (const auto about = protocol::parse_event_id(event->subject)) change.about = *about;
-    change.failure = event->type == "function.failed";
+    (void)store::for_each_event(words[i], words[i + 1],
+                                [&](std::uint8_t index, std::string_view packed) {
+                                  on_event(function, {*entry, index}, packed);
+                                });
   }
+}
+
+void Replay::on_event(std::string_view function, const protocol::EventId& id,
+                      std::string_view packed) {
+  Change& change = now_.emplace_back();
+  change.kind = Change::Kind::kAppended;
+  change.function = function;
+  change.id = id;
+  change.tag = tag_of_event(packed);
+  // An event that tells how a delivery ended names that in its subject.
+  const auto event = protocol::view_event(packed);
+  if (!event || !event->source.starts_with("/functions/")) return;
+  if (const auto about = protocol::parse_event_id(event->subject)) change.about = *about;
+  change.failure = event->type == "function.failed";
 }
 
 // Taken back within its step, it never was; else its delivery goes on, or nobody wants it.
@@ -240,22 +249,29 @@ void Replay::on_results(std::string_view function, std::string_view entry_text,
                         const Words& words) {
   const auto entry = protocol::parse_entry_id(entry_text);
   for (std::size_t i = 2; entry && i + 1 < words.size(); i += 2) {
-    const auto index = number<std::uint8_t>(words[i]);
-    const auto stored = store::view_stored_result(words[i + 1]);
-    if (!index || !stored) continue;
-    Change& change = now_.emplace_back();
-    change.kind = Change::Kind::kStored;
-    change.function = function;
-    change.id = {*entry, *index};
-    change.token = store::by_attempt(stored->token);
-    change.fingerprint = fingerprint(words[i + 1]);
-    if (const auto record = protocol::unpack_result(stored->record)) {
-      change.status = record->status;
-      if (record->status == protocol::Status::kSucceeded) {
-        const Output output = read_output(record->output);
-        change.tag = output.tag;
-        change.nonce = output.nonce;
-      }
+    (void)store::for_each_result(words[i], words[i + 1],
+                                 [&](std::uint8_t index, std::string_view result) {
+                                   on_result(function, {*entry, index}, result);
+                                 });
+  }
+}
+
+void Replay::on_result(std::string_view function, const protocol::EventId& id,
+                       std::string_view result) {
+  const auto stored = store::view_stored_result(result);
+  if (!stored) return;
+  Change& change = now_.emplace_back();
+  change.kind = Change::Kind::kStored;
+  change.function = function;
+  change.id = id;
+  change.token = store::by_attempt(stored->token);
+  change.fingerprint = fingerprint(result);
+  if (const auto record = protocol::unpack_result(stored->record)) {
+    change.status = record->status;
+    if (record->status == protocol::Status::kSucceeded) {
+      const Output output = read_output(record->output);
+      change.tag = output.tag;
+      change.nonce = output.nonce;
     }
   }
 }

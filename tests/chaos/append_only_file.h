@@ -31,6 +31,8 @@ class Replay {
   void apply(const std::vector<std::string_view>& words);
   void on_journal(std::string_view function, const std::vector<std::string_view>& words);
   void on_letter(std::string_view function, const std::vector<std::string_view>& words);
+  void on_event(std::string_view function, const protocol::EventId& id, std::string_view packed);
+  void on_result(std::string_view function, const protocol::EventId& id, std::string_view result);
   void on_results(std::string_view function, std::string_view entry,
                   const std::vector<std::string_view>& words);
   void on_letters_gone(std::string_view function, const std::vector<std::string_view>& words);

@@ -14,6 +14,7 @@
 #include "protocol/record.h"
 #include "store/bytes.h"
 #include "store/keys.h"
+#include "store/packed.h"
 #include "store/row.h"
 #include "tests/chaos/append_only_file.h"
 
@@ -64,16 +65,22 @@ void read_lane(RedisSync& redis, const std::string& function, const std::string&
     const auto entry = protocol::parse_entry_id(name);
     if (!entry) throw std::runtime_error("no entry: " + std::string(name));
     const RedisReply& fields = (*entries)[e][1];
+    std::vector<std::uint8_t> indexes;  // by slot
+    for (std::size_t f = 0; f + 1 < fields.size(); f += 2) {
+      const auto read = store::for_each_event(
+          fields[f].text(), fields[f + 1].text(),
+          [&](std::uint8_t index, std::string_view) { indexes.push_back(index); });
+      if (!read) throw std::runtime_error("no events: " + read.error().message);
+    }
     std::string states;
-    if (fields.size() > 2) {
+    if (indexes.size() > 1) {
       states = ask(redis, {"HGET", head + "open:" + lane, name})->text();
       if (states.empty()) continue;  // closed
     }
-    for (std::size_t f = 0; f + 1 < fields.size(); f += 2) {
+    for (std::size_t slot = 0; slot < indexes.size(); ++slot) {
       constexpr std::string_view kOpen{"\0\0\0\0", 4};
-      if (!states.empty() && states.compare(2 * f, 4, kOpen) != 0) continue;
-      const auto index = store::parse_number<std::uint8_t>(fields[f].text());
-      if (index) history.unfinished.push_back({function, {*entry, *index}});
+      if (!states.empty() && states.compare(4 * slot, 4, kOpen) != 0) continue;
+      history.unfinished.push_back({function, {*entry, indexes[slot]}});
     }
   }
 }
@@ -121,8 +128,10 @@ void read_ended(RedisSync& redis, const std::string& function, History& history)
     const auto reply = ask(redis, {"HGETALL", store::results_key(function, entry)});
     std::map<std::uint8_t, std::string_view> stored;
     for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {
-      const auto index = store::parse_number<std::uint8_t>((*reply)[i].text());
-      if (index) stored[*index] = (*reply)[i + 1].text();
+      const auto read = store::for_each_result(
+          (*reply)[i].text(), (*reply)[i + 1].text(),
+          [&](std::uint8_t index, std::string_view result) { stored[index] = result; });
+      if (!read) throw std::runtime_error("no results: " + read.error().message);
     }
     for (const std::uint8_t index : indexes) {
       Ended one;
@@ -180,9 +189,10 @@ bool is_at_rest(RedisSync& redis, const std::string& function) {
 }
 
 bool has_result(RedisSync& redis, const std::string& function, const protocol::EventId& id) {
-  const auto there =
-      ask(redis, {"HEXISTS", store::results_key(function, id.entry), std::to_string(id.index)});
-  return there->integer() == 1;
+  const auto result =
+      ask(redis, {"FCALL_RO", "fanfare2_result", "1", store::results_key(function, id.entry),
+                  std::to_string(id.index)});
+  return !result->is_nil();
 }
 
 }  // namespace fanfare::chaos

@@ -47,6 +47,8 @@ inline const Sabotage kNoBudget{
 // A full Redis takes no commits either.
 inline const Sabotage kNoCommitWhenFull{
     {"register('commit', commit, {'allow-oom'})", "register('commit', commit, {})"},
+    {"register('commit_packed', commit_packed, {'allow-oom'})",
+     "register('commit_packed', commit_packed, {})"},
 };
 
 // Throws if a text is not there exactly once.

@@ -9,6 +9,7 @@
 #include "protocol/record.h"
 #include "store/bytes.h"
 #include "store/keys.h"
+#include "store/packed.h"
 #include "store/row.h"
 
 namespace fanfare::test {
@@ -113,13 +114,16 @@ Audit audit(const RedisOptions& options, const std::string& function,
   }
   for (const auto& [entry, indexes] : entries) {
     const auto reply = ask(redis, {"HGETALL", store::results_key(function, entry)});
-    std::map<std::string, std::string_view> stored;
+    std::map<std::uint8_t, std::string_view> stored;
     for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {
-      stored[std::string((*reply)[i].text())] = (*reply)[i + 1].text();
+      const auto read = store::for_each_result(
+          (*reply)[i].text(), (*reply)[i + 1].text(),
+          [&](std::uint8_t index, std::string_view result) { stored[index] = result; });
+      if (!read) audit.violations.push_back(read.error().message);
     }
     for (const std::uint8_t index : indexes) {
       const EventId id{entry, index};
-      const auto found = stored.find(std::to_string(index));
+      const auto found = stored.find(index);
       if (found == stored.end()) {
         audit.violations.push_back(protocol::to_string(id) + " has no result");
         continue;

@@ -45,13 +45,22 @@ TEST(Audit, NoticesOneLostResultAndOneLostCount) {
   ASSERT_TRUE(eventually([&] { return all_ended(redis, "noop"); })) << installation.logs();
   ASSERT_THAT(audit(redis, "noop", ids).violations, IsEmpty());
 
-  const auto& lost = ids[7];
-  installation.redis().command(
-      {"HDEL", store::results_key("noop", lost.entry), std::to_string(lost.index)});
-  EXPECT_THAT(audit(redis, "noop", ids).violations,
+  // Alone, so that its result is a field of its own.
+  const auto lost = installation.publish("noop", "x");
+  const auto with_lost = [&] {
+    auto all = ids;
+    all.push_back(lost);
+    return all;
+  }();
+  ASSERT_TRUE(eventually([&] { return all_ended(redis, "noop"); })) << installation.logs();
+  ASSERT_THAT(audit(redis, "noop", with_lost).violations, IsEmpty());
+  EXPECT_EQ(installation.redis().command(
+                {"HDEL", store::results_key("noop", lost.entry), std::to_string(lost.index)}),
+            "1");
+  EXPECT_THAT(audit(redis, "noop", with_lost).violations,
               Contains(HasSubstr(protocol::to_string(lost) + " has no result")));
   installation.redis().command({"HINCRBY", store::counts_key("noop"), "succeeded", "-1"});
-  EXPECT_THAT(audit(redis, "noop", ids).violations, Contains(HasSubstr("accounted for")));
+  EXPECT_THAT(audit(redis, "noop", with_lost).violations, Contains(HasSubstr("accounted for")));
 }
 
 // ---- the way past ZeroMQ ----

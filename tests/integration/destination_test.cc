@@ -9,6 +9,7 @@
 
 #include "base/redis_sync.h"
 #include "store/keys.h"
+#include "store/packed.h"
 #include "store/row.h"
 #include "tests/integration/audit.h"
 #include "tests/integration/installation.h"
@@ -73,10 +74,13 @@ class Chain {
     const auto keys = redis->call({"KEYS", "fanfare:{introspect}:results:*"});
     for (std::size_t k = 0; k < (*keys)->size(); ++k) {
       const auto fields = redis->call({"HGETALL", (**keys)[k].text()});
-      for (std::size_t i = 1; i < (*fields)->size(); i += 2) {
-        const auto stored = store::view_stored_result((**fields)[i].text());
-        const auto record = protocol::unpack_result(stored->record);
-        ++times[nlohmann::json::parse(record->output)["subject"].get<std::string>()];
+      for (std::size_t i = 0; i < (*fields)->size(); i += 2) {
+        const auto note = [&](std::uint8_t, std::string_view result) {
+          const auto stored = store::view_stored_result(result);
+          const auto record = protocol::unpack_result(stored->record);
+          ++times[nlohmann::json::parse(record->output)["subject"].get<std::string>()];
+        };
+        EXPECT_TRUE(store::for_each_result((**fields)[i].text(), (**fields)[i + 1].text(), note));
       }
     }
     return times;

@@ -15,6 +15,7 @@
 #include "store/encode.h"
 #include "store/keys.h"
 #include "store/library.h"
+#include "store/packed.h"
 #include "tests/integration/installation.h"
 #include "triggers/schedule.h"
 #include "triggers/schedule_json.h"
@@ -79,9 +80,12 @@ class ScheduledInstallation {
         redis->call({"XRANGE", store::journal_key("noop", protocol::Lane{}), "-", "+"});
     for (std::size_t i = 0; i < (*entries)->size(); ++i) {
       const RedisReply fields = (**entries)[i][1];
-      for (std::size_t f = 1; f < fields.size(); f += 2) {
-        const auto event = protocol::view_event(fields[f].text());
-        if (event && event->type == "schedule.fired") ++ids[std::string(event->id)];
+      for (std::size_t f = 0; f < fields.size(); f += 2) {
+        const auto note = [&](std::uint8_t, std::string_view packed) {
+          const auto event = protocol::view_event(packed);
+          if (event && event->type == "schedule.fired") ++ids[std::string(event->id)];
+        };
+        EXPECT_TRUE(store::for_each_event(fields[f].text(), fields[f + 1].text(), note));
       }
     }
     return ids;

@@ -18,6 +18,7 @@
 #include "base/redis_sync.h"
 #include "protocol/event.h"
 #include "store/keys.h"
+#include "store/packed.h"
 #include "tests/integration/audit.h"
 #include "tests/integration/installation.h"
 
@@ -119,7 +120,12 @@ class Watched {
       for (std::size_t i = 0; i < (*page)->size(); ++i) {
         const auto entry = (**page)[i];
         from = "(" + std::string(entry[0].text());
-        for (std::size_t f = 1; f < entry[1].size(); f += 2) note(told, entry[1][f].text());
+        for (std::size_t f = 0; f < entry[1].size(); f += 2) {
+          const auto read = store::for_each_event(
+              entry[1][f].text(), entry[1][f + 1].text(),
+              [&](std::uint8_t, std::string_view event) { note(told, event); });
+          if (!read) throw std::runtime_error(read.error().message);
+        }
       }
     }
   }
