@@ -88,10 +88,15 @@ class Groups {
     }
   }
 
-  // The results of each group as one argument.
+  // The results of each group as one argument, packed if there are several.
   template <typename RecordOf>
   void add_packed(RecordOf record_of, Arguments& out) const {
     for (std::size_t g = 0; g < count(); ++g) {
+      const GroupedItem& first = items_[starts_[g]];
+      if (starts_[g + 1] - starts_[g] == 1) {
+        out.add_copy(TokenBytes{first.token}, record_of(first));
+        continue;
+      }
       std::size_t bytes = 0;
       for (std::size_t i = starts_[g]; i < starts_[g + 1]; ++i) {
         bytes += kPackedHead + kResultHead + record_of(items_[i]).size();
@@ -210,6 +215,11 @@ struct Encoder {
     if (!call.claims.empty()) out.add_number(call.claim_window_ms);
     for (const auto& claim : call.claims) out.add(claim.packed);
     for (const auto& stream : call.streams) {
+      if (stream.items.size() == 1) {
+        out.add_index(stream.items[0].index);
+        out.add(stream.items[0].packed_event);
+        continue;
+      }
       std::size_t bytes = kPackedHead * stream.items.size();
       for (const auto& item : stream.items) bytes += std::string_view{item.packed_event}.size();
       char* at = out.add_room(bytes);

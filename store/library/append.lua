@@ -26,13 +26,14 @@ local function is_last_of(journal, entry)
 end
 
 -- One stream: its counts, its states, and last its entry, which cannot be taken back.
-local function append_stream(journal, open, counts, entry, packed, n, layout)
+local function append_stream(journal, open, counts, entry, args, first, n, layout)
   local moves, stated = {accepted = n, open = n}, false
   apply_counts(counts, moves)
   local fine, problem = try(function()
     if n > 1 then stated = call('HSETNX', open, entry, all_open[n]) == 1 end
-    if n > 1 and layout ~= '1' then call('XADD', journal, entry, kEventsField, packed)
-    else call('XADD', journal, entry, unpack(fields_of_packed(packed))) end
+    if n == 1 then call('XADD', journal, entry, args[first], args[first + 1])
+    elseif layout == '1' then call('XADD', journal, entry, unpack(fields_of_packed(args[first])))
+    else call('XADD', journal, entry, kEventsField, args[first]) end
   end)
   if fine then return end
   if stated then take_back('HDEL', open, entry) end
@@ -68,7 +69,8 @@ end
 -- KEYS meta, per stream: journal, open, counts; per guard: publishers:<client>; per claim: ids:<hash> ·
 -- ARGV epoch, entry, entry of the append before this one (or empty: do not check), number of streams,
 -- number of guards, number of claims, per stream: number of items; per guard: sequence, packed runs;
--- if there are claims: the window in ms, per claim: value; per stream: its events, packed. Then, if
+-- if there are claims: the window in ms, per claim: value; per stream: its events, packed, or
+-- of one its index and itself. Then, if
 -- some events are not to run yet, what delayed.lua has: it names the keys behind all others.
 -- Answers 0, or 1 for a repeat. GAP: the append before this one has not been applied. CLAIMED: one of
 -- the ids or keys is not free. `taken` are the outbox entries that these events were, see republish.
@@ -91,7 +93,7 @@ local function append(keys, args, taken)
   for s = 1, streams do
     local n = tonumber(args[6 + s])
     if not n or n < 1 or n > kItemsMax then bad_call('number of items') end
-    total = total + 1
+    total = total + (n == 1 and 2 or 1)
     if streams > 1 then
       check_type(keys[3 * s - 1], 'stream')
       check_type(keys[3 * s], 'hash')
@@ -129,8 +131,8 @@ local function append(keys, args, taken)
     for _, group in ipairs(delayed) do place_delayed(group) end
     for s = 1, streams do
       local n = tonumber(args[6 + s])
-      append_stream(keys[3 * s - 1], keys[3 * s], keys[3 * s + 1], entry, args[first], n, state[3])
-      first = first + 1
+      append_stream(keys[3 * s - 1], keys[3 * s], keys[3 * s + 1], entry, args, first, n, state[3])
+      first = first + (n == 1 and 2 or 1)
     end
     -- Cannot fail, as they were there above: a failure here could not be taken back.
     for _, from in ipairs(taken or {}) do take_back('XDEL', from.outbox, unpack(from.ids)) end

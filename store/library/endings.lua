@@ -28,13 +28,14 @@ local function judge_end(group, later, rows)
   end
 end
 
--- The results of one group; (index, value) lie in ARGV `step` apart, 0: all of them packed in one.
+-- The results of one group; (index, value) lie in ARGV `step` apart, 0: all of them packed in one, or the only one.
 local function fields_of_results(group, args, step)
   local at, packed = group.first, args[group.first]
   if step == 0 then
     local head, n, first = group.head, group.n, index_of(group, 1)
+    if n == 1 then return {first, packed} end
     local neighbours = sub(head, 6 + n, 5 + 2 * n) == sub(all_slots, first + 1, first + n)
-    if n > 1 and not group.picked and neighbours then
+    if not group.picked and neighbours then
       return {span_name(first, first + n - 1), packed, kSpansField, ''}
     end
     args, at, step = fields_of_packed(packed), 1, 2
@@ -216,7 +217,7 @@ local function bury_with(keys, args)
 end
 
 -- As commit, for data of layout 2 and later; KEYS and ARGV the same, but that behind the groups there is
--- one argument of each: its results, packed.
+-- one argument of each: its results packed, or of one its value alone.
 local function commit_packed(keys, args) return commit(keys, args, nil, 1) end
 
 register('commit', commit, {'allow-oom'})
