@@ -105,6 +105,7 @@ std::size_t out_of_order(const std::vector<Line>& lines) {
 }
 
 constexpr std::size_t kKeys = 100, kEventsPerKey = 200, kInARow = 10;
+constexpr std::int64_t kMicroseconds = 500;  // each, or all have ended before anything is killed
 
 // Publishes them, some of each key in a row, while the worker is killed ten times, 200 ms after it
 // has started, and until all have ended.
@@ -119,7 +120,7 @@ std::vector<Line> run_while_workers_die(bool with_keys) {
       const std::string name = fmt::format("key{}", key);
       if (with_keys) options.ordering_key = name;
       for (std::size_t number = row + 1; number <= row + kInARow; ++number) {
-        published.push_back(scribe.publish(name, number, 100, options));
+        published.push_back(scribe.publish(name, number, kMicroseconds, options));
       }
     }
   }
