@@ -86,6 +86,10 @@ std::vector<std::size_t> run_all(CoreWorld& world) {
   return ran;
 }
 
+std::size_t sum_of(const std::vector<std::size_t>& ran) {
+  return std::accumulate(ran.begin(), ran.end(), std::size_t{0});
+}
+
 TEST(CoreCircle, AFunctionWhoseOutboxWaitsForItsOwnQueueIsLentOneByOne) {
   CoreWorld world(functions({"f"}), with_room_for(2, 2));
   leave(world, "f", 2, {"f", "f", "f"});
@@ -129,8 +133,7 @@ TEST(CoreCircle, SoAreFunctionsThatPublishToOneAnother) {
   leave(world, "g", 1, {"h"});
   leave(world, "h", 1, {"f"});
   start(world);
-  const auto ran = run_all(world);
-  EXPECT_EQ(std::accumulate(ran.begin(), ran.end(), std::size_t{0}), 7u);
+  EXPECT_EQ(sum_of(run_all(world)), 7u);
 }
 
 TEST(CoreCircle, WhoseWayLeadsToAPausedFunctionWaitsForIt) {
@@ -146,8 +149,7 @@ TEST(CoreCircle, WhoseWayLeadsToAPausedFunctionWaitsForIt) {
   world.join();
   EXPECT_THAT(run_all(world), ElementsAre());
   pause(false);
-  const auto ran = run_all(world);
-  EXPECT_EQ(std::accumulate(ran.begin(), ran.end(), std::size_t{0}), 4u);
+  EXPECT_EQ(sum_of(run_all(world)), 4u);
 }
 
 TEST(CoreCircle, WhoseWayDoesNotLeadBackIsNotLent) {

@@ -28,7 +28,8 @@ local function judge_end(group, later, rows)
   end
 end
 
--- The results of one group; (index, value) lie in ARGV `step` apart, 0: all of them packed in one, or the only one.
+-- The results of one group; (index, value) lie in ARGV `step` apart. 0: they are packed in one
+-- argument, or it is the only one's value.
 local function fields_of_results(group, args, step)
   local at, packed = group.first, args[group.first]
   if step == 0 then
