@@ -1,9 +1,13 @@
-# cmake -DIN="a.lua;b.lua" -DOUT=library_source.cc -P embed.cmake: text files, one after another, as a
-# C++ constant.
+# cmake -DPARTS="a.lua;b.lua" -DBLOCKS="c.lua" -DOUT=library_source.cc -P embed.cmake: text files, one
+# after another, as a C++ constant; those of BLOCKS each as a Lua block.
 set(text "")
-foreach(part ${IN})
+foreach(part ${PARTS})
   file(READ ${part} more)
   string(APPEND text "${more}")
+endforeach()
+foreach(part ${BLOCKS})
+  file(READ ${part} more)
+  string(APPEND text "\ndo${more}end\n")
 endforeach()
 file(WRITE ${OUT} "#include <string_view>
 
