@@ -125,14 +125,16 @@ void fields(auto& wire, Like<ResultRecord> auto& record) {
   wire.end_structure();
 }
 
+void append_record(std::string& out, const ResultRecord& record) {
+  Encoder wire{out, 128 + record.output.size() + record.content_type.size() +
+                        record.error_type.size() + record.error_message.size() +
+                        record.ledger.size() + record.log_tail.size()};
+  fields(wire, record);
+}
+
 std::string pack(const ResultRecord& record) {
   std::string packed;
-  {
-    Encoder wire{packed, 128 + record.output.size() + record.content_type.size() +
-                             record.error_type.size() + record.error_message.size() +
-                             record.ledger.size() + record.log_tail.size()};
-    fields(wire, record);
-  }
+  append_record(packed, record);
   return packed;
 }
 

@@ -109,6 +109,8 @@ struct ResultRecord {
   bool operator==(const ResultRecord&) const = default;
 };
 std::string pack(const ResultRecord& record);
+// Behind what `out` holds; memory that it has is used.
+void append_record(std::string& out, const ResultRecord& record);
 Result<ResultRecord> unpack_result(std::string_view packed);
 
 // What a record's rows and times come to.

@@ -146,13 +146,12 @@ struct LookedUp {
 struct Commit {
   std::string function;
   std::int64_t result_ttl_ms = 0;  // 0 = results are not stored, items carry empty records
-  bool packed =
-      false;  // results of neighbours may lie in one value: the data have layout 2 or later
+  bool packed = false;  // for data of layout 2: results of neighbours may lie in one value
   struct Item {
     std::uint8_t index = 0;
     std::uint8_t slot = 0;
     AttemptToken token;
-    std::string record;  // packed ResultRecord
+    SharedBytes record;  // packed ResultRecord
     Effects effects;
   };
   struct Group {  // of one entry

@@ -289,7 +289,7 @@ struct ModelStore::Answering {
           take_away(function, judged);
           ++function.counts.succeeded;
           const auto& item = call.groups[judged.item.outer].items[judged.item.inner];
-          if (stores) function.results[id_of(judged.item)] = {judged.token, item.record};
+          if (stores) function.results[id_of(judged.item)] = {judged.token, item.record.str()};
           bring_about(function, item.effects);
         });
     if (!verdicts) return verdicts.error();

@@ -73,7 +73,7 @@ struct CallToMessage {
     protocol::Commit::Item out{.index = item.index,
                                .slot = item.slot,
                                .token = item.token,
-                               .record = std::move(item.record),
+                               .record = item.record.str(),
                                .caused = {},
                                .rows = {}};
     for (Effect& effect : item.effects) {

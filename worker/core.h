@@ -385,8 +385,9 @@ class Core {
   };
   void finish(Held& held, Finish finish, protocol::AttemptRow& row, Now now);
   void conclude(const Held& held, const protocol::AttemptRow& row, Now now);
-  std::string make_record(const Held& held, Finish& finish, const protocol::AttemptRow& row,
-                          Now now);
+  // Into the one buffer for it: good until the next.
+  std::string_view make_record(const Held& held, Finish& finish, const protocol::AttemptRow& row,
+                               Now now);
   static store::Effects effects_of_success(const Held& held, Finish& end, Now now);
   static store::Effects asked_for(const Held& held, Finish& end, Now now);
   void hand_back(Held& held);
@@ -593,6 +594,7 @@ class Core {
   std::size_t set_aside_bytes_ = 0;
   protocol::AttemptRow row_;       // scratch of finish()
   protocol::ResultRecord record_;  // of make_record()
+  std::string packed_record_;      // likewise
 
   // ---- the log ----
   LineBudget report_budget_, output_budget_;

@@ -97,7 +97,7 @@ void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
     }
     const bool stored = function.manifest.result_ttl > Duration::zero();
     store::Effects effects = effects_of_success(held, end, now);
-    entry.done.push_back({&held, stored ? make_record(held, end, row, now) : std::string{},
+    entry.done.push_back({&held, stored ? make_record(held, end, row, now) : std::string_view{},
                           std::move(effects), std::move(row_of_writer)});
     ++function.uncommitted;
     ++uncommitted_;
@@ -144,9 +144,9 @@ void Core::conclude(const Held& held, const protocol::AttemptRow& row, Now now) 
   meter(held, row, now);
 }
 
-std::string Core::make_record(const Held& held, Finish& end, const protocol::AttemptRow& row,
-                              Now now) {
-  // Used again and again: what its ledger has allocated stays.
+std::string_view Core::make_record(const Held& held, Finish& end, const protocol::AttemptRow& row,
+                                   Now now) {
+  // Used again and again: what it has allocated stays.
   protocol::ResultRecord& record = record_;
   const bool ok = end.outcome == protocol::Outcome::kOk;
   record.status = ok ? protocol::Status::kSucceeded : protocol::Status::kFailed;
@@ -161,7 +161,9 @@ std::string Core::make_record(const Held& held, Finish& end, const protocol::Att
   record.accepted_ms = held.accepted_ms;
   record.ended_ms = to_ms(now.wall);
   record.memory_limit_mb = static_cast<std::uint32_t>(held.function->manifest.memory_bytes >> 20);
-  return protocol::pack(record);
+  packed_record_.clear();
+  protocol::append_record(packed_record_, record);
+  return packed_record_;
 }
 
 // What the handler has asked for: events that it published, rows that it wrote.

@@ -404,7 +404,7 @@ TEST(WorkerCommit, AFunctionThatStoresNoResultsCommitsEmptyRecords) {
   w.finish(w.effects.forked[0]);
   ASSERT_EQ(w.effects.commits.size(), 1u);
   EXPECT_EQ(w.effects.commits[0].second.result_ttl_ms, 0);
-  EXPECT_TRUE(w.effects.commits[0].second.groups[0].items[0].record.empty());
+  EXPECT_EQ(w.effects.commits[0].second.groups[0].items[0].record.size(), 0u);
 }
 
 TEST(WorkerCommit, TheLedgerOfEarlierAttemptsIsKept) {

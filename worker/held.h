@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/shared_bytes.h"
 #include "base/time.h"
 #include "protocol/ids.h"
 #include "protocol/messages.h"
@@ -35,7 +36,7 @@ struct Frame {
 // A delivery that succeeded and is not committed yet.
 struct Success {
   Held* held = nullptr;
-  std::string record;  // packed ResultRecord; empty if the function stores none
+  SharedBytes record;  // packed ResultRecord; empty if the function stores none
   store::Effects effects;
   // If it writes rows, which may be refused: only then is it known how the attempt ended.
   std::unique_ptr<protocol::AttemptRow> row_of_writer;

@@ -390,7 +390,7 @@ void Redis::overwrite_fenced(const store::Commit& commit, store::Committed& comm
       Verdict& verdict = committed.verdicts.at(at++);
       if (verdict != Verdict::kFenced) continue;
       verdict = Verdict::kOk;
-      overwritten_[{commit.function, {group.entry, item.index}}] = item.record;
+      overwritten_[{commit.function, {group.entry, item.index}}] = item.record.str();
     }
   }
 }
