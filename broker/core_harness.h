@@ -224,7 +224,9 @@ class CoreHarness {
     return {std::vector<store::Verdict>(items, store::Verdict::kOk)};
   }
   store::Answer yes(const store::Call& call) {
-    if (std::holds_alternative<store::Begin>(call)) return store::Begun{1, {}};
+    if (const auto* m = std::get_if<store::Begin>(&call)) {
+      return store::Begun{1, {}, m->layout != 0 ? m->layout : store::kLayoutNewest};
+    }
     if (std::holds_alternative<store::ListWorkers>(call)) return store::WorkerList{};
     if (std::holds_alternative<store::ListTopics>(call)) return store::TopicList{};
     if (std::holds_alternative<store::SetTopics>(call)) return store::TopicsSet{};

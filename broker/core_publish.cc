@@ -55,6 +55,7 @@ void Core::cut_chunks(Now now) {
     }
     if (must_wait(incoming_.front(), {})) return;
     store::Append append{.epoch = epoch_, .entry = {}, .streams = {}, .guards = {}, .claims = {}};
+    append.beside = layout_ >= 2;
     auto chunk = cut_chunk(now, append);
     options_.failpoint("broker.append.cut");
     if (options_.tracepoint) [[unlikely]]

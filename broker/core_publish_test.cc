@@ -25,6 +25,16 @@ TEST(Publishing, IsAcknowledgedAfterTheJournalsAnswerAndNotBefore) {
   EXPECT_EQ(answers[0].routes[answers[0].runs[0].detail], std::vector<std::string>{"f"});
 }
 
+TEST(Publishing, LargeEventsLieBesideTheirEntryIfTheDataHaveLayoutTwo) {
+  for (const std::uint32_t layout : {1u, 2u}) {
+    CoreOptions options;
+    options.layout = layout;
+    CoreHarness h(CoreHarness::one(), options);
+    h.publish(1, {h.event()});
+    EXPECT_EQ(h.take_call<store::Append>().second.beside, layout == 2);
+  }
+}
+
 TEST(Publishing, WithoutTheProtectionAcknowledgesTooEarly) {
   CoreOptions options;
   options.protections.acknowledge_after_journal = false;

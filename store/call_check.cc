@@ -103,6 +103,9 @@ struct Checker {
       if (stream.items.empty() || stream.items.size() > protocol::kChunkEventsMax) {
         return reject("a stream of an append has no events, or more than 256");
       }
+      if (std::ranges::any_of(stream.items, [](const auto& i) { return !i.packed_event.size(); })) {
+        return reject("an event without bytes");
+      }
       for (std::size_t i = 1; i < stream.items.size(); ++i) {
         if (stream.items[i - 1].index >= stream.items[i].index) {
           return reject("the indexes of an append do not ascend");

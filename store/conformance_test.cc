@@ -282,6 +282,7 @@ class Caller {
   Call append() {
     Append append{
         .epoch = epoch(), .entry = {1000 + ++entries_, number(0, 2)}, .streams = {}, .guards = {}};
+    append.beside = packs_;
     std::map<std::string, std::set<std::size_t>> taken;
     for (std::size_t s = number(1, 3); s > 0; --s) {
       Append::Stream stream{function(), lane(), {}};
@@ -294,7 +295,9 @@ class Caller {
       for (std::size_t i = 0; i < 256 && stream.items.size() < most; ++i) {
         // An event reaches a function through one lane only.
         if (chance(40) || !taken[stream.function].insert(i).second) continue;
-        stream.items.push_back({static_cast<std::uint8_t>(i), fmt::format("event {}", i)});
+        stream.items.push_back(
+            {static_cast<std::uint8_t>(i),
+             fmt::format("event {}", i) + std::string(chance(2) ? 5000 : 0, '.')});
         known.indexes.push_back(static_cast<std::uint8_t>(i));
       }
       if (stream.items.empty()) continue;
@@ -530,7 +533,7 @@ class Caller {
   }
 
   const ModelStore& model_;
-  const bool packs_;  // results, sometimes
+  const bool packs_;  // results, sometimes; and large events lie beside their entries
   std::mt19937 random_;
   std::uint64_t entries_ = 0, sequence_ = 1;
   std::size_t effects_ = 0;

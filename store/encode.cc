@@ -10,6 +10,7 @@
 #include "store/packed.h"
 #include "store/row.h"
 #include "store/rows.h"
+#include "store/staging.h"
 
 namespace fanfare::store {
 namespace {
@@ -215,15 +216,12 @@ struct Encoder {
     if (!call.claims.empty()) out.add_number(call.claim_window_ms);
     for (const auto& claim : call.claims) out.add(claim.packed);
     for (const auto& stream : call.streams) {
-      if (stream.items.size() == 1) {
-        out.add_index(stream.items[0].index);
-        out.add(stream.items[0].packed_event);
-        continue;
+      if (stream.items.size() == 1) out.add_index(stream.items[0].index);
+      if (lies_beside(call, stream)) {
+        out.add({});
+      } else {
+        add_events(stream, out);
       }
-      std::size_t bytes = kPackedHead * stream.items.size();
-      for (const auto& item : stream.items) bytes += std::string_view{item.packed_event}.size();
-      char* at = out.add_room(bytes);
-      for (const auto& item : stream.items) at = put_packed(at, item.index, item.packed_event);
     }
     const AttemptToken nobody = by_broker(protocol::make_token(call.epoch, 0));
     for (const auto& delayed : call.delayed) {

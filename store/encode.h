@@ -13,9 +13,9 @@ namespace fanfare::store {
 // are those of one chunk; a single delivery may be larger.
 Result<void> check(const Call& call);
 
-// Appends FCALL, function, keys and arguments. The views point into `call` and into `out`.
-// `before` is the entry of the append that goes before this one, for Append; without it, the
-// library does not check that none is missing.
+// What goes before it stands in staging.h. Appends FCALL, function, keys and arguments. The views
+// point into `call` and into `out`. `before` is the entry of the append that goes before this one,
+// for Append; without it, the library does not check that none is missing.
 void encode(const Call& call, std::optional<EntryId> before, Arguments& out);
 
 // About the bytes that effects add to a call.

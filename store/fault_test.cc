@@ -106,10 +106,10 @@ Bury publishing(Bury bury) {
 }
 
 // Puts a row that expires, increments one, erases one.
-std::string some_writes() {
+std::string some_writes(std::int64_t expires_ms = 5000) {
   using protocol::RowWrite;
   std::string packed;
-  protocol::append_write(packed, {RowWrite::Kind::kPut, "put", "value", 5000});
+  protocol::append_write(packed, {RowWrite::Kind::kPut, "put", "value", expires_ms});
   protocol::append_write(packed, {RowWrite::Kind::kIncrement, "count", "2", 0});
   protocol::append_write(packed, {RowWrite::Kind::kErase, "old", "", 0});
   return packed;
@@ -141,7 +141,7 @@ WriteRows write_of(std::string packed, std::int64_t now_ms = 1000) {
 Commit writing_rows(Commit commit, std::int64_t now_ms = 1000) {
   for (auto& group : commit.groups) {
     for (auto& item : group.items) {
-      item.effects = {Publish{"", "for all"}, RowWrites{now_ms, {}, some_writes()}};
+      item.effects = {Publish{"", "for all"}, RowWrites{now_ms, {}, some_writes(now_ms + 4000)}};
     }
   }
   return commit;
@@ -181,6 +181,7 @@ std::vector<Story> stories() {
     return postpone;
   };
   const std::vector<Call> held{append_of(one, 3), keyed(postpone_of({{one, 3, indexes(3)}}))};
+  const std::vector<Call> beside{large(append_of(one, 3)), large(append_of(two, 1))};
   const Commit ended_unseen = commit_of({{two, 1, {0}}}, 0);
   std::vector<Call> closed = both;
   closed.push_back(ended_unseen);
@@ -210,6 +211,14 @@ std::vector<Story> stories() {
       {"append to three streams with claims", both, claiming(guarded(to_three(entry(3)), 1), 2),
        false},
       {"append to three streams", both, to_three(entry(3)), false},
+      {"append large events", both, large(append_of(entry(3), 3))},
+      {"append a large event", {}, large(append_of(one, 1))},
+      {"append large events with claims", {}, claiming(large(append_of(one, 3)), 4)},
+      {"append large events to three streams", both, large(to_three(entry(3))), false},
+      {"commit a whole entry of large events", beside, commit_of({{one, 3, indexes(3)}})},
+      {"commit a large event", beside, packed(commit_of({{two, 1, {0}}}))},
+      {"postpone large events", beside, postpone_of({{one, 3, indexes(3)}})},
+      {"bury a large event", beside, bury_of({{two, 1, {0}}})},
       {"commit a whole entry", both, commit_of({{one, 3, indexes(3)}})},
       {"commit part of an entry", both, commit_of({{one, 3, {0, 2}}})},
       {"commit an entry of one", both, commit_of({{two, 1, {0}}})},

@@ -15,6 +15,14 @@ std::string key_of(std::string_view function, std::string_view kind, std::string
 std::string journal_key(std::string_view function, protocol::Lane lane) {
   return key_of(function, "journal:", to_string(lane));
 }
+std::string events_key(std::string_view function, protocol::Lane lane,
+                       const protocol::EntryId& entry) {
+  return journal_key(function, lane).append(":").append(to_string(entry));
+}
+std::string staged_key(std::string_view function, protocol::Lane lane,
+                       const protocol::EntryId& entry, std::uint32_t epoch) {
+  return events_key(function, lane, entry).append(":").append(std::to_string(epoch));
+}
 std::string open_key(std::string_view function, protocol::Lane lane) {
   return key_of(function, "open:", to_string(lane));
 }

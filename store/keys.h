@@ -31,6 +31,11 @@ inline constexpr std::string_view kTopicsKey = "fanfare:topics";  // hash: name 
 inline constexpr std::uint16_t kLanes = 170;
 
 std::string journal_key(std::string_view function, protocol::Lane lane);
+// string: the events of an entry that lie beside it; before its append, staged by that broker.
+std::string events_key(std::string_view function, protocol::Lane lane,
+                       const protocol::EntryId& entry);
+std::string staged_key(std::string_view function, protocol::Lane lane,
+                       const protocol::EntryId& entry, std::uint32_t epoch);
 std::string open_key(std::string_view function, protocol::Lane lane);
 std::string results_key(std::string_view function, const protocol::EntryId& entry);
 std::string later_key(std::string_view function);  // sorted set: event id by due ms

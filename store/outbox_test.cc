@@ -113,7 +113,7 @@ TEST_F(Outboxes, DrainIntoAFullRedisThatTakesNoOtherAppends) {
   store.command({"CONFIG", "SET", "maxmemory", "1"});
   store.get<Committed>(telling(commit_of({{entry(1), 2, {0, 1}}})));
   EXPECT_EQ(store.refusal(append_of(entry(2), 1)), ErrorKind::kRetryLater);
-  store.get<Appended>(republish(entry(2), outbox()));
+  store.get<Appended>(large(republish(entry(2), outbox())));
   EXPECT_TRUE(outbox().empty());
 }
 

@@ -47,9 +47,11 @@ Result<void> for_each_packed(std::string_view packed, Each each) {
   return {};
 }
 
-// The events of a journal's entry by one of its fields, whichever layout it was written in.
+// The events of a journal's entry by one of its fields, whichever layout it was written in. An
+// empty value is none: whoever reads an entry fetches what lies beside it.
 template <typename Each>
 Result<void> for_each_event(std::string_view field, std::string_view value, Each each) {
+  if (value.empty()) return reject("its events lie beside the entry");
   if (field == kEventsField) return for_each_packed(value, each);
   const auto indexes = parse_result_field(field);
   if (!indexes || indexes->first != indexes->second) return reject("a field is no index");

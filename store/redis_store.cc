@@ -7,6 +7,7 @@
 #include "store/encode.h"
 #include "store/error_table.h"
 #include "store/library.h"
+#include "store/staging.h"
 
 namespace fanfare::store {
 
@@ -15,6 +16,7 @@ struct RedisStore::Pending {
   Done done;
   std::size_t bytes = 0;
   std::optional<EntryId> before;  // of an append: what it named when it was sent last
+  std::string staging_error;      // of what goes before it, when it was sent last
   bool in_doubt = false;          // an answer to it was lost: it may have been applied
 };
 
@@ -160,6 +162,12 @@ void RedisStore::send(std::unique_ptr<Pending> pending) {
   if (const Append* append = append_of(pending->call)) {
     pending->before = std::exchange(chain_, append->entry);
   }
+  pending->staging_error.clear();
+  stage(pending->call, arguments_, [this, of = pending.get()] {
+    link_->call(arguments_.all(), [of](const RedisReply& reply) {
+      if (reply.is_error()) of->staging_error = reply.text();  // its call is answered after this
+    });
+  });
   arguments_.clear();
   encode(pending->call, pending->before, arguments_);
   sent_.push_back(std::move(pending));
@@ -176,7 +184,12 @@ void RedisStore::on_reply(const RedisReply& reply) {
     return;
   }
   if (reply.is_error()) {
-    on_error(std::move(pending), reply.text());
+    std::string why{reply.text()};
+    if (why.starts_with("UNSTAGED")) {
+      pending->in_doubt = false;  // it was not taken before, either
+      if (!pending->staging_error.empty()) why = pending->staging_error;  // which says more
+    }
+    on_error(std::move(pending), why);
   } else {
     auto answer = decode(pending->call, reply);
     finish(std::move(pending), std::move(answer));
@@ -191,6 +204,7 @@ void RedisStore::on_error(std::unique_ptr<Pending> pending, std::string_view err
       Error error = to_error(error_text);
       if (pending->in_doubt && error.kind == ErrorKind::kRetryLater)
         error.kind = ErrorKind::kReconnect;
+      if (unstage(pending->call, arguments_)) link_->call(arguments_.all(), {});
       finish(std::move(pending), std::move(error));
       break;
     }

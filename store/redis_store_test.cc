@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "store/keys.h"
 #include "store/library.h"
 #include "store/test_store.h"
 
@@ -187,6 +188,62 @@ TEST_F(StoreOnLoop, SendsTheAppendsBehindARefusedOneOnceMore) {
   EXPECT_FALSE(answer<Appended>(2)->repeated);
   EXPECT_FALSE(answer<Appended>(3)->repeated);
   EXPECT_EQ(length(), "2");
+}
+
+TEST_F(StoreOnLoop, LeavesLargeEventsWhereTheFirstTryHasPutThem) {
+  start();
+  begin();
+  server.pause();
+  call(large(append_of(entry(1), 3)));
+  ASSERT_TRUE(wait([this] { return !down.empty(); }));
+  server.resume();
+  ASSERT_TRUE(wait_answers());
+  EXPECT_TRUE(answer<Appended>(1)->repeated) << "the first try had gone through";
+  const std::string events = events_key(kFunction, {}, entry(1));
+  EXPECT_EQ(server.command({"STRLEN", events}), "12303");
+  EXPECT_EQ(server.command({"TTL", events}), "-1");
+  EXPECT_NE(server.command({"TTL", staged_key(kFunction, {}, entry(1), 1)}), "-1");
+}
+
+TEST_F(StoreOnLoop, RemovesWhatItHasStagedForARefusedAppend) {
+  start();
+  begin();
+  call(Begin{});
+  call(large(append_of(entry(1), 3)));  // of an epoch that has passed
+  ASSERT_TRUE(wait_answers());
+  EXPECT_EQ(refusal(2), ErrorKind::kStale);
+  EXPECT_TRUE(wait([this] {
+    return server.command({"EXISTS", staged_key(kFunction, {}, entry(1), 1)}) == "0";
+  }));
+}
+
+TEST_F(StoreOnLoop, BringsLargeEventsAgainAfterALostAnswer) {
+  start();
+  begin();
+  server.pause();
+  call(large(append_of(entry(1), 3)));
+  ASSERT_TRUE(wait([this] { return !down.empty(); }));
+  server.kill_hard();
+  server.start();
+  call(large(append_of(entry(2), 3)));
+  ASSERT_TRUE(wait_answers());
+  EXPECT_TRUE(answer<Appended>(1) && answer<Appended>(2));
+  EXPECT_EQ(server.command({"STRLEN", events_key(kFunction, {}, entry(1))}), "12303");
+  EXPECT_EQ(server.command({"STRLEN", events_key(kFunction, {}, entry(2))}), "12303");
+}
+
+TEST_F(StoreOnLoop, SaysWhyLargeEventsCannotBePut) {
+  start();
+  begin();
+  server.command({"ACL", "SETUSER", "default", "-set"});
+  call(large(append_of(entry(1), 3)));
+  ASSERT_TRUE(wait_answers());
+  EXPECT_EQ(refusal(1), ErrorKind::kFatal);
+  EXPECT_THAT(answers[1]->error().message, HasSubstr("NOPERM"));
+  server.command({"ACL", "SETUSER", "default", "+set"});
+  call(large(append_of(entry(2), 3)));
+  ASSERT_TRUE(wait_answers());
+  EXPECT_FALSE(answer<Appended>(2)->repeated);
 }
 
 // `everysec` may come back with less than was answered; the store must not wait for it for ever.

@@ -55,6 +55,7 @@ class Bench {
     if (appended_ == chunks_) return;
     const EntryId entry{1'700'000'000'000 + ++appended_, 0};
     Append append{.epoch = epoch_, .entry = entry};
+    append.beside = true;
     append.streams.push_back({.function = "bench"});
     for (std::size_t i = 0; i < batch_; ++i) {
       append.streams[0].items.push_back({static_cast<std::uint8_t>(i), event_});

@@ -8,6 +8,7 @@
 #include "store/error_table.h"
 #include "store/keys.h"
 #include "store/library.h"
+#include "store/staging.h"
 
 namespace fanfare::store::test {
 namespace {
@@ -43,6 +44,8 @@ OwnedReply TestStore::raw(std::vector<std::string> arguments) {
 Result<Answer> TestStore::ask(const Call& call, std::optional<EntryId> before) {
   if (auto checked = check(call); !checked) return checked.error();
   Arguments arguments;
+  stage(call, arguments, [&] { (void)redis_.call(arguments.all()); });
+  arguments.clear();
   encode(call, before, arguments);
   auto reply = redis_.call(arguments.all());
   if (!reply) return reply.error();
@@ -89,8 +92,11 @@ std::map<std::string, std::string> TestStore::snapshot() {
   for (std::size_t i = 0; i < keys->size(); ++i) {
     const std::string key{(*keys)[i].text()};
     std::string content = content_of(key);
-    if (content.empty()) continue;
-    if (command({"TTL", key}) != "-1") content += "expires";
+    // What an append that was refused had staged goes by itself.
+    const bool staged = key.find("}:journal:") != key.npos && std::ranges::count(key, ':') == 5;
+    const bool expires = command({"TTL", key}) != "-1";
+    if (content.empty() || (staged && expires)) continue;
+    if (expires) content += "expires";
     all[key] = std::move(content);
   }
   return all;
@@ -124,6 +130,16 @@ Append append_of(EntryId id, std::size_t events, std::uint32_t epoch) {
   append.streams.push_back({.function = std::string{kFunction}, .lane = {}, .items = {}});
   for (std::size_t i = 0; i < events; ++i) {
     append.streams[0].items.push_back({static_cast<std::uint8_t>(i), "e" + std::to_string(i)});
+  }
+  return append;
+}
+
+Append large(Append append) {
+  append.beside = true;
+  for (auto& stream : append.streams) {
+    for (auto& item : stream.items) {
+      item.packed_event = std::string{item.packed_event} + std::string(kBesideMin - 2, '.');
+    }
   }
   return append;
 }

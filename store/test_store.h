@@ -59,6 +59,8 @@ AttemptToken token(std::uint32_t number);
 // An append of events "e0", "e1", … into the default lane of kFunction.
 Append append_of(EntryId entry, std::size_t events, std::uint32_t epoch = 1);
 
+Append large(Append append);  // of events so large that they lie beside their entry
+
 struct Ends {
   EntryId entry;
   std::uint16_t entry_size = 1;

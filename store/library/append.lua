@@ -25,17 +25,41 @@ local function is_last_of(journal, entry)
   return false
 end
 
+local function check_staged(journal, entry, epoch, layout)
+  if layout == '1' then bad_call('staged') end
+  check_type(journal, 'stream')
+  if call('EXISTS', staged_key_of(journal, entry, epoch)) == 0 then
+    error({err = 'UNSTAGED the events of an append are not there'})
+  end
+end
+
+-- Puts staged events beside their entry. What is staged expires, what is accepted does not.
+local function place_events(journal, entry, epoch)
+  local events = events_key_of(journal, entry)
+  call('RENAME', staged_key_of(journal, entry, epoch), events)
+  call('PERSIST', events)
+end
+-- Unless an earlier try has written the entry: then they are what they were.
+local function undo_place_events(journal, entry)
+  local found = redis.pcall('XRANGE', journal, entry, entry)
+  local gone = not found.err and #found == 0
+  take_back(gone and 'UNLINK' or 'PERSIST', events_key_of(journal, entry))
+end
+
 -- One stream: its counts, its states, and last its entry, which cannot be taken back.
-local function append_stream(journal, open, counts, entry, args, first, n, layout)
+local function append_stream(journal, open, counts, entry, epoch, args, first, n, layout)
   local moves, stated = {accepted = n, open = n}, false
+  local beside = args[first + (n == 1 and 1 or 0)] == kBeside
   apply_counts(counts, moves)
   local fine, problem = try(function()
     if n > 1 then stated = call('HSETNX', open, entry, all_open[n]) == 1 end
+    if beside then place_events(journal, entry, epoch) end
     if n == 1 then call('XADD', journal, entry, args[first], args[first + 1])
     elseif layout == '1' then call('XADD', journal, entry, unpack(fields_of_packed(args[first])))
     else call('XADD', journal, entry, kEventsField, args[first]) end
   end)
   if fine then return end
+  if beside then undo_place_events(journal, entry) end
   if stated then take_back('HDEL', open, entry) end
   undo_counts(counts, moves)
   if not is_last_of(journal, entry) then raise(problem) end
@@ -70,10 +94,11 @@ end
 -- ARGV epoch, entry, entry of the append before this one (or empty: do not check), number of streams,
 -- number of guards, number of claims, per stream: number of items; per guard: sequence, packed runs;
 -- if there are claims: the window in ms, per claim: value; per stream: its events, packed, or
--- of one its index and itself. Then, if
+-- of one its index and itself; empty: they are staged. Then, if
 -- some events are not to run yet, what delayed.lua has: it names the keys behind all others.
 -- Answers 0, or 1 for a repeat. GAP: the append before this one has not been applied. CLAIMED: one of
--- the ids or keys is not free. `taken` are the outbox entries that these events were, see republish.
+-- the ids or keys is not free. UNSTAGED: what should be staged is not. `taken` are the outbox entries
+-- that these events were, see republish.
 local function append(keys, args, taken)
   local meta, epoch, entry, before = keys[1], args[1], args[2], args[3]
   local streams, guards, claims = tonumber(args[4]), tonumber(args[5]), tonumber(args[6])
@@ -89,11 +114,12 @@ local function append(keys, args, taken)
   end
   local claim, window = 2 + 3 * streams + guards, 7 + streams + 2 * guards
   local first = window + (claims > 0 and 1 + claims or 0)
-  local total = first - 1
+  local total = first - 1  -- of the arguments up to here
   for s = 1, streams do
     local n = tonumber(args[6 + s])
     if not n or n < 1 or n > kItemsMax then bad_call('number of items') end
     total = total + (n == 1 and 2 or 1)
+    if args[total] == kBeside then check_staged(keys[3 * s - 1], entry, epoch, state[3]) end
     if streams > 1 then
       check_type(keys[3 * s - 1], 'stream')
       check_type(keys[3 * s], 'hash')
@@ -131,7 +157,8 @@ local function append(keys, args, taken)
     for _, group in ipairs(delayed) do place_delayed(group) end
     for s = 1, streams do
       local n = tonumber(args[6 + s])
-      append_stream(keys[3 * s - 1], keys[3 * s], keys[3 * s + 1], entry, args, first, n, state[3])
+      append_stream(keys[3 * s - 1], keys[3 * s], keys[3 * s + 1], entry, epoch, args, first, n,
+                    state[3])
       first = first + (n == 1 and 2 or 1)
     end
     -- Cannot fail, as they were there above: a failure here could not be taken back.

@@ -6,7 +6,7 @@
 --   2. when a write fails all the same (a key of the wrong type, in practice), what its unit has written
 --      so far is taken back. A unit is one group (the deliveries of one entry) or one stream of an
 --      append. The write that cannot be taken back (XADD with a given id, XDEL, the HDEL of a row) is
---      the last of its unit;
+--      the last of its unit that can fail: what an UNLINK removes after an XDEL nobody looks for any more;
 --   3. units before the failed one stay, complete and counted; the same call, repeated byte for byte,
 --      knows them again and carries on with the rest.
 -- A call of one unit is therefore applied whole or not at all, and any call, repeated, ends in the

@@ -187,7 +187,10 @@ end
 -- Closes an entry in its journal, if this group closes it. False: its only delivery was not open.
 local function close_entry(group)
   if group.size > 1 and not group.closes then return true end
-  return call('XDEL', group.journal, group.entry) == 1 or group.size > 1
+  local there = call('XDEL', group.journal, group.entry) == 1
+  -- Cannot fail. After the entry, which would miss them.
+  if there then take_back('UNLINK', events_key_of(group.journal, group.entry)) end
+  return there or group.size > 1
 end
 
 -- Moves the counts, then runs the units, one per group, and answers the verdicts.

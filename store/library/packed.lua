@@ -18,8 +18,25 @@ local function fields_of_packed(packed)
   return fields
 end
 
--- A journal's entry, whichever layout it was written in.
-local function fields_of_entry(fields)
+-- Events from some size on lie beside their entry, whose value then is empty. Lua hashes each byte that
+-- it is handed, so whoever appends puts them where they are `staged`, and the append moves them unseen.
+local kBeside = ''
+local function events_key_of(journal, entry) return journal .. ':' .. entry end
+local function staged_key_of(journal, entry, epoch)
+  return events_key_of(journal, entry) .. ':' .. epoch
+end
+
+-- The fields of a journal's entry with its events, wherever these lie.
+local function with_events(journal, entry, fields)
+  if fields[2] ~= kBeside then return fields end
+  local key = events_key_of(journal, entry)
+  fields[2] = look('GET', key) or error({err = 'ERR ' .. key .. ' is not there'})
+  return fields
+end
+
+-- By index, whichever layout the entry was written in.
+local function fields_of_entry(journal, entry)
+  local fields = with_events(journal, entry[1], entry[2])
   return fields[1] == kEventsField and fields_of_packed(fields[2]) or fields
 end
 

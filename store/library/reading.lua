@@ -19,7 +19,7 @@ end
 local function page(keys, args)
   local journal, after = keys[1], '(' .. args[1]
   local entries_max, bytes_max = tonumber(args[2]), tonumber(args[3])
-  if not entries_max or entries_max > kItemsMax or not bytes_max then bad_look('page') end
+  if not entries_max or entries_max > kItemsMax or not bytes_max then bad_call('page') end
   local answer, ids, bytes = {0}, {}, 0
   while true do
     local entry = look('XRANGE', journal, after, '+', 'COUNT', 1)[1]
@@ -29,7 +29,7 @@ local function page(keys, args)
       break
     end
     ids[#ids + 1] = entry[1]
-    answer[#answer + 1] = {entry[1], false, entry[2]}
+    answer[#answer + 1] = {entry[1], false, with_events(journal, entry[1], entry[2])}
     for i = 2, #entry[2], 2 do bytes = bytes + #entry[2][i] end
     after = '(' .. entry[1]
   end
@@ -70,7 +70,7 @@ local function due(keys, args)
   local skip = tonumber(args[6])
   if not tonumber(from) or not until_ms or not rows_max or rows_max > kItemsMax or not bytes_max or
       not skip then
-    bad_look('due')
+    bad_call('due')
   end
   local rank = id ~= '' and rank_behind(later, from, id) or look('ZCOUNT', later, '-inf', '(' .. from)
   local before = skip > 0 and 1 or 0
@@ -152,7 +152,7 @@ local function find_delivery(keys, args)
   if result then return {'ended', sub(result, 5, 36)} end
   for k = 4, #keys, 2 do
     local held = call('XRANGE', keys[k], entry, entry)[1]
-    local fields = held and fields_of_entry(held[2]) or {}
+    local fields = held and fields_of_entry(keys[k], held) or {}
     for i = 1, #fields, 2 do
       if fields[i] == index then
         local slot = (i - 1) / 2

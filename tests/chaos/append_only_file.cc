@@ -133,14 +133,20 @@ void Replay::on_command(const Words& words) {
 }
 
 void Replay::apply(const Words& words) {
-  if (words.size() < 3) return;
+  const std::string verb = upper(words.front());
+  if (words.size() < (verb == "UNLINK" ? 2 : 3)) return;
   const auto key = function_key(words[1]);
   if (!key) return;
-  const std::string verb = upper(words.front());
   constexpr std::string_view kResults = "results:";
   const bool results = key->rest.starts_with(kResults);
-  if (verb == "XADD" && key->rest.starts_with("journal:")) {
-    on_journal(key->function, words);
+  if (key->rest.starts_with("journal:")) {
+    if (verb == "XADD") return on_journal(key->function, words);
+    if (verb == "SET") beside_[std::string(words[1])] = words[2];
+    if (verb == "UNLINK") beside_.erase(std::string(words[1]));
+    if (verb != "RENAME") return;
+    if (auto staged = beside_.extract(std::string(words[1]))) {
+      beside_[std::string(words[2])] = std::move(staged.mapped());
+    }
   } else if (verb == "XADD" && key->rest == "dead") {
     on_letter(key->function, words);
   } else if (verb == "XDEL" && key->rest == "dead") {
@@ -183,10 +189,11 @@ void Replay::apply(const Words& words) {
 void Replay::on_journal(std::string_view function, const Words& words) {
   const auto entry = protocol::parse_entry_id(words[2]);
   for (std::size_t i = 3; entry && i + 1 < words.size(); i += 2) {
-    (void)store::for_each_event(words[i], words[i + 1],
-                                [&](std::uint8_t index, std::string_view packed) {
-                                  on_event(function, {*entry, index}, packed);
-                                });
+    std::string_view events = words[i + 1];
+    if (events.empty()) events = beside_[std::string(words[1]).append(":").append(words[2])];
+    (void)store::for_each_event(words[i], events, [&](std::uint8_t index, std::string_view packed) {
+      on_event(function, {*entry, index}, packed);
+    });
   }
 }
 

@@ -42,6 +42,7 @@ class Replay {
   void end_step();
 
   History& history_;
+  std::unordered_map<std::string, std::string> beside_;  // by key: events that lie beside an entry
   bool in_transaction_ = false;
   std::uint64_t step_ = 1;
   std::vector<Change> now_;         // of this step

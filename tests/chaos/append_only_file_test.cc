@@ -135,6 +135,22 @@ TEST(AppendOnlyFile, KnowsWhatAnEventTellsOf) {
   EXPECT_TRUE(history.changes[0].failure);
 }
 
+TEST(AppendOnlyFile, FindsEventsThatLieBesideTheirEntry) {
+  const History history = replay({
+      {"SET", "fanfare:{probe}:journal:4:17-0:1", event(42), "PXAT", "1700000000000"},
+      {"SET", "fanfare:{probe}:journal:4:18-0:1", event(43), "PXAT", "1700000000000"},
+      {"MULTI"},
+      {"RENAME", "fanfare:{probe}:journal:4:17-0:1", "fanfare:{probe}:journal:4:17-0"},
+      {"PERSIST", "fanfare:{probe}:journal:4:17-0"},
+      {"XADD", "fanfare:{probe}:journal:4", "17-0", "3", ""},
+      {"EXEC"},
+      {"UNLINK", "fanfare:{probe}:journal:4:17-0"},
+  });
+  ASSERT_EQ(history.changes.size(), 1u) << "what is only staged is not appended";
+  EXPECT_EQ(history.changes[0].tag, 42u);
+  EXPECT_EQ(history.changes[0].id, (protocol::EventId{{17, 0}, 3}));
+}
+
 TEST(AppendOnlyFile, ForgetsWhatAStepTookBack) {
   const History history = replay({
       {"MULTI"},

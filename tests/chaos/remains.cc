@@ -17,6 +17,7 @@
 #include "store/packed.h"
 #include "store/row.h"
 #include "tests/chaos/append_only_file.h"
+#include "tests/support/journal.h"
 
 namespace fanfare::chaos {
 namespace {
@@ -59,29 +60,34 @@ std::unordered_set<std::string> keys_like(RedisSync& redis, const std::string& p
 void read_lane(RedisSync& redis, const std::string& function, const std::string& lane,
                History& history) {
   const std::string head = "fanfare:{" + function + "}:";
-  const auto entries = ask(redis, {"XRANGE", head + "journal:" + lane, "-", "+"});
-  for (std::size_t e = 0; e < entries->size(); ++e) {
-    const std::string_view name = (*entries)[e][0].text();
-    const auto entry = protocol::parse_entry_id(name);
-    if (!entry) throw std::runtime_error("no entry: " + std::string(name));
-    const RedisReply& fields = (*entries)[e][1];
-    std::vector<std::uint8_t> indexes;  // by slot
-    for (std::size_t f = 0; f + 1 < fields.size(); f += 2) {
-      const auto read = store::for_each_event(
-          fields[f].text(), fields[f + 1].text(),
-          [&](std::uint8_t index, std::string_view) { indexes.push_back(index); });
-      if (!read) throw std::runtime_error("no events: " + read.error().message);
-    }
+  for (const auto& entry : test::read_journal(redis, head + "journal:" + lane)) {
     std::string states;
-    if (indexes.size() > 1) {
-      states = ask(redis, {"HGET", head + "open:" + lane, name})->text();
+    if (entry.events.size() > 1) {
+      states = ask(redis, {"HGET", head + "open:" + lane, to_string(entry.id)})->text();
       if (states.empty()) continue;  // closed
     }
-    for (std::size_t slot = 0; slot < indexes.size(); ++slot) {
+    for (std::size_t slot = 0; slot < entry.events.size(); ++slot) {
       constexpr std::string_view kOpen{"\0\0\0\0", 4};
       if (!states.empty() && states.compare(4 * slot, 4, kOpen) != 0) continue;
-      history.unfinished.push_back({function, {*entry, indexes[slot]}});
+      history.unfinished.push_back({function, {entry.id, entry.events[slot].first}});
     }
+  }
+}
+
+// Events that lie beside an entry, "<lane>:<entry>", go with it and do not expire; those that were
+// staged for one, "<lane>:<entry>:<epoch>", do.
+void check_events(RedisSync& redis, const std::string& journal, const std::string& rest) {
+  const std::string key = journal + rest;
+  const std::size_t lane_end = rest.find(':');
+  const bool staged = rest.find(':', lane_end + 1) != rest.npos;
+  const auto ttl = ask(redis, {"TTL", key})->integer();
+  if (ttl == -2) return;  // gone meanwhile
+  if (staged != (ttl >= 0)) throw std::runtime_error(key + (staged ? " stays" : " expires"));
+  if (staged) return;
+  const std::string id = rest.substr(lane_end + 1);
+  const auto entry = ask(redis, {"XRANGE", journal + rest.substr(0, lane_end), id, id});
+  if (entry->size() == 0 && ask(redis, {"EXISTS", key})->integer() == 1) {
+    throw std::runtime_error(key + " lies beside no entry");
   }
 }
 
@@ -162,7 +168,12 @@ void read_ended(RedisSync& redis, const std::string& function, History& history)
 void read_unfinished(RedisSync& redis, const std::string& function, History& history) {
   const std::string journal = "fanfare:{" + function + "}:journal:";
   for (const std::string& key : keys_like(redis, journal + "*")) {
-    read_lane(redis, function, key.substr(journal.size()), history);
+    const std::string rest = key.substr(journal.size());
+    if (rest.find(':') != rest.npos) {
+      check_events(redis, journal, rest);
+    } else {
+      read_lane(redis, function, rest, history);
+    }
   }
   const auto rows = ask(redis, {"HKEYS", store::rows_key(function)});
   for (std::size_t i = 0; i < rows->size(); ++i) {

@@ -27,7 +27,8 @@ inline const Sabotage kNoClaims{
 };
 // An entry stays in its journal when its last delivery has ended or moved to `later`.
 inline const Sabotage kNoFreeing{
-    {"return call('XDEL', group.journal, group.entry) == 1 or group.size > 1", "return true"},
+    {"local there = call('XDEL', group.journal, group.entry) == 1", "local there = true"},
+    {"if there then take_back('UNLINK', events_key_of(group.journal, group.entry)) end", ""},
 };
 // Who asks for what is due gets what will be due some day, too.
 inline const Sabotage kNoDueTimes{

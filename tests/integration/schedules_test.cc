@@ -15,8 +15,8 @@
 #include "store/encode.h"
 #include "store/keys.h"
 #include "store/library.h"
-#include "store/packed.h"
 #include "tests/integration/installation.h"
+#include "tests/support/journal.h"
 #include "triggers/schedule.h"
 #include "triggers/schedule_json.h"
 
@@ -76,16 +76,11 @@ class ScheduledInstallation {
   std::map<std::string, int> fired() {
     std::map<std::string, int> ids;
     auto redis = RedisSync::connect(all.redis().options());
-    const auto entries =
-        redis->call({"XRANGE", store::journal_key("noop", protocol::Lane{}), "-", "+"});
-    for (std::size_t i = 0; i < (*entries)->size(); ++i) {
-      const RedisReply fields = (**entries)[i][1];
-      for (std::size_t f = 0; f < fields.size(); f += 2) {
-        const auto note = [&](std::uint8_t, std::string_view packed) {
-          const auto event = protocol::view_event(packed);
-          if (event && event->type == "schedule.fired") ++ids[std::string(event->id)];
-        };
-        EXPECT_TRUE(store::for_each_event(fields[f].text(), fields[f + 1].text(), note));
+    const std::string journal = store::journal_key("noop", protocol::Lane{});
+    for (const auto& entry : test::read_journal(*redis, journal)) {
+      for (const auto& [index, packed] : entry.events) {
+        const auto event = protocol::view_event(packed);
+        if (event && event->type == "schedule.fired") ++ids[std::string(event->id)];
       }
     }
     return ids;

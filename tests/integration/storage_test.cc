@@ -18,9 +18,9 @@
 #include "base/redis_sync.h"
 #include "protocol/event.h"
 #include "store/keys.h"
-#include "store/packed.h"
 #include "tests/integration/audit.h"
 #include "tests/integration/installation.h"
+#include "tests/support/journal.h"
 
 namespace fanfare::test {
 namespace {
@@ -111,23 +111,11 @@ class Watched {
     Told told;
     auto redis = RedisSync::connect(installation_.redis().options());
     if (!redis) throw std::runtime_error(redis.error().message);
-    std::string from = "-";
-    for (;;) {
-      auto page = redis->call({"XRANGE", store::journal_key("noop", protocol::kDefaultLane), from,
-                               "+", "COUNT", "100"});
-      if (!page) throw std::runtime_error(page.error().message);
-      if ((*page)->size() == 0) return told;
-      for (std::size_t i = 0; i < (*page)->size(); ++i) {
-        const auto entry = (**page)[i];
-        from = "(" + std::string(entry[0].text());
-        for (std::size_t f = 0; f < entry[1].size(); f += 2) {
-          const auto read = store::for_each_event(
-              entry[1][f].text(), entry[1][f + 1].text(),
-              [&](std::uint8_t, std::string_view event) { note(told, event); });
-          if (!read) throw std::runtime_error(read.error().message);
-        }
-      }
+    const std::string journal = store::journal_key("noop", protocol::kDefaultLane);
+    for (const auto& entry : test::read_journal(*redis, journal)) {
+      for (const auto& [index, event] : entry.events) note(told, event);
     }
+    return told;
   }
   void erase_keys(const std::string& pattern) {
     const auto keys = installation_.redis().command({"KEYS", pattern});
