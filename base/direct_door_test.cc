@@ -229,9 +229,9 @@ TEST_F(DirectDoorTest, WaitsWhenThereAreNoDescriptorsLeft) {
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
-  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
   int turns = 0;
   const Loop::Hook hook = loop_.before_wait([&] { ++turns; });
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
   loop_.run_until([] { return false; }, 250ms);
   EXPECT_EQ(door_->connections(), 0u);
   EXPECT_LT(turns, 20) << "it does not try again and again";

@@ -36,12 +36,12 @@ if(FANFARE_TESTS)
     <nlohmann/json.hpp>)
 endif()
 
-# Compiled eight sources at a time, unless FANFARE_EACH_SOURCE.
+# Compiled FANFARE_TOGETHER sources at a time, unless FANFARE_EACH_SOURCE.
 function(fanfare_compile_together)
   if(FANFARE_EACH_SOURCE)
     return()
   endif()
-  set_target_properties(${ARGN} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+  set_target_properties(${ARGN} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${FANFARE_TOGETHER})
   # GCC takes what is compiled together for headers, which should have no unnamed namespaces, and
   # warns of locals that are named like a type of another source. Clang, of the sanitizer builds, warns
   # of what does hide something.

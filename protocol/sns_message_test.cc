@@ -30,7 +30,7 @@ const std::string kNotification = R"({
   }
 })";
 
-std::string refusal(const std::string& text) {
+std::string why_no_message(const std::string& text) {
   const auto read = parse_sns_message(text);
   return read ? "it is taken" : read.error().message;
 }
@@ -82,21 +82,22 @@ TEST(SnsMessage, AConfirmationSaysWhereToConfirm) {
 }
 
 TEST(SnsMessage, NamesWhatIsWrong) {
-  EXPECT_EQ(refusal("Hello").substr(0, 42), "the body is not JSON: line 1, column 1: sy");
-  EXPECT_EQ(refusal("[]"), "the body is not a JSON object");
-  EXPECT_EQ(refusal(std::string(5000, '{')), "the body is not JSON: it nests over 256 deep");
-  EXPECT_EQ(refusal(without("Type")),
+  EXPECT_EQ(why_no_message("Hello").substr(0, 42), "the body is not JSON: line 1, column 1: sy");
+  EXPECT_EQ(why_no_message("[]"), "the body is not a JSON object");
+  EXPECT_EQ(why_no_message(std::string(5000, '{')), "the body is not JSON: it nests over 256 deep");
+  EXPECT_EQ(why_no_message(without("Type")),
             "Type is none of Notification, SubscriptionConfirmation and UnsubscribeConfirmation");
-  EXPECT_EQ(refusal(without("MessageId")), "MessageId is missing");
-  EXPECT_EQ(refusal(without("Message")), "Message is missing");
-  EXPECT_EQ(refusal(R"({"Type":"Notification","MessageId":1})"), "MessageId is not a text");
-  EXPECT_EQ(refusal(R"({"Type":"Notification","MessageId":"1","Timestamp":"today","Message":""})"),
-            "Timestamp is no RFC 3339 time");
-  EXPECT_EQ(refusal(R"({"Type":"UnsubscribeConfirmation","MessageId":"1"})"),
+  EXPECT_EQ(why_no_message(without("MessageId")), "MessageId is missing");
+  EXPECT_EQ(why_no_message(without("Message")), "Message is missing");
+  EXPECT_EQ(why_no_message(R"({"Type":"Notification","MessageId":1})"), "MessageId is not a text");
+  EXPECT_EQ(
+      why_no_message(R"({"Type":"Notification","MessageId":"1","Timestamp":"today","Message":""})"),
+      "Timestamp is no RFC 3339 time");
+  EXPECT_EQ(why_no_message(R"({"Type":"UnsubscribeConfirmation","MessageId":"1"})"),
             "SubscribeURL is missing");
   const auto attributes = [](const std::string& text) {
-    return refusal(R"({"Type":"Notification","MessageId":"1","Message":"","MessageAttributes":)" +
-                   text + "}");
+    return why_no_message(
+        R"({"Type":"Notification","MessageId":"1","Message":"","MessageAttributes":)" + text + "}");
   };
   EXPECT_EQ(attributes("[1]"), "MessageAttributes is not an object");
   EXPECT_EQ(attributes(R"({"a":"b"})"), "MessageAttributes.a is not an object");

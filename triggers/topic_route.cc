@@ -34,7 +34,7 @@ bool is_json(std::string_view text) {
   return protocol::nests_within_bounds(text) && json::accept(text);
 }
 
-std::string content_type_of(const HttpExchange& exchange) {
+std::string type_of_notification(const HttpExchange& exchange) {
   const std::string_view said = exchange.header("Content-Type");
   if (!said.empty() && media_type(said) != "application/x-www-form-urlencoded") {
     return std::string{said};
@@ -94,7 +94,7 @@ Result<protocol::Event> notification_of(const HttpExchange& exchange, std::strin
   event.source = protocol::source_of_topic(topic);
   event.id = exchange.header("x-amz-sns-message-id");
   event.subject = exchange.header("Fanfare-Subject");
-  event.content_type = content_type_of(exchange);
+  event.content_type = type_of_notification(exchange);
   event.data = exchange.body();
   auto attributes = attributes_of(exchange);
   if (!attributes) return attributes.error();

@@ -22,7 +22,7 @@ constexpr double kTurnNs = 20e6;
 // For one that has no slot at all a turn is shorter: this many times what a start takes, so that
 // most of the time goes into work and not into changes, and never longer than the other.
 constexpr double kTurnInStarts = 4;
-constexpr Duration kLookAgain = std::chrono::milliseconds{1};
+constexpr Duration kShareAgain = std::chrono::milliseconds{1};
 constexpr std::size_t kTurnsKept = 64;  // of tenants that have nothing here
 
 // Events without a tenant are told apart by their priority and ordering key, as far as their lanes
@@ -214,7 +214,7 @@ void Core::make_room_for(Function& function, Now now) {
     most = has;
   }
   if (!leaves) {  // where all leave for others already, their end tells
-    if (stands_in_line) due(now.steady + kLookAgain);
+    if (stands_in_line) due(now.steady + kShareAgain);
     return;
   }
   if (const auto ends = turn_ends_at(*leaves, function, now)) return due(*ends);

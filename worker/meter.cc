@@ -5,8 +5,8 @@
 namespace fanfare::worker {
 namespace {
 
-constexpr Duration kRepeatFirst = std::chrono::milliseconds{100};
-constexpr Duration kRepeatMax = std::chrono::seconds{5};
+constexpr Duration kTellAgainFirst = std::chrono::milliseconds{100};
+constexpr Duration kTellAgainMax = std::chrono::seconds{5};
 
 }  // namespace
 
@@ -59,7 +59,8 @@ bool Meter::on_failed(ErrorKind kind, TimePoint now) {
     under_way_.reset();
     return true;
   }
-  again_at_ = now + std::min<Duration>(kRepeatMax, kRepeatFirst * (1 << std::min(failures_, 10u)));
+  again_at_ =
+      now + std::min<Duration>(kTellAgainMax, kTellAgainFirst * (1 << std::min(failures_, 10u)));
   ++failures_;
   return false;
 }
