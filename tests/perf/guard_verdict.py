@@ -11,8 +11,8 @@ import statistics
 # A tolerance is never below LEAST, as compilers and kernels move code by so much, and never above MOST,
 # so that what has become twice as slow is always told.
 LEAST, MOST = 1.25, 1.7
-# The least in the short form, whose committed figures may come from a machine of another kind.
-LEAST_ELSEWHERE = 1.5
+# The least in the short form, whose machine may be of another kind than any of the figures', or in a bad hour.
+LEAST_SHORT = 1.5
 # Series from which a spread is taken seriously; from fewer the tolerance is MOST.
 ENOUGH = 5
 # How much further than all series so far another one may lie.
@@ -39,8 +39,21 @@ def tolerance(medians):
     return round(min(MOST, max(LEAST, 1 + MARGIN * beyond)), 2)
 
 
-def allowed(committed_tolerance, elsewhere):
-    return max(committed_tolerance, LEAST_ELSEWHERE) if elsewhere else committed_tolerance
+def allowed(committed_tolerance, short):
+    return max(committed_tolerance, LEAST_SHORT) if short else committed_tolerance
+
+
+def figures_for(machine, machines):
+    """The committed figures that a machine is compared with, by measure, and whose they are: those of its own kind; of what it
+    has none of, the slowest, as nobody knows which kind it resembles. Tolerances are the widest of all kinds: the busiest
+    machine has seen how far a measure spreads."""
+    own = next((one["measures"] for one in machines if one["machine"] == machine), {})
+    found = {}
+    for name in sorted({name for one in machines for name in one["measures"]}):
+        known = [one["measures"][name] for one in machines if name in one["measures"]]
+        chosen = own.get(name) or max(known, key=lambda figure: figure["ratio"])
+        found[name] = {**chosen, "tolerance": max(figure["tolerance"] for figure in known)}
+    return found, "this kind of machine" if own else f"other kinds of machine, the slowest of {len(machines)}"
 
 
 def slowdown(median, committed):

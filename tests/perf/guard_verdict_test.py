@@ -5,7 +5,7 @@ import sys
 import unittest
 
 sys.dont_write_bytecode = True
-from guard_verdict import LEAST, LEAST_ELSEWHERE, MOST, Verdict, allowed, ratio, ratios, tolerance  # noqa: E402
+from guard_verdict import LEAST, LEAST_SHORT, MOST, Verdict, allowed, figures_for, ratio, ratios, tolerance  # noqa: E402
 
 
 class GuardVerdict(unittest.TestCase):
@@ -37,11 +37,29 @@ class GuardVerdict(unittest.TestCase):
     def test_few_series_say_nothing_of_spread(self):
         self.assertEqual(tolerance([3.0, 3.0]), MOST)
 
-    def test_another_kind_of_machine_has_more_room_and_still_not_twice_the_time(self):
-        self.assertEqual(allowed(1.25, elsewhere=False), 1.25)
-        self.assertEqual(allowed(1.25, elsewhere=True), LEAST_ELSEWHERE)
-        self.assertEqual(allowed(1.6, elsewhere=True), 1.6)
-        self.assertLess(LEAST_ELSEWHERE, 2)
+    KINDS = [{"machine": {"kernel": "1"}, "measures": {"a": {"ratio": 9, "tolerance": 1.3}, "b": {"ratio": 1, "tolerance": 1.3}}},
+             {"machine": {"kernel": "2"}, "measures": {"a": {"ratio": 3, "tolerance": 1.4}}},
+             {"machine": {"kernel": "3"}, "measures": {"b": {"ratio": 2, "tolerance": 1.2}}}]
+
+    def test_a_machine_is_compared_with_its_own_kind_and_for_the_rest_with_the_slowest(self):
+        found, whose = figures_for({"kernel": "2"}, self.KINDS)
+        self.assertEqual({name: one["ratio"] for name, one in found.items()}, {"a": 3, "b": 2})
+        self.assertEqual(whose, "this kind of machine")
+
+    def test_a_machine_of_no_known_kind_is_compared_with_the_slowest_of_each_measure(self):
+        found, whose = figures_for({"kernel": "4"}, self.KINDS)
+        self.assertEqual({name: one["ratio"] for name, one in found.items()}, {"a": 9, "b": 2})
+        self.assertIn("the slowest of 3", whose)
+
+    def test_how_far_a_measure_may_spread_has_been_seen_on_any_kind(self):
+        found, _ = figures_for({"kernel": "1"}, self.KINDS)
+        self.assertEqual({name: one["tolerance"] for name, one in found.items()}, {"a": 1.4, "b": 1.3})
+
+    def test_the_short_form_has_more_room_and_still_not_twice_the_time(self):
+        self.assertEqual(allowed(1.25, short=False), 1.25)
+        self.assertEqual(allowed(1.25, short=True), LEAST_SHORT)
+        self.assertEqual(allowed(1.6, short=True), 1.6)
+        self.assertLess(LEAST_SHORT, 2)
 
     def test_twice_as_slow_fails_in_every_series(self):
         verdict = Verdict(committed=3, allowed=1.5)
