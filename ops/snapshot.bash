@@ -52,7 +52,10 @@ redis_info() { redis info all | tr -d '\r' | sed -n "s/^$1://p"; }
 # take_part FOLDER: a folder to work in, for nobody else to see, and for one at a time.
 take_part() {
   part=$1
-  mkdir -p "$part"
+  mkdir -p "$(dirname "$part")"
+  # Not one that somebody else has made there.
+  mkdir -m 700 "$part" 2>/dev/null || [[ -d $part && ! -L $part && -O $part ]] ||
+    { part= && fail "$1 is somebody else's, and not worked in: remove it"; }
   chmod 700 "$part"
   exec 8<"$part"
   flock --nonblock 8 || { part= && fail "another one works in $1; run this again when it has ended"; }
@@ -144,7 +147,8 @@ unpack() {
     fail "$1 is no backup of Fanfare that this version can read; its manifest begins with '$(head -c 40 "$folder/manifest" 2>/dev/null)'"
   (cd "$folder" && sha256sum --check --strict --quiet SHA256SUMS) >"$2/sums" 2>&1 ||
     fail "$1 is damaged: $(head -n 3 "$2/sums" | tr '\n' ' ')"
-  (cd "$folder" && find . -type f ! -name SHA256SUMS | wc -l) | grep -qx "$(wc -l <"$folder/SHA256SUMS")" ||
+  # A name may hold a newline, of which sha256sum makes no line.
+  (cd "$folder" && find . -type f ! -path ./SHA256SUMS -printf x | wc -c) | grep -qx "$(wc -l <"$folder/SHA256SUMS")" ||
     fail "$1 is damaged: it has other files than SHA256SUMS names"
   layout=$(manifest_says "$folder" layout)
   # An older one is read as well.
