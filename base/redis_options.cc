@@ -12,6 +12,14 @@ Result<RedisOptions> parse_redis_url(std::string_view url) {
         "'{}' is not a Redis address: write unix:///path/redis.sock or redis://127.0.0.1:6379",
         url));
   };
+  // Not repeated: it may hold a password.
+  if (url.find('@') != std::string_view::npos && !url.starts_with('/') &&
+      !url.starts_with("unix://")) {
+    return reject(
+        "a Redis address with a user or a password: Fanfare does not log in. Give Redis' user "
+        "default "
+        "what docs/redis.md says, and guard the way to it");
+  }
   RedisOptions options;
   std::string_view rest = url;
   if (rest.starts_with("unix://")) rest.remove_prefix(7);

@@ -22,10 +22,19 @@ TEST(ParseRedisUrl, ReadsHostsAndPorts) {
 
 TEST(ParseRedisUrl, RejectsTheRestWithTheFormItWants) {
   for (const char* url : {"", "redis://", "redis://host:0", "redis://host:99999", "redis://host:x",
-                          "http://host:80", "redis://user@host", "unix://relative/path"}) {
+                          "http://host:80", "unix://relative/path"}) {
     const auto parsed = parse_redis_url(url);
     ASSERT_FALSE(parsed) << url;
     EXPECT_THAT(parsed.error().message, testing::HasSubstr("unix:///path"));
+  }
+}
+
+TEST(ParseRedisUrl, DoesNotRepeatAPassword) {
+  for (const char* url : {"redis://:secret@host:6379", "user:secret@host", "redis://user@host"}) {
+    const auto parsed = parse_redis_url(url);
+    ASSERT_FALSE(parsed) << url;
+    EXPECT_THAT(parsed.error().message, testing::HasSubstr("does not log in"));
+    EXPECT_THAT(parsed.error().message, testing::Not(testing::HasSubstr("secret")));
   }
 }
 
