@@ -133,6 +133,16 @@ class Report(unittest.TestCase):
     def test_a_peer_that_is_not_there_is_told(self):
         self.assertIn("- RQ: rq is not installed", self.markdown())
 
+    def test_what_is_measured_again_takes_the_place_of_what_was(self):
+        def cell(measure, system, figure):
+            return {"measure": measure, "system": system, "round": 0, "figures": {"end_to_end_per_s": figure}}
+
+        before = {"date": "1", "systems": ["old"], "ratios": {}, "cells": [cell("rate-1", "a", 1), cell("rate-2", "a", 2)]}
+        again = {"date": "2", "systems": ["new"], "ratios": {}, "cells": [cell("rate-2", "a", 3)]}
+        both = report.with_measures(before, again)
+        self.assertEqual(both["cells"], [cell("rate-1", "a", 1), cell("rate-2", "a", 3)])
+        self.assertEqual((both["date"], both["again"], both["systems"]), ("1", {"rate-2": "2"}, ["new"]))
+
     def test_a_busy_machine_is_told(self):
         self.assertNotIn("say little", self.markdown())
         self.assertIn("say little", self.markdown(busy=0.9))

@@ -2,7 +2,7 @@
 markers. No I/O.
 """
 
-from peers import figures
+from peers import bounds, figures
 
 BEGIN = "<!-- made by tests/perf/compare: begin -->"
 END = "<!-- made by tests/perf/compare: end -->"
@@ -117,6 +117,14 @@ def failures(cells):
             for (system, measure, why), rounds in told.items()]
 
 
+def with_measures(before, result):
+    """`before`, with those measures that `result` has: measured again, by themselves."""
+    names = sorted({cell["measure"] for cell in result["cells"]})
+    cells = [cell for cell in before["cells"] if cell["measure"] not in names] + result["cells"]
+    again = {**before.get("again", {}), **dict.fromkeys(names, result["date"])}
+    return {**before, "systems": result["systems"], "cells": cells, "again": again, "ratios": bounds.ratios(cells)}
+
+
 def markdown(result):
     """`result` is what docs/performance.json has."""
     systems, cells, machine = result["systems"], result["cells"], result["machine"]
@@ -127,6 +135,7 @@ def markdown(result):
         f"{result['rounds']} round{'s' * (result['rounds'] > 1)}, medians and ranges. "
         f"Before a cell others used {100 * busy['median']:.0f} % of the machine "
         f"({100 * busy['min']:.0f} – {100 * busy['max']:.0f} %)."
+        + "".join(f" Measured again by itself: {name}, {date}." for name, date in result.get("again", {}).items())
         + (" **Such figures say little: run it again when nothing else does.**" if busy["median"] > 0.3 else "")
         if busy else "Nothing was measured.",
         "", "![End-to-end rates and latencies, by system](performance.png)", "",
