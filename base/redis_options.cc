@@ -17,8 +17,7 @@ Result<RedisOptions> parse_redis_url(std::string_view url) {
       !url.starts_with("unix://")) {
     return reject(
         "a Redis address with a user or a password: Fanfare does not log in. Give Redis' user "
-        "default "
-        "what docs/redis.md says, and guard the way to it");
+        "default what docs/redis.md says, and guard the way to it");
   }
   RedisOptions options;
   std::string_view rest = url;

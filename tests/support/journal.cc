@@ -27,13 +27,19 @@ std::vector<JournalEntry> read_journal(RedisSync& redis, const std::string& jour
     const RedisReply fields = (*all)[e][1];
     for (std::size_t f = 0; f + 1 < fields.size(); f += 2) {
       std::string value{fields[f + 1].text()};
-      if (value.empty()) value = ask(redis, {"GET", journal_key + ":" + id})->text();
+      if (value.empty()) {
+        const auto beside = ask(redis, {"GET", journal_key + ":" + id});
+        // It may have ended since it was listed.
+        if (beside->is_nil() && ask(redis, {"XRANGE", journal_key, id, id})->size() == 0) continue;
+        value = beside->text();
+      }
       const auto read = store::for_each_event(fields[f].text(), value,
                                               [&](std::uint8_t index, std::string_view event) {
                                                 entry.events.emplace_back(index, event);
                                               });
       if (!read) throw std::runtime_error(journal_key + " " + id + ": " + read.error().message);
     }
+    if (entry.events.empty()) entries.pop_back();
   }
   return entries;
 }
