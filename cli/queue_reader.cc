@@ -20,7 +20,7 @@ Result<bool> read_lane(RedisSync& redis, const std::string& function, protocol::
         Queued queued;
         queued.id = {entry.entry, item.index};
         queued.accepted_ms = static_cast<std::int64_t>(entry.entry.ms);
-        queued.packed_event = std::move(item.packed_event);
+        queued.packed_event = item.packed_event.str();
         if (!visit(queued)) return false;
       }
     }

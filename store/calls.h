@@ -77,8 +77,9 @@ struct OutboxEntry {
 inline constexpr std::size_t kAppendStreamsMax = 1024;
 inline constexpr std::size_t kAppendStreamsOfOneMax = 32'768;
 
-// Events of a stream, in bytes as they are kept, from which a value of their own is cheaper: Lua
-// hashes each byte of what it is given, 1.7 ns each, and a command less is some 3 us.
+// Events of a stream, or results of neighbours, in bytes as they are kept, from which a value of
+// their own is cheaper: Lua hashes each byte of what it is given, 1.7 ns each, and a command less
+// is some 3 us.
 inline constexpr std::size_t kBesideMin = 4096;
 
 // One chunk: the same entry id in the journal of every function that gets some of its events.
@@ -154,6 +155,9 @@ struct Commit {
   std::string function;
   std::int64_t result_ttl_ms = 0;  // 0 = results are not stored, items carry empty records
   bool packed = false;  // for data of layout 2: results of neighbours may lie in one value
+  // And if such a value has kBesideMin bytes or more, it may lie beside the others. What the call
+  // means does not change; RedisStore decides.
+  bool beside = false;
   struct Item {
     std::uint8_t index = 0;
     std::uint8_t slot = 0;
@@ -289,12 +293,14 @@ struct Page {
   Lane lane;
   EntryId after;
   std::uint32_t entries_max = 16;
+  // Of entries up to this one, events that lie beside come by a way of their own (fetching.h).
+  std::optional<EntryId> apart = {};
 };
 struct Paged {
   struct Item {
     std::uint8_t index = 0;
     std::uint8_t slot = 0;
-    std::string packed_event;
+    SharedBytes packed_event;
   };
   struct Entry {
     EntryId entry;

@@ -62,17 +62,19 @@ Result<LetterList::Letter> listed_letter(const RedisReply& reply) {
   return read;
 }
 
-Result<Paged::Entry> paged_entry(const RedisReply& reply) {
+// `beside`: its events, if the reply leaves them out.
+Result<Paged::Entry> paged_entry(const RedisReply& reply, std::string_view beside) {
   const RedisReply states_reply = reply[1], fields = reply[2];
   auto id = protocol::parse_entry_id(reply[0].text());
-  if (!id || fields.size() % 2 != 0 || fields.size() == 0 ||
+  const bool is_beside = fields.size() == 1;
+  if (!id || (fields.size() % 2 != 0 && !is_beside) || fields.size() == 0 ||
       fields.size() > 2 * protocol::kChunkEventsMax) {
     return unexpected("a page");
   }
   std::vector<std::pair<std::uint8_t, std::string_view>> events;  // by slot
   for (std::size_t at = 0; at < fields.size(); at += 2) {
     const auto read = for_each_event(
-        fields[at].text(), fields[at + 1].text(),
+        fields[at].text(), is_beside ? beside : fields[at + 1].text(),
         [&](std::uint8_t index, std::string_view event) { events.emplace_back(index, event); });
     if (!read) return unexpected("an entry");
   }
@@ -88,13 +90,14 @@ Result<Paged::Entry> paged_entry(const RedisReply& reply) {
   for (std::size_t slot = 0; slot < count; ++slot) {
     if (count > 1 && read_big_endian<std::uint32_t>(states.substr(4 * slot)) != 0) continue;
     const auto& [index, event] = events[slot];
-    entry.open.push_back({index, static_cast<std::uint8_t>(slot), std::string{event}});
+    entry.open.push_back({index, static_cast<std::uint8_t>(slot), event});
   }
   return entry;
 }
 
 struct Decoder {
   const RedisReply& reply;
+  const Fetching* fetched;
 
   Result<Answer> operator()(const Begin&) {
     auto last = protocol::parse_entry_id(reply[1].text());
@@ -164,7 +167,12 @@ struct Decoder {
     paged.more = reply[0].integer() != 0;
     paged.entries.reserve(reply.size() - 1);
     for (std::size_t i = 1; i < reply.size(); ++i) {
-      auto entry = paged_entry(reply[i]);
+      std::string_view beside;
+      if (reply[i][2].size() == 1) {
+        if (fetched != nullptr) beside = fetched->events_of(reply[i][0].text());
+        if (beside.empty()) return unexpected("a page that names what was not fetched");
+      }
+      auto entry = paged_entry(reply[i], beside);
       if (!entry) return entry.error();
       paged.entries.push_back(std::move(*entry));
     }
@@ -389,8 +397,8 @@ struct Decoder {
 
 }  // namespace
 
-Result<Answer> decode(const Call& call, const RedisReply& reply) {
-  return std::visit(Decoder{reply}, call);
+Result<Answer> decode(const Call& call, const RedisReply& reply, const Fetching* fetched) {
+  return std::visit(Decoder{reply, fetched}, call);
 }
 
 }  // namespace fanfare::store

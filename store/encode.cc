@@ -26,35 +26,21 @@ void start(Arguments& out, std::string_view name, std::size_t keys, bool reads =
   out.add_number(keys);
 }
 
-struct TokenBytes {
-  explicit TokenBytes(AttemptToken token) {
-    for (std::size_t i = 0; i < 4; ++i) {
-      bytes[i] = static_cast<char>(token.value >> (24 - 8 * i) & 0xFF);
-    }
-  }
-  operator std::string_view() const { return {bytes, 4}; }
-  char bytes[4];
-};
-
 // The groups' keys, and later their entries and heads, shared by commit, postpone and bury.
 class Groups {
  public:
-  explicit Groups(const std::vector<GroupedItem>& items) : items_(items) {
-    for (std::size_t i = 0; i < items.size(); ++i) {
-      if (i == 0 || !items[i - 1].same_group(items[i])) starts_.push_back(i);
-    }
-    starts_.push_back(items.size());
-  }
+  explicit Groups(const std::vector<GroupedItem>& items) : groups_(groups_among(items)) {}
 
-  std::size_t count() const { return starts_.size() - 1; }
+  std::size_t count() const { return groups_.size(); }
+  std::span<const std::span<const GroupedItem>> all() const { return groups_; }
 
   void add_keys(std::string_view function, Arguments& out) const {
     const std::string_view results = out.keep(results_key(function, {}));
     const std::string_view results_prefix = results.substr(0, results.size() - 3);  // without "0-0"
     std::optional<Lane> lane;
     std::string_view journal, open;
-    for (std::size_t g = 0; g < count(); ++g) {
-      const GroupedItem& first = items_[starts_[g]];
+    for (const auto& group : groups_) {
+      const GroupedItem& first = group.front();
       if (lane != first.lane) {
         lane = first.lane;
         journal = out.keep(journal_key(function, *lane));
@@ -69,49 +55,27 @@ class Groups {
   void add_heads(bool broker, Arguments& out) const {
     std::string head;
     head.reserve(kLargestHead);
-    for (std::size_t g = 0; g < count(); ++g) {
-      const auto begin = items_.begin() + static_cast<std::ptrdiff_t>(starts_[g]);
-      const auto end = items_.begin() + static_cast<std::ptrdiff_t>(starts_[g + 1]);
-      const auto n = static_cast<std::uint16_t>(end - begin);
+    for (const auto& group : groups_) {
+      const GroupedItem& first = group.front();
+      const auto n = static_cast<std::uint16_t>(group.size());
       // Only the journal has states: elsewhere the size says no more than how many there are here.
-      const bool in_journal = begin->origin == Origin::kJournal;
+      const bool in_journal = first.origin == Origin::kJournal;
       head.clear();
-      head.push_back(static_cast<char>(begin->origin));
-      append_big_endian(head, in_journal ? begin->entry_size : n);
+      head.push_back(static_cast<char>(first.origin));
+      append_big_endian(head, in_journal ? first.entry_size : n);
       append_big_endian(head, n);
-      for (auto item = begin; item != end; ++item) head.push_back(static_cast<char>(item->slot));
-      for (auto item = begin; item != end; ++item) head.push_back(static_cast<char>(item->index));
-      for (auto item = begin; item != end; ++item) {
-        append_big_endian(head, broker ? by_broker(item->token).value : item->token.value);
+      for (const auto& item : group) head.push_back(static_cast<char>(item.slot));
+      for (const auto& item : group) head.push_back(static_cast<char>(item.index));
+      for (const auto& item : group) {
+        append_big_endian(head, broker ? by_broker(item.token).value : item.token.value);
       }
-      out.add_copy(to_string(begin->entry));
+      out.add_copy(to_string(first.entry));
       out.add_copy(head);
     }
   }
 
-  // The results of each group as one argument, packed if there are several.
-  template <typename RecordOf>
-  void add_packed(RecordOf record_of, Arguments& out) const {
-    for (std::size_t g = 0; g < count(); ++g) {
-      const GroupedItem& first = items_[starts_[g]];
-      if (starts_[g + 1] - starts_[g] == 1) {
-        out.add_copy(TokenBytes{first.token}, record_of(first));
-        continue;
-      }
-      std::size_t bytes = 0;
-      for (std::size_t i = starts_[g]; i < starts_[g + 1]; ++i) {
-        bytes += kPackedHead + kResultHead + record_of(items_[i]).size();
-      }
-      char* at = out.add_room(bytes);
-      for (std::size_t i = starts_[g]; i < starts_[g + 1]; ++i) {
-        at = put_packed(at, items_[i].index, TokenBytes{items_[i].token}, record_of(items_[i]));
-      }
-    }
-  }
-
  private:
-  const std::vector<GroupedItem>& items_;
-  std::vector<std::size_t> starts_;
+  std::vector<std::span<const GroupedItem>> groups_;
 };
 
 // The effects of a call's items, in the order of the wire; a call without any is encoded as it was
@@ -254,7 +218,7 @@ struct Encoder {
       return call.groups[item.outer].items[item.inner].effects;
     });
     const std::int64_t ttl_ms = std::max<std::int64_t>(call.result_ttl_ms, 0);
-    const bool packed = call.packed && ttl_ms > 0 && effects.none();
+    const bool packed = is_packed(call);
     start(out,
           packed           ? "fanfare2_commit_packed"
           : effects.none() ? "fanfare2_commit"
@@ -272,7 +236,16 @@ struct Encoder {
     const auto record_of = [&call](const GroupedItem& item) -> std::string_view {
       return call.groups[item.outer].items[item.inner].record;
     };
-    if (packed) return groups.add_packed(record_of, out);
+    if (packed) {
+      for (const auto& group : groups.all()) {
+        if (lies_beside(call, group)) {
+          out.add({});
+        } else {
+          add_results(call, group, out);
+        }
+      }
+      return;
+    }
     for (const GroupedItem& item : items) {
       out.add_index(item.index);
       out.add_copy(TokenBytes{item.token}, record_of(item));
@@ -371,6 +344,7 @@ struct Encoder {
     out.add_copy(to_string(call.after));
     out.add_number(std::clamp(call.entries_max, 1u, 256u));
     out.add_number(kPageBytesMax);
+    if (call.apart) out.add_copy(to_string(*call.apart));
   }
 
   void operator()(const Due& call) {

@@ -16,7 +16,7 @@ constexpr ErrorRule kRules[] = {
     // Of our own library.
     {"FENCED", kTell, kStale, "another broker has taken over; this one must stop"},
     {"GAP", kRepeat, kRetryLater, "an append before this one did not go through"},
-    {"UNSTAGED", kRepeat, kRetryLater, "the events of an append were not there in time"},
+    {"UNSTAGED", kRepeat, kRetryLater, "what goes before a call was not there in time"},
     {"GONE", kTell, kRetryLater, "an outbox was changed by somebody else; it is read again"},
     {"CLAIMED", kTell, kReject, "publish again: it will be answered as a duplicate"},
     {"BADLAYOUT", kTell, kFatal,

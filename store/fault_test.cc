@@ -182,6 +182,7 @@ std::vector<Story> stories() {
   };
   const std::vector<Call> held{append_of(one, 3), keyed(postpone_of({{one, 3, indexes(3)}}))};
   const std::vector<Call> beside{large(append_of(one, 3)), large(append_of(two, 1))};
+  const std::vector<Call> part{append_of(one, 3), commit_of({{one, 3, {1}, 7}})};
   const Commit ended_unseen = commit_of({{two, 1, {0}}}, 0);
   std::vector<Call> closed = both;
   closed.push_back(ended_unseen);
@@ -232,6 +233,14 @@ std::vector<Story> stories() {
       {"commit rows packed", rows, packed(commit_of(later(2)))},
       {"commit from memory packed", {}, packed(commit_of(memory))},
       {"commit two entries packed", both, packed(commit_of(many)), false},
+      {"commit large results", both, large(commit_of({{one, 3, indexes(3)}}))},
+      {"commit large results of a part", both, large(commit_of({{one, 3, {1, 2}}}))},
+      {"commit large results that are wanted in part", part,
+       large(commit_of({{one, 3, indexes(3)}}))},
+      {"commit large results of rows", rows,
+       large(commit_of({{one, 3, {0, 1}, 2, Origin::kLater}}))},
+      {"commit large results from memory", {}, large(commit_of(memory))},
+      {"commit large results of two entries", both, large(commit_of(many)), false},
       {"commit rows", rows, commit_of(later(2))},
       {"commit from memory", {}, commit_of(memory)},
       {"commit two entries", both, commit_of(many), false},
@@ -438,7 +447,8 @@ TEST(FaultsControl, NoticeAChangeThatIsNotTakenBack) {
 TEST(FaultsControl, NoticeAWriteBetweenTheChecks) {
   const std::string checks =
       "  for _, group in ipairs(groups) do\n    judge_end(group, later, rows)\n"
-      "    judge_rows(group, effects, rows)\n  end\n";
+      "    judge_rows(group, effects, rows)\n"
+      "    if per_group and ttl_ms ~= '0' then find_staged(group, args) end\n  end\n";
   Faults faults(faulty_library(checks, "  call('HINCRBY', counts, 'succeeded', 1)\n" + checks +
                                            "  call('HINCRBY', counts, 'succeeded', -1)\n"));
   for (const Story& story : stories()) {

@@ -67,6 +67,15 @@ std::vector<GroupedItem> grouped(const Bury& call) {
   return grouped_flat(call.items);
 }
 
+std::vector<std::span<const GroupedItem>> groups_among(const std::vector<GroupedItem>& items) {
+  std::vector<std::span<const GroupedItem>> groups;
+  for (std::size_t from = 0, to = 0; from < items.size(); from = to) {
+    while (to < items.size() && items[from].same_group(items[to])) ++to;
+    groups.emplace_back(items.data() + from, to - from);
+  }
+  return groups;
+}
+
 Result<void> check_groups(const std::vector<GroupedItem>& items) {
   if (items.empty()) return reject("a call without deliveries");
   if (items.size() > protocol::kChunkEventsMax) return reject("more than 256 deliveries in a call");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -29,6 +30,9 @@ struct GroupedItem {
 std::vector<GroupedItem> grouped(const Commit& call);
 std::vector<GroupedItem> grouped(const Postpone& call);
 std::vector<GroupedItem> grouped(const Bury& call);
+
+// The groups among them, each a stretch of them.
+std::vector<std::span<const GroupedItem>> groups_among(const std::vector<GroupedItem>& items);
 
 // Rejects what the library would refuse: no items or too many, the same delivery twice, entries of
 // unclear size, an origin that Redis knows nothing of.

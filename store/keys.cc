@@ -29,6 +29,18 @@ std::string open_key(std::string_view function, protocol::Lane lane) {
 std::string results_key(std::string_view function, const protocol::EntryId& entry) {
   return key_of(function, "results:", to_string(entry));
 }
+std::string span_key(std::string_view function, const protocol::EntryId& entry, std::uint8_t first,
+                     std::uint8_t last) {
+  return results_key(function, entry)
+      .append(":")
+      .append(std::to_string(first))
+      .append("-")
+      .append(std::to_string(last));
+}
+std::string staged_span_key(std::string_view function, const protocol::EntryId& entry,
+                            std::uint8_t first, std::uint8_t last, protocol::AttemptToken token) {
+  return span_key(function, entry, first, last).append(":").append(std::to_string(token.value));
+}
 std::string later_key(std::string_view function) {
   return key_of(function, "later");
 }

@@ -38,6 +38,12 @@ std::string staged_key(std::string_view function, protocol::Lane lane,
                        const protocol::EntryId& entry, std::uint32_t epoch);
 std::string open_key(std::string_view function, protocol::Lane lane);
 std::string results_key(std::string_view function, const protocol::EntryId& entry);
+// string: the results of neighbours that lie beside them; before their commit, staged by the
+// attempt of the first.
+std::string span_key(std::string_view function, const protocol::EntryId& entry, std::uint8_t first,
+                     std::uint8_t last);
+std::string staged_span_key(std::string_view function, const protocol::EntryId& entry,
+                            std::uint8_t first, std::uint8_t last, protocol::AttemptToken token);
 std::string later_key(std::string_view function);  // sorted set: event id by due ms
 std::string rows_key(std::string_view function);   // hash: event id → row
 std::string held_key(std::string_view function);   // hash: event id → ordering key it keeps

@@ -425,7 +425,7 @@ struct ModelStore::Answering {
         bytes += items[slot].packed_event.size();
         if (states[slot] != 0) continue;
         out.open.push_back(
-            {items[slot].index, static_cast<std::uint8_t>(slot), items[slot].packed_event.str()});
+            {items[slot].index, static_cast<std::uint8_t>(slot), items[slot].packed_event});
       }
     }
     return Answer{std::move(paged)};

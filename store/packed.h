@@ -59,12 +59,14 @@ Result<void> for_each_event(std::string_view field, std::string_view value, Each
   return {};
 }
 
-// The results of one field of `results`, as they are stored (view_stored_result).
+// The results of one field of `results`, as they are stored (view_stored_result). An empty value is
+// none: whoever reads them fetches what lies beside.
 template <typename Each>
 Result<void> for_each_result(std::string_view field, std::string_view value, Each each) {
   if (field == kSpansField) return {};
   const auto indexes = parse_result_field(field);
   if (!indexes) return reject("a field is no index");
+  if (value.empty()) return reject("its results lie beside");
   if (indexes->first != indexes->second) return for_each_packed(value, each);
   each(indexes->first, value);
   return {};

@@ -6,6 +6,7 @@
 #include "store/decode.h"
 #include "store/encode.h"
 #include "store/error_table.h"
+#include "store/fetching.h"
 #include "store/library.h"
 #include "store/staging.h"
 
@@ -15,12 +16,15 @@ struct RedisStore::Pending {
   Call call;
   Done done;
   std::size_t bytes = 0;
-  std::optional<EntryId> before;  // of an append: what it named when it was sent last
-  std::string staging_error;      // of what goes before it, when it was sent last
-  bool in_doubt = false;          // an answer to it was lost: it may have been applied
+  std::optional<EntryId> before;     // of an append: what it named when it was sent last
+  std::optional<Fetching> fetching;  // of a page: what its first answer named
+  std::string error_before;          // of the commands that went before it, when it was sent last
+  bool in_doubt = false;             // an answer to it was lost: it may have been applied
 };
 
 namespace {
+
+constexpr Duration kInlineFor = std::chrono::seconds{1};  // until a full Redis is tried again
 
 const Append* append_of(const Call& call) {
   return std::get_if<Append>(&call);
@@ -154,27 +158,48 @@ void RedisStore::send_waiting() {
   while (state_ == State::kReady && again_.empty() && !waiting_.empty()) {
     auto next = std::move(waiting_.front());
     waiting_.pop_front();
+    next->fetching.reset();  // a page is asked for from its beginning
     send(std::move(next));
   }
 }
 
 void RedisStore::send(std::unique_ptr<Pending> pending) {
+  if (Commit* commit = std::get_if<Commit>(&pending->call)) {
+    commit->beside = commit->packed && loop_.now().steady >= inline_until_;
+  }
   if (const Append* append = append_of(pending->call)) {
     pending->before = std::exchange(chain_, append->entry);
   }
-  pending->staging_error.clear();
+  pending->error_before.clear();  // the call is answered after what goes before it
   stage(pending->call, arguments_, [this, of = pending.get()] {
     link_->call(arguments_.all(), [of](const RedisReply& reply) {
-      if (reply.is_error()) of->staging_error = reply.text();  // its call is answered after this
+      if (reply.is_error()) of->error_before = reply.text();
     });
   });
+  if (Page* page = std::get_if<Page>(&pending->call)) {
+    page->apart = pending->fetching ? pending->fetching->last() : Fetching::kAll;
+  }
+  if (pending->fetching) {
+    pending->fetching->encode(arguments_);
+    link_->call(arguments_.all(), [of = pending.get()](const RedisReply& reply) {
+      if (reply.is_error()) of->error_before = reply.text();
+      if (!reply.lost() && !reply.is_error()) of->fetching->take(reply);
+    });
+  }
   arguments_.clear();
   encode(pending->call, pending->before, arguments_);
   sent_.push_back(std::move(pending));
   link_->call(arguments_.all(), [this](const RedisReply& reply) { on_reply(reply); });
 }
 
-// Answers come in the order of the calls.
+// False: there is nothing to fetch, or it has been.
+bool RedisStore::note_what_to_fetch(Pending& pending, const RedisReply& reply) {
+  const Page* page = std::get_if<Page>(&pending.call);
+  if (page == nullptr || pending.fetching) return false;
+  return pending.fetching.emplace().note(*page, reply);
+}
+
+// Answers come in the order in which calls were sent, some of them twice.
 void RedisStore::on_reply(const RedisReply& reply) {
   auto pending = std::move(sent_.front());
   sent_.pop_front();
@@ -186,12 +211,22 @@ void RedisStore::on_reply(const RedisReply& reply) {
   if (reply.is_error()) {
     std::string why{reply.text()};
     if (why.starts_with("UNSTAGED")) {
+      if (std::holds_alternative<Commit>(pending->call)) {  // a full Redis takes it whole
+        if (unstage(pending->call, arguments_)) link_->call(arguments_.all(), {});
+        inline_until_ = loop_.now().steady + kInlineFor;
+        return send(std::move(pending));
+      }
       pending->in_doubt = false;  // it was not taken before, either
-      if (!pending->staging_error.empty()) why = pending->staging_error;  // which says more
+      if (!pending->error_before.empty()) why = pending->error_before;  // which says more
     }
     on_error(std::move(pending), why);
+  } else if (note_what_to_fetch(*pending, reply)) {
+    send(std::move(pending));
+  } else if (pending->fetching && !pending->error_before.empty()) {
+    const std::string why = pending->error_before;
+    on_error(std::move(pending), why);
   } else {
-    auto answer = decode(pending->call, reply);
+    auto answer = decode(pending->call, reply, pending->fetching ? &*pending->fetching : nullptr);
     finish(std::move(pending), std::move(answer));
   }
   if (sent_.empty() && !again_.empty() && !pause_.running()) pause_.start_after(limits_.pause);

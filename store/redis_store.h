@@ -2,9 +2,11 @@
 //
 // Owns one connection, the function library on the server, and the repeating of calls whose outcome
 // is unknown: when the connection is lost before an answer, the call is kept and goes out again,
-// the same bytes, before anything newer, on the next connection. Order is kept per store: calls are
-// applied in the order in which they were made, and a call made while the server is away waits.
-// What Redis' errors mean is decided by error_table.h.
+// meaning the same, before anything newer, on the next connection. Order is kept per store: calls
+// are applied in the order in which they were made, and a call made while the server is away waits.
+// But two are overtaken by what was made after them: a page that is asked for twice (fetching.h),
+// which changes nothing, and a commit whose results could not be staged, which is decided by the
+// states of its own deliveries. What Redis' errors mean is decided by error_table.h.
 //
 // Errors are those of store.h; kReconnect: Redis would not take the repeat of a call whose answer
 // was lost.
@@ -78,6 +80,7 @@ class RedisStore final : public Store {
 
   void send_waiting();
   void send(std::unique_ptr<Pending> pending);
+  static bool note_what_to_fetch(Pending& pending, const RedisReply& reply);
   void on_reply(const RedisReply& reply);
   void on_error(std::unique_ptr<Pending> pending, std::string_view error_text);
   void repeat(std::unique_ptr<Pending> pending);
@@ -96,14 +99,15 @@ class RedisStore final : public Store {
   bool told_down_ = false;
 
   // In order of the calls: sent_ before again_ before waiting_. again_ holds what must be repeated
-  // while the rest of sent_ is still awaited; nothing is sent meanwhile.
+  // while the rest of sent_ is still awaited; no new call is sent meanwhile.
   Queue sent_, again_, waiting_;
   std::size_t outstanding_ = 0, bytes_ = 0;
 
   std::optional<EntryId> applied_;  // the last append, or Begin's word, that Redis has confirmed
   std::optional<EntryId> chain_;    // what the next append names as the one before it
 
-  Arguments arguments_;  // used anew for each command
+  TimePoint inline_until_{};  // results go with their commits: what goes before those was refused
+  Arguments arguments_;       // used anew for each command
   Timer pause_;
   std::shared_ptr<char> alive_;  // what is posted holds it weakly
   std::unique_ptr<RedisLink> link_;

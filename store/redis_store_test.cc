@@ -246,6 +246,101 @@ TEST_F(StoreOnLoop, SaysWhyLargeEventsCannotBePut) {
   EXPECT_FALSE(answer<Appended>(2)->repeated);
 }
 
+TEST_F(StoreOnLoop, CommitsLargeResultsWhereNothingMayBePut) {
+  start();
+  begin();
+  call(append_of(entry(1), 4));
+  call(large(commit_of({{entry(1), 4, {0, 1}}})));
+  ASSERT_TRUE(wait_answers());
+  EXPECT_EQ(server.command({"EXISTS", span_key(kFunction, entry(1), 0, 1)}), "1");
+  server.command({"CONFIG", "SET", "maxmemory", "1"});
+  call(large(commit_of({{entry(1), 4, {2, 3}}})));
+  ASSERT_TRUE(wait_answers());
+  ASSERT_TRUE(answer<Committed>(3));
+  EXPECT_EQ(answer<Committed>(3)->verdicts, std::vector(2, Verdict::kOk));
+  EXPECT_EQ(server.command({"EXISTS", span_key(kFunction, entry(1), 2, 3)}), "0");
+  EXPECT_EQ(server.command({"HSTRLEN", results_key(kFunction, entry(1)), "2-3"}),
+            std::to_string(2 * (5 + 4 + 2 + kBesideMin)));
+}
+
+TEST_F(StoreOnLoop, FetchesWhatLiesBesideTheEntriesOfAPage) {
+  start();
+  begin();
+  call(large(append_of(entry(1), 3)));
+  call(append_of(entry(2), 2));
+  const std::size_t page = answers.size();
+  call(Page{.function = std::string{kFunction}});
+  ASSERT_TRUE(wait_answers());
+  const auto* paged = answer<Paged>(page);
+  ASSERT_TRUE(paged);
+  ASSERT_EQ(paged->entries.size(), 2u);
+  EXPECT_EQ(paged->entries[0].open.at(2).packed_event.size(), kBesideMin);
+  EXPECT_EQ(paged->entries[1].open.at(1).packed_event, "e1");
+  EXPECT_THAT(server.command({"INFO", "commandstats"}), HasSubstr("cmdstat_mget:calls=1,"));
+}
+
+// What is appended while a page is under way comes with it, however large it is.
+TEST_F(StoreOnLoop, HasInAPageWhatIsAppendedBeforeItIsFetched) {
+  start();
+  begin();
+  call(large(append_of(entry(1), 3)));
+  ASSERT_TRUE(wait_answers());
+  call(Page{.function = std::string{kFunction}});
+  call(large(append_of(entry(2), 2)));
+  ASSERT_TRUE(wait_answers());
+  EXPECT_EQ(order, (std::vector<std::size_t>{0, 1, 3, 2}));
+  ASSERT_TRUE(answer<Paged>(2));
+  ASSERT_EQ(answer<Paged>(2)->entries.size(), 2u);
+  EXPECT_EQ(answer<Paged>(2)->entries[1].open.size(), 2u);
+  EXPECT_FALSE(answer<Paged>(2)->more);
+}
+
+TEST_F(StoreOnLoop, AsksForAPageAnewWhenItsConnectionIsLostBeforeItIsFetched) {
+  start();
+  begin();
+  Append append = large(append_of(entry(1), 1));
+  append.streams[0].items[0].packed_event = std::string(400'000, 'x');
+  call(append);
+  ASSERT_TRUE(wait_answers());
+  // Redis hangs up on whoever is to be sent more: that is MGET's answer.
+  server.command({"CONFIG", "SET", "client-output-buffer-limit", "normal 100000 0 0"});
+  call(Page{.function = std::string{kFunction}});
+  ASSERT_TRUE(wait([this] { return !down.empty(); }));
+  server.command({"CONFIG", "SET", "client-output-buffer-limit", "normal 0 0 0"});
+  ASSERT_TRUE(wait_answers());
+  ASSERT_TRUE(answer<Paged>(2));
+  EXPECT_EQ(answer<Paged>(2)->entries.at(0).open.at(0).packed_event.size(), 400'000u);
+}
+
+TEST_F(StoreOnLoop, TakesLargeResultsOnceWhenTheirAnswerIsLost) {
+  start();
+  begin();
+  call(append_of(entry(1), 3));
+  ASSERT_TRUE(wait_answers());
+  server.pause();
+  call(large(commit_of({{entry(1), 3, {0, 1, 2}}})));
+  ASSERT_TRUE(wait([this] { return !down.empty(); }));
+  server.resume();
+  ASSERT_TRUE(wait_answers());
+  for (const Verdict verdict : answer<Committed>(2)->verdicts) {
+    EXPECT_TRUE(verdict == Verdict::kOk || verdict == Verdict::kDuplicate);
+  }
+  EXPECT_EQ(server.command({"HGET", counts_key(kFunction), "succeeded"}), "3");
+  EXPECT_EQ(server.command({"STRLEN", span_key(kFunction, entry(1), 0, 2)}),
+            std::to_string(3 * (5 + 4 + 2 + kBesideMin)));
+}
+
+TEST_F(StoreOnLoop, SaysWhyWhatLiesBesideCannotBeFetched) {
+  start();
+  begin();
+  call(large(append_of(entry(1), 3)));
+  server.command({"ACL", "SETUSER", "default", "-mget"});
+  call(Page{.function = std::string{kFunction}});
+  ASSERT_TRUE(wait_answers());
+  EXPECT_EQ(refusal(2), ErrorKind::kFatal);
+  EXPECT_THAT(answers[2]->error().message, HasSubstr("NOPERM"));
+}
+
 // `everysec` may come back with less than was answered; the store must not wait for it for ever.
 TEST_F(StoreOnLoop, GoesOnWithAServerThatHasLostAnAppend) {
   start();

@@ -41,6 +41,17 @@ struct StoredResult {
 };
 Result<StoredResult> view_stored_result(std::string_view bytes);
 
+// A token as it lies before a result.
+struct TokenBytes {
+  explicit TokenBytes(AttemptToken token) {
+    for (std::size_t i = 0; i < kResultHead; ++i) {
+      bytes[i] = static_cast<char>(token.value >> (24 - 8 * i) & 0xFF);
+    }
+  }
+  operator std::string_view() const { return {bytes, kResultHead}; }
+  char bytes[kResultHead];
+};
+
 // "<generation> <active|paused> <digest>\n<manifest>"
 std::string pack(const Registered& function);
 Result<Registered> unpack_registered(std::string_view name, std::string_view value);

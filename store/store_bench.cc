@@ -69,7 +69,7 @@ class Bench {
 
   void commit(EntryId entry) {
     for (std::size_t part = 0; part < split_; ++part) {
-      Commit commit{.function = "bench", .result_ttl_ms = 86'400'000};
+      Commit commit{.function = "bench", .result_ttl_ms = 86'400'000, .packed = true};
       commit.groups.push_back(
           {.entry = entry, .entry_size = static_cast<std::uint16_t>(batch_), .items = {}});
       for (std::size_t i = part * batch_ / split_; i < (part + 1) * batch_ / split_; ++i) {

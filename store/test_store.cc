@@ -92,8 +92,10 @@ std::map<std::string, std::string> TestStore::snapshot() {
   for (std::size_t i = 0; i < keys->size(); ++i) {
     const std::string key{(*keys)[i].text()};
     std::string content = content_of(key);
-    // What an append that was refused had staged goes by itself.
-    const bool staged = key.find("}:journal:") != key.npos && std::ranges::count(key, ':') == 5;
+    // What a call that was refused had staged goes by itself.
+    const bool staged =
+        (key.find("}:journal:") != key.npos || key.find("}:results:") != key.npos) &&
+        std::ranges::count(key, ':') == 5;
     const bool expires = command({"TTL", key}) != "-1";
     if (content.empty() || (staged && expires)) continue;
     if (expires) content += "expires";
@@ -162,6 +164,17 @@ Commit commit_of(const std::vector<Ends>& groups, std::int64_t ttl_ms) {
 
 Commit packed(Commit commit) {
   commit.packed = true;
+  return commit;
+}
+
+Commit large(Commit commit, std::int64_t ttl_ms) {
+  commit.packed = commit.beside = true;
+  commit.result_ttl_ms = ttl_ms;
+  for (auto& group : commit.groups) {
+    for (auto& item : group.items) {
+      item.record = std::string{item.record} + std::string(kBesideMin, '.');
+    }
+  }
   return commit;
 }
 

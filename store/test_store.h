@@ -70,6 +70,8 @@ struct Ends {
 };
 Commit commit_of(const std::vector<Ends>& groups, std::int64_t ttl_ms = 60'000);
 Commit packed(Commit commit);  // as of a worker whose session's data have layout 2
+// Packed, with results so large that they lie beside, and a ttl that nothing else has.
+Commit large(Commit commit, std::int64_t ttl_ms = 3'600'000);
 Postpone postpone_of(const std::vector<Ends>& groups, std::int64_t due_ms = 1000);
 Bury bury_of(const std::vector<Ends>& groups, protocol::Status status = protocol::Status::kFailed);
 

@@ -28,15 +28,33 @@ local function judge_end(group, later, rows)
   end
 end
 
+local function are_neighbours(group)
+  local n, first = group.n, index_of(group, 1)
+  return sub(group.head, 6 + n, 5 + 2 * n) == sub(all_slots, first + 1, first + n)
+end
+
+-- Looks for what is staged for a group: its results, which go beside the others as they are, or, if
+-- some of them are not wanted, take the place of the empty argument.
+local function find_staged(group, args)
+  if group.n == 1 or group.ok == 0 or args[group.first] ~= kBeside then return end
+  local first = index_of(group, 1)
+  local span = span_name(first, first + group.n - 1)
+  local staged = staged_span_key_of(group.results, span, token_of(group, 1))
+  local there = call(group.picked and 'GET' or 'EXISTS', staged)
+  if not are_neighbours(group) then bad_call('staged') end
+  if group.picked then args[group.first] = there
+  else group.staged, group.beside = staged, span_key_of(group.results, span) end
+  if not there or there == 0 then error({err = 'UNSTAGED the results of a commit are not there'}) end
+end
+
 -- The results of one group; (index, value) lie in ARGV `step` apart. 0: they are packed in one
 -- argument, or it is the only one's value.
 local function fields_of_results(group, args, step)
   local at, packed = group.first, args[group.first]
   if step == 0 then
-    local head, n, first = group.head, group.n, index_of(group, 1)
+    local n, first = group.n, index_of(group, 1)
     if n == 1 then return {first, packed} end
-    local neighbours = sub(head, 6 + n, 5 + 2 * n) == sub(all_slots, first + 1, first + n)
-    if not group.picked and neighbours then
+    if not group.picked and are_neighbours(group) then
       return {span_name(first, first + n - 1), packed, kSpansField, ''}
     end
     args, at, step = fields_of_packed(packed), 1, 2
@@ -50,6 +68,10 @@ local function fields_of_results(group, args, step)
   return fields
 end
 local function write_results(group, args, step, ttl_ms)
+  if group.staged then
+    call('RENAME', group.staged, group.beside)
+    call('PEXPIRE', group.beside, ttl_ms)
+  end
   if not group.picked and step == 2 then
     call('HSET', group.results, unpack(args, group.first, group.first + 2 * group.n - 1))
   else
@@ -62,6 +84,7 @@ local function write_results(group, args, step, ttl_ms)
   call('PEXPIRE', group.results, ttl_ms)
 end
 local function undo_results(group)
+  if group.staged then take_back('UNLINK', group.beside) end
   if not group.stored then return end
   group.stored = nil
   if group.span then return take_back('HDEL', group.results, unpack(group.span)) end
@@ -122,6 +145,7 @@ local function commit(keys, args, effects, per_group)
   for _, group in ipairs(groups) do
     judge_end(group, later, rows)
     judge_rows(group, effects, rows)
+    if per_group and ttl_ms ~= '0' then find_staged(group, args) end
   end
   apply_change(store, swept)
   return run_units(counts, rows, groups, function(group, moves, sign)
@@ -218,7 +242,8 @@ local function bury_with(keys, args)
 end
 
 -- As commit, for data of layout 2 and later; KEYS and ARGV the same, but that behind the groups there is
--- one argument of each: its results packed, or of one its value alone.
+-- one argument of each: its results packed, or of one its value alone; empty: they are staged. UNSTAGED:
+-- they are not.
 local function commit_packed(keys, args) return commit(keys, args, nil, 1) end
 
 register('commit', commit, {'allow-oom'})

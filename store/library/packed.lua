@@ -26,12 +26,21 @@ local function staged_key_of(journal, entry, epoch)
   return events_key_of(journal, entry) .. ':' .. epoch
 end
 
+local function lack_events(key) error({err = 'ERR ' .. key .. ' is not there'}) end
+
 -- The fields of a journal's entry with its events, wherever these lie.
 local function with_events(journal, entry, fields)
   if fields[2] ~= kBeside then return fields end
   local key = events_key_of(journal, entry)
-  fields[2] = look('GET', key) or error({err = 'ERR ' .. key .. ' is not there'})
+  fields[2] = look('GET', key) or lack_events(key)
   return fields
+end
+
+local function bytes_beside(journal, entry)
+  local key = events_key_of(journal, entry)
+  local bytes = look('STRLEN', key)
+  if bytes == 0 then lack_events(key) end
+  return bytes
 end
 
 -- By index, whichever layout the entry was written in.
@@ -55,6 +64,13 @@ end
 local kSpansField = 'spans'
 local function span_name(first, last) return string.format('%d-%d', first, last) end
 
+-- From some size on they lie beside it, as events do, and the field's value is empty. An attempt stages
+-- them; the token of the first item tells it from others.
+local function span_key_of(results, span) return results .. ':' .. span end
+local function staged_span_key_of(results, span, token)
+  return string.format('%s:%s:%d', results, span, (unpack_struct('>I4', token)))
+end
+
 -- What lies in `results` for these indexes, of which there are at most 256: a value or false for each.
 local function read_results(results, indexes)
   local count = #indexes
@@ -69,7 +85,11 @@ local function read_results(results, indexes)
     local first, last = string.match(name, '^(%d+)%-(%d+)$')
     local any = false
     for index = tonumber(first or 1), tonumber(last or 0) do any = any or wanted[index] end
-    if any then pick_from_packed(call('HGET', results, name), wanted, found) end
+    if any then
+      local packed = call('HGET', results, name)
+      if packed == kBeside then packed = call('GET', span_key_of(results, name)) or '' end
+      pick_from_packed(packed, wanted, found)
+    end
   end
   return found
 end

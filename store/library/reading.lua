@@ -14,11 +14,12 @@ local function recall(keys, args)
   return runs
 end
 
--- KEYS journal, open · ARGV after (entry, exclusive), entries at most, bytes at most. Answers whether
--- the lane goes on (0, 1), then per entry {id, its states (or false), {index, event, …}}.
+-- KEYS journal, open · ARGV after (entry, exclusive), entries at most, bytes at most, entry (or none) up
+-- to which events that lie beside are left out. Answers whether the lane goes on (0, 1), then per entry {id, its
+-- states (or false), {index, event, …}}, and of events that lie beside the first field alone.
 local function page(keys, args)
   local journal, after = keys[1], '(' .. args[1]
-  local entries_max, bytes_max = tonumber(args[2]), tonumber(args[3])
+  local entries_max, bytes_max, apart = tonumber(args[2]), tonumber(args[3]), args[4]
   if not entries_max or entries_max > kItemsMax or not bytes_max then bad_call('page') end
   local answer, ids, bytes = {0}, {}, 0
   while true do
@@ -29,8 +30,14 @@ local function page(keys, args)
       break
     end
     ids[#ids + 1] = entry[1]
-    answer[#answer + 1] = {entry[1], false, with_events(journal, entry[1], entry[2])}
-    for i = 2, #entry[2], 2 do bytes = bytes + #entry[2][i] end
+    local fields = entry[2]
+    if apart and fields[2] == kBeside and not is_newer(entry[1], apart) then
+      fields, bytes = {fields[1]}, bytes + bytes_beside(journal, entry[1])
+    else
+      fields = with_events(journal, entry[1], fields)
+      for i = 2, #fields, 2 do bytes = bytes + #fields[i] end
+    end
+    answer[#answer + 1] = {entry[1], false, fields}
     after = '(' .. entry[1]
   end
   if #ids == 0 then return answer end

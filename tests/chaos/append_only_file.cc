@@ -139,14 +139,9 @@ void Replay::apply(const Words& words) {
   if (!key) return;
   constexpr std::string_view kResults = "results:";
   const bool results = key->rest.starts_with(kResults);
+  if (results || key->rest.starts_with("journal:")) note_beside(verb, words);
   if (key->rest.starts_with("journal:")) {
-    if (verb == "XADD") return on_journal(key->function, words);
-    if (verb == "SET") beside_[std::string(words[1])] = words[2];
-    if (verb == "UNLINK") beside_.erase(std::string(words[1]));
-    if (verb != "RENAME") return;
-    if (auto staged = beside_.extract(std::string(words[1]))) {
-      beside_[std::string(words[2])] = std::move(staged.mapped());
-    }
+    if (verb == "XADD") on_journal(key->function, words);
   } else if (verb == "XADD" && key->rest == "dead") {
     on_letter(key->function, words);
   } else if (verb == "XDEL" && key->rest == "dead") {
@@ -183,6 +178,17 @@ void Replay::apply(const Words& words) {
     if (by && count) *count += *by;
     if (by && *by > 0 && words[2] == "accepted") accepted_now_.emplace_back(key->function);
     counted_now_.emplace_back(key->function);
+  }
+}
+
+// What is staged, moved to where it stays, and gone.
+void Replay::note_beside(std::string_view verb, const Words& words) {
+  const std::string key(words[1]);
+  if (verb == "SET") beside_[key] = words[2];
+  if (verb == "UNLINK") beside_.erase(key);
+  if (verb != "RENAME") return;
+  if (auto staged = beside_.extract(key)) {
+    beside_[std::string(words[2])] = std::move(staged.mapped());
   }
 }
 
@@ -256,7 +262,13 @@ void Replay::on_results(std::string_view function, std::string_view entry_text,
                         const Words& words) {
   const auto entry = protocol::parse_entry_id(entry_text);
   for (std::size_t i = 2; entry && i + 1 < words.size(); i += 2) {
-    (void)store::for_each_result(words[i], words[i + 1],
+    std::string results{words[i + 1]};
+    if (results.empty() && words[i] != store::kSpansField) {
+      auto beside = beside_.extract(std::string(words[1]).append(":").append(words[i]));
+      if (!beside) throw std::runtime_error("results lie beside that nobody has put there");
+      results = std::move(beside.mapped());
+    }
+    (void)store::for_each_result(words[i], results,
                                  [&](std::uint8_t index, std::string_view result) {
                                    on_result(function, {*entry, index}, result);
                                  });

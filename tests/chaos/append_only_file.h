@@ -29,6 +29,7 @@ class Replay {
 
  private:
   void apply(const std::vector<std::string_view>& words);
+  void note_beside(std::string_view verb, const std::vector<std::string_view>& words);
   void on_journal(std::string_view function, const std::vector<std::string_view>& words);
   void on_letter(std::string_view function, const std::vector<std::string_view>& words);
   void on_event(std::string_view function, const protocol::EventId& id, std::string_view packed);
@@ -42,7 +43,7 @@ class Replay {
   void end_step();
 
   History& history_;
-  std::unordered_map<std::string, std::string> beside_;  // by key: events that lie beside an entry
+  std::unordered_map<std::string, std::string> beside_;  // by key: what lies beside
   bool in_transaction_ = false;
   std::uint64_t step_ = 1;
   std::vector<Change> now_;         // of this step

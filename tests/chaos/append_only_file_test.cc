@@ -151,6 +151,27 @@ TEST(AppendOnlyFile, FindsEventsThatLieBesideTheirEntry) {
   EXPECT_EQ(history.changes[0].id, (protocol::EventId{{17, 0}, 3}));
 }
 
+TEST(AppendOnlyFile, FindsResultsThatLieBesideTheOthers) {
+  std::string packed;
+  for (const char index : {'\3', '\4'}) {
+    const std::string one = result("42 7", 1);
+    packed.append({index, 0, 0, 0, static_cast<char>(one.size())}).append(one);
+  }
+  const History history = replay({
+      {"SET", "fanfare:{probe}:results:17-0:3-4:4097", packed, "PXAT", "1700000000000"},
+      {"SET", "fanfare:{probe}:results:17-0:5-6:4097", packed, "PXAT", "1700000000000"},
+      {"MULTI"},
+      {"RENAME", "fanfare:{probe}:results:17-0:3-4:4097", "fanfare:{probe}:results:17-0:3-4"},
+      {"PEXPIRE", "fanfare:{probe}:results:17-0:3-4", "60000"},
+      {"HSET", "fanfare:{probe}:results:17-0", "3-4", "", "spans", ""},
+      {"EXEC"},
+  });
+  ASSERT_EQ(history.changes.size(), 2u) << "what is only staged is not stored";
+  EXPECT_EQ(history.changes[0].tag, 42u);
+  EXPECT_EQ(history.changes[0].id, (protocol::EventId{{17, 0}, 3}));
+  EXPECT_EQ(history.changes[1].id, (protocol::EventId{{17, 0}, 4}));
+}
+
 TEST(AppendOnlyFile, ForgetsWhatAStepTookBack) {
   const History history = replay({
       {"MULTI"},

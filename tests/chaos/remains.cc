@@ -14,24 +14,21 @@
 #include "protocol/record.h"
 #include "store/bytes.h"
 #include "store/keys.h"
-#include "store/packed.h"
 #include "store/row.h"
 #include "tests/chaos/append_only_file.h"
+#include "tests/support/ask.h"
 #include "tests/support/journal.h"
+#include "tests/support/results.h"
 
 namespace fanfare::chaos {
 namespace {
+
+using test::ask;
 
 template <typename T>
 T read_or_throw(Result<T> result) {
   if (!result) throw std::runtime_error(result.error().message);
   return *std::move(result);
-}
-
-OwnedReply ask(RedisSync& redis, std::initializer_list<std::string_view> words) {
-  auto reply = read_or_throw(redis.call(words));
-  if (reply->is_error()) throw std::runtime_error(std::string(reply->text()));
-  return reply;
 }
 
 void add_count(Counts& counts, std::string_view name, std::int64_t value) {
@@ -131,14 +128,7 @@ void read_ended(RedisSync& redis, const std::string& function, History& history)
     entries[id->entry].insert(id->index);
   }
   for (const auto& [entry, indexes] : entries) {
-    const auto reply = ask(redis, {"HGETALL", store::results_key(function, entry)});
-    std::map<std::uint8_t, std::string_view> stored;
-    for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {
-      const auto read = store::for_each_result(
-          (*reply)[i].text(), (*reply)[i + 1].text(),
-          [&](std::uint8_t index, std::string_view result) { stored[index] = result; });
-      if (!read) throw std::runtime_error("no results: " + read.error().message);
-    }
+    const auto stored = test::read_results(redis, store::results_key(function, entry));
     for (const std::uint8_t index : indexes) {
       Ended one;
       one.function = function;

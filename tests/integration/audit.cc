@@ -9,21 +9,15 @@
 #include "protocol/record.h"
 #include "store/bytes.h"
 #include "store/keys.h"
-#include "store/packed.h"
 #include "store/row.h"
+#include "tests/support/ask.h"
+#include "tests/support/results.h"
 
 namespace fanfare::test {
 namespace {
 
 using protocol::EntryId;
 using protocol::EventId;
-
-OwnedReply ask(RedisSync& redis, std::initializer_list<std::string_view> arguments) {
-  auto reply = redis.call(arguments);
-  if (!reply) throw std::runtime_error(reply.error().message);
-  if ((*reply)->is_error()) throw std::runtime_error(std::string((*reply)->text()));
-  return *std::move(reply);
-}
 
 RedisSync connect(const RedisOptions& options) {
   auto redis = RedisSync::connect(options);
@@ -113,14 +107,7 @@ Audit audit(const RedisOptions& options, const std::string& function,
     }
   }
   for (const auto& [entry, indexes] : entries) {
-    const auto reply = ask(redis, {"HGETALL", store::results_key(function, entry)});
-    std::map<std::uint8_t, std::string_view> stored;
-    for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {
-      const auto read = store::for_each_result(
-          (*reply)[i].text(), (*reply)[i + 1].text(),
-          [&](std::uint8_t index, std::string_view result) { stored[index] = result; });
-      if (!read) audit.violations.push_back(read.error().message);
-    }
+    const auto stored = read_results(redis, store::results_key(function, entry));
     for (const std::uint8_t index : indexes) {
       const EventId id{entry, index};
       const auto found = stored.find(index);

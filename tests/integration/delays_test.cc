@@ -20,10 +20,10 @@
 #include "base/redis_sync.h"
 #include "cli/child_output.h"
 #include "store/keys.h"
-#include "store/packed.h"
 #include "store/row.h"
 #include "tests/integration/audit.h"
 #include "tests/integration/installation.h"
+#include "tests/support/results.h"
 
 namespace fanfare::test {
 namespace {
@@ -66,21 +66,17 @@ std::vector<std::int64_t> entered_ms(const RedisOptions& options,
   auto redis = RedisSync::connect(options);
   std::vector<std::int64_t> all;
   for (const auto& [entry, count] : entries) {
-    const auto reply = redis->call({"HGETALL", store::results_key("noop", entry)});
-    const auto note = [&](std::uint8_t, std::string_view result) {
+    for (const auto& [index, result] : read_results(*redis, store::results_key("noop", entry))) {
       const auto stored = store::view_stored_result(result);
       const auto record = stored ? protocol::unpack_result(stored->record)
                                  : Result<protocol::ResultRecord>(stored.error());
       if (!record || record->output.size() < sizeof(std::int64_t)) {
         ADD_FAILURE() << "a result cannot be read";
-        return;
+        continue;
       }
       std::int64_t entered_ns = 0;
       std::memcpy(&entered_ns, record->output.data(), sizeof entered_ns);
       all.push_back((entered_ns + wall_minus_steady_ns) / 1'000'000);
-    };
-    for (std::size_t i = 0; i < (*reply)->size(); i += 2) {
-      EXPECT_TRUE(store::for_each_result((**reply)[i].text(), (**reply)[i + 1].text(), note));
     }
   }
   return all;

@@ -337,8 +337,12 @@ TEST(Invoking, OfAFunctionThatIsPausedWaitsForItAlsoWhereItIsHere) {
   EXPECT_EQ(calling.said("call sleepy 1"), "slept 1 ms");
   EXPECT_EQ(calling.said("call sleepy 1"), "slept 1 ms");
   ASSERT_TRUE(calling.installation.client().admin("pause", R"({"name":"sleepy"})"));
-  EXPECT_EQ(calling.said("within 300 sleepy 1"),
-            "refused timeout: timeout: the function is paused; `fanfare functions resume` it");
+  std::string said;
+  EXPECT_TRUE(eventually([&] {  // its worker hears of it a moment after the broker
+    said = calling.said("within 300 sleepy 1");
+    return said ==
+           "refused timeout: timeout: the function is paused; `fanfare functions resume` it";
+  })) << said;
   ASSERT_TRUE(calling.installation.client().admin("resume", R"({"name":"sleepy"})"));
   EXPECT_EQ(calling.said("call sleepy 1"), "slept 1 ms");
 }

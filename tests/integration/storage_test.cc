@@ -437,13 +437,20 @@ struct Storm {
     std::mt19937 random(2026);
     std::atomic<bool> done = false;
     std::thread writer([&] {
-      for (int i = 0; i < kFiles; ++i) write_one(watched.bucket(), i);
-      const int killed = kills;
-      eventually([&] { return kills >= killed + 3; });
+      const auto see_killed = [&](int times) {
+        const int until = kills + times;
+        eventually([&] { return kills >= until; });
+      };
+      for (int i = 0; i < kFiles; ++i) {
+        write_one(watched.bucket(), i);
+        if (i == kFiles / 2) see_killed(2);
+      }
+      see_killed(3);
       for (int i = 0; i < kFiles; i += 4) {
         fs::remove(path_of(watched.bucket(), i));
         if (i % 40 == 0) std::this_thread::sleep_for(10ms);
       }
+      see_killed(1);
       done = true;
     });
     while (!done) {

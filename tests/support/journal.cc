@@ -3,18 +3,9 @@
 #include <stdexcept>
 
 #include "store/packed.h"
+#include "tests/support/ask.h"
 
 namespace fanfare::test {
-namespace {
-
-OwnedReply ask(RedisSync& redis, std::initializer_list<std::string_view> words) {
-  auto reply = redis.call(words);
-  if (!reply) throw std::runtime_error(reply.error().message);
-  if ((*reply)->is_error()) throw std::runtime_error(std::string((*reply)->text()));
-  return *std::move(reply);
-}
-
-}  // namespace
 
 std::vector<JournalEntry> read_journal(RedisSync& redis, const std::string& journal_key) {
   std::vector<JournalEntry> entries;
