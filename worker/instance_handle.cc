@@ -62,26 +62,25 @@ bool is_an_answer(protocol::Outcome outcome) {
 
 }  // namespace
 
-Result<InstanceHandle> InstanceHandle::create(std::uint64_t ticket,
-                                              std::uint64_t result_bytes_max) {
+Result<Equipment> Equipment::make() {
   auto channel = make_channel();
   if (!channel) return channel.error();
   auto board = Board::create();
   if (!board) return board.error();
   auto log = LogBuffer::create();
   if (!log) return log.error();
-  return InstanceHandle(ticket, result_bytes_max, std::move(channel->first),
-                        std::move(channel->second), std::move(*board), std::move(*log));
+  return Equipment{std::move(channel->first), std::move(channel->second), *std::move(board),
+                   *std::move(log)};
 }
 
-InstanceHandle::InstanceHandle(std::uint64_t ticket, std::uint64_t result_bytes_max, Fd channel,
-                               Fd instance_end, Board board, LogBuffer log)
+InstanceHandle::InstanceHandle(std::uint64_t ticket, std::uint64_t result_bytes_max,
+                               Equipment equipment)
     : ticket_(ticket),
       result_bytes_max_(result_bytes_max),
-      channel_(std::move(channel)),
-      instance_end_(std::move(instance_end)),
-      board_(std::move(board)),
-      log_(std::move(log)) {}
+      channel_(std::move(equipment.channel)),
+      instance_end_(std::move(equipment.instance_end)),
+      board_(std::move(equipment.board)),
+      log_(std::move(equipment.log)) {}
 
 void InstanceHandle::forked(pid_t pid, Fd pidfd) {
   pid_ = pid;

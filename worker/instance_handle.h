@@ -48,10 +48,20 @@ struct ItemResult {
   std::uint64_t printed_cut = 0;  // and how many bytes before that were too many
 };
 
+// What worker and instance share. It is nobody's yet, so it can be made before it is asked for:
+// that is a dozen calls to the kernel which no cold start has to wait for then.
+struct Equipment {
+  static Result<Equipment> make();  // kRetryLater: out of descriptors or memory
+
+  Fd channel, instance_end;
+  Board board;
+  LogBuffer log;
+};
+
 class InstanceHandle {
  public:
   // `result_bytes_max`: an output beyond it is refused here too, whatever the instance says.
-  static Result<InstanceHandle> create(std::uint64_t ticket, std::uint64_t result_bytes_max);
+  InstanceHandle(std::uint64_t ticket, std::uint64_t result_bytes_max, Equipment equipment);
 
   InstanceHandle(InstanceHandle&&) = default;
   InstanceHandle& operator=(InstanceHandle&&) = default;
@@ -143,8 +153,6 @@ class InstanceHandle {
   Fd take_instance_end() { return std::move(instance_end_); }
 
  private:
-  InstanceHandle(std::uint64_t ticket, std::uint64_t result_bytes_max, Fd channel, Fd instance_end,
-                 Board board, LogBuffer log);
   struct OnSheet {
     std::uint64_t batch = 0;
     std::uint32_t items = 0, taken = 0;

@@ -21,7 +21,7 @@ using protocol::Outcome;
 
 class InstanceHandleTest : public ::testing::Test {
  protected:
-  InstanceHandle handle_ = std::move(InstanceHandle::create(1, 100'000)).value();
+  InstanceHandle handle_{1, 100'000, Equipment::make().value()};
   Fd end_ = handle_.take_instance_end();
   Board board_ = std::move(Board::attach(handle_.board_memfd())).value();
 

@@ -139,15 +139,14 @@ TEST(InvokeChannel, RefusesWhatIsCutOffOrStrange) {
 }
 
 TEST(InvokeChannel, AnInstanceThatAsksTwiceIsBroken) {
-  auto handle = InstanceHandle::create(1, 1 << 20);
-  ASSERT_TRUE(handle);
-  const Fd end = handle->take_instance_end();
+  InstanceHandle handle(1, 1 << 20, Equipment::make().value());
+  const Fd end = handle.take_instance_end();
   const std::string request = encode({1, 0, "other", "data"}, false);
   ASSERT_TRUE(send_message(end.get(), request, {}, {}));
   ASSERT_TRUE(send_message(end.get(), request, {}, {}));
   std::vector<ItemResult> results;
-  ASSERT_TRUE(handle->take_results(results)) << "the first is a request like any other";
-  const auto taken = handle->take_results(results);
+  ASSERT_TRUE(handle.take_results(results)) << "the first is a request like any other";
+  const auto taken = handle.take_results(results);
   ASSERT_FALSE(taken);
   EXPECT_EQ(taken.error().kind, ErrorKind::kReject);
 }

@@ -132,9 +132,8 @@ TEST_F(InstanceRows, MayWaitWhileTheNextBatchIsHandedOver) {
 
 TEST(InstanceRowsHandle, RefusesAnInstanceThatAsksTwiceOrStrangely) {
   for (const bool twice : {true, false}) {
-    auto handle = InstanceHandle::create(1, 1 << 20);
-    ASSERT_TRUE(handle);
-    const Fd end = handle->take_instance_end();
+    InstanceHandle handle(1, 1 << 20, Equipment::make().value());
+    const Fd end = handle.take_instance_end();
     const std::string request = encode({1, RowRequest::Kind::kGet, 0, "k", ""});
     ASSERT_TRUE(send_message(end.get(), twice ? request : request + "x", {}, {}));
     if (twice) {
@@ -142,9 +141,9 @@ TEST(InstanceRowsHandle, RefusesAnInstanceThatAsksTwiceOrStrangely) {
     }
     std::vector<ItemResult> results;
     if (twice) {
-      ASSERT_TRUE(handle->take_results(results)) << "the first is a request like any other";
+      ASSERT_TRUE(handle.take_results(results)) << "the first is a request like any other";
     }
-    const auto taken = handle->take_results(results);
+    const auto taken = handle.take_results(results);
     ASSERT_FALSE(taken);
     EXPECT_EQ(taken.error().kind, ErrorKind::kReject);
   }

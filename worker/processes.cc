@@ -14,6 +14,8 @@ namespace fanfare::worker {
 namespace {
 
 constexpr std::string_view kFileSuffix = "_file";
+// After a fork, until what it used up is made anew: then nobody waits for its instance any more.
+constexpr Duration kEquipAfter = std::chrono::milliseconds{10};
 constexpr std::uint64_t kUnlimitedBytes = std::uint64_t{1} << 50;
 
 using Variables = std::vector<std::pair<std::string, std::string>>;
@@ -43,7 +45,9 @@ Processes::Processes(Loop& loop, Core& core, Options options)
       core_(core),
       options_(std::move(options)),
       program_(::open(options_.program.c_str(), O_PATH | O_CLOEXEC)),
-      limiter_(MemoryLimiter::detect({.sweep_orphans = options_.protections.sweep_orphans})) {}
+      limiter_(MemoryLimiter::detect({.sweep_orphans = options_.protections.sweep_orphans})) {
+  equip_.start_after(Duration::zero());
+}
 
 Processes::~Processes() {
   for (auto& [id, instance] : instances_) instance->handle->kill_group(SIGKILL);
@@ -159,14 +163,20 @@ bool Processes::fork(ZygoteId zygote_id, InstanceId id) {
   const auto at = zygotes_.find(zygote_id);
   if (at == zygotes_.end()) return false;
   auto instance = std::make_unique<Instance>();
-  int cgroup_fd = -1;
+  const std::uint64_t memory_bytes = at->second.memory_bytes;
   if (limiter_.means() != MemoryLimiter::Means::kRlimit) {
-    auto leaf = limiter_.make_leaf(at->second.memory_bytes);
-    if (!leaf) return false;
-    instance->leaf = *std::move(leaf);
-    cgroup_fd = instance->leaf->entry_fd();
+    if (spare_leaf_ && spare_leaf_bytes_ == memory_bytes) {
+      instance->leaf = std::move(spare_leaf_);
+    } else {
+      auto leaf = limiter_.make_leaf(memory_bytes);
+      if (!leaf) return false;
+      instance->leaf = *std::move(leaf);
+    }
+    wanted_leaf_bytes_ = memory_bytes;
   }
-  auto handle = at->second.client->fork(cgroup_fd);
+  if (!equip_.running()) equip_.start_after(kEquipAfter);
+  auto handle = at->second.client->fork(instance->leaf ? instance->leaf->entry_fd() : -1,
+                                        std::exchange(spare_, std::nullopt));
   if (!handle) return false;
   instance->handle = *std::move(handle);
   instance->channel = std::make_unique<FdWatch>(
@@ -181,6 +191,17 @@ bool Processes::fork(ZygoteId zygote_id, InstanceId id) {
   at->second.tickets[instance->handle->ticket()] = id;
   instances_[id] = std::move(instance);
   return true;
+}
+
+// For the next instance. What fails now is tried when it is needed.
+void Processes::equip() {
+  if (!spare_) {
+    if (auto made = Equipment::make()) spare_ = *std::move(made);
+  }
+  if (wanted_leaf_bytes_ == 0 || (spare_leaf_ && spare_leaf_bytes_ == wanted_leaf_bytes_)) return;
+  spare_leaf_.reset();
+  if (auto leaf = limiter_.make_leaf(wanted_leaf_bytes_)) spare_leaf_ = *std::move(leaf);
+  spare_leaf_bytes_ = wanted_leaf_bytes_;
 }
 
 Result<InstanceHandle::Sent> Processes::run(InstanceId id, std::span<const Item> items) {

@@ -128,7 +128,8 @@ ZygoteClient::ZygoteClient(Fd control, pid_t pid, LogBuffer log, std::uint64_t r
     : control_(std::move(control)),
       pid_(pid),
       log_(std::move(log)),
-      result_bytes_max_(result_bytes_max) {}
+      result_bytes_max_(result_bytes_max),
+      buffer_(std::make_unique_for_overwrite<char[]>(kZygoteMessageMax)) {}
 
 ZygoteClient::~ZygoteClient() {
   (void)end();
@@ -149,10 +150,16 @@ Ending ZygoteClient::end() {
   return ending;
 }
 
-Result<std::unique_ptr<InstanceHandle>> ZygoteClient::fork(int cgroup_fd) {
+Result<std::unique_ptr<InstanceHandle>> ZygoteClient::fork(int cgroup_fd,
+                                                           std::optional<Equipment> equipment) {
   if (gone_) return reconnect("the zygote is gone");
-  auto instance = InstanceHandle::create(next_ticket_, result_bytes_max_);
-  if (!instance) return instance.error();
+  if (!equipment) {
+    auto made = Equipment::make();
+    if (!made) return made.error();
+    equipment = *std::move(made);
+  }
+  auto instance =
+      std::make_unique<InstanceHandle>(next_ticket_, result_bytes_max_, *std::move(equipment));
   const Fd end = instance->take_instance_end();
   std::vector<int> fds{end.get(), instance->board_memfd(), instance->log().memfd()};
   if (cgroup_fd >= 0) fds.push_back(cgroup_fd);
@@ -160,16 +167,16 @@ Result<std::unique_ptr<InstanceHandle>> ZygoteClient::fork(int cgroup_fd) {
                                  {.dont_wait = true});
   if (!sent) return sent.error();
   ++next_ticket_;
-  return std::make_unique<InstanceHandle>(std::move(*instance));
+  return instance;
 }
 
 std::vector<ZygoteEvent> ZygoteClient::take_events() {
   std::vector<ZygoteEvent> events;
-  std::string buffer(kZygoteMessageMax, '\0');
   while (!gone_) {
-    auto received = receive_message(control_.get(), buffer, {.dont_wait = true});
+    auto received =
+        receive_message(control_.get(), {buffer_.get(), kZygoteMessageMax}, {.dont_wait = true});
     if (!received && received.error().kind == ErrorKind::kRetryLater) break;
-    auto reply = received ? decode_reply({buffer.data(), received->size})
+    auto reply = received ? decode_reply({buffer_.get(), received->size})
                           : Result<ZygoteReply>(received.error());
     if (reply) {
       on_reply(std::move(*reply), received->fds, events);

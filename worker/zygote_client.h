@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -85,9 +86,11 @@ class ZygoteClient {
   pid_t pid() const { return pid_; }
 
   // Asks for an instance; allowed before ZygoteReady. `cgroup_fd`: the memory cgroup that the
-  // instance is in before it does anything else (MemoryLeaf::entry_fd), or -1.
+  // instance is in before it does anything else (MemoryLeaf::entry_fd), or -1. `equipment`: made
+  // here if there is none.
   // kRetryLater: too many are on their way; kReconnect: the zygote is gone.
-  Result<std::unique_ptr<InstanceHandle>> fork(int cgroup_fd = -1);
+  Result<std::unique_ptr<InstanceHandle>> fork(int cgroup_fd = -1,
+                                               std::optional<Equipment> equipment = {});
 
   std::vector<ZygoteEvent> take_events();
 
@@ -107,6 +110,7 @@ class ZygoteClient {
   std::uint64_t next_ticket_ = 1;
   bool ready_ = false;
   bool gone_ = false;
+  std::unique_ptr<char[]> buffer_;  // of a reply; not filled, as most replies are short
 };
 
 }  // namespace fanfare::worker
