@@ -14,9 +14,9 @@ local function recall(keys, args)
   return runs
 end
 
--- KEYS journal, open · ARGV after (entry, exclusive), entries at most, bytes at most, entry (or none) up
--- to which events that lie beside are left out. Answers whether the lane goes on (0, 1), then per entry {id, its
--- states (or false), {index, event, …}}, and of events that lie beside the first field alone.
+-- KEYS journal, open · ARGV after (entry, exclusive), entries at most, bytes at most, and the entry, if any,
+-- up to which events that lie beside are left out. Answers whether the lane goes on (0, 1), then per entry
+-- {id, its states (or false), {index, event, …}}; of events that are left out the first field alone.
 local function page(keys, args)
   local journal, after = keys[1], '(' .. args[1]
   local entries_max, bytes_max, apart = tonumber(args[2]), tonumber(args[3]), args[4]
