@@ -177,12 +177,20 @@ struct MemoryLeaf::Groups {
 
   std::string folder;
   std::vector<std::unique_ptr<Group>> spares;
+  std::unique_ptr<Group> ready;  // nobody is in it any more: that was looked at
   std::uint64_t next = 1;
 
   ~Groups() {
+    ready.reset();
     spares.clear();
     ::rmdir(folder.c_str());
   }
+
+  void give_back(std::unique_ptr<Group> group) {
+    if (spares.size() < kSparesMax) spares.push_back(std::move(group));
+  }
+
+  bool is_ready(std::uint64_t bytes) const { return ready && ready->bytes == bytes; }
 
   std::unique_ptr<Group> take_spare(std::uint64_t bytes) {
     for (auto spare = spares.begin(); spare != spares.end(); ++spare) {
@@ -202,7 +210,7 @@ MemoryLeaf::MemoryLeaf(std::shared_ptr<Groups> groups, std::unique_ptr<Group> gr
 MemoryLeaf::~MemoryLeaf() {
   sweep_group(group_->folder);
   group_->oom_kills_before = group_->count_oom_kills();
-  if (groups_->spares.size() < Groups::kSparesMax) groups_->spares.push_back(std::move(group_));
+  groups_->give_back(std::move(group_));
 }
 
 int MemoryLeaf::entry_fd() const {
@@ -271,13 +279,20 @@ std::string_view MemoryLimiter::name() const {
 
 Result<std::unique_ptr<MemoryLeaf>> MemoryLimiter::make_leaf(std::uint64_t bytes) {
   if (means_ == Means::kRlimit) return reject("memory is limited by rlimit here, not by a cgroup");
-  auto group = groups_->take_spare(bytes);
-  if (!group) {
-    auto made = make_group(bytes);
-    if (!made) return made.error();
-    group = std::move(*made);
-  }
-  return std::unique_ptr<MemoryLeaf>(new MemoryLeaf(groups_, std::move(group)));
+  auto group = groups_->is_ready(bytes) ? std::move(groups_->ready) : find_group(bytes);
+  if (!group) return group.error();
+  return std::unique_ptr<MemoryLeaf>(new MemoryLeaf(groups_, *std::move(group)));
+}
+
+void MemoryLimiter::get_ready(std::uint64_t bytes) {
+  if (groups_->is_ready(bytes)) return;
+  if (groups_->ready) groups_->give_back(std::move(groups_->ready));
+  if (auto group = find_group(bytes)) groups_->ready = *std::move(group);
+}
+
+Result<std::unique_ptr<MemoryLeaf::Group>> MemoryLimiter::find_group(std::uint64_t bytes) {
+  if (auto spare = groups_->take_spare(bytes)) return spare;
+  return make_group(bytes);
 }
 
 Result<std::unique_ptr<MemoryLeaf::Group>> MemoryLimiter::make_group(std::uint64_t bytes) {

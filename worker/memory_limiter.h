@@ -65,13 +65,17 @@ class MemoryLimiter {
   // now and then, until nothing is left; then it costs nothing.
   void sweep_orphans();
 
-  // A leaf that holds `bytes`: one that was given back and has the same limit, or else a new one
-  // (some 100 µs). Only when means() is not kRlimit: there, give the limit to the zygote
-  // (ZygoteOptions::data_bytes_max).
+  // A leaf that holds `bytes`: the one that is ready, one that was given back and has the same
+  // limit, or else a new one (some 100 µs). Only when means() is not kRlimit: there, give the limit
+  // to the zygote (ZygoteOptions::data_bytes_max).
   Result<std::unique_ptr<MemoryLeaf>> make_leaf(std::uint64_t bytes);
+  // Has the next leaf of `bytes` ready, so that make_leaf need not ask the kernel for anything. One
+  // at a time: whatever was ready and holds another number of bytes is given back.
+  void get_ready(std::uint64_t bytes);
 
  private:
   MemoryLimiter(Means means, const std::string& folder, std::vector<std::string> reasons);
+  Result<std::unique_ptr<MemoryLeaf::Group>> find_group(std::uint64_t bytes);
   Result<std::unique_ptr<MemoryLeaf::Group>> make_group(std::uint64_t bytes);
   Means means_;
   std::vector<std::string> reasons_;

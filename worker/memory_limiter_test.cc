@@ -107,12 +107,39 @@ TEST(MemoryLimiter, LeavesNothingBehind) {
   EXPECT_FALSE(fs::exists(folder));
 }
 
+fs::path folder_of(const MemoryLeaf& leaf) {
+  return fs::read_symlink("/proc/self/fd/" + std::to_string(leaf.entry_fd()));
+}
+
+TEST(MemoryLimiter, HasALeafReadyForWhoeverNeedsOneOfThatSize) {
+  auto limiter = MemoryLimiter::detect({.name = "fanfare-test-has-one-ready"});
+  if (limiter.means() == MemoryLimiter::Means::kRlimit) GTEST_SKIP() << limiter.reasons().back();
+  const auto leaves = [folder = folder_named("fanfare-test-has-one-ready")] {
+    return std::ranges::count_if(fs::directory_iterator(folder),
+                                 [](const auto& entry) { return entry.is_directory(); });
+  };
+  limiter.get_ready(256 << 20);
+  const auto made = leaves();
+  const auto small = limiter.make_leaf(32 << 20);
+  ASSERT_TRUE(small);
+  EXPECT_TRUE(WIFSIGNALED(status_of_child_taking(**small, 128 << 20))) << "it has its own limit";
+  EXPECT_EQ(leaves(), made + 1);
+  const auto large = limiter.make_leaf(256 << 20);
+  ASSERT_TRUE(large);
+  EXPECT_EQ(leaves(), made + 1) << "that one was there";
+  EXPECT_EQ(status_of_child_taking(**large, 128 << 20), 0);
+
+  limiter.get_ready(32 << 20);
+  limiter.get_ready(256 << 20);
+  EXPECT_EQ(leaves(), made + 3);
+  const auto other = limiter.make_leaf(32 << 20);
+  ASSERT_TRUE(other) << "what was ready and is not wanted is like one that was given back";
+  EXPECT_EQ(leaves(), made + 3);
+}
+
 TEST(MemoryLimiter, UsesALeafAgainThatWasGivenBack) {
   auto limiter = MemoryLimiter::detect();
   if (limiter.means() == MemoryLimiter::Means::kRlimit) GTEST_SKIP() << limiter.reasons().back();
-  const auto folder_of = [](const MemoryLeaf& leaf) {
-    return fs::read_symlink("/proc/self/fd/" + std::to_string(leaf.entry_fd()));
-  };
   auto leaf = limiter.make_leaf(32 << 20);
   ASSERT_TRUE(leaf);
   const fs::path first = folder_of(**leaf);

@@ -165,14 +165,10 @@ bool Processes::fork(ZygoteId zygote_id, InstanceId id) {
   auto instance = std::make_unique<Instance>();
   const std::uint64_t memory_bytes = at->second.memory_bytes;
   if (limiter_.means() != MemoryLimiter::Means::kRlimit) {
-    if (spare_leaf_ && spare_leaf_bytes_ == memory_bytes) {
-      instance->leaf = std::move(spare_leaf_);
-    } else {
-      auto leaf = limiter_.make_leaf(memory_bytes);
-      if (!leaf) return false;
-      instance->leaf = *std::move(leaf);
-    }
-    wanted_leaf_bytes_ = memory_bytes;
+    auto leaf = limiter_.make_leaf(memory_bytes);
+    if (!leaf) return false;
+    instance->leaf = *std::move(leaf);
+    last_leaf_bytes_ = memory_bytes;
   }
   if (!equip_.running()) equip_.start_after(kEquipAfter);
   auto handle = at->second.client->fork(instance->leaf ? instance->leaf->entry_fd() : -1,
@@ -198,10 +194,7 @@ void Processes::equip() {
   if (!spare_) {
     if (auto made = Equipment::make()) spare_ = *std::move(made);
   }
-  if (wanted_leaf_bytes_ == 0 || (spare_leaf_ && spare_leaf_bytes_ == wanted_leaf_bytes_)) return;
-  spare_leaf_.reset();
-  if (auto leaf = limiter_.make_leaf(wanted_leaf_bytes_)) spare_leaf_ = *std::move(leaf);
-  spare_leaf_bytes_ = wanted_leaf_bytes_;
+  if (last_leaf_bytes_) limiter_.get_ready(*last_leaf_bytes_);
 }
 
 Result<InstanceHandle::Sent> Processes::run(InstanceId id, std::span<const Item> items) {

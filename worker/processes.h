@@ -95,13 +95,11 @@ class Processes {
   std::map<ZygoteId, Zygote> zygotes_;
   std::map<InstanceId, std::unique_ptr<Instance>> instances_;
   std::vector<ItemResult> results_;  // kept for its capacity
-  // What the next instance will need, of whichever function; its cgroup if that has as much memory
-  // as the one before. Asking the kernel for it takes as long as a good part of a fork, and no cold
-  // start has to wait for it.
+  // What the next instance will need, of whichever function; and a cgroup is ready as the last one
+  // was. Asking the kernel for it takes as long as a good part of a fork, and no cold start has to
+  // wait for it.
   std::optional<Equipment> spare_;
-  std::unique_ptr<MemoryLeaf> spare_leaf_;
-  std::uint64_t spare_leaf_bytes_ = 0;
-  std::uint64_t wanted_leaf_bytes_ = 0;  // as the last fork's; 0: there was none, or no cgroups
+  std::optional<std::uint64_t> last_leaf_bytes_;  // none: nothing was forked, or no cgroups here
   Timer equip_{loop_, [this] { equip(); }};
 };
 
