@@ -7,6 +7,7 @@
 #include <csignal>
 #include <utility>
 
+#include "base/daemon.h"
 #include "base/daemon_metrics.h"
 #include "store/redis_store.h"
 #include "worker/broker_store.h"
@@ -43,6 +44,7 @@ void tell_door(MetricsText& text, const LocalDoor* door) {
 }  // namespace
 
 Result<std::unique_ptr<Shell>> Shell::start(Loop& loop, Config config) {
+  raise_file_limit();  // each instance takes half a dozen descriptors
   auto keys = broker_keys(config);
   if (!keys) return keys.error();
   auto options = core_options(config);

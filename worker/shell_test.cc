@@ -225,6 +225,25 @@ TEST_F(ShellTest, RunsThousandsInBatches) {
   EXPECT_EQ(redis_.command({"HLEN", store::results_key("noop", {1'800'000'000'007ull, 0})}), "250");
 }
 
+struct FileLimit {
+  explicit FileLimit(rlim_t low) {
+    EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit lower{.rlim_cur = low, .rlim_max = before.rlim_max};
+    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &lower), 0);
+  }
+  ~FileLimit() { setrlimit(RLIMIT_NOFILE, &before); }
+  rlimit before{};
+};
+
+TEST_F(ShellTest, HasMoreInstancesThanTheUsualLimitOfOpenFilesAllows) {
+  const FileLimit low(128);
+  deploy("functions-testing/sleepy", "timeout = \"60s\"");
+  config_.slots = 40;
+  join();
+  deliver("sleepy", std::vector<std::string>(config_.slots, "10000"));
+  wait_for([this] { return shell_->core().counters().instances_started == config_.slots; });
+}
+
 TEST_F(ShellTest, ACrashEndsOnlyItsOwnAttempt) {
   deploy("functions-testing/crash");
   join();
