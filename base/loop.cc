@@ -39,6 +39,10 @@ void Loop::post_from_any_thread(std::function<void()> fn) {
   if (first) impl_->wake_from_any_thread();
 }
 
+void Loop::expect_soon() {
+  impl_->expects_soon = true;
+}
+
 Loop::Hook::~Hook() {
   if (state_) state_->alive = false;
 }
@@ -133,12 +137,18 @@ const Now& Loop::Impl::read_now() {
 
 void Loop::Impl::turn(bool may_wait) {
   now_is_stale = true;
-  if (may_wait && posted.empty()) io.run_one();
+  const bool soon = std::exchange(expects_soon, false);
+  if (may_wait && posted.empty()) wait(soon);
   io.poll();
   run_posted();
   now_is_stale = true;
   run_hooks();
   rearm_all();
+}
+
+void Loop::Impl::wait(bool soon) {
+  if (soon && look_for(spin, [this] { return io.poll_one() > 0; })) return;
+  io.run_one();
 }
 
 void Loop::Impl::run_posted() {

@@ -40,6 +40,10 @@ class Loop {
   // stop.
   void post_from_any_thread(std::function<void()> fn);
 
+  // Something is likely to come within microseconds: the next turn looks for it for a moment before
+  // it sleeps, where that has paid lately (base/spin.h). Whatever comes first ends the look.
+  void expect_soon();
+
   // A registered hook, called once per turn; unregistered when destroyed.
   class [[nodiscard]] Hook {
    public:

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/loop.h"
+#include "base/spin.h"
 
 namespace fanfare {
 
@@ -47,12 +48,16 @@ struct Loop::Impl {
   Now now;
   bool now_is_stale = true;
 
+  bool expects_soon = false;
+  Spin spin;
+
   Impl();
   const Now& read_now();
   void check_that_timers_ring();
   void wake_from_any_thread();
   void wait_to_be_woken();
   void turn(bool may_wait);
+  void wait(bool soon);
   void run_posted();
   void run_hooks();
   void rearm_all();

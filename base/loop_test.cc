@@ -1,4 +1,4 @@
-#include "base/loop.h"
+#include "base/loop_asio.h"
 
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
@@ -408,6 +408,68 @@ TEST(FdWatch, IsNotCalledForWhatWasMeantForOneThatIsGone) {
   third.put("c");
   loop.run();
   EXPECT_EQ(order, order.starts_with('1') ? "13" : "23");
+}
+
+// Waits, with nothing to wait for. Long against what a busy machine keeps a thread waiting.
+void wait_in_vain(Loop& loop) {
+  EXPECT_FALSE(loop.run_until([] { return false; }, 200ms));
+}
+
+// Whether it rests, as after something that it has looked for in vain; one wait less from now on.
+bool rests(Loop& loop) {
+  return !loop.impl().spin.begin(std::chrono::steady_clock::now());
+}
+
+TEST(Loop, LooksForWhatItExpectsBeforeItSleepsAndOnlyOnce) {
+  Loop loop;
+  wait_in_vain(loop);
+  EXPECT_FALSE(rests(loop)) << "nobody has said that something comes";
+  loop.post([&] { loop.expect_soon(); });
+  wait_in_vain(loop);
+  EXPECT_TRUE(rests(loop));
+  wait_in_vain(loop);
+  EXPECT_FALSE(rests(loop)) << "that was for one turn";
+}
+
+TEST(Loop, FindsWhatComesWhileItLooks) {
+  Loop loop;
+  const auto look_in_vain = [&loop] {
+    loop.post([&] { loop.expect_soon(); });
+    wait_in_vain(loop);
+    EXPECT_TRUE(rests(loop));
+  };
+  look_in_vain();
+  Pipe pipe;
+  bool came = false;
+  const FdWatch watch(loop, pipe.reading(), [&] {
+    char byte = 0;
+    EXPECT_EQ(read(pipe.reading(), &byte, 1), 1);
+    came = true;
+  });
+  loop.post([&] {
+    pipe.put("x");
+    loop.expect_soon();
+  });
+  EXPECT_TRUE(loop.run_until([&] { return came; }, 30s));
+  look_in_vain();
+  EXPECT_FALSE(rests(loop)) << "for the first time since it has paid";
+}
+
+TEST(Loop, ThatExpectsSomethingInVainRunsAllElseAsEver) {
+  Loop loop;
+  std::string order;
+  const auto hook = loop.before_wait([&] { loop.expect_soon(); });
+  std::jthread remote;
+  Timer timer(loop, [&] {
+    order += 't';
+    loop.post([&] { order += 'p'; });
+    remote = std::jthread([&] { loop.post_from_any_thread([&] { order += 'r'; }); });
+  });
+  timer.start_after(2ms);
+  const SignalWatch signals(loop, {SIGUSR1}, [&](int) { loop.stop(); });
+  EXPECT_TRUE(loop.run_until([&] { return order == "tpr"; }, 30s)) << order;
+  std::raise(SIGUSR1);
+  loop.run();
 }
 
 TEST(SignalWatch, TurnsEverySignalIntoACall) {

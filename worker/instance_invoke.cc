@@ -51,7 +51,7 @@ InvokeAnswer InstanceRuntime::invoke(std::string_view function, std::string_view
     memfd = std::move(*made);
     fds.push_back(memfd.get());
   }
-  const auto bytes = ask(request.number, encode(request, large), fds);
+  const auto bytes = ask(request.number, encode(request, large), fds, &invoke_spin_);
   if (!bytes) return InvokeAnswer::refused("internal", bytes.error().message);
   auto answer = decode_invoked(*bytes);
   if (!answer) return InvokeAnswer::refused("internal", answer.error().message);

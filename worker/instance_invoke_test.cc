@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <fstream>
+
 #include "functions/testing/function_runner.h"
 #include "protocol/event.h"
 #include "worker/invoke_channel.h"
@@ -78,6 +81,32 @@ TEST_F(InstanceInvokes, ThatCannotBeMeantAreToldAtOnce) {
   EXPECT_THAT(said("within 0 other x"), HasSubstr("the timeout must be at least 1 ms"));
   EXPECT_THAT(said("threaded other"), HasSubstr("on the thread that runs the handler"));
   EXPECT_TRUE(requests.empty());
+}
+
+// How often the process has gone to sleep so far.
+long sleeps_of(pid_t pid) {
+  std::ifstream status("/proc/" + std::to_string(pid) + "/status");
+  constexpr std::string_view kName = "voluntary_ctxt_switches:";
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(kName)) return std::stol(line.substr(kName.size()));
+  }
+  return 0;
+}
+
+TEST_F(InstanceInvokes, ThatAreAnsweredAtOnceAreMostlyNotSleptFor) {
+  constexpr int kTimes = 300;
+  std::string commands;
+  for (int i = 0; i < kTimes; ++i) commands += "call other x\n";
+  runner->fork();
+  // Whoever has to share the core sleeps, as it should: so a quiet moment is waited for.
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+  long slept = kTimes;
+  while (slept > kTimes / 2 && std::chrono::steady_clock::now() < until) {
+    const long before = sleeps_of(runner->instance()->pid());
+    said(commands);
+    slept = sleeps_of(runner->instance()->pid()) - before;
+  }
+  EXPECT_LE(slept, kTimes / 2);
 }
 
 TEST(InstanceInvokesInBatches, WorkLikeAnyOther) {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/spin.h"
 #include "worker/board.h"
 #include "worker/channel.h"
 #include "worker/invoke_channel.h"
@@ -72,9 +73,10 @@ class InstanceRuntime {
   template <typename Call>
   abi::Text change_store(Call call);
   Result<store::Rows> read_rows(RowRequest request);
-  // Sends a request and waits for its answer's bytes, however long that takes. Batches that come
-  // meanwhile are kept for later.
-  Result<std::string> ask(std::uint64_t number, std::string_view request, std::span<const int> fds);
+  // Sends a request and waits for its answer's bytes, however long that takes; with a `spin` it
+  // looks for them before it sleeps. Batches that come meanwhile are kept for later.
+  Result<std::string> ask(std::uint64_t number, std::string_view request, std::span<const int> fds,
+                          Spin* spin = nullptr);
   // instance_invoke.cc: other functions, through the worker.
   static void offer_invoke(abi::Context& context);
   InvokeAnswer invoke(std::string_view function, std::string_view data, std::int64_t timeout_ms);
@@ -93,6 +95,7 @@ class InstanceRuntime {
   std::thread::id handler_thread_;
   std::uint64_t last_request_ = 0;
   std::string store_refusal_;
+  Spin invoke_spin_;
   std::string answer_frame_;  // room for what comes while a request waits; made by the first
   struct Kept {
     std::string frame;

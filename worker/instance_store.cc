@@ -1,4 +1,5 @@
 // What a handler's store does in its instance.
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -15,6 +16,11 @@ namespace {
 std::int64_t wall_ms() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+bool something_is_there(int socket) {
+  pollfd one{.fd = socket, .events = POLLIN, .revents = 0};
+  return ::poll(&one, 1, 0) > 0;
 }
 
 InstanceRuntime& runtime(void* host) {
@@ -97,11 +103,12 @@ Result<store::Rows> InstanceRuntime::read_rows(RowRequest request) {
 }
 
 Result<std::string> InstanceRuntime::ask(std::uint64_t number, std::string_view request,
-                                         std::span<const int> fds) {
+                                         std::span<const int> fds, Spin* spin) {
   // What is finished must not wait for what this waits for.
   if (item_ > 0) ring(Doorbell::Kind::kFinished, {});
   if (auto sent = send_message(parts_.channel.get(), request, fds, {}); !sent) ::_exit(0);
   answer_frame_.resize(kFrameBytesMax + 4096);
+  if (spin) look_for(*spin, [this] { return something_is_there(parts_.channel.get()); });
   const std::string_view frame = answer_frame_;
   while (true) {
     auto received = receive_message(parts_.channel.get(), answer_frame_, {});

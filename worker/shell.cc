@@ -401,6 +401,7 @@ void Shell::give_rows(InstanceId instance, std::uint64_t number, const Result<st
 
 void Shell::give_invoked(InstanceId instance, std::uint64_t number, const InvokeAnswer& answer) {
   processes_->give_invoked(instance, number, answer);
+  loop_.expect_soon();  // the next one, from who invokes in turns, or its result
 }
 
 void Shell::answer_caller(CallerId caller, std::uint64_t request, std::string frame) {
