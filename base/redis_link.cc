@@ -29,12 +29,13 @@ char* write_size(char* at, char type, std::size_t size) {
   return at;
 }
 
-// The bytes of a command on the wire: an array of binary-safe strings.
-void write_command(std::string& out, std::span<const std::string_view> arguments) {
+// The bytes of a command on the wire: an array of binary-safe strings. They are in `out`, which
+// only grows: what is made room for is filled with zeros first.
+std::string_view write_command(std::string& out, std::span<const std::string_view> arguments) {
   constexpr std::size_t kFrameBytesMax = 32;  // around one argument
   std::size_t bytes = kFrameBytesMax;
   for (const std::string_view argument : arguments) bytes += kFrameBytesMax + argument.size();
-  out.resize(bytes);
+  if (out.size() < bytes) out.resize(bytes);
   char* at = write_size(out.data(), '*', arguments.size());
   for (const std::string_view argument : arguments) {
     at = write_size(at, '$', argument.size());
@@ -42,7 +43,8 @@ void write_command(std::string& out, std::span<const std::string_view> arguments
     *at++ = '\r';
     *at++ = '\n';
   }
-  out.resize(static_cast<std::size_t>(at - out.data()));
+  *at = '\0';  // hiredis reads on to it in some commands
+  return {out.data(), at};
 }
 
 bool readable_now(int fd) {
@@ -143,18 +145,18 @@ struct RedisLink::Impl : std::enable_shared_from_this<RedisLink::Impl> {
 
   void call(std::span<const std::string_view> arguments, OnReply on_reply) {
     if (!up || context == nullptr) return refuse(std::move(on_reply));
-    write_command(scratch, arguments);
+    const std::string_view command = write_command(scratch, arguments);
     if (unsent.empty() && sdslen(context->c.obuf) < kHandedOverMax) {
-      if (!hand_over(scratch)) return refuse(std::move(on_reply));
+      if (!hand_over(command)) return refuse(std::move(on_reply));
     } else {
-      unsent.push_back(scratch);
+      unsent.emplace_back(command);
     }
     if (scratch.capacity() > kScratchBytesKept) std::string().swap(scratch);
     pending.push_back({std::move(on_reply), loop.now().steady});
     if (!command_timer.running()) command_timer.start_after(options.command_timeout);
   }
 
-  bool hand_over(const std::string& command) {
+  bool hand_over(std::string_view command) {
     const int status = redisAsyncFormattedCommand(
         context,
         [](redisAsyncContext*, void* reply, void* self) {

@@ -88,6 +88,28 @@ TEST(Publishing, ReachesTheRightFunctionsHoweverManyRoutesThereAre) {
   }
 }
 
+TEST(Publishing, OfATypeThatCameBeforeReachesWhatWasDeployedSinceThen) {
+  constexpr const char* kOnX = "[[on]]\npattern = '{\"type\":[\"x\"]}'\n";
+  CoreHarness h({{"a", kOnX}, {"b", "[[on]]\npattern = '{\"type\":[\"y\"]}'\n"}});
+  std::uint64_t batch = 0;
+  const auto reached = [&] {
+    protocol::Event event;
+    event.source = "/tests";
+    event.type = "x";
+    h.publish(++batch, {protocol::pack(event)});
+    h.answer_all();
+    const auto answers = h.answers();
+    EXPECT_EQ(answers.size(), 1u);
+    return answers.at(0).routes.at(0);
+  };
+  for (int times = 0; times < 3; ++times) EXPECT_EQ(reached(), std::vector<std::string>{"a"});
+  h.ask("deploy",
+        nlohmann::json{{"name", "b"}, {"manifest", kOnX}, {"digest", std::string(64, 'e')}}.dump());
+  for (int times = 0; times < 3; ++times) {
+    EXPECT_EQ(reached(), (std::vector<std::string>{"a", "b"}));
+  }
+}
+
 TEST(Publishing, GroupsWhatArrivesWhileAnAppendIsUnderWay) {
   CoreHarness h;
   h.publish(1, {h.event()}, false, "a");

@@ -143,6 +143,19 @@ TEST(Router, ExtensionsAreAttributesLikeOthers) {
   EXPECT_EQ(router.route(event_of("x")).functions, (Names{"nowhere"}));
 }
 
+TEST(Router, OfATypeThatCameBeforeAsksNewSubscribersToo) {
+  Router router;
+  router.subscribe("mail", pattern(R"({"type":["form.submitted"]})"));
+  for (int times = 0; times < 3; ++times) {
+    EXPECT_EQ(router.route(event_of("form.submitted")).functions, (Names{"mail"}));
+  }
+  router.subscribe("keep", pattern(R"({"type":["form.submitted"]})"));
+  for (int times = 0; times < 3; ++times) {
+    EXPECT_EQ(router.route(event_of("form.submitted")).functions, (Names{"keep", "mail"}));
+  }
+  EXPECT_TRUE(router.route(event_of("form.submitted.again")).functions.empty());
+}
+
 TEST(Router, ForgetsItsRoutesWhenPublishersMakeTooMany) {
   Router router(6);
   router.subscribe("all", pattern(R"({"source":["/tests"]})"));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <span>
 #include <utility>
 
 namespace fanfare::client {
@@ -17,6 +18,22 @@ constexpr std::string_view kInDoubt = "; whether the event was published is unkn
 Error ending_with(std::string_view end, Error error) {
   error.message += end;
   return error;
+}
+
+using Functions = std::shared_ptr<const std::vector<std::string>>;
+
+// Of the first event of the run.
+Result<Receipt> receipt_of(const protocol::PublishRun& run, const protocol::Published& answer,
+                           std::span<const Functions> routes) {
+  if (run.fate == protocol::PublishRun::Fate::kRefused) {
+    return run.detail < answer.errors.size()
+               ? to_error(answer.errors[run.detail].code, answer.errors[run.detail].message)
+               : reject("refused without a reason");
+  }
+  return Receipt{
+      run.first,
+      run.detail < routes.size() ? routes[run.detail] : std::make_shared<Functions::element_type>(),
+      run.fate == protocol::PublishRun::Fate::kDuplicate};
 }
 
 }  // namespace
@@ -109,27 +126,16 @@ void PublishQueue::on_published(const protocol::Published& answer) {
   if (!flight_ || answer.sequence != flight_->batch.sequence) return;  // of a batch given up before
   flight_->answered = true;
   const Flight flight = end_flight();
-  std::vector<std::shared_ptr<const std::vector<std::string>>> routes;
+  std::vector<Functions> routes;
   for (const auto& route : answer.routes) {
-    routes.push_back(std::make_shared<const std::vector<std::string>>(route));
+    routes.push_back(std::make_shared<Functions::element_type>(route));
   }
   std::size_t at = 0;
   for (const protocol::PublishRun& run : answer.runs) {
+    Result<Receipt> told = receipt_of(run, answer, routes);
     for (std::uint32_t n = 0; n < run.count && at < flight.receipts.size(); ++n) {
-      const OnReceipt& tell = flight.receipts[at++];
-      if (!tell) continue;
-      if (run.fate == protocol::PublishRun::Fate::kRefused) {
-        tell(run.detail < answer.errors.size()
-                 ? to_error(answer.errors[run.detail].code, answer.errors[run.detail].message)
-                 : reject("refused without a reason"));
-        continue;
-      }
-      Receipt receipt{run.first, run.detail < routes.size() ? routes[run.detail] : nullptr,
-                      run.fate == protocol::PublishRun::Fate::kDuplicate};
-      receipt.id.index = static_cast<std::uint8_t>(run.first.index + n);
-      if (!receipt.functions)
-        receipt.functions = std::make_shared<const std::vector<std::string>>();
-      tell(receipt);
+      if (told) told->id.index = static_cast<std::uint8_t>(run.first.index + n);
+      if (const OnReceipt& tell = flight.receipts[at++]) tell(told);
     }
   }
   for (; at < flight.receipts.size(); ++at) {

@@ -1,5 +1,7 @@
 // The messages between workers and the broker, but for Deliver (codec_deliver.cc) and what a
 // worker without a way to Redis asks (codec_relay.cc).
+#include <array>
+
 #include "protocol/codec_body.h"
 
 namespace fanfare::protocol {
@@ -120,10 +122,11 @@ void body(auto& wire, Like<Done> auto& m) {
 }
 
 void Done::Committed::add(std::uint8_t index, AttemptToken token) {
-  packed.push_back(static_cast<char>(index));
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    packed.push_back(static_cast<char>(token.value >> shift & 0xFF));
+  std::array<char, 5> bytes{static_cast<char>(index)};
+  for (std::size_t i = 1; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<char>(token.value >> (32 - 8 * i) & 0xFF);
   }
+  packed.append(bytes.data(), bytes.size());
 }
 
 AttemptToken Done::Committed::token(std::size_t i) const {

@@ -17,6 +17,15 @@ void append_big_endian(std::string& out, T value) {
   }
 }
 
+// The same where there is room for it; returns what follows.
+template <std::unsigned_integral T>
+char* put_big_endian(char* at, T value) {
+  for (int shift = static_cast<int>(sizeof(T) - 1) * 8; shift >= 0; shift -= 8) {
+    *at++ = static_cast<char>(value >> shift & 0xFF);
+  }
+  return at;
+}
+
 // The T at the front of `bytes`, which must have that many.
 template <std::unsigned_integral T>
 T read_big_endian(std::string_view bytes) {

@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t kPageBytesMax = 256 * 1024;  // and the entry that goes beyond it
 constexpr std::size_t kDueBytesMax = 256 * 1024;
 constexpr std::size_t kLettersBytesMax = 256 * 1024;
-constexpr std::size_t kLargestHead = 5 + 6 * protocol::kChunkEventsMax;
+constexpr std::size_t kHeadOfGroup = 5, kHeadOfItem = 6;
 
 void start(Arguments& out, std::string_view name, std::size_t keys, bool reads = false) {
   out.add(reads ? "FCALL_RO" : "FCALL");
@@ -53,24 +53,21 @@ class Groups {
   }
 
   void add_heads(bool broker, Arguments& out) const {
-    std::string head;
-    head.reserve(kLargestHead);
     for (const auto& group : groups_) {
       const GroupedItem& first = group.front();
       const auto n = static_cast<std::uint16_t>(group.size());
       // Only the journal has states: elsewhere the size says no more than how many there are here.
       const bool in_journal = first.origin == Origin::kJournal;
-      head.clear();
-      head.push_back(static_cast<char>(first.origin));
-      append_big_endian(head, in_journal ? first.entry_size : n);
-      append_big_endian(head, n);
-      for (const auto& item : group) head.push_back(static_cast<char>(item.slot));
-      for (const auto& item : group) head.push_back(static_cast<char>(item.index));
-      for (const auto& item : group) {
-        append_big_endian(head, broker ? by_broker(item.token).value : item.token.value);
-      }
       out.add_copy(to_string(first.entry));
-      out.add_copy(head);
+      char* at = out.add_room(kHeadOfGroup + kHeadOfItem * group.size());
+      *at++ = static_cast<char>(first.origin);
+      at = put_big_endian(at, in_journal ? first.entry_size : n);
+      at = put_big_endian(at, n);
+      for (const auto& item : group) *at++ = static_cast<char>(item.slot);
+      for (const auto& item : group) *at++ = static_cast<char>(item.index);
+      for (const auto& item : group) {
+        at = put_big_endian(at, broker ? by_broker(item.token).value : item.token.value);
+      }
     }
   }
 

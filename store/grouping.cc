@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 #include <tuple>
+#include <utility>
 
 namespace fanfare::store {
 namespace {
@@ -12,52 +13,69 @@ bool in_order(const GroupedItem& a, const GroupedItem& b) {
          std::tie(b.origin, b.lane, b.entry, b.index);
 }
 
-std::vector<GroupedItem> sorted(std::vector<GroupedItem> items) {
-  for (std::size_t i = 0; i < items.size(); ++i) items[i].position = static_cast<std::uint16_t>(i);
-  if (!std::ranges::is_sorted(items, in_order)) std::ranges::stable_sort(items, in_order);
-  return items;
-}
+// The items of a call as they are added, and whether they have come in order so far: they nearly
+// always do.
+class Sorting {
+ public:
+  explicit Sorting(std::size_t count) { items_.reserve(count); }
+
+  void add(GroupedItem item) {
+    item.position = static_cast<std::uint16_t>(items_.size());
+    if (!items_.empty()) {
+      const GroupedItem& before = items_.back();
+      in_order_ &= before.same_group(item) ? before.index <= item.index : in_order(before, item);
+    }
+    items_.push_back(item);
+  }
+  std::vector<GroupedItem> take() {
+    if (!in_order_) std::ranges::stable_sort(items_, in_order);
+    return std::move(items_);
+  }
+
+ private:
+  std::vector<GroupedItem> items_;
+  bool in_order_ = true;
+};
 
 template <typename Item>
 std::vector<GroupedItem> grouped_flat(const std::vector<Item>& items) {
-  std::vector<GroupedItem> all;
-  all.reserve(items.size());
-  for (const Item& item : items) {
-    all.push_back({.origin = item.origin,
-                   .lane = item.lane,
-                   .entry = item.id.entry,
-                   .entry_size = item.entry_size,
-                   .slot = item.slot,
-                   .index = item.id.index,
-                   .token = item.token,
-                   .inner = static_cast<std::uint16_t>(all.size())});
+  Sorting sorting(items.size());
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const Item& item = items[i];
+    sorting.add({.origin = item.origin,
+                 .lane = item.lane,
+                 .entry = item.id.entry,
+                 .entry_size = item.entry_size,
+                 .slot = item.slot,
+                 .index = item.id.index,
+                 .token = item.token,
+                 .inner = static_cast<std::uint16_t>(i)});
   }
-  return sorted(std::move(all));
+  return sorting.take();
 }
 
 }  // namespace
 
 std::vector<GroupedItem> grouped(const Commit& call) {
-  std::vector<GroupedItem> all;
   std::size_t count = 0;
   for (const auto& group : call.groups) count += group.items.size();
-  all.reserve(count);
+  Sorting sorting(count);
   for (std::size_t g = 0; g < call.groups.size(); ++g) {
     const auto& group = call.groups[g];
     for (std::size_t i = 0; i < group.items.size(); ++i) {
       const auto& item = group.items[i];
-      all.push_back({.origin = group.origin,
-                     .lane = group.lane,
-                     .entry = group.entry,
-                     .entry_size = group.entry_size,
-                     .slot = item.slot,
-                     .index = item.index,
-                     .token = item.token,
-                     .outer = static_cast<std::uint16_t>(g),
-                     .inner = static_cast<std::uint16_t>(i)});
+      sorting.add({.origin = group.origin,
+                   .lane = group.lane,
+                   .entry = group.entry,
+                   .entry_size = group.entry_size,
+                   .slot = item.slot,
+                   .index = item.index,
+                   .token = item.token,
+                   .outer = static_cast<std::uint16_t>(g),
+                   .inner = static_cast<std::uint16_t>(i)});
     }
   }
-  return sorted(std::move(all));
+  return sorting.take();
 }
 
 std::vector<GroupedItem> grouped(const Postpone& call) {

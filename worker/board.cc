@@ -216,22 +216,20 @@ std::optional<Board::Counts> Board::counts(std::size_t sheet, std::uint64_t batc
   return counts;
 }
 
-Result<Board::Entry> Board::read(std::size_t sheet, std::size_t& offset) const {
-  Entry entry;
-  if (offset + sizeof(ResultHeader) > kSheetBytes) return reject("results run off the board");
-  std::memcpy(&entry.header, area(sheet) + offset, sizeof(ResultHeader));
-  std::size_t end = offset + sizeof(ResultHeader);
-  if (!(entry.header.flags & ResultHeader::kInMemfd)) {
-    if (entry.header.data_size > kInlineResultMax ||
-        entry.header.payload_size() > kSheetBytes - end) {
+Result<void> Board::read(std::size_t sheet, std::size_t& offset, ResultHeader& header,
+                         std::string& payload) const {
+  if (offset + sizeof header > kSheetBytes) return reject("results run off the board");
+  std::memcpy(&header, area(sheet) + offset, sizeof header);
+  std::size_t end = offset + sizeof header;
+  if (!(header.flags & ResultHeader::kInMemfd)) {
+    if (header.data_size > kInlineResultMax || header.payload_size() > kSheetBytes - end) {
       return reject("a result runs off the board");
     }
-    entry.payload.assign(reinterpret_cast<const char*>(area(sheet) + end),
-                         entry.header.payload_size());
-    end += padded(entry.header.payload_size());
+    payload.assign(reinterpret_cast<const char*>(area(sheet) + end), header.payload_size());
+    end += padded(header.payload_size());
   }
   offset = end;
-  return entry;
+  return {};
 }
 
 std::uint32_t Board::peak_memory_kb() const {

@@ -116,12 +116,9 @@ class Board {
   std::uint32_t recall(std::size_t sheet, std::uint64_t batch);
 
   // Copies the entry at `offset` of the area and moves `offset` behind it. Rejects what a sound
-  // instance never writes. With kInMemfd, `payload` stays empty.
-  struct Entry {
-    ResultHeader header;
-    std::string payload;
-  };
-  Result<Entry> read(std::size_t sheet, std::size_t& offset) const;
+  // instance never writes. With kInMemfd, `payload` stays as it is.
+  Result<void> read(std::size_t sheet, std::size_t& offset, ResultHeader& header,
+                    std::string& payload) const;
 
   std::uint32_t peak_memory_kb() const;
   std::optional<Progress> progress() const;  // of the running item, if it reported any

@@ -20,6 +20,16 @@ class BoardTest : public ::testing::Test {
   Board worker_ = std::move(Board::create()).value();
   Board instance_ = std::move(Board::attach(worker_.memfd())).value();
 
+  struct Entry {
+    ResultHeader header;
+    std::string payload;
+  };
+  std::optional<Entry> read(std::size_t sheet, std::size_t& offset) const {
+    Entry entry;
+    if (!worker_.read(sheet, offset, entry.header, entry.payload)) return std::nullopt;
+    return entry;
+  }
+
   void finish(std::size_t sheet, std::uint32_t item, std::string_view data) {
     instance_.begin_item(sheet, 1000);
     instance_.finish_item(sheet, {.item = item, .data_size = data.size()}, {.data = data});
@@ -74,10 +84,10 @@ TEST_F(BoardTest, CarriesResultsInOrder) {
   ASSERT_TRUE(counts);
   EXPECT_EQ(counts->finished, 2u);
   std::size_t offset = 0;
-  const auto first = worker_.read(0, offset);
+  const auto first = read(0, offset);
   ASSERT_TRUE(first);
   EXPECT_EQ(split(first->header, first->payload).data, "first");
-  const auto second = worker_.read(0, offset);
+  const auto second = read(0, offset);
   ASSERT_TRUE(second);
   EXPECT_EQ(second->header.item, 1u);
   EXPECT_TRUE(second->payload.empty());
@@ -89,7 +99,7 @@ TEST_F(BoardTest, SplitsTheTextsOfAFailure) {
   instance_.finish_item(1, {.outcome = Outcome::kFunctionError, .type_size = 4, .message_size = 7},
                         {.type = "Type", .message = "message"});
   std::size_t offset = 0;
-  const auto entry = worker_.read(1, offset);
+  const auto entry = read(1, offset);
   ASSERT_TRUE(entry);
   const ResultTexts texts = split(entry->header, entry->payload);
   EXPECT_EQ(texts.type, "Type");
@@ -123,7 +133,7 @@ TEST_F(BoardTest, KeepsRoomForTheHeadersOfItemsToCome) {
   }
   std::size_t offset = 0;
   for (std::uint32_t item = 0; item < kBatchItemsMax; ++item) {
-    const auto entry = worker_.read(0, offset);
+    const auto entry = read(0, offset);
     ASSERT_TRUE(entry);
     EXPECT_EQ(entry->header.item, item);
   }
@@ -167,16 +177,16 @@ TEST_F(BoardTest, RejectsHeadersThatPointOffTheBoard) {
   };
   std::size_t offset = 0;
   write_header(0, {.data_size = ~0ull});
-  EXPECT_FALSE(worker_.read(0, offset));
+  EXPECT_FALSE(read(0, offset));
   write_header(0, {.data_size = kInlineResultMax + 1});
-  EXPECT_FALSE(worker_.read(0, offset));
+  EXPECT_FALSE(read(0, offset));
   EXPECT_EQ(offset, 0u);
 
   offset = kSheetBytes - sizeof(ResultHeader);
   write_header(offset, {.content_type_size = 1});
-  EXPECT_FALSE(worker_.read(0, offset));
+  EXPECT_FALSE(read(0, offset));
   offset = kSheetBytes - 8;
-  EXPECT_FALSE(worker_.read(0, offset));
+  EXPECT_FALSE(read(0, offset));
 }
 
 TEST(Board, RefusesAMemfdOfAnotherSizeOrLayout) {

@@ -152,7 +152,7 @@ class Core {
   void on_zygote_gone(ZygoteId zygote, Now now);
   void on_instance_started(InstanceId instance, std::int32_t pid, Now now);
   void on_fork_failed(InstanceId instance, std::string_view why, Now now);
-  // In the order in which the instance finished them. Takes the strings.
+  // In the order in which the instance finished them. May take the texts.
   void on_results(InstanceId instance, std::span<ItemResult> results, Now now);
   // It broke the rules of its board: it is killed.
   void on_instance_broken(InstanceId instance, std::string_view why, Now now);
@@ -238,6 +238,7 @@ class Core {
 
  private:
   enum class Link : std::uint8_t { kDown, kGreeting, kJoined };
+  using RowsOfWriters = std::unordered_map<const Held*, protocol::AttemptRow>;
   struct Flight {
     store::Commit call;
     Function* function = nullptr;
@@ -249,7 +250,7 @@ class Core {
     std::uint32_t failures = 0;
     bool set_aside = false;  // refused, alone: tried again without holding up the others
     std::optional<TimePoint> again_at;
-    std::unordered_map<const Held*, protocol::AttemptRow> rows_of_writers;  // see Success
+    RowsOfWriters rows_of_writers;               // see Success
     std::optional<protocol::Done::Row> invoked;  // of an invocation: its answer, once this is in
   };
   struct SentDone {
@@ -375,21 +376,14 @@ class Core {
   static Held* cancelled_at(const Instance& instance, const InstanceHandle::Running& running);
 
   // core_commit.cc: how deliveries end
-  struct Finish {
-    protocol::Outcome outcome = protocol::Outcome::kOk;
-    protocol::Failure failure;
-    std::string output, content_type;
-    std::vector<Asked> asked;
-    std::string log_tail;
-    bool log_truncated = false;
-  };
-  void finish(Held& held, Finish finish, protocol::AttemptRow& row, Now now);
+  // May take the texts, and leave others in their place.
+  void finish(Held& held, ItemResult& end, protocol::AttemptRow& row, Now now);
   void conclude(const Held& held, const protocol::AttemptRow& row, Now now);
   // Into the one buffer for it: good until the next.
-  std::string_view make_record(const Held& held, Finish& finish, const protocol::AttemptRow& row,
+  std::string_view make_record(const Held& held, ItemResult& end, const protocol::AttemptRow& row,
                                Now now);
-  static store::Effects effects_of_success(const Held& held, Finish& end, Now now);
-  static store::Effects asked_for(const Held& held, Finish& end, Now now);
+  static store::Effects effects_of_success(const Held& held, ItemResult& end, Now now);
+  static store::Effects asked_for(const Held& held, ItemResult& end, Now now);
   void hand_back(Held& held);
   void throttle(Held& held, const protocol::Failure& why);
   void report_done(Held& held, protocol::Done::Row row);

@@ -12,6 +12,12 @@ constexpr std::size_t kLogTailMax = 4096;
 constexpr std::size_t kMessageMax = 1024;
 constexpr double kHoldsBackBelowNs = 1e6;  // service time; slower functions' results do not wait
 
+// In what is used again and again: what it has allocated stays.
+void name_failure(auto& into, const protocol::Failure* failure) {
+  into.error_type.assign(failure ? std::string_view{failure->type} : std::string_view{});
+  into.error_message.assign(failure ? std::string_view{failure->message} : std::string_view{});
+}
+
 }  // namespace
 
 // Puts a delivery that arrived into the entry that it shares with others.
@@ -53,7 +59,7 @@ void Core::release(Held& held) {
 }
 
 // An attempt is over. `row` is complete but for its outcome and error.
-void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
+void Core::finish(Held& held, ItemResult& end, protocol::AttemptRow& row, Now now) {
   options_.failpoint("worker.result.taken");
   Function& function = *held.function;
   touch(function);
@@ -76,8 +82,7 @@ void Core::finish(Held& held, Finish end, protocol::AttemptRow& row, Now now) {
   }
   if (end.failure.message.size() > kMessageMax) end.failure.message.resize(kMessageMax);
   row.outcome = end.outcome;
-  row.error_type = ok ? std::string{} : end.failure.type;
-  row.error_message = ok ? std::string{} : end.failure.message;
+  name_failure(row, ok ? nullptr : &end.failure);
   const bool disowned = is_disowned(held);
   // Whether one that writes rows has succeeded is known when they are written.
   std::unique_ptr<protocol::AttemptRow> row_of_writer;
@@ -144,16 +149,20 @@ void Core::conclude(const Held& held, const protocol::AttemptRow& row, Now now) 
   meter(held, row, now);
 }
 
-std::string_view Core::make_record(const Held& held, Finish& end, const protocol::AttemptRow& row,
-                                   Now now) {
+std::string_view Core::make_record(const Held& held, ItemResult& end,
+                                   const protocol::AttemptRow& row, Now now) {
   // Used again and again: what it has allocated stays.
   protocol::ResultRecord& record = record_;
   const bool ok = end.outcome == protocol::Outcome::kOk;
   record.status = ok ? protocol::Status::kSucceeded : protocol::Status::kFailed;
-  record.output = std::move(end.output);
-  record.content_type = std::move(end.content_type);
-  record.error_type = ok ? std::string{} : end.failure.type;
-  record.error_message = ok ? std::string{} : end.failure.message;
+  // A short text leaves the memory of the one before in its place; a large one is not kept twice.
+  if (end.output.size() > ItemResults::kKeptMax) {
+    record.output = std::move(end.output);
+  } else {
+    record.output.swap(end.output);
+  }
+  record.content_type.swap(end.content_type);
+  name_failure(record, ok ? nullptr : &end.failure);
   record.ledger = held.packed_ledger;
   protocol::append_row(record.ledger, row);
   record.log_tail = end.log_tail;
@@ -167,7 +176,7 @@ std::string_view Core::make_record(const Held& held, Finish& end, const protocol
 }
 
 // What the handler has asked for: events that it published, rows that it wrote.
-store::Effects Core::asked_for(const Held& held, Finish& end, Now now) {
+store::Effects Core::asked_for(const Held& held, ItemResult& end, Now now) {
   store::Effects effects;
   for (Asked& asked : end.asked) {
     if (asked.kind == Asked::Kind::kWriteRows) {
@@ -186,7 +195,7 @@ store::Effects Core::asked_for(const Held& held, Finish& end, Now now) {
 }
 
 // What the function's success brings about: what it published, and `on_success` is told.
-store::Effects Core::effects_of_success(const Held& held, Finish& end, Now now) {
+store::Effects Core::effects_of_success(const Held& held, ItemResult& end, Now now) {
   const Function& function = *held.function;
   store::Effects effects = asked_for(held, end, now);
   if (!function.manifest.on_success.empty()) {

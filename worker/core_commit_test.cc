@@ -1,7 +1,9 @@
 // How successes are grouped, committed and repeated.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "worker/core_fixture.h"
@@ -405,6 +407,57 @@ TEST(WorkerCommit, AFunctionThatStoresNoResultsCommitsEmptyRecords) {
   ASSERT_EQ(w.effects.commits.size(), 1u);
   EXPECT_EQ(w.effects.commits[0].second.result_ttl_ms, 0);
   EXPECT_EQ(w.effects.commits[0].second.groups[0].items[0].record.size(), 0u);
+}
+
+// The worker uses the same results again and again (ItemResults).
+TEST(WorkerCommit, ARecordHasTheTextsOfItsOwnResultAlone) {
+  Worker w(one_slot());
+  learn_quick(w);
+  constexpr std::array<std::size_t, 5> kSizes{64, 0, 3 * ItemResults::kKeptMax, 10, 300};
+  const auto output_of = [&](std::uint64_t entry, std::size_t item) {
+    return std::string(kSizes[(entry + item) % kSizes.size()], static_cast<char>('a' + item));
+  };
+  const auto type_of = [](std::uint64_t entry, std::size_t item) {
+    return item == 2 ? std::string{} : fmt::format("text/of-entry-{}-item-{}", entry, item);
+  };
+  ItemResults results;
+  for (std::uint64_t entry = 100; entry < 110; ++entry) {
+    w.deliver(chunk(entry, 4));
+    const FakeEffects::Given batch = w.effects.batches[w.effects.forked[0]].front();
+    ASSERT_EQ(batch.ids.size(), 4u);
+    w.effects.batches.clear();
+    for (std::size_t item = 0; item < batch.ids.size(); ++item) {
+      ItemResult& result = results.add();
+      result.batch = batch.number;
+      result.item = static_cast<std::uint32_t>(item);
+      result.output = output_of(entry, item);
+      result.content_type = type_of(entry, item);
+      const bool fails = item == 1;
+      result.outcome = fails ? Outcome::kFunctionError : Outcome::kOk;
+      if (fails) result.failure = {.type = "ValueError", .message = "no", .retry_after_ms = {}};
+      if (item == 3) result.log_tail = fmt::format("printed by {}", entry);
+    }
+    w.core->on_results(w.effects.forked[0], results.all(), w.now);
+    results.clear();
+    w.pass(2ms);
+    ASSERT_EQ(w.effects.commits.size(), 1u);
+    const auto& items = w.effects.commits[0].second.groups.at(0).items;
+    ASSERT_EQ(items.size(), 3u);
+    for (const auto& item : items) {
+      const auto record = protocol::unpack_result(item.record);
+      ASSERT_TRUE(record) << record.error().message;
+      EXPECT_EQ(record->output, output_of(entry, item.index));
+      EXPECT_EQ(record->content_type, type_of(entry, item.index));
+      EXPECT_EQ(record->error_type + record->error_message, "");
+      EXPECT_EQ(record->log_tail, item.index == 3 ? fmt::format("printed by {}", entry) : "");
+    }
+    w.answer_commits();
+    const auto rows = w.done_rows();
+    const auto failed =
+        std::ranges::find(rows, Outcome::kFunctionError, &protocol::Done::Row::outcome);
+    ASSERT_NE(failed, rows.end());
+    EXPECT_EQ(failed->failure.type, "ValueError");
+  }
 }
 
 TEST(WorkerCommit, TheLedgerOfEarlierAttemptsIsKept) {

@@ -113,7 +113,8 @@ void Core::on_commit_answer(CommitId id, const store::Committed& answer, Now now
   for (std::size_t i = 0; i < flight.held.size(); ++i) {
     Held& held = *flight.held[i];
     options_.tracepoint(protocol::Hop::kCommitted, held.id.entry);
-    auto writer = flight.rows_of_writers.extract(&held);
+    auto writer = flight.rows_of_writers.empty() ? RowsOfWriters::node_type{}
+                                                 : flight.rows_of_writers.extract(&held);
     switch (answer.verdicts[i]) {
       case store::Verdict::kOk:
         ++counters_.committed;

@@ -110,15 +110,7 @@ void Core::on_result(Instance& instance, Held& held, ItemResult& result, Now now
   if (result.outcome == protocol::Outcome::kOutOfMemory) instance.retiring = true;
   if (!result.printed.empty()) print(held, result.printed, result.printed_cut, now);
   if (held.cancelled) return drop_cancelled(held, &row_, now);
-  finish(held,
-         {.outcome = result.outcome,
-          .failure = std::move(result.failure),
-          .output = std::move(result.output),
-          .content_type = std::move(result.content_type),
-          .asked = std::move(result.asked),
-          .log_tail = std::move(result.log_tail),
-          .log_truncated = result.log_truncated},
-         row_, now);
+  finish(held, result, row_, now);
 }
 
 // The instance has room again, or nothing to do any more.
@@ -314,14 +306,12 @@ void Core::finish_ended(std::span<Held* const> running, const Instance& instance
       drop_cancelled(*held, &row_, now);
       continue;
     }
-    finish(*held,
-           {.outcome = named.outcome,
-            .failure = named.failure,
-            .output = {},
-            .content_type = {},
-            .log_tail = end.log_tail,
-            .log_truncated = end.log_truncated},
-           row_, now);
+    ItemResult none;
+    none.outcome = named.outcome;
+    none.failure = named.failure;
+    none.log_tail = end.log_tail;
+    none.log_truncated = end.log_truncated;
+    finish(*held, none, row_, now);
   }
 }
 

@@ -319,14 +319,11 @@ void Core::fail_queued(Function& function, Now now) {
     row_.cold_start = false;
     row_.instance = 0;
     row_.generation = function.spec.generation;
-    finish(held,
-           {.outcome = protocol::Outcome::kInitFailed,
-            .failure = function.last_failure,
-            .output = {},
-            .content_type = {},
-            .log_tail = function.last_failure_log,
-            .log_truncated = false},
-           row_, now);
+    ItemResult none;
+    none.outcome = protocol::Outcome::kInitFailed;
+    none.failure = function.last_failure;
+    none.log_tail = function.last_failure_log;
+    finish(held, none, row_, now);
   }
 }
 

@@ -2,7 +2,7 @@
 # uses ZeroMQ, Redis, threads or a logging library: it runs beside foreign code.
 
 fanfare_library(fanfare_instance
-  abi_event.cc asked.cc board.cc channel.cc ending.cc huge_pages.cc instance_batch.cc instance_handle.cc instance_runtime.cc
+  abi_event.cc asked.cc board.cc channel.cc ending.cc huge_pages.cc instance_batch.cc instance_handle.cc instance_runtime.cc item_result.cc
   instance_invoke.cc instance_store.cc invoke_channel.cc log_buffer.cc
   loaded_function.cc memory_limiter.cc sandbox.cc zygote.cc zygote_client.cc zygote_wire.cc
   own_mappings.cc own_store.cc row_channel.cc working_set.cc

@@ -67,7 +67,7 @@ void start_cold(ZygoteClient& zygote, const Item& item, std::chrono::millisecond
   const TimePoint began = std::chrono::steady_clock::now();
   auto instance = zygote.fork();
   if (!instance || !(*instance)->send(std::array{item})) return;
-  std::vector<ItemResult> results;
+  ItemResults results;
   while (results.empty()) {
     wait_readable((*instance)->channel_fd());
     if (!(*instance)->take_results(results)) return;
@@ -122,7 +122,7 @@ bool measure_cold_starts(const char* of, const std::string& path, const std::str
 
 void measure_round_trips(InstanceHandle& instance, const Item& item) {
   std::vector<double> took_us;
-  std::vector<ItemResult> results;
+  ItemResults results;
   for (int i = 0; i < kRoundTrips; ++i) {
     const TimePoint began = std::chrono::steady_clock::now();
     if (!instance.send(std::array{item})) return;
@@ -142,7 +142,7 @@ void measure_throughput(InstanceHandle& instance, const Item& item) {
   constexpr std::size_t kTotal = kThroughputItems;
   std::size_t sent = 0, taken = 0;
   Duration inside{};
-  std::vector<ItemResult> results;
+  ItemResults results;
   const TimePoint began = std::chrono::steady_clock::now();
   while (taken < kTotal) {
     while (sent < kTotal && instance.has_room()) {
@@ -153,7 +153,7 @@ void measure_throughput(InstanceHandle& instance, const Item& item) {
     wait_readable(instance.channel_fd());
     results.clear();
     if (!instance.take_results(results)) return;
-    for (const ItemResult& result : results) inside += result.duration;
+    for (const ItemResult& result : results.all()) inside += result.duration;
     taken += results.size();
   }
   const double seconds = to_ms(std::chrono::steady_clock::now() - began) / 1000;

@@ -18,12 +18,12 @@ namespace {
 constexpr std::size_t kFailureMessageMax = 1024;
 
 // Texts of a failure go into records and onto terminals: what is not printable UTF-8 becomes '?'.
-std::string printable(std::string_view text, std::size_t bytes_max) {
+void assign_printable(std::string& out, std::string_view text, std::size_t bytes_max) {
   text = text.substr(0, bytes_max);
-  if (std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; })) {
-    return std::string(text);
-  }
-  std::string out;
+  bool plain = true;
+  for (const char c : text) plain &= c >= ' ' && c <= '~';
+  if (plain) return void(out.assign(text));
+  out.clear();
   for (std::size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i]);
     const std::size_t length = lead < 0x80                   ? 1
@@ -51,7 +51,6 @@ std::string printable(std::string_view text, std::size_t bytes_max) {
     }
     i += good ? length : 1;
   }
-  return out;
 }
 
 bool is_an_answer(protocol::Outcome outcome) {
@@ -125,7 +124,7 @@ Result<InstanceHandle::Sent> InstanceHandle::send(std::span<const Item> items) {
   return Sent{.number = next_batch_++, .items = items.size()};
 }
 
-Result<void> InstanceHandle::take_results(std::vector<ItemResult>& results) {
+Result<void> InstanceHandle::take_results(ItemResults& results) {
   // An instance that closed its end, or is dead, may still have finished something.
   auto doorbells = read_doorbells();
   std::array<std::size_t, kSheets> order{0, 1};
@@ -229,50 +228,49 @@ Result<void> InstanceHandle::send_answer(std::uint64_t number, std::string_view 
   return sent;
 }
 
-Result<void> InstanceHandle::take_from(std::size_t sheet, std::vector<ItemResult>& results) {
+Result<void> InstanceHandle::take_from(std::size_t sheet, ItemResults& results) {
   OnSheet& on = sheets_[sheet];
   const auto counts = board_.counts(sheet, on.batch);
   if (!counts) return {};
   if (counts->finished > on.items) return reject("the instance finished more than it was given");
   while (on.taken < counts->finished) {
-    auto entry = board_.read(sheet, on.offset);
-    if (!entry) return entry.error();
-    if (entry->header.item != on.taken) return reject("the instance's results are out of order");
-    auto result = make_result(on.batch, std::move(*entry));
-    if (!result) return result.error();
-    results.push_back(std::move(*result));
+    if (const auto read = read_result(sheet, on, results.add()); !read) {
+      results.drop_last();
+      return read;
+    }
     ++on.taken;
   }
   return {};
 }
 
-Result<ItemResult> InstanceHandle::make_result(std::uint64_t batch, Board::Entry entry) {
-  const ResultHeader& header = entry.header;
+Result<void> InstanceHandle::read_result(std::size_t sheet, OnSheet& on, ItemResult& result) {
+  ResultHeader header;
+  // All texts for now: mostly the output is nearly all of them, and stays where it is.
+  if (const auto read = board_.read(sheet, on.offset, header, result.output); !read) return read;
+  if (header.item != on.taken) return reject("the instance's results are out of order");
   if (!is_an_answer(header.outcome)) return reject("the instance made up an outcome");
   if (header.data_size > result_bytes_max_) return reject("the instance sent too large a result");
   if (header.asked_size > kAskedBytesMax) return reject("the instance asks for too much");
-  std::string payload = std::move(entry.payload);
   if (header.flags & ResultHeader::kInMemfd) {
-    auto large = large_payload(batch, header);
+    auto large = large_payload(on.batch, header);
     if (!large) return large.error();
-    payload = std::move(*large);
+    result.output = std::move(*large);
   }
-  const ResultTexts texts = split(header, payload);
-  ItemResult result{.batch = batch,
-                    .item = header.item,
-                    .outcome = header.outcome,
-                    .output = {},
-                    .content_type = printable(texts.content_type, texts.content_type.size()),
-                    .failure = {},
-                    .asked = {},
-                    .started_at = TimePoint(Duration(header.started_ns)),
-                    .duration = Duration(std::max<std::int64_t>(header.duration_ns, 0)),
-                    .peak_memory_kb = board_.peak_memory_kb(),
-                    .log = header.log,
-                    .log_tail = {},
-                    .log_truncated = false,
-                    .printed = {},
-                    .printed_cut = 0};
+  result.batch = on.batch;
+  result.item = header.item;
+  result.outcome = header.outcome;
+  result.started_at = TimePoint(Duration(header.started_ns));
+  result.duration = Duration(std::max<std::int64_t>(header.duration_ns, 0));
+  result.peak_memory_kb = board_.peak_memory_kb();
+  if (const auto taken = take_texts(header, result); !taken) return taken;
+  if (!header.log.empty()) take_printed(header.log, result);
+  return {};
+}
+
+// `result.output` holds all of them, and the output alone afterwards.
+Result<void> InstanceHandle::take_texts(const ResultHeader& header, ItemResult& result) {
+  const ResultTexts texts = split(header, result.output);
+  assign_printable(result.content_type, texts.content_type, texts.content_type.size());
   if (header.outcome == protocol::Outcome::kOk && !texts.asked.empty()) {
     auto asked = read_asked(texts.asked);
     if (!asked) return asked.error();
@@ -284,33 +282,34 @@ Result<ItemResult> InstanceHandle::make_result(std::uint64_t batch, Board::Entry
     result.asked = std::move(*asked);
   }
   if (header.outcome != protocol::Outcome::kOk) {
-    result.failure.type = printable(texts.type, texts.type.size());
-    result.failure.message = printable(texts.message, kFailureMessageMax);
+    assign_printable(result.failure.type, texts.type, texts.type.size());
+    assign_printable(result.failure.message, texts.message, kFailureMessageMax);
     result.failure.retryable = (header.flags & ResultHeader::kRetryable) != 0;
     if (header.flags & ResultHeader::kHasRetryAfter) {
       result.failure.retry_after_ms = std::max<std::int64_t>(header.retry_after_ms, 0);
     }
   }
-  // Last, for the texts lie in it: it becomes what it is mostly, without a copy.
-  payload.resize(static_cast<std::size_t>(texts.data.data() - payload.data()) + texts.data.size());
-  payload.erase(0, payload.size() - texts.data.size());
-  result.output = std::move(payload);
-  if (!header.log.empty()) {
-    LogBuffer::Text tail = log_.tail(header.log);
-    result.log_tail = std::move(tail.text);
-    result.log_truncated = tail.truncated;
-    const LogRange fresh{std::max(header.log.from, handed_out_to_), header.log.to};
-    if (fresh == header.log && !result.log_truncated) {
-      result.printed = result.log_tail;  // nearly always: nothing more to read
-    } else if (!fresh.empty()) {
-      Output rest = read_output(fresh);
-      result.printed = std::move(rest.text);
-      result.printed_cut = rest.cut;
-    }
-    log_read_to_ = header.log.to;
-    handed_out_to_ = std::max(handed_out_to_, std::min(header.log.to, log_.size()));
+  const auto at = static_cast<std::size_t>(texts.data.data() - result.output.data());
+  result.output.resize(at + texts.data.size());
+  result.output.erase(0, at);
+  return {};
+}
+
+void InstanceHandle::take_printed(LogRange log, ItemResult& result) {
+  LogBuffer::Text tail = log_.tail(log);
+  result.log = log;
+  result.log_tail = std::move(tail.text);
+  result.log_truncated = tail.truncated;
+  const LogRange fresh{std::max(log.from, handed_out_to_), log.to};
+  if (fresh == log && !result.log_truncated) {
+    result.printed = result.log_tail;  // nearly always: nothing more to read
+  } else if (!fresh.empty()) {
+    Output rest = read_output(fresh);
+    result.printed = std::move(rest.text);
+    result.printed_cut = rest.cut;
   }
-  return result;
+  log_read_to_ = log.to;
+  handed_out_to_ = std::max(handed_out_to_, std::min(log.to, log_.size()));
 }
 
 Result<std::string> InstanceHandle::large_payload(std::uint64_t batch, const ResultHeader& header) {

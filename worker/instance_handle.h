@@ -21,32 +21,15 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "protocol/record.h"
-#include "worker/asked.h"
 #include "worker/board.h"
 #include "worker/channel.h"
 #include "worker/ending.h"
 #include "worker/invoke_channel.h"
+#include "worker/item_result.h"
 #include "worker/log_buffer.h"
 #include "worker/row_channel.h"
 
 namespace fanfare::worker {
-
-struct ItemResult {
-  std::uint64_t batch = 0;
-  std::uint32_t item = 0;
-  protocol::Outcome outcome = protocol::Outcome::kOk;
-  std::string output, content_type;
-  protocol::Failure failure;  // meaningful unless outcome is ok
-  std::vector<Asked> asked;   // only if outcome is ok
-  TimePoint started_at;
-  Duration duration{};
-  std::uint32_t peak_memory_kb = 0;  // of the process, so far
-  LogRange log;
-  std::string log_tail;
-  bool log_truncated = false;
-  std::string printed;            // of its output what take_output() has not handed out, its end
-  std::uint64_t printed_cut = 0;  // and how many bytes before that were too many
-};
 
 // What worker and instance share. It is nobody's yet, so it can be made before it is asked for:
 // that is a dozen calls to the kernel which no cold start has to wait for then.
@@ -90,7 +73,7 @@ class InstanceHandle {
 
   // Reads doorbells and appends all results that are finished, in order. An error means that the
   // instance broke the rules: kill it (results appended so far are good).
-  Result<void> take_results(std::vector<ItemResult>& results);
+  Result<void> take_results(ItemResults& results);
 
   // Takes back what it has not started: per batch that lost some, how many of its items, from the
   // first, it keeps. A batch that keeps none is over.
@@ -168,8 +151,10 @@ class InstanceHandle {
   bool is_last_word(const Doorbell& bell) const;
   Result<void> note_request(const Doorbell& bell, std::string_view message, std::vector<Fd> fds);
   Result<void> send_answer(std::uint64_t number, std::string_view bytes);
-  Result<void> take_from(std::size_t sheet, std::vector<ItemResult>& results);
-  Result<ItemResult> make_result(std::uint64_t batch, Board::Entry entry);
+  Result<void> take_from(std::size_t sheet, ItemResults& results);
+  Result<void> read_result(std::size_t sheet, OnSheet& on, ItemResult& result);
+  Result<void> take_texts(const ResultHeader& header, ItemResult& result);
+  void take_printed(LogRange log, ItemResult& result);
   Output read_output(LogRange range);
   bool results_wait() const;
   Result<std::string> large_payload(std::uint64_t batch, const ResultHeader& header);

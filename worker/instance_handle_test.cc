@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <stdexcept>
 
 #include "worker/ending.h"
 
@@ -44,7 +45,11 @@ class InstanceHandleTest : public ::testing::Test {
     board_.finish_item(sheet, header, texts);
   }
   Result<void> take() { return handle_.take_results(results_); }
-  std::vector<ItemResult> results_;
+  const ItemResult& first() const {
+    if (results_.empty()) throw std::out_of_range("there is no result");
+    return results_[0];
+  }
+  ItemResults results_;
 };
 
 TEST_F(InstanceHandleTest, SendsTwoBatchesAndNoMore) {
@@ -133,8 +138,8 @@ TEST_F(InstanceOutputTest, IsHandedOutLineByLineWhileAnItemRunsAndOnlyOnce) {
   EXPECT_EQ(handle_.take_output()->text, "three\n");
   board_.finish_item(0, {.log = {0, handle_.log().size()}}, {});
   ASSERT_TRUE(take());
-  EXPECT_EQ(results_.at(0).printed, "four") << "the rest comes with the result";
-  EXPECT_EQ(results_.at(0).log_tail, "one\ntwo\nthree\nfour");
+  EXPECT_EQ(first().printed, "four") << "the rest comes with the result";
+  EXPECT_EQ(first().log_tail, "one\ntwo\nthree\nfour");
 }
 
 TEST_F(InstanceOutputTest, OfItemsWhoseResultsWaitComesWithThoseResults) {
@@ -147,7 +152,7 @@ TEST_F(InstanceOutputTest, OfItemsWhoseResultsWaitComesWithThoseResults) {
   print("second\n");
   EXPECT_FALSE(handle_.take_output()) << "a part of it is the first item's";
   ASSERT_TRUE(take());
-  EXPECT_EQ(results_.at(0).printed, "first\n");
+  EXPECT_EQ(first().printed, "first\n");
   const auto output = handle_.take_output();
   ASSERT_TRUE(output);
   EXPECT_EQ(output->text, "second\n");
@@ -186,8 +191,8 @@ TEST_F(InstanceOutputTest, AnInstanceThatClaimsMoreThanItPrintedHarmsOnlyItself)
   print("little\n");
   board_.finish_item(0, {.log = {0, UINT64_MAX}}, {});
   ASSERT_TRUE(take());
-  EXPECT_EQ(results_.at(0).printed, "little\n");
-  EXPECT_EQ(results_.at(0).printed_cut, 0u);
+  EXPECT_EQ(first().printed, "little\n");
+  EXPECT_EQ(first().printed_cut, 0u);
 }
 
 TEST_F(InstanceHandleTest, RejectsMoreResultsThanItems) {
@@ -265,7 +270,7 @@ TEST_F(InstanceHandleTest, MakesTextsOfFailuresPrintable) {
           .message_size = static_cast<std::uint16_t>(message.size())},
          {.type = "Type", .message = message});
   ASSERT_TRUE(take());
-  EXPECT_EQ(results_.at(0).failure.message, "caf\xc3\xa9 ? ?[31m ??? ok\n");
+  EXPECT_EQ(first().failure.message, "caf\xc3\xa9 ? ?[31m ??? ok\n");
 }
 
 TEST_F(InstanceHandleTest, ReadsTheLogOnlyWithinWhatIsThere) {
@@ -274,7 +279,7 @@ TEST_F(InstanceHandleTest, ReadsTheLogOnlyWithinWhatIsThere) {
   board_.begin_batch(0, 1, 1);
   finish(0, {.log = {.from = 0, .to = ~0ull}});
   ASSERT_TRUE(take());
-  EXPECT_EQ(results_.at(0).log_tail, "printed");
+  EXPECT_EQ(first().log_tail, "printed");
 }
 
 TEST_F(InstanceHandleTest, SaysThatItsInstanceIsGone) {
@@ -301,6 +306,41 @@ TEST_F(InstanceHandleTest, HasNothingToReapBeforeItIsForked) {
   EXPECT_EQ(handle_.pid(), 0);
   EXPECT_FALSE(handle_.reap());
   handle_.kill_group(SIGKILL);  // must not reach anybody: pid 0 would be this group
+}
+
+TEST(ItemResults, AreBlankWhenTheyAreUsedAgainAndKeepTheMemoryOfShortTexts) {
+  ItemResults results;
+  const std::string brief(ItemResults::kKeptMax / 2, 'b'), large(ItemResults::kKeptMax * 2, 'l');
+  ItemResult& used = results.add();
+  used = {.batch = 1,
+          .item = 2,
+          .outcome = protocol::Outcome::kFunctionError,
+          .output = large,
+          .content_type = brief,
+          .failure = {.type = brief, .message = brief, .retryable = false, .retry_after_ms = 5},
+          .asked = {Asked{}},
+          .started_at = TimePoint{Duration{1}},
+          .duration = Duration{1},
+          .peak_memory_kb = 1,
+          .log = {1, 2},
+          .log_tail = brief,
+          .log_truncated = true,
+          .printed = brief,
+          .printed_cut = 3};
+  const void* const kept = used.content_type.data();
+  results.clear();
+  EXPECT_TRUE(results.empty());
+
+  const ItemResult& again = results.add();
+  EXPECT_EQ(again.content_type.data(), kept);
+  EXPECT_LE(again.output.capacity(), ItemResults::kKeptMax);
+  for (const std::string* text : {&again.output, &again.content_type, &again.failure.type,
+                                  &again.failure.message, &again.log_tail, &again.printed}) {
+    EXPECT_EQ(*text, "");
+  }
+  EXPECT_EQ(again.failure, protocol::Failure{});
+  EXPECT_TRUE(again.asked.empty() && again.log.empty() && !again.log_truncated);
+  EXPECT_EQ(again.printed_cut, 0u);
 }
 
 }  // namespace

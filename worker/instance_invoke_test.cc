@@ -173,7 +173,7 @@ TEST(InvokeChannel, AnInstanceThatAsksTwiceIsBroken) {
   const std::string request = encode({1, 0, "other", "data"}, false);
   ASSERT_TRUE(send_message(end.get(), request, {}, {}));
   ASSERT_TRUE(send_message(end.get(), request, {}, {}));
-  std::vector<ItemResult> results;
+  ItemResults results;
   ASSERT_TRUE(handle.take_results(results)) << "the first is a request like any other";
   const auto taken = handle.take_results(results);
   ASSERT_FALSE(taken);

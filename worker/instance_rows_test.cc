@@ -99,7 +99,7 @@ TEST_F(InstanceRows, MayWaitWhileTheNextBatchIsHandedOver) {
     return Item{.id = {}, .attempt = 1, .timeout = 30s, .packed_event = event};
   };
   ASSERT_TRUE(instance.send(std::array{item(writes), item(reads)}));
-  std::vector<ItemResult> results;
+  ItemResults results;
   std::optional<RowRequest> request;
   const auto next_request = [&] {
     while (!request) {
@@ -139,7 +139,7 @@ TEST(InstanceRowsHandle, RefusesAnInstanceThatAsksTwiceOrStrangely) {
     if (twice) {
       ASSERT_TRUE(send_message(end.get(), request, {}, {}));
     }
-    std::vector<ItemResult> results;
+    ItemResults results;
     if (twice) {
       ASSERT_TRUE(handle.take_results(results)) << "the first is a request like any other";
     }

@@ -69,8 +69,8 @@ struct Prepared {
   std::string packed;
 };
 
-std::vector<ItemResult> run_all(InstanceHandle& instance, std::size_t count) {
-  std::vector<ItemResult> results;
+ItemResults run_all(InstanceHandle& instance, std::size_t count) {
+  ItemResults results;
   while (results.size() < count) {
     pollfd watched{instance.channel_fd(), POLLIN, 0};
     if (::poll(&watched, 1, 30'000) <= 0 || !instance.take_results(results)) break;
@@ -98,7 +98,7 @@ TEST(Instance, ServesManyBatchesInOneProcess) {
   const Prepared prepared(std::string(200, 'e'));
   const std::vector<Item> items(64, prepared.item());
   std::uint64_t sent = 0, taken = 0;
-  std::vector<ItemResult> results;
+  ItemResults results;
   while (taken < 6400) {
     while (sent < 6400 && instance.has_room()) {
       const auto batch = instance.send(items);
@@ -109,7 +109,7 @@ TEST(Instance, ServesManyBatchesInOneProcess) {
     wait_readable(instance.channel_fd());
     results.clear();
     ASSERT_TRUE(instance.take_results(results));
-    for (const ItemResult& result : results) {
+    for (const ItemResult& result : results.all()) {
       ASSERT_EQ(result.batch, taken / 64 + 1);
       ASSERT_EQ(result.item, taken % 64);
       ASSERT_EQ(result.outcome, Outcome::kOk);
@@ -149,7 +149,7 @@ TEST(Instance, PassesAResultByMemfdWhenTheBoardIsFull) {
   ASSERT_EQ(runner->instance()->send(items)->items, 3u);
   const auto results = run_all(*runner->instance(), 3);
   ASSERT_EQ(results.size(), 3u);
-  for (const ItemResult& result : results) EXPECT_EQ(result.output.size(), 40'009u);
+  for (const ItemResult& result : results.all()) EXPECT_EQ(result.output.size(), 40'009u);
 }
 
 TEST(Instance, RefusesAResultThatIsTooLarge) {
@@ -207,7 +207,7 @@ TEST_P(InstanceCrash, EndsOnlyTheItemThatRan) {
   ASSERT_TRUE(instance.send(std::array{good.item(), bad.item(), good.item()}));
   wait_readable(instance.pidfd());
 
-  std::vector<ItemResult> results;
+  ItemResults results;
   // Its end of the channel is closed once the zygote has let go of its copy, too.
   while (instance.take_results(results)) wait_readable(instance.channel_fd());
   ASSERT_EQ(results.size(), 1u);
@@ -249,7 +249,7 @@ TEST(Instance, SaysThatItCannotBeReachedOnceItHasClosedItsChannel) {
   const Prepared prepared("close everything");
   ASSERT_TRUE(instance.send(std::array{prepared.item()}));
   wait_readable(instance.pidfd());  // it finds that it has no channel left and ends
-  std::vector<ItemResult> results;
+  ItemResults results;
   auto taken = instance.take_results(results);
   while (taken) {  // its end of the channel is closed once the zygote has let go of its copy, too
     wait_readable(instance.channel_fd());
@@ -364,7 +364,7 @@ TEST(Instance, IsEndedByItsMemoryCgroupWhenItTakesTooMuch) {
   const Prepared little("8"), much("512");
   ASSERT_TRUE((*instance)->send(std::array{little.item(), much.item()}));
   wait_readable((*instance)->pidfd());
-  std::vector<ItemResult> results;
+  ItemResults results;
   (void)(*instance)->take_results(results);
   ASSERT_EQ(results.size(), 1u);
   EXPECT_EQ(results[0].output, "held 8 MiB");

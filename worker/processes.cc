@@ -269,9 +269,9 @@ void Processes::kill(InstanceId id, int signal) {
 }
 
 void Processes::take_results(InstanceId id, Instance& instance) {
-  results_.clear();
   const auto taken = instance.handle->take_results(results_);
-  if (!results_.empty()) core_.on_results(id, results_, loop_.now());
+  if (!results_.empty()) core_.on_results(id, results_.all(), loop_.now());
+  results_.clear();
   if (const auto request = instance.handle->take_row_request()) {
     core_.on_rows_asked(id, *request, loop_.now());
   }

@@ -94,7 +94,7 @@ class Processes {
   MemoryLimiter limiter_;
   std::map<ZygoteId, Zygote> zygotes_;
   std::map<InstanceId, std::unique_ptr<Instance>> instances_;
-  std::vector<ItemResult> results_;  // kept for its capacity
+  ItemResults results_;  // kept for its memory
   // What the next instance will need, of whichever function; and a cgroup is ready as the last one
   // was. Asking the kernel for it takes as long as a good part of a fork, and no cold start has to
   // wait for it.

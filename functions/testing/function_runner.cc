@@ -103,7 +103,7 @@ ItemResult FunctionRunner::run(const protocol::Event& event, std::uint32_t attem
                   .timeout = 30s,
                   .packed_event = packed,
                   .together = together};
-  std::vector<ItemResult> results;
+  ItemResults results;
   if (instance_->send(std::array{item})) {
     while (results.empty() && readable(instance_->channel_fd(), instance_->pidfd())) {
       if (!instance_->take_results(results)) break;
@@ -112,10 +112,10 @@ ItemResult FunctionRunner::run(const protocol::Event& event, std::uint32_t attem
     }
   }
   if (!results.empty()) {
-    for (const Asked& asked : results.front().asked) {
+    for (const Asked& asked : results[0].asked) {
       if (asked.kind == Asked::Kind::kWriteRows) store_.write(asked.bytes, now_ms(), {});
     }
-    return std::move(results.front());
+    return std::move(results[0]);
   }
 
   ItemResult ended;
