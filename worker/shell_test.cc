@@ -11,7 +11,7 @@
 #include <fstream>
 #include <functional>
 
-#include "base/loop.h"
+#include "base/loop_asio.h"
 #include "base/sha256.h"
 #include "base/zmq_socket.h"
 #include "protocol/event.h"
@@ -242,6 +242,22 @@ TEST_F(ShellTest, HasMoreInstancesThanTheUsualLimitOfOpenFilesAllows) {
   join();
   deliver("sleepy", std::vector<std::string>(config_.slots, "10000"));
   wait_for([this] { return shell_->core().counters().instances_started == config_.slots; });
+}
+
+TEST_F(ShellTest, LooksForWhatComesOnceItHasAnsweredAnInvocation) {
+  deploy("functions-testing/calls");
+  join();
+  send(protocol::Local{.functions = {"calls"}, .event_bytes_max = 1000});
+  // Nothing comes while the caller naps, so that the look is in vain. But for a heartbeat, now and
+  // then: such a time does not count.
+  bool looked = false;
+  for (std::uint64_t times = 1; times <= 10 && !looked; ++times) {
+    deliver("calls", {"call calls echo hi\nnap 100"});
+    wait_for([&] { return shell_->core().counters().invokes_local == times; });
+    wait_for_rows(times);
+    looked = !loop_.impl().spin.begin(loop_.now().steady);
+  }
+  EXPECT_TRUE(looked);
 }
 
 TEST_F(ShellTest, ACrashEndsOnlyItsOwnAttempt) {
