@@ -94,6 +94,9 @@ long sleeps_of(pid_t pid) {
 }
 
 TEST_F(InstanceInvokes, ThatAreAnsweredAtOnceAreMostlyNotSleptFor) {
+#ifdef FANFARE_SANITIZED
+  GTEST_SKIP() << "nothing is answered at once here";
+#endif
   constexpr int kTimes = 300;
   std::string commands;
   for (int i = 0; i < kTimes; ++i) commands += "call other x\n";
