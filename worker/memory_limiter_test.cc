@@ -113,27 +113,29 @@ fs::path folder_of(const MemoryLeaf& leaf) {
 }
 
 TEST(MemoryLimiter, HasALeafReadyForWhoeverNeedsOneOfThatSize) {
+  // Sanitizers take several times what a process asks for.
+  constexpr std::size_t kSmall = 32 << 20, kBetween = 64 << 20, kLarge = 1 << 30;
   auto limiter = MemoryLimiter::detect({.name = "fanfare-test-has-one-ready"});
   if (limiter.means() == MemoryLimiter::Means::kRlimit) GTEST_SKIP() << limiter.reasons().back();
   const auto leaves = [folder = folder_named("fanfare-test-has-one-ready")] {
     return std::ranges::count_if(fs::directory_iterator(folder),
                                  [](const auto& entry) { return entry.is_directory(); });
   };
-  limiter.get_ready(256 << 20);
+  limiter.get_ready(kLarge);
   const auto made = leaves();
-  const auto small = limiter.make_leaf(32 << 20);
+  const auto small = limiter.make_leaf(kSmall);
   ASSERT_TRUE(small);
-  EXPECT_TRUE(WIFSIGNALED(status_of_child_taking(**small, 128 << 20))) << "it has its own limit";
+  EXPECT_TRUE(WIFSIGNALED(status_of_child_taking(**small, kBetween))) << "it has its own limit";
   EXPECT_EQ(leaves(), made + 1);
-  const auto large = limiter.make_leaf(256 << 20);
+  const auto large = limiter.make_leaf(kLarge);
   ASSERT_TRUE(large);
   EXPECT_EQ(leaves(), made + 1) << "that one was there";
-  EXPECT_EQ(status_of_child_taking(**large, 128 << 20), 0);
+  EXPECT_EQ(status_of_child_taking(**large, kBetween), 0);
 
-  limiter.get_ready(32 << 20);
-  limiter.get_ready(256 << 20);
+  limiter.get_ready(kSmall);
+  limiter.get_ready(kLarge);
   EXPECT_EQ(leaves(), made + 3);
-  const auto other = limiter.make_leaf(32 << 20);
+  const auto other = limiter.make_leaf(kSmall);
   ASSERT_TRUE(other) << "what was ready and is not wanted is like one that was given back";
   EXPECT_EQ(leaves(), made + 3);
 }
