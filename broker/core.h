@@ -191,7 +191,6 @@ class Core {
   void apply_options(Incoming& incoming, const protocol::PublishOptions& options) const;
   void count_refused(protocol::Refusal code, std::uint64_t events);
   std::shared_ptr<const Target> target_of(const protocol::EventView& event);
-  void forget_targets();
   std::uint32_t appends_at_once() const;
   void cut_chunks(Now now);
   static store::Append::Guard& guard_of(const Batch& batch, store::Append& append);
@@ -543,8 +542,6 @@ class Core {
   Router router_;
   std::uint64_t routes_forgotten_ = 0;  // by router_, when targets_ was last right
   std::unordered_map<const Route*, std::shared_ptr<const Target>> targets_;
-  const Route* last_route_ = nullptr;  // of the event before, and its target
-  std::shared_ptr<const Target> last_target_;
   std::unordered_map<std::string, std::shared_ptr<const Target>> targets_by_name_;
   TopicTable topics_;
   bool topics_known_ = false;              // Redis has said which there are

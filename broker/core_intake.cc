@@ -271,10 +271,9 @@ void Core::count_refused(Refusal code, std::uint64_t events) {
 std::shared_ptr<const Target> Core::target_of(const protocol::EventView& event) {
   const Route& route = router_.route(event);
   if (routes_forgotten_ != router_.forgotten()) {
-    forget_targets();
+    targets_.clear();
     routes_forgotten_ = router_.forgotten();
   }
-  if (last_target_ && last_route_ == &route) return last_target_;
   auto& target = targets_[&route];
   if (!target) {
     auto resolved = std::make_shared<Target>();
@@ -282,14 +281,7 @@ std::shared_ptr<const Target> Core::target_of(const protocol::EventView& event) 
     for (const auto& name : route.functions) resolved->functions.push_back(find_function(name));
     target = std::move(resolved);
   }
-  last_route_ = &route;
-  return last_target_ = target;
-}
-
-void Core::forget_targets() {
-  targets_.clear();
-  last_route_ = nullptr;
-  last_target_.reset();
+  return target;
 }
 
 }  // namespace fanfare::broker

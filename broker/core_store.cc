@@ -82,7 +82,7 @@ void Core::register_function(store::Registered registered) {
 }
 
 void Core::rebuild_router() {
-  forget_targets();
+  targets_.clear();
   targets_by_name_.clear();
   router_ = Router{options_.route_names_max};
   routes_forgotten_ = 0;

@@ -42,9 +42,6 @@ struct Router::Impl {
   // Types that alone decide. Bounded: publishers choose types.
   static constexpr std::size_t kRememberedTypesMax = 4096;
   std::unordered_map<std::string, const Route*, TextHash, std::equal_to<>> remembered;
-  // What was found there last: the next event is mostly of the same type.
-  std::string last_type;
-  const Route* last_hit = nullptr;
   std::vector<std::uint32_t> matched;  // kept for its capacity
 
   const Route& intern(const std::vector<std::uint32_t>& function_numbers) {
@@ -60,12 +57,8 @@ struct Router::Impl {
     return *routes.emplace(function_numbers, std::move(route)).first->second;
   }
 
-  void forget_types() {
-    remembered.clear();
-    last_hit = nullptr;
-  }
   void forget() {
-    forget_types();
+    remembered.clear();
     routes.clear();
     names = 0;
     ++forgotten;
@@ -83,15 +76,13 @@ void Router::subscribe(const std::string& function, const protocol::Pattern& pat
   const auto [known, is_new] = me.numbers.emplace(function, next);
   if (is_new) me.functions.push_back(function);
   me.matcher.add(pattern, known->second);
-  me.forget_types();
+  me.remembered.clear();
 }
 
 const Route& Router::route(const protocol::EventView& event) {
   Impl& me = *impl_;
-  if (me.last_hit && me.last_type == event.type) return *me.last_hit;
   if (const auto hit = me.remembered.find(event.type); hit != me.remembered.end()) {
-    me.last_type = event.type;
-    return *(me.last_hit = hit->second);
+    return *hit->second;
   }
   const protocol::Matched matched = me.matcher.match(event);
   me.matched.assign(matched.subscribers.begin(), matched.subscribers.end());
