@@ -10,20 +10,19 @@
 
 namespace fanfare::store {
 
-template <std::unsigned_integral T>
-void append_big_endian(std::string& out, T value) {
-  for (int shift = static_cast<int>(sizeof(T) - 1) * 8; shift >= 0; shift -= 8) {
-    out.push_back(static_cast<char>(value >> shift & 0xFF));
-  }
-}
-
-// The same where there is room for it; returns what follows.
+// Writes it where there is room for it; returns what follows.
 template <std::unsigned_integral T>
 char* put_big_endian(char* at, T value) {
   for (int shift = static_cast<int>(sizeof(T) - 1) * 8; shift >= 0; shift -= 8) {
     *at++ = static_cast<char>(value >> shift & 0xFF);
   }
   return at;
+}
+
+template <std::unsigned_integral T>
+void append_big_endian(std::string& out, T value) {
+  char bytes[sizeof(T)];
+  out.append(bytes, put_big_endian(bytes, value));
 }
 
 // The T at the front of `bytes`, which must have that many.
