@@ -16,7 +16,7 @@ target_link_libraries(fanfare-instance PRIVATE ${CMAKE_DL_LIBS})
 install(TARGETS fanfare-instance RUNTIME DESTINATION bin)
 
 fanfare_test(instance_unit_test asked_test.cc board_test.cc channel_test.cc ending_test.cc log_buffer_test.cc
-  instance_handle_test.cc memory_limiter_test.cc working_set_test.cc zygote_wire_test.cc DEPS fanfare_instance)
+  instance_handle_test.cc item_result_test.cc memory_limiter_test.cc working_set_test.cc zygote_wire_test.cc DEPS fanfare_instance)
 if(FANFARE_TESTS)
   fanfare_test(instance_test instance_invoke_test.cc instance_publish_test.cc instance_rows_test.cc instance_test.cc
     DEPS fanfare_function_runner nlohmann_json::nlohmann_json LABELS integration)

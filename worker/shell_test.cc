@@ -4,7 +4,6 @@
 #include "worker/shell.h"
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 
 #include <csignal>
 #include <filesystem>
@@ -18,6 +17,7 @@
 #include "protocol/package.h"
 #include "store/keys.h"
 #include "store/redis_store.h"
+#include "tests/support/file_limit.h"
 #include "tests/support/redis_server.h"
 #include "tests/support/temp_dir.h"
 
@@ -225,18 +225,8 @@ TEST_F(ShellTest, RunsThousandsInBatches) {
   EXPECT_EQ(redis_.command({"HLEN", store::results_key("noop", {1'800'000'000'007ull, 0})}), "250");
 }
 
-struct FileLimit {
-  explicit FileLimit(rlim_t low) {
-    EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
-    const rlimit lower{.rlim_cur = low, .rlim_max = before.rlim_max};
-    EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &lower), 0);
-  }
-  ~FileLimit() { setrlimit(RLIMIT_NOFILE, &before); }
-  rlimit before{};
-};
-
 TEST_F(ShellTest, HasMoreInstancesThanTheUsualLimitOfOpenFilesAllows) {
-  const FileLimit low(128);
+  const test::FileLimit low(128);
   deploy("functions-testing/sleepy", "timeout = \"60s\"");
   config_.slots = 40;
   join();

@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
@@ -18,6 +17,7 @@
 #include "tests/integration/gateway_process.h"
 #include "tests/integration/http_client.h"
 #include "tests/integration/raw_connection.h"
+#include "tests/support/file_limit.h"
 
 namespace fanfare::test::hostile {
 namespace {
@@ -78,27 +78,6 @@ std::string body_of(const std::string& answer) {
 
 // ---- ten thousand who say nothing
 
-// This process's limit of open files: low while the gateway starts, which inherits it.
-class FileLimit {
- public:
-  FileLimit() {
-    ::getrlimit(RLIMIT_NOFILE, &before_);
-    set(std::min<rlim_t>(1024, before_.rlim_max));
-  }
-  ~FileLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-  rlim_t raise() const {
-    set(before_.rlim_max);
-    return before_.rlim_max;
-  }
-
- private:
-  void set(rlim_t soft) const {
-    const rlimit limit{.rlim_cur = soft, .rlim_max = before_.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &limit);
-  }
-  rlimit before_{};
-};
-
 // Made within the minute after which the gateway ends idle ones; sanitizers slow both ends down.
 #if defined(FANFARE_SANITIZED)
 constexpr std::size_t kIdle = 2'000;
@@ -107,7 +86,7 @@ constexpr std::size_t kIdle = 10'000;
 #endif
 
 TEST(GatewayHostile, TenThousandIdleConnectionsHoldNobodyUp) {
-  const FileLimit limit;
+  const FileLimit limit(1024);
   Gateway gateway(Process::Environment{{"FANFARE_TRIGGERS_CONNECTIONS_MAX", "12000"}});
   const rlim_t files = limit.raise();
   const std::size_t count = std::min<rlim_t>(kIdle, files - std::min<rlim_t>(files, 512));
